@@ -1,0 +1,64 @@
+"""The bridge from agents to clients: typed events, ordered and resumable delivery, to their owner only."""
+
+from netra_sim.bridge.bridge import (
+    AgentWebSocketBridge,
+    BridgeMetrics,
+    IntegrationPolicy,
+    IntegrationResult,
+    IntegrationState,
+)
+from netra_sim.bridge.connection import AuthenticatedUser, Connection, MemoryTransport, Transport
+from netra_sim.bridge.delivery import BridgeLimits, Counters
+from netra_sim.bridge.emitter import RunEmitter
+from netra_sim.bridge.events import (
+    CRITICAL_EVENTS,
+    FINAL_EVENTS,
+    SCHEMA_VERSION,
+    AgentCompleted,
+    AgentError,
+    AgentStarted,
+    AgentThinking,
+    Event,
+    EventType,
+    Gap,
+    Hello,
+    Refused,
+    RunStatus,
+    ToolCompleted,
+    ToolExecuting,
+)
+from netra_sim.bridge.observer import BridgeObserver
+from netra_sim.bridge.reader import EventReader, Reading
+
+__all__ = [
+    "CRITICAL_EVENTS",
+    "FINAL_EVENTS",
+    "SCHEMA_VERSION",
+    "AgentCompleted",
+    "AgentError",
+    "AgentStarted",
+    "AgentThinking",
+    "AgentWebSocketBridge",
+    "AuthenticatedUser",
+    "BridgeLimits",
+    "BridgeMetrics",
+    "BridgeObserver",
+    "Connection",
+    "Counters",
+    "Event",
+    "EventReader",
+    "EventType",
+    "Gap",
+    "Hello",
+    "IntegrationPolicy",
+    "IntegrationResult",
+    "IntegrationState",
+    "MemoryTransport",
+    "Reading",
+    "Refused",
+    "RunEmitter",
+    "RunStatus",
+    "ToolCompleted",
+    "ToolExecuting",
+    "Transport",
+]

@@ -1,0 +1,374 @@
+"""Numbers events, keeps them for replay and hands them to their owner's connections: synchronously, without a clock.
+
+The routing table is keyed by the user that an authenticator put on the connection; an event goes where its run's owner
+is, and no caller names a user on the way. The caller tells the time and schedules `flush`.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from netra_sim.bridge.connection import (
+    CLOSE_LOST,
+    CLOSE_POLICY,
+    CLOSE_SLOW_CONSUMER,
+    AuthenticatedUser,
+    Cancellable,
+    Connection,
+    OutgoingFrame,
+    Transport,
+)
+from netra_sim.bridge.events import Event, EventType, Gap, Hello, encode
+from netra_sim.bridge.observer import BridgeObserver
+from netra_sim.bridge.run_log import Phase, RunLog
+from netra_sim.exceptions import BridgeError, ConnectionLimitError, PayloadError, RunExistsError
+
+
+class BridgeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Every bound of the bridge; each is a limit against memory that a client or an agent could otherwise claim.
+
+    Attributes:
+        connections_per_user: tabs and devices of one user.
+        event_bytes: the largest single event, encoded.
+        replay_events: events kept of one run.
+        replay_bytes: bytes kept of one run.
+        replay_seconds: how long a run is kept after its end.
+        replay_total_bytes: bytes kept of all runs; the longest-ended runs go first.
+        congested_bytes: above this the transport is given nothing more until it drains.
+        stalled_bytes: unsent bytes that a connection may have for `stalled_seconds`.
+        stalled_seconds: see `stalled_bytes`.
+        outbox_bytes: unsent bytes at which a connection is shed at once.
+    """
+
+    connections_per_user: int = 8
+    event_bytes: int = 128 * 1024
+    replay_events: int = 1_000
+    replay_bytes: int = 256 * 1024
+    replay_seconds: float = 120.0
+    replay_total_bytes: int = 64 * 1024 * 1024
+    congested_bytes: int = 64 * 1024
+    stalled_bytes: int = 256 * 1024
+    stalled_seconds: float = 5.0
+    outbox_bytes: int = 1024 * 1024
+
+
+class Counters(msgspec.Struct):
+    """What has happened since the bridge was made."""
+
+    published: int = 0
+    sent: int = 0
+    refused: int = 0
+    shed: int = 0
+    gaps: int = 0
+    lost_connections: int = 0
+    isolation_blocks: int = 0
+
+
+class Delivery:
+    """Runs, connections and the way from one to the other.
+
+    Args:
+        limits: the bounds.
+        epoch: names this store of runs; it changes when the store is lost.
+        observer: told of everything, or None.
+        request_flush: called when a connection has something to send; the caller then calls `flush` once, soon.
+        request_stall_check: called when a connection becomes congested; the caller then calls `check_stall` after
+            `stalled_seconds` unless what this returned is cancelled.
+    """
+
+    def __init__(
+        self,
+        limits: BridgeLimits,
+        epoch: str,
+        observer: BridgeObserver | None,
+        request_flush: Callable[[], None],
+        request_stall_check: Callable[[Connection], Cancellable],
+    ) -> None:
+        self.limits = limits
+        self.epoch = epoch
+        self.counters = Counters()
+        self.runs: dict[str, RunLog] = {}
+        self.replay_bytes = 0
+        self._runs_of: dict[str, dict[str, RunLog]] = {}
+        self._connections_of: dict[str, list[Connection]] = {}
+        self._ended: OrderedDict[str, RunLog] = OrderedDict()
+        self._dirty: dict[Connection, None] = {}
+        self._observer = observer
+        self._request_flush = request_flush
+        self._request_stall_check = request_stall_check
+
+    def open_run(self, user_id: str, thread_id: str, run_id: str, *, observed: bool = True) -> RunLog:
+        """Begin to keep a run; the observer is not told of one that is not ``observed``.
+
+        Raises:
+            RunExistsError: the id is in use.
+        """
+        if run_id in self.runs:
+            raise RunExistsError(f"run id {run_id!r} is in use; every run needs an id of its own")
+        run = RunLog(user_id, thread_id, run_id, self.limits.replay_events, self.limits.replay_bytes)
+        run.observer = self._observer if observed else None
+        self.runs[run_id] = run
+        self._runs_of.setdefault(user_id, {})[run_id] = run
+        return run
+
+    def publish(self, run: RunLog, kind: EventType, event: Event, now: float, tool_name: str = "") -> int:
+        """Number, encode once, keep, and mark the owner's connections; never waits and never fails because of a client.
+
+        Returns:
+            The event's sequence number.
+
+        Raises:
+            PayloadError: the event cannot be encoded or is too large; nothing changed.
+            RunClosedError: the run has ended.
+            RunOrderError: the run's life does not allow the event now.
+        """
+        run.admit(kind, tool_name)
+        frame = encode(event)
+        if len(frame) > self.limits.event_bytes:
+            raise PayloadError(
+                "$", f"makes an event of {len(frame)} bytes; at most {self.limits.event_bytes} are carried"
+            )
+        seq = run.next_seq
+        held = run.frame_bytes
+        run.append(kind, frame, now, tool_name)
+        self.replay_bytes += run.frame_bytes - held
+        self.counters.published += 1
+        if run.observer is not None:
+            run.observer.published(run.run_id, run.user_id, kind, seq)
+        connections = self._connections_of.get(run.user_id)
+        if connections:
+            outgoing = OutgoingFrame(frame, run, kind, seq)
+            for connection in connections:
+                if run not in connection.behind:
+                    connection.put(outgoing)
+                self._mark(connection)
+        if run.phase is Phase.ENDED:
+            self._ended[run.run_id] = run
+        if self.replay_bytes > self.limits.replay_total_bytes:
+            self._forget_oldest()
+        return seq
+
+    def refuse(self, run: RunLog, kind: EventType, error: BridgeError) -> None:
+        """Count an event that its publisher was told cannot be published."""
+        self.counters.refused += 1
+        if run.observer is not None:
+            run.observer.event_refused(run.run_id, run.user_id, kind, str(error))
+
+    def forget_expired(self, now: float) -> float | None:
+        """Forget runs that ended more than `replay_seconds` ago; returns when the next one is due, or None."""
+        while self._ended:
+            run = next(iter(self._ended.values()))
+            due = (run.ended_at or 0.0) + self.limits.replay_seconds
+            if due > now:
+                return due
+            self.forget(run)
+        return None
+
+    def forget(self, run: RunLog) -> None:
+        """Drop a run and its events; connections that still need them are told of a gap."""
+        if self.runs.pop(run.run_id, None) is None:
+            return
+        self._ended.pop(run.run_id, None)
+        self.replay_bytes -= run.frame_bytes
+        owned = self._runs_of[run.user_id]
+        del owned[run.run_id]
+        if not owned:
+            del self._runs_of[run.user_id]
+        for connection in self._connections_of.get(run.user_id, ()):
+            missing_from = connection.behind.pop(run, None)
+            if missing_from is not None and missing_from < run.next_seq:
+                connection.put(self._gap(connection, run.run_id, missing_from, run.next_seq - 1, "evicted"))
+                self._mark(connection)
+
+    def _forget_oldest(self) -> None:
+        while self.replay_bytes > self.limits.replay_total_bytes and self._ended:
+            self.forget(next(iter(self._ended.values())))
+
+    def attach(
+        self,
+        connection_id: str,
+        user: AuthenticatedUser,
+        transport: Transport,
+        epoch: str | None,
+        cursors: Mapping[str, int],
+        *,
+        observed: bool = True,
+    ) -> Connection:
+        """Register a connection and begin its replay, in one turn: nothing can fall between the two.
+
+        Args:
+            connection_id: unique among open connections.
+            user: the authenticated owner.
+            transport: carries the frames.
+            epoch: the epoch that the client's cursors belong to, or None if it has none.
+            cursors: for each run that the client knows, the number of the last event that it has. The owner's other
+                runs are sent from their first event that is still held.
+            observed: whether the observer is told of the connection.
+
+        Raises:
+            ConnectionLimitError: the user has too many connections.
+        """
+        connections = self._connections_of.get(user.user_id, [])
+        if len(connections) >= self.limits.connections_per_user:
+            raise ConnectionLimitError(user.user_id, self.limits.connections_per_user)
+        connection = Connection(connection_id, user, transport)
+        connection.observer = self._observer if observed else None
+        self._connections_of[user.user_id] = [*connections, connection]
+        transport.on_writable = lambda: self._mark_if_open(connection)
+        if connection.observer is not None:
+            connection.observer.connected(connection_id, user.user_id)
+        owned = self._runs_of.get(user.user_id, {})
+        statuses = [run.status for run in owned.values()]
+        connection.put(OutgoingFrame(encode(Hello(self.epoch, user.user_id, connection_id, statuses))))
+        same_epoch = epoch == self.epoch
+        for run_id, last_seq in cursors.items():
+            # A run of somebody else's is answered exactly as one that does not exist.
+            if not same_epoch or run_id not in owned:
+                reason = "expired" if same_epoch else "epoch"
+                connection.put(self._gap(connection, run_id, max(last_seq, -1) + 1, -1, reason))
+        for run in owned.values():
+            last_seq = cursors.get(run.run_id, -1) if same_epoch else -1
+            connection.behind[run] = min(max(last_seq, -1) + 1, run.next_seq)
+        self._mark(connection)
+        return connection
+
+    def detach(self, connection: Connection, code: int, reason: str) -> bool:
+        """Take a connection out of the routing table; it alone, whatever its user has opened since."""
+        if not connection.is_open:
+            return False
+        connection.is_open = False
+        connections = self._connections_of[connection.user_id]
+        remaining = [other for other in connections if other is not connection]
+        if remaining:
+            self._connections_of[connection.user_id] = remaining
+        else:
+            del self._connections_of[connection.user_id]
+        self._dirty.pop(connection, None)
+        connection.outbox.clear()
+        connection.outbox_bytes = 0
+        connection.behind.clear()
+        self._cancel_stall_check(connection)
+        connection.transport.on_writable = None
+        connection.transport.close(code, reason)
+        if connection.observer is not None:
+            connection.observer.disconnected(connection.connection_id, connection.user_id, code, reason)
+        return True
+
+    @property
+    def connections(self) -> list[Connection]:
+        """All open connections, in the order in which their users came."""
+        return [connection for owned in self._connections_of.values() for connection in owned]
+
+    def put_control(self, connection: Connection, message: msgspec.Struct) -> None:
+        """Queue a control message behind what the connection already waits to send."""
+        connection.put(OutgoingFrame(encode(message)))
+        self._mark(connection)
+
+    def flush(self) -> None:
+        """Give every marked connection's transport as much as it takes."""
+        dirty, self._dirty = self._dirty, {}
+        for connection in dirty:
+            if connection.is_open:
+                self._flush(connection)
+
+    def check_stall(self, connection: Connection) -> None:
+        """Shed a connection that is still congested after `stalled_seconds`."""
+        connection.stall_check = None
+        if connection.is_open and connection.unsent_bytes > self.limits.stalled_bytes:
+            self._shed(connection, f"read too slowly for {self.limits.stalled_seconds:g} s")
+
+    def _mark(self, connection: Connection) -> None:
+        dirty = self._dirty
+        if not dirty:
+            self._request_flush()
+        dirty[connection] = None
+
+    def _flush(self, connection: Connection) -> None:
+        transport, limits = connection.transport, self.limits
+        buffered = transport.buffered()
+        if buffered <= limits.congested_bytes:
+            batch = self._take(connection, limits.congested_bytes - buffered)
+            if batch and not self._send(connection, batch):
+                return
+        unsent = connection.outbox_bytes + transport.buffered()
+        if unsent > limits.outbox_bytes:
+            self._shed(connection, f"has {unsent} unsent bytes; at most {limits.outbox_bytes} are kept")
+        elif unsent <= limits.stalled_bytes:
+            self._cancel_stall_check(connection)
+        elif connection.stall_check is None:
+            connection.stall_check = self._request_stall_check(connection)
+
+    def _mark_if_open(self, connection: Connection) -> None:
+        if connection.is_open:
+            self._mark(connection)
+
+    def _take(self, connection: Connection, room: int) -> list[OutgoingFrame]:
+        outbox = connection.outbox
+        if connection.outbox_bytes <= room and not connection.behind:
+            batch = list(outbox)
+            outbox.clear()
+            connection.outbox_bytes = 0
+            return batch
+        batch = []
+        while outbox and room >= 0:
+            frame = outbox.popleft()
+            connection.outbox_bytes -= len(frame.data)
+            room -= len(frame.data)
+            batch.append(frame)
+        while connection.behind and room >= 0 and not outbox:
+            room -= self._take_from_replay(connection, batch)
+        return batch
+
+    def _take_from_replay(self, connection: Connection, batch: list[OutgoingFrame]) -> int:
+        run, seq = next(iter(connection.behind.items()))
+        if seq >= run.next_seq:
+            del connection.behind[run]
+            return 0
+        if seq < run.first_seq:
+            frame = self._gap(connection, run.run_id, seq, run.first_seq - 1, "evicted")
+            connection.behind[run] = run.first_seq
+        else:
+            event, data = run.frame(seq)
+            frame = OutgoingFrame(data, run, event, seq)
+            connection.behind[run] = seq + 1
+        batch.append(frame)
+        return len(frame.data)
+
+    def _send(self, connection: Connection, batch: list[OutgoingFrame]) -> bool:
+        user_id = connection.user_id
+        for frame in batch:
+            if frame.run is not None and frame.run.user_id != user_id:
+                # Cannot happen by construction; if it ever does, nothing reaches the wrong user.
+                self.counters.isolation_blocks += 1
+                self.detach(connection, CLOSE_POLICY, "an event of another user was queued here")
+                return False
+        try:
+            connection.transport.send([frame.data for frame in batch])
+        except OSError as error:
+            self.counters.lost_connections += 1
+            self.detach(connection, CLOSE_LOST, f"the transport failed: {error}")
+            return False
+        self.counters.sent += len(batch)
+        if connection.observer is not None:
+            for frame in batch:
+                if frame.run is not None:
+                    connection.observer.sent(
+                        connection.connection_id, user_id, frame.run.run_id, frame.event, frame.seq
+                    )
+        return True
+
+    def _shed(self, connection: Connection, reason: str) -> None:
+        self.counters.shed += 1
+        self.detach(connection, CLOSE_SLOW_CONSUMER, f"slow consumer: {reason}")
+
+    def _cancel_stall_check(self, connection: Connection) -> None:
+        if connection.stall_check is not None:
+            connection.stall_check.cancel()
+            connection.stall_check = None
+
+    def _gap(self, connection: Connection, run_id: str, first: int, last: int, reason: str) -> OutgoingFrame:
+        self.counters.gaps += 1
+        if connection.observer is not None:
+            connection.observer.gap(connection.connection_id, connection.user_id, run_id, first, last, reason)
+        return OutgoingFrame(encode(Gap(run_id, first, last, reason)))

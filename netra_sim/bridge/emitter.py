@@ -1,0 +1,138 @@
+"""The capability with which one run of one user publishes its events."""
+
+from collections.abc import Callable
+
+from netra_sim.bridge.delivery import Delivery
+from netra_sim.bridge.events import (
+    AgentCompleted,
+    AgentError,
+    AgentStarted,
+    AgentThinking,
+    Event,
+    EventType,
+    ToolCompleted,
+    ToolExecuting,
+)
+from netra_sim.bridge.payload import plain
+from netra_sim.bridge.run_log import Phase, RunLog
+from netra_sim.exceptions import BridgeError, RunClosedError
+
+
+class RunEmitter:
+    """Publishes the events of one run to the run's owner, and can address nobody else.
+
+    It is born in the factory, bound to a user and a run; none of its methods has an argument that names either.
+    Publishing is synchronous, never waits for a client and never fails because of one. Each method returns the event's
+    sequence number and raises:
+
+    * `PayloadError` when the payload cannot be carried: nothing was published, no number was used;
+    * `RunClosedError` after the end of the run, or after `close`;
+    * `RunOrderError` when the run's life does not allow the event now.
+    """
+
+    __slots__ = ("__weakref__", "_clock", "_delivery", "_on_end", "_run", "_wall_clock")
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        run: RunLog,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+        on_end: Callable[[], None],
+    ) -> None:
+        self._delivery = delivery
+        self._run: RunLog | None = run
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._on_end = on_end
+
+    @property
+    def run_id(self) -> str:
+        """The run whose events this publishes."""
+        return self._open_run.run_id
+
+    @property
+    def thread_id(self) -> str:
+        """The conversation that the run belongs to."""
+        return self._open_run.thread_id
+
+    @property
+    def user_id(self) -> str:
+        """The owner of the run, to whom all its events go."""
+        return self._open_run.user_id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an event can still be published."""
+        return self._run is not None and self._run.phase is not Phase.ENDED
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the run has published its beginning."""
+        return self._run is not None and self._run.phase is not Phase.NEW
+
+    def agent_started(self, agent_name: str) -> int:
+        """Begin the run."""
+        return self._publish(EventType.AGENT_STARTED, AgentStarted, {"agent_name": agent_name})
+
+    def agent_thinking(self, reasoning: object) -> int:
+        """Tell what the agent is about."""
+        return self._publish(EventType.AGENT_THINKING, AgentThinking, {"reasoning": reasoning})
+
+    def tool_executing(self, tool_name: str, parameters: object) -> int:
+        """Tell that a tool has been called, with which parameters."""
+        payload = {"tool_name": tool_name, "parameters": parameters}
+        return self._publish(EventType.TOOL_EXECUTING, ToolExecuting, payload, tool_name)
+
+    def tool_completed(self, tool_name: str, results: object, duration: float) -> int:
+        """Tell what a tool that was executing has answered, after how many seconds."""
+        payload = {"tool_name": tool_name, "results": results, "duration": duration}
+        return self._publish(EventType.TOOL_COMPLETED, ToolCompleted, payload, tool_name)
+
+    def agent_completed(self, final_response: object, status: str = "success") -> int:
+        """End the run with its answer."""
+        payload = {"status": status, "final_response": final_response}
+        return self._publish(EventType.AGENT_COMPLETED, AgentCompleted, payload)
+
+    def agent_error(self, error: str, message: str) -> int:
+        """End the run without an answer: a short word for machines, a sentence for the user."""
+        return self._publish(EventType.AGENT_ERROR, AgentError, {"error": error, "message": message})
+
+    def close(self) -> None:
+        """Give the capability up; a run that has begun and not ended ends with ``agent_error`` "abandoned"."""
+        run, delivery = self._run, self._delivery
+        if run is None:
+            return
+        if run.phase is Phase.OPEN:
+            self.agent_error("abandoned", "The run was given up before it had reached its end.")
+        elif run.phase is Phase.NEW:
+            delivery.forget(run)
+        self._run = None
+
+    @property
+    def _open_run(self) -> RunLog:
+        if self._run is None:
+            raise RunClosedError("this emitter was closed with the scope of its engine")
+        return self._run
+
+    def _publish(
+        self, kind: EventType, event_class: type[Event], payload: dict[str, object], tool_name: str = ""
+    ) -> int:
+        run = self._open_run
+        try:
+            event = event_class(
+                run_id=run.run_id,
+                thread_id=run.thread_id,
+                user_id=run.user_id,
+                seq=run.next_seq,
+                event_id=run.event_prefix + str(run.next_seq),
+                timestamp=self._wall_clock(),
+                **plain(payload),
+            )
+            seq = self._delivery.publish(run, kind, event, self._clock(), tool_name)
+        except BridgeError as error:
+            self._delivery.refuse(run, kind, error)
+            raise
+        if run.phase is Phase.ENDED:
+            self._on_end()
+        return seq

@@ -1,0 +1,162 @@
+"""Turns any reasonable Python value into plain JSON values with its secrets redacted, or refuses it by name.
+
+Nothing is dropped in silence: what cannot be carried raises `PayloadError` with the path to it. NaN and infinities
+become null, as ECMAScript's ``JSON.stringify`` has it.
+"""
+
+import base64
+import dataclasses
+import datetime
+import decimal
+import enum
+import pathlib
+import uuid
+from collections.abc import Callable, Mapping, Sequence, Set
+from functools import lru_cache
+from math import isfinite
+from typing import Any
+
+import msgspec
+
+from netra_sim.bridge.secrets import REDACTED, is_secret_name, redact_text
+from netra_sim.exceptions import PayloadError
+
+MAX_DEPTH = 64
+"""Levels of nesting that a payload may have; a payload that contains itself exceeds any number."""
+
+
+def plain(value: object) -> Any:
+    """The value as None, bool, int, float, str, list and dict, redacted, independent of the original.
+
+    Sets are sorted by their JSON text, so that the same set always makes the same bytes. Keys of mappings become
+    strings; two keys that become the same string are refused, since one of their values would be lost.
+
+    Raises:
+        PayloadError: something in the value cannot be carried; the error's path tells where.
+    """
+    try:
+        return _plain(value, 0)
+    except _RefusedError as refused:
+        raise PayloadError("$" + "".join(reversed(refused.path))[:200], refused.reason) from None
+
+
+class _RefusedError(Exception):
+    """Collects the path from the inside out, so that a payload without fault never pays for it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path: list[str] = []
+
+
+def _plain(value: Any, depth: int) -> Any:
+    kind = type(value)
+    if kind is str:
+        return _text(value)
+    if kind is int or kind is bool or value is None:
+        return value
+    if kind is float:
+        return value if isfinite(value) else None
+    if depth >= MAX_DEPTH:
+        raise _RefusedError(f"nests deeper than {MAX_DEPTH} levels, or contains itself")
+    if kind is dict:
+        return _mapping(value, depth)
+    if kind is list or kind is tuple:
+        return _sequence(value, depth)
+    return _other(value, depth)
+
+
+def _text(value: str) -> str:
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise _RefusedError(f"holds a lone surrogate at character {error.start}; JSON needs UTF-8") from None
+    return redact_text(value)
+
+
+def _sequence(value: Sequence[Any], depth: int) -> list[Any]:
+    result: list[Any] = []
+    try:
+        for item in value:
+            result.append(item if type(item) is int else _plain(item, depth + 1))
+    except _RefusedError as refused:
+        refused.path.append(f"[{len(result)}]")
+        raise
+    return result
+
+
+def _mapping(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, item in value.items():
+        name, is_secret = _name(key if type(key) is str else _key(key))
+        if name in result:
+            raise _RefusedError(f"has two keys that both become {name!r}; rename one")
+        if is_secret and item is not None and type(item) is not bool:
+            result[name] = REDACTED
+            continue
+        try:
+            result[name] = _plain(item, depth + 1)
+        except _RefusedError as refused:
+            refused.path.append(f".{name}")
+            raise
+    return result
+
+
+@lru_cache(maxsize=4096)
+def _name(key: str) -> tuple[str, bool]:
+    return _text(key), is_secret_name(key)
+
+
+def _key(key: object) -> str:
+    if isinstance(key, enum.Enum):
+        key = key.value
+    if isinstance(key, str):
+        return str(key)
+    if key is None or isinstance(key, bool):
+        return {None: "null", True: "true", False: "false"}[key]
+    if isinstance(key, int | float | uuid.UUID | decimal.Decimal | pathlib.PurePath):
+        return str(key)
+    if isinstance(key, datetime.date | datetime.time):
+        return key.isoformat()
+    if isinstance(key, tuple):
+        return ",".join(_key(part) for part in key)
+    raise _RefusedError(f"has a key of type {type(key).__qualname__}; keys must be text, numbers or dates")
+
+
+def _other(value: Any, depth: int) -> Any:
+    for kind, convert in _CONVERSIONS:
+        if isinstance(value, kind):
+            return _plain(convert(value), depth + 1)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _mapping({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, depth)
+    if isinstance(value, Set):
+        return sorted((_plain(item, depth + 1) for item in value), key=msgspec.json.encode)
+    if isinstance(value, Mapping):
+        return _mapping(value, depth)
+    if isinstance(value, Sequence):
+        return _sequence(value, depth)
+    for method in ("model_dump", "tolist"):  # pydantic models; numpy scalars and arrays
+        convert_itself = getattr(value, method, None)
+        if callable(convert_itself) and not isinstance(value, type):
+            return _plain(convert_itself(), depth + 1)
+    raise _RefusedError(f"has the type {type(value).__qualname__}, which has no JSON form; convert it first")
+
+
+def _struct_fields(value: msgspec.Struct) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__struct_fields__}
+
+
+_CONVERSIONS: tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...] = (
+    (enum.Enum, lambda value: value.value),
+    (str, str.__str__),
+    (bool, bool),
+    (int, int),
+    (float, float),
+    ((datetime.datetime, datetime.date, datetime.time), lambda value: value.isoformat()),
+    (datetime.timedelta, datetime.timedelta.total_seconds),
+    ((uuid.UUID, decimal.Decimal, pathlib.PurePath), str),
+    ((bytes, bytearray, memoryview), lambda value: base64.b64encode(value).decode("ascii")),
+    (BaseException, lambda value: f"{type(value).__name__}: {value}"),
+    (msgspec.Struct, _struct_fields),
+)

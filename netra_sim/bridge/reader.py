@@ -1,0 +1,88 @@
+"""The client's side of the guarantee, without a socket: each event once, in order, and every gap noticed."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from netra_sim.bridge.events import AgentCompleted, AgentError, Event, Gap, Hello, Refused, decode
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What one frame meant to the client.
+
+    Attributes:
+        message: the decoded frame.
+        is_new: False for an event that the client had already; it must not be shown again.
+        missing: how many events are missing before this one without having been announced.
+    """
+
+    message: Event | Hello | Gap | Refused
+    is_new: bool = True
+    missing: int = 0
+
+
+class EventReader:
+    """Reads a user's frames over any number of connections, one after the other.
+
+    Attributes:
+        epoch: the server memory that the cursors belong to; None before the first hello.
+        duplicates: events that arrived again.
+        unannounced_gaps: events that were missing without a word; stays 0 with a server that keeps its guarantee.
+    """
+
+    def __init__(self) -> None:
+        self.epoch: str | None = None
+        self.duplicates = 0
+        self.unannounced_gaps = 0
+        self._last_seq: dict[str, int] = {}
+        self._ended: set[str] = set()
+
+    @property
+    def cursors(self) -> Mapping[str, int]:
+        """Per run the number of the last event; to be sent, with the epoch, on the next connection.
+
+        An ended run stays in until a server's hello no longer lists it, or it would be replayed.
+        """
+        return self._last_seq
+
+    def feed(self, frame: bytes | str) -> Reading:
+        """Read one frame.
+
+        Raises:
+            msgspec.ValidationError: the frame is no message of this schema.
+        """
+        message = decode(frame)
+        if isinstance(message, Event):
+            return self._event(message)
+        if isinstance(message, Hello):
+            self._hello(message)
+        elif isinstance(message, Gap):
+            return self._gap(message)
+        return Reading(message)
+
+    def _event(self, event: Event) -> Reading:
+        last = self._last_seq.get(event.run_id, -1)
+        if event.seq <= last:
+            self.duplicates += 1
+            return Reading(event, is_new=False)
+        missing = event.seq - last - 1
+        self.unannounced_gaps += missing
+        self._last_seq[event.run_id] = event.seq
+        if isinstance(event, AgentCompleted | AgentError):
+            self._ended.add(event.run_id)
+        return Reading(event, missing=missing)
+
+    def _hello(self, hello: Hello) -> None:
+        if hello.epoch != self.epoch:
+            self.epoch = hello.epoch
+            self._last_seq.clear()
+            self._ended.clear()
+        listed = {run.run_id for run in hello.runs}
+        for run_id in [run_id for run_id in self._ended if run_id not in listed]:
+            self._ended.discard(run_id)
+            self._last_seq.pop(run_id, None)
+
+    def _gap(self, gap: Gap) -> Reading:
+        if gap.run_id in self._last_seq and gap.run_id not in self._ended:
+            self._last_seq[gap.run_id] = max(gap.missed_to, self._last_seq[gap.run_id])
+        return Reading(gap)

@@ -1,0 +1,105 @@
+"""One run as the bridge knows it: its owner, its numbering, the rules of its life and its bounded replay buffer."""
+
+from collections import deque
+from enum import Enum, auto
+
+from netra_sim.bridge.events import FINAL_EVENTS, EventType, RunStatus
+from netra_sim.bridge.observer import BridgeObserver
+from netra_sim.exceptions import RunClosedError, RunOrderError
+
+
+class Phase(Enum):
+    """Where a run is in its life."""
+
+    NEW = auto()
+    OPEN = auto()
+    ENDED = auto()
+
+
+class RunLog:
+    """The numbered events of one run, bounded by count and by bytes.
+
+    The last event is kept whatever the bounds say, so that a client that returns late still learns how the run ended.
+
+    Attributes:
+        user_id: the owner, fixed when the run was opened; no delivery looks at anything else.
+        next_seq: the number that the next event gets.
+        frame_bytes: bytes held for replay.
+        ended_at: loop time of the last event, in seconds; None while the run lives.
+    """
+
+    __slots__ = (
+        "__weakref__", "_frames", "_tools", "ended_at", "event_prefix", "frame_bytes", "max_bytes", "max_frames",
+        "next_seq", "observer", "phase", "run_id", "thread_id", "user_id",
+    )  # fmt: skip
+
+    def __init__(self, user_id: str, thread_id: str, run_id: str, max_frames: int, max_bytes: int) -> None:
+        self.user_id = user_id
+        self.thread_id = thread_id
+        self.run_id = run_id
+        self.max_frames = max_frames
+        self.max_bytes = max_bytes
+        self.event_prefix = run_id + ":"
+        self.next_seq = 0
+        self.phase = Phase.NEW
+        self.observer: BridgeObserver | None = None
+        self.ended_at: float | None = None
+        self.frame_bytes = 0
+        self._frames: deque[tuple[EventType, bytes]] = deque()
+        self._tools: dict[str, int] = {}
+
+    @property
+    def first_seq(self) -> int:
+        """The number of the oldest event that can still be replayed."""
+        return self.next_seq - len(self._frames)
+
+    @property
+    def status(self) -> RunStatus:
+        """What a client is told of the run when it connects."""
+        return RunStatus(self.run_id, self.first_seq, self.next_seq, self.phase is Phase.ENDED)
+
+    def admit(self, event: EventType, tool_name: str = "") -> None:
+        """Check that the run's life allows this event now.
+
+        Raises:
+            RunClosedError: the run has ended.
+            RunOrderError: the run has not begun, begins twice, or completes a tool that is not executing.
+        """
+        phase = self.phase
+        if phase is Phase.OPEN:
+            if event is EventType.AGENT_STARTED:
+                raise RunOrderError(f"run {self.run_id!r} has already begun; agent_started is its first event only")
+            if event is EventType.TOOL_COMPLETED and not self._tools.get(tool_name):
+                raise RunOrderError(
+                    f"run {self.run_id!r} has no tool {tool_name!r} executing; publish tool_executing first"
+                )
+        elif phase is Phase.ENDED:
+            raise RunClosedError(
+                f"run {self.run_id!r} has ended with event {self.next_seq - 1}; {event} comes too late"
+            )
+        elif event is not EventType.AGENT_STARTED:
+            raise RunOrderError(f"run {self.run_id!r} has not begun; its first event is agent_started, not {event}")
+
+    def append(self, event: EventType, frame: bytes, now: float, tool_name: str = "") -> None:
+        """Store an admitted event under the number `next_seq` and move the run's life on."""
+        if tool_name:
+            if event is EventType.TOOL_EXECUTING:
+                self._tools[tool_name] = self._tools.get(tool_name, 0) + 1
+            else:
+                self._tools[tool_name] -= 1
+        elif event in FINAL_EVENTS:
+            self.phase = Phase.ENDED
+            self.ended_at = now
+            self._tools.clear()
+        elif event is EventType.AGENT_STARTED:
+            self.phase = Phase.OPEN
+        self.next_seq += 1
+        frames = self._frames
+        frames.append((event, frame))
+        self.frame_bytes += len(frame)
+        while len(frames) > 1 and (len(frames) > self.max_frames or self.frame_bytes > self.max_bytes):
+            self.frame_bytes -= len(frames.popleft()[1])
+
+    def frame(self, seq: int) -> tuple[EventType, bytes]:
+        """The event with this number, which must lie in first_seq .. next_seq - 1."""
+        return self._frames[seq - self.first_seq]

@@ -1,0 +1,78 @@
+"""Finds secrets in payloads by the names of their keys and by the look of their values.
+
+A name is read word by word and judged by its last one, so that ``apiKey``, ``API_KEY`` and ``db-password`` are secrets
+while ``max_tokens``, ``token_count``, ``author`` and ``monkey`` are not (incident B11).
+"""
+
+import re
+
+REDACTED = "[redacted]"
+
+_SECRET_WORDS = frozenset(
+    {
+        "password",
+        "passwords",
+        "passwd",
+        "passphrase",
+        "pwd",
+        "secret",
+        "secrets",
+        "token",
+        "apikey",
+        "apitoken",
+    }
+    | {"authorization", "credential", "credentials", "cookie", "cookies", "jwt", "bearer"}
+)
+_SECRET_PAIRS = frozenset(
+    {("api", "key"), ("api", "keys"), ("access", "key"), ("private", "key"), ("secret", "key")}
+    | {("signing", "key"), ("encryption", "key"), ("session", "key"), ("connection", "string")}
+)
+# "password_hash" still holds the password's secret; "password_hint" and "token_count" do not.
+_STILL_SECRET = frozenset(
+    {"value", "hash", "header", "text", "pem", "confirm", "confirmation", "base64", "encoded", "raw", "plain"}
+)
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+# Cheap substrings, one of which every pattern below needs: a string without any of them is not searched.
+_HINTS = ("://", "=", "earer ", "sk-", "AKIA", "gh", "eyJ", "-----BEGIN")
+_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(?P<keep>\b[a-zA-Z][a-zA-Z0-9+.\-]*://[^\s:/@]*:)[^\s/@]+(?=@)"), rf"\g<keep>{REDACTED}"),
+    (
+        re.compile(
+            r"(?P<keep>(?<![A-Za-z0-9])(?:[A-Za-z0-9]+[_-])*"
+            r"(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token)\s*=\s*)[^\s;&,'\"]+",
+            re.IGNORECASE,
+        ),
+        rf"\g<keep>{REDACTED}",
+    ),
+    (re.compile(r"(?P<keep>\b[Bb]earer )[A-Za-z0-9._~+/\-]{8,}=*"), rf"\g<keep>{REDACTED}"),
+    (re.compile(r"\bsk-[A-Za-z0-9_\-]{16,}"), REDACTED),
+    (re.compile(r"\bAKIA[0-9A-Z]{16}\b"), REDACTED),
+    (re.compile(r"\bgh[pousr]_[A-Za-z0-9]{20,}"), REDACTED),
+    (re.compile(r"\beyJ[A-Za-z0-9_\-]{8,}\.eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*"), REDACTED),
+    (
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+        REDACTED,
+    ),
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a key of this name holds a secret, whatever its value looks like."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    while len(words) > 1 and (words[-1] in _STILL_SECRET or words[-1].isdigit()):
+        words.pop()
+    return bool(words) and (words[-1] in _SECRET_WORDS or tuple(words[-2:]) in _SECRET_PAIRS)
+
+
+def redact_text(text: str) -> str:
+    """The text with passwords in URLs, tokens, keys and ``password=...`` pairs replaced by a mark."""
+    for hint in _HINTS:
+        if hint in text:
+            break
+    else:
+        return text
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
