@@ -1,0 +1,81 @@
+"""Distributions of durations, in seconds, each drawn from one uniform number by its inverse distribution function.
+
+Draws are rounded to whole microseconds: mathematical libraries differ in their last bits, and a History must not.
+"""
+
+import math
+import statistics
+from typing import Annotated
+
+import msgspec
+
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+_STANDARD_NORMAL = statistics.NormalDist()
+_LOWEST = 2.0**-53
+
+
+class _Distribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    def draw(self, uniform: float) -> float:
+        """The duration, in seconds, that belongs to a uniform number in [0, 1)."""
+        return round(self._inverse(uniform), 6)
+
+    def _inverse(self, uniform: float) -> float:
+        raise NotImplementedError
+
+
+class Constant(_Distribution, frozen=True, tag="constant"):
+    """Always the same."""
+
+    seconds: Seconds
+
+    def _inverse(self, uniform: float) -> float:
+        return self.seconds
+
+
+class Uniform(_Distribution, frozen=True, tag="uniform"):
+    """Anything between two bounds, with equal chances."""
+
+    low: Seconds
+    high: Seconds
+
+    def __post_init__(self) -> None:
+        if self.high < self.low:
+            raise ValueError(f"high must be at least low, which is {self.low:g}, and is {self.high:g}")
+
+    def _inverse(self, uniform: float) -> float:
+        return self.low + (self.high - self.low) * uniform
+
+
+class Exponential(_Distribution, frozen=True, tag="exponential"):
+    """The waiting time for an event that has no memory."""
+
+    mean: Positive
+
+    def _inverse(self, uniform: float) -> float:
+        return -self.mean * math.log1p(-uniform)
+
+
+class LogNormal(_Distribution, frozen=True, tag="lognormal"):
+    """Durations of work: a median, and a tail that grows with ``sigma``, the deviation of the logarithm."""
+
+    median: Positive
+    sigma: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0.5
+
+    def _inverse(self, uniform: float) -> float:
+        return self.median * math.exp(self.sigma * _STANDARD_NORMAL.inv_cdf(max(uniform, _LOWEST)))
+
+
+class Pareto(_Distribution, frozen=True, tag="pareto"):
+    """A heavy tail: at least ``minimum``, and longer than t with the chance (minimum / t) ** alpha, up to ``cap``."""
+
+    minimum: Positive
+    alpha: Positive = 1.5
+    cap: Positive = 3600.0
+
+    def _inverse(self, uniform: float) -> float:
+        return min(self.cap, self.minimum * math.pow(1.0 - uniform, -1.0 / self.alpha))
+
+
+Distribution = Constant | Uniform | Exponential | LogNormal | Pareto

@@ -1,0 +1,183 @@
+"""A scenario: who does what, over which network, under which limits. One validated value; files are TOML."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from netra_sim.simulation.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot be simulated; the message names the field, what it had and what it takes."""
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Common settings of all parts of a scenario."""
+
+
+class Poisson(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="poisson"):
+    """Requests of independent users: each is due at any time of the window with the same chance.
+
+    Given their number, the arrivals of a Poisson process in a window are distributed like this.
+    """
+
+
+class Burst(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="burst"):
+    """All requests are due within ``width`` seconds, from ``at`` seconds on."""
+
+    at: Seconds = 1.0
+    width: Seconds = 0.0
+
+
+class Ramp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="ramp"):
+    """The rate of requests grows linearly from nothing over the window."""
+
+
+class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="replay"):
+    """Requests are due at recorded times, in seconds, which are dealt to the users in turn."""
+
+    times: Annotated[tuple[Seconds, ...], msgspec.Meta(min_length=1)]
+
+
+class Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="closed"):
+    """Each user thinks, requests, waits for the answer and begins again."""
+
+    think: Distribution = Exponential(5.0)
+
+
+Arrivals = Poisson | Burst | Ramp | Replay | Closed
+
+
+class Workload(_Part, frozen=True, kw_only=True):
+    """What the users do.
+
+    Attributes:
+        arrivals: when requests are due.
+        window: seconds over which open-loop arrivals are spread.
+        runs_per_user: requests of each user.
+        tabs_per_user: connections of each user; each gets all of the user's events.
+        patience: seconds that a user waits for the end of a run before giving it up.
+    """
+
+    arrivals: Arrivals = Poisson()
+    window: Positive = 30.0
+    runs_per_user: Count = 1
+    tabs_per_user: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    patience: Positive = 400.0
+
+
+class Agents(_Part, frozen=True, kw_only=True):
+    """How long the default pipeline's agents and tools take."""
+
+    think: Distribution = LogNormal(0.8, 0.6)
+    tool: Distribution = LogNormal(0.5, 0.8)
+
+
+class Network(_Part, frozen=True, kw_only=True):
+    """What lies between a client and the server.
+
+    Attributes:
+        latency: one way, drawn once for each connection.
+        jitter: added to every delivery; TCP keeps the order all the same.
+        bandwidth: bytes per second and connection, server to client.
+        handshake: from the start of connecting until the server accepts, authentication included.
+    """
+
+    latency: Distribution = LogNormal(0.03, 0.5)
+    jitter: Distribution = Uniform(0.0, 0.01)
+    bandwidth: Positive = 1_000_000.0
+    handshake: Distribution = LogNormal(0.08, 0.4)
+
+
+class Platform(_Part, frozen=True, kw_only=True):
+    """The machine and the event loop that the server runs on.
+
+    Attributes:
+        tick: resolution of the loop's clock in seconds; Windows' is 1/64.
+        order: what is ready at the same instant runs first come, first served, or in an order drawn from the seed.
+        step_cost: seconds of CPU that every step of the loop takes.
+    """
+
+    tick: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    order: Literal["fifo", "random"] = "random"
+    step_cost: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+
+
+class Limits(_Part, frozen=True, kw_only=True):
+    """Limits of the runtime, where they differ from its defaults."""
+
+    engines_per_user: Count = 2
+    agent_seconds: Positive = 30.0
+    engine_seconds: Positive = 300.0
+
+
+class Scenario(_Part, frozen=True, kw_only=True):
+    """Everything that, with a seed, determines a History.
+
+    Attributes:
+        name: short, for files and tables.
+        description: what happens and what is to be seen, in a sentence.
+        incidents: ids of the real failures that it comes from.
+        users: how many.
+        time_limit: virtual seconds after which a simulation that has not ended is stopped with an error.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]*$")] = "steady-load"
+    description: str = "Independent users each have one agent run."
+    incidents: tuple[str, ...] = ()
+    users: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100
+    workload: Workload = Workload()
+    agents: Agents = Agents()
+    network: Network = Network()
+    platform: Platform = Platform()
+    limits: Limits = Limits()
+    time_limit: Positive = 86_400.0
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Scenario":
+        """Read a scenario from a TOML file.
+
+        Raises:
+            ScenarioError: the file is no TOML, or a field is unknown or has a value that it does not take.
+            OSError: the file cannot be read.
+        """
+        try:
+            return cls.from_mapping(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ScenarioError(f"{path} is not a TOML file: {error}") from error
+        except ScenarioError as error:
+            raise ScenarioError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_mapping(cls, fields: dict[str, object]) -> "Scenario":
+        """Make a scenario from plain values, checking every one.
+
+        Raises:
+            ScenarioError: a field is unknown or has a value that it does not take.
+        """
+        try:
+            return msgspec.convert(fields, cls)
+        except msgspec.ValidationError as error:
+            raise ScenarioError(_explain(str(error), fields)) from error
+
+
+def _explain(message: str, fields: object) -> str:
+    """Put what the field had beside the reason that msgspec gives."""
+    reason, _, path = message.rpartition(" - at `$")
+    path = path.rstrip("`")
+    if not reason:
+        return message
+    value = fields
+    for part in path.replace("[", ".[").split("."):
+        try:
+            if part.startswith("["):
+                value = value[int(part[1:-1])]  # type: ignore[index]
+            elif part:
+                value = value[part]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return f"{path.lstrip('.')}: {reason}"
+    return f"{path.lstrip('.') or 'scenario'}: {reason}; it had {value!r}"
