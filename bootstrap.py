@@ -1,0 +1,91 @@
+"""Sets netra_sim up in `.venv` and runs it; needs Python 3.11 or later and nothing else.
+
+    python3 bootstrap.py report [OPTION ...]   write the validation report (options as of `netra-sim report`)
+    python3 bootstrap.py test                  run every check: style, types, import contracts, tests
+    python3 bootstrap.py COMMAND [OPTION ...]  any other command of `netra-sim`
+
+The environment is made on the first run from the pinned, hash-checked `requirements.txt`, and again only when that file,
+`pyproject.toml` or the interpreter has changed. Nothing is activated and nothing outside this folder is touched.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ENVIRONMENT = HERE / ".venv"
+PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+STAMP = ENVIRONMENT / "netra-sim.stamp"
+
+CHECKS = (
+    ("ruff", "check", "."),
+    ("ruff", "format", "--check", "."),
+    ("mypy",),
+    ("lint-imports",),
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Set up if need be, run the command, return its exit code."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__)
+        return 0 if arguments else 2
+    if sys.version_info < (3, 11):
+        print(f"netra_sim needs Python 3.11 or later; this is {sys.version.split()[0]}.", file=sys.stderr)
+        return 2
+    if not is_set_up():
+        set_up()
+    if arguments[0] == "test":
+        return test(arguments[1:])
+    return run("netra-sim", *arguments)
+
+
+def is_set_up() -> bool:
+    """Whether the environment was made by this interpreter from these pins."""
+    return PYTHON.exists() and STAMP.exists() and STAMP.read_text(encoding="utf-8") == fingerprint()
+
+
+def fingerprint() -> str:
+    """What the environment depends on, as a digest."""
+    digest = hashlib.sha256(sys.version.encode())
+    for name in ("requirements.txt", "pyproject.toml"):
+        digest.update((HERE / name).read_bytes())
+    return digest.hexdigest()
+
+
+def set_up() -> None:
+    """Make the environment; stops the program with a message where that fails."""
+    print("Setting up in .venv; this takes about a minute, once.", file=sys.stderr, flush=True)
+    steps = (
+        (sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)),
+        (str(PYTHON), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(HERE / "requirements.txt")),
+        (str(PYTHON), "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "-e", str(HERE)),
+    )
+    for step in steps:
+        code = subprocess.call(step, env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+        if code:
+            raise SystemExit(f"Setting up failed with exit code {code} at: {' '.join(step)}")
+    STAMP.write_text(fingerprint(), encoding="utf-8")
+
+
+def test(pytest_arguments: list[str]) -> int:
+    """Run all checks, also after one has failed; returns 1 if any did, else 0."""
+    os.chdir(HERE)
+    failed = [" ".join(check) for check in (*CHECKS, ("pytest", *pytest_arguments)) if run(*check)]
+    if failed:
+        print(f"Failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def run(command: str, *arguments: str) -> int:
+    """Run one of the environment's commands and return its exit code."""
+    try:
+        return subprocess.call((str(PYTHON.with_name(command)), *arguments))
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
