@@ -1,0 +1,27 @@
+"""The Windows-safe asyncio layer and the event-loop set-up, the same on every platform."""
+
+from netra_sim.runtime.event_loop import new_event_loop, run
+from netra_sim.runtime.notebook import enable_nest_asyncio, measuring, nest_asyncio_enabled
+from netra_sim.runtime.timeouts import WindowsSafeTimeoutContext
+from netra_sim.runtime.waits import (
+    windows_safe_gather,
+    windows_safe_progressive_delay,
+    windows_safe_sleep,
+    windows_safe_wait_for,
+)
+from netra_sim.runtime.windows_asyncio_safe import WindowsAsyncioSafePatterns, windows_asyncio_safe
+
+__all__ = [
+    "WindowsAsyncioSafePatterns",
+    "WindowsSafeTimeoutContext",
+    "enable_nest_asyncio",
+    "measuring",
+    "nest_asyncio_enabled",
+    "new_event_loop",
+    "run",
+    "windows_asyncio_safe",
+    "windows_safe_gather",
+    "windows_safe_progressive_delay",
+    "windows_safe_sleep",
+    "windows_safe_wait_for",
+]

@@ -1,0 +1,91 @@
+"""Event loops for every platform, and one synchronous way into asynchronous code: `run`."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+_INTERRUPT_CHECK = 0.25
+"""Seconds between looks for Ctrl+C where waiting for a thread cannot be interrupted (Windows)."""
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """A new event loop of the platform's best kind, for ``asyncio.Runner(loop_factory=new_event_loop)``.
+
+    On Windows that is the Proactor, which has no limit of 512 sockets and can start subprocesses; elsewhere the selector
+    loop. No event-loop policy is read or set: policies are deprecated since Python 3.14.
+    """
+    loop_class: Callable[[], asyncio.AbstractEventLoop] = getattr(
+        asyncio, "ProactorEventLoop", asyncio.SelectorEventLoop
+    )
+    return loop_class()
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end and return its result, in scripts and in notebook cells alike.
+
+    Where no event loop runs this is `asyncio.Runner.run`. Where one does, as in a notebook's cell, the coroutine gets a
+    fresh loop in a thread of its own, with the caller's context variables; tasks that it leaves behind are cancelled, so
+    nothing leaks from one cell into the next. Ctrl+C, or a notebook's interrupt, cancels the coroutine, waits until it
+    has cleaned up, and comes out as KeyboardInterrupt.
+
+    Raises:
+        BaseException: whatever the coroutine raises.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            return runner.run(coroutine)
+    return _Worker(coroutine).result()
+
+
+class _Worker(Generic[T]):
+    """One coroutine on a fresh loop in a thread."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self._coroutine = coroutine
+        self._context = contextvars.copy_context()
+        self._task: asyncio.Task[T] | None = None
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+        self._has_begun = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="netra_sim.run", daemon=True)
+
+    def result(self) -> T:
+        self._thread.start()
+        try:
+            self._join()
+        except KeyboardInterrupt:
+            self._cancel()
+            self._join()
+            raise
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+    def _join(self) -> None:
+        while self._thread.is_alive():
+            self._thread.join(_INTERRUPT_CHECK)
+
+    def _cancel(self) -> None:
+        self._has_begun.wait()
+        if self._task is not None:
+            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    def _work(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                self._result.append(runner.run(self._main(), context=self._context))
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._has_begun.set()
+
+    async def _main(self) -> T:
+        self._task = asyncio.current_task()  # type: ignore[assignment]
+        self._has_begun.set()
+        return await self._coroutine
