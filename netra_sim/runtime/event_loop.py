@@ -86,6 +86,6 @@ class _Worker(Generic[T]):
             self._has_begun.set()
 
     async def _main(self) -> T:
-        self._task = asyncio.current_task()  # type: ignore[assignment]
+        self._task = asyncio.current_task()
         self._has_begun.set()
         return await self._coroutine

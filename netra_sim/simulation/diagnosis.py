@@ -1,0 +1,76 @@
+"""Who waits on what, where: what a deadlock, a time limit or a hang is explained with."""
+
+import asyncio
+import linecache
+from collections import Counter
+from types import FrameType
+from typing import Any
+
+_PRIMITIVES = (asyncio.Lock, asyncio.Event, asyncio.Condition, asyncio.Semaphore, asyncio.Queue, asyncio.Barrier)
+
+
+def waits_report(loop: asyncio.AbstractEventLoop, limit: int = 20) -> str:
+    """All suspended tasks of a loop, alike ones counted together, most frequent first.
+
+    Each line tells the task, the innermost line of its own code that it is suspended at, and what it waits on.
+    """
+    groups: Counter[tuple[str, str, str]] = Counter()
+    example: dict[tuple[str, str, str], str] = {}
+    for task in sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name()):
+        where, what = _wait_of(task)
+        group = (getattr(task.get_coro(), "__qualname__", "?"), where, what)
+        groups[group] += 1
+        example.setdefault(group, task.get_name())
+    lines = [
+        f"  {count} x {coroutine} (such as {example[(coroutine, where, what)]!r}) at {where} waits on {what}"
+        for (coroutine, where, what), count in groups.most_common(limit)
+    ]
+    if len(groups) > limit:
+        lines.append(f"  and {len(groups) - limit} more kinds of wait")
+    return "\n".join(lines) or "  no task is left"
+
+
+def _wait_of(task: asyncio.Task[Any]) -> tuple[str, str]:
+    """The innermost place outside of asyncio at which a task is suspended, and what it waits on there."""
+    where, primitive = "its beginning", ""
+    awaited: Any = task.get_coro()
+    while awaited is not None:
+        frame = _frame(awaited)
+        if frame is not None:
+            owner = frame.f_locals.get("self")
+            if isinstance(owner, _PRIMITIVES):
+                primitive = f"{type(owner).__name__} at {id(owner):#x}"
+            elif not frame.f_globals.get("__name__", "").startswith("asyncio."):
+                where, primitive = _place(frame), ""
+        awaited = next(
+            (
+                inner
+                for name in ("cr_await", "gi_yieldfrom", "ag_await")
+                if (inner := getattr(awaited, name, None)) is not None
+            ),
+            None,
+        )
+    return where, primitive or _awaited(task)
+
+
+def _awaited(task: asyncio.Task[Any]) -> str:
+    waiter = getattr(task, "_fut_waiter", None)
+    if waiter is None:
+        return "its next turn"
+    if isinstance(waiter, asyncio.Task):
+        return f"task {waiter.get_name()!r}"
+    return "several tasks (gather)" if type(waiter).__name__ == "_GatheringFuture" else "a future"
+
+
+def _frame(awaited: Any) -> FrameType | None:
+    for name in ("cr_frame", "gi_frame", "ag_frame"):
+        frame = getattr(awaited, name, None)
+        if isinstance(frame, FrameType):
+            return frame
+    return None
+
+
+def _place(frame: FrameType) -> str:
+    path = frame.f_code.co_filename
+    source = linecache.getline(path, frame.f_lineno).strip()
+    return f"{path.replace(chr(92), '/').rsplit('/', 1)[-1]}:{frame.f_lineno}" + (f" ({source})" if source else "")
