@@ -78,8 +78,8 @@ class Connection:
     """
 
     __slots__ = (
-        "__weakref__", "behind", "connection_id", "is_open", "observer", "outbox", "outbox_bytes", "stall_check", "transport",
-        "user",
+        "__weakref__", "behind", "connection_id", "is_open", "observer", "outbox", "outbox_bytes", "stall_check",
+        "transport", "user",
     )  # fmt: skip
 
     def __init__(self, connection_id: str, user: AuthenticatedUser, transport: Transport) -> None:

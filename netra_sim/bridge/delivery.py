@@ -106,8 +106,9 @@ class Delivery:
         """
         if run_id in self.runs:
             raise RunExistsError(f"run id {run_id!r} is in use; every run needs an id of its own")
-        run = RunLog(user_id, thread_id, run_id, self.limits.replay_events, self.limits.replay_bytes)
-        run.observer = self._observer if observed else None
+        run = RunLog(
+            user_id, thread_id, run_id, self.limits.replay_events, self.limits.replay_bytes, is_observed=observed
+        )
         self.runs[run_id] = run
         self._runs_of.setdefault(user_id, {})[run_id] = run
         return run
@@ -134,8 +135,8 @@ class Delivery:
         run.append(kind, frame, now, tool_name)
         self.replay_bytes += run.frame_bytes - held
         self.counters.published += 1
-        if run.observer is not None:
-            run.observer.published(run.run_id, run.user_id, kind, seq)
+        if self._observer is not None and run.is_observed:
+            self._observer.published(run.run_id, run.user_id, kind, seq)
         connections = self._connections_of.get(run.user_id)
         if connections:
             outgoing = OutgoingFrame(frame, run, kind, seq)
@@ -152,8 +153,8 @@ class Delivery:
     def refuse(self, run: RunLog, kind: EventType, error: BridgeError) -> None:
         """Count an event that its publisher was told cannot be published."""
         self.counters.refused += 1
-        if run.observer is not None:
-            run.observer.event_refused(run.run_id, run.user_id, kind, str(error))
+        if self._observer is not None and run.is_observed:
+            self._observer.event_refused(run.run_id, run.user_id, kind, str(error))
 
     def forget_expired(self, now: float) -> float | None:
         """Forget runs that ended more than `replay_seconds` ago; returns when the next one is due, or None."""
@@ -300,7 +301,7 @@ class Delivery:
             connection.stall_check = self._request_stall_check(connection)
 
     def _mark_if_open(self, connection: Connection) -> None:
-        if connection.is_open:
+        if connection.is_open and (connection.outbox or connection.behind):
             self._mark(connection)
 
     def _take(self, connection: Connection, room: int) -> list[OutgoingFrame]:

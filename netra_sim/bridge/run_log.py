@@ -4,7 +4,6 @@ from collections import deque
 from enum import Enum, auto
 
 from netra_sim.bridge.events import FINAL_EVENTS, EventType, RunStatus
-from netra_sim.bridge.observer import BridgeObserver
 from netra_sim.exceptions import RunClosedError, RunOrderError
 
 
@@ -23,26 +22,41 @@ class RunLog:
 
     Attributes:
         user_id: the owner, fixed when the run was opened; no delivery looks at anything else.
+        is_observed: whether the observer is told of its events.
         next_seq: the number that the next event gets.
         frame_bytes: bytes held for replay.
         ended_at: loop time of the last event, in seconds; None while the run lives.
     """
 
     __slots__ = (
-        "__weakref__", "_frames", "_tools", "ended_at", "event_prefix", "frame_bytes", "max_bytes", "max_frames",
-        "next_seq", "observer", "phase", "run_id", "thread_id", "user_id",
+        "__weakref__",
+        "_frames",
+        "_tools",
+        "ended_at",
+        "event_prefix",
+        "frame_bytes",
+        "is_observed",
+        "max_bytes",
+        "max_frames",
+        "next_seq",
+        "phase",
+        "run_id",
+        "thread_id",
+        "user_id",
     )  # fmt: skip
 
-    def __init__(self, user_id: str, thread_id: str, run_id: str, max_frames: int, max_bytes: int) -> None:
+    def __init__(
+        self, user_id: str, thread_id: str, run_id: str, max_frames: int, max_bytes: int, *, is_observed: bool = True
+    ) -> None:
         self.user_id = user_id
         self.thread_id = thread_id
         self.run_id = run_id
         self.max_frames = max_frames
         self.max_bytes = max_bytes
+        self.is_observed = is_observed
         self.event_prefix = run_id + ":"
         self.next_seq = 0
         self.phase = Phase.NEW
-        self.observer: BridgeObserver | None = None
         self.ended_at: float | None = None
         self.frame_bytes = 0
         self._frames: deque[tuple[EventType, bytes]] = deque()

@@ -55,7 +55,8 @@ class SimulatedTransport:
         self._free_at = max(self._free_at, now) + size / self._network.bandwidth
         self._deliveries += 1
         jitter = self._network.jitter.draw(uniform(self._stream, self._deliveries))
-        self._arrives_at = max(self._arrives_at, self._free_at + self.latency + jitter)
+        # Never two at the same instant, or a drawn order could turn them round.
+        self._arrives_at = max(self._arrives_at + 1e-9, self._free_at + self.latency + jitter)
         self._loop.call_at(self._arrives_at, self._arrive, frames, size)
 
     def buffered(self) -> int:
@@ -67,7 +68,7 @@ class SimulatedTransport:
         if self._closed:
             return
         self._closed = True
-        arrives_at = max(self._arrives_at, self._loop.time() + self.latency)
+        arrives_at = max(self._arrives_at + 1e-9, self._loop.time() + self.latency)
         self._loop.call_at(arrives_at, self._learn_of_close, code, reason)
 
     def stall(self) -> None:
@@ -91,10 +92,9 @@ class SimulatedTransport:
         if self._stalled is not None:
             self._stalled.append(frames)
             return
-        was_congested = self._in_flight > size
         self._in_flight -= size
         self._on_frames(frames)
-        if was_congested and self.on_writable is not None:
+        if not self._in_flight and self.on_writable is not None:
             self.on_writable()
 
     def _learn_of_close(self, code: int, reason: str) -> None:

@@ -1,31 +1,35 @@
 """`simulate`: the real factory, bridge and Windows-safe layer, driven by simulated users in virtual time."""
 
 import asyncio
-import itertools
-import platform
-from collections.abc import Iterator
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import msgspec
 
-from netra_sim import __version__
-from netra_sim.bridge import AgentWebSocketBridge, Refused
-from netra_sim.exceptions import MessageError, NetraSimError
+from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.factory import (
     EngineLimits,
     ExecutionEngineFactory,
     UserExecutionContext,
     default_pipeline,
-    route_websocket_message_to_agent,
+    shared_mutable_objects,
 )
-from netra_sim.history import History, Recorder
-from netra_sim.simulation.client import CANARY, SimulatedClient
+from netra_sim.history import History, Recorder, environment
 from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.randomness import key, uniform
-from netra_sim.simulation.scenario import Agents, Closed, Scenario
-from netra_sim.simulation.workload import due_times
+from netra_sim.simulation.scenario import Agents, Scenario
+from netra_sim.simulation.user import SimulatedUser
+from netra_sim.version import __version__
 
 EPOCH = 1_700_000_000.0
 """What the wall clock shows when a simulation begins, in seconds since 1970."""
+
+PROBE_INTERVAL = 1.0
+"""Virtual seconds between two looks for state that users share."""
+
+PROBED_ENGINES = 8
+"""Engines that are compared at each look."""
 
 
 def simulate(scenario: Scenario, seed: int = 1) -> History:
@@ -39,11 +43,106 @@ def simulate(scenario: Scenario, seed: int = 1) -> History:
     """
     settings = scenario.platform
     loop = VirtualTimeLoop(
-        seed=seed,
+        seed=key(seed, "order"),
         order=settings.order,
         tick=settings.tick,
         step_cost=settings.step_cost,
         time_limit=scenario.time_limit,
     )
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+    with _rare_collections(), asyncio.Runner(loop_factory=lambda: loop) as runner:
         return runner.run(_World(scenario, seed, loop).live())
+
+
+class DrawnTiming(msgspec.Struct, frozen=True):
+    """How long the agents' steps take: drawn for each run and step by name, so that no other draw moves them."""
+
+    agents: Agents
+    seed: int
+
+    def seconds(self, context: UserExecutionContext, step: str) -> float:
+        """See `netra_sim.factory.Timing`."""
+        distribution = self.agents.think if step.endswith(".think") else self.agents.tool
+        return distribution.draw(uniform(key(self.seed, context.run_id, step)))
+
+
+class _World:
+    """The server, its users and the record of what they do."""
+
+    def __init__(self, scenario: Scenario, seed: int, loop: VirtualTimeLoop) -> None:
+        self._scenario = scenario
+        self._seed = seed
+        self._recorder = Recorder(loop.time)
+        self._bridge = AgentWebSocketBridge(
+            wall_clock=lambda: EPOCH + loop.time(), epoch=f"{key(seed, 'epoch'):016x}", observer=self._recorder
+        )
+        limits = scenario.limits
+        self._factory = ExecutionEngineFactory(
+            websocket_bridge=self._bridge,
+            pipeline=default_pipeline(DrawnTiming(scenario.agents, key(seed, "timing"))),
+            limits=EngineLimits(
+                engines_per_user=limits.engines_per_user,
+                agent_seconds=limits.agent_seconds,
+                engine_seconds=limits.engine_seconds,
+            ),
+            observer=self._recorder,
+        )
+
+    async def live(self) -> History:
+        scenario, seed = self._scenario, self._seed
+        await self._bridge.ensure_integration()
+        probing = asyncio.create_task(self._probe_for_shared_state(), name="probe for shared state")
+        async with asyncio.TaskGroup() as group:
+            for number in range(scenario.users):
+                user = SimulatedUser(number, scenario, seed, self._bridge, self._factory, self._recorder)
+                group.create_task(user.live(), name=user.user_id)
+        probing.cancel()
+        await asyncio.wait([probing])
+        await self._factory.shutdown()
+        await self._bridge.shutdown()
+        self._record_left_overs()
+        return self._recorder.finish(
+            {
+                "source": "simulation",
+                "scenario": msgspec.to_builtins(scenario),
+                "seed": seed,
+                "version": __version__,
+                "environment": environment(),
+            }
+        )
+
+    async def _probe_for_shared_state(self) -> None:
+        looks = 0
+        while True:
+            await asyncio.sleep(PROBE_INTERVAL)
+            engines = self._factory.engines
+            first = int(uniform(key(self._seed, "probe"), looks) * len(engines))
+            probed = engines[first : first + PROBED_ENGINES]
+            looks += 1
+            if len({engine.context.user_id for engine in probed}) < 2:
+                continue
+            self._recorder.sample("engines probed for shared state", len(probed))
+            for found in shared_mutable_objects(probed):
+                self._recorder.shared(found.user_id, found.other_user_id, f"{found.type_name} at {found.path}")
+
+    def _record_left_overs(self) -> None:
+        held = self._bridge.metrics()
+        counts: Mapping[str, int] = {
+            "engines": self._factory.live_engines(),
+            "connections": held.live_connections,
+            "runs": held.kept_runs,
+            "replay bytes": held.replay_bytes,
+            "tasks": len(asyncio.all_tasks()) - 1,
+        }
+        for what, count in counts.items():
+            self._recorder.left_over(what, count)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let the cyclic collector run rarely: a simulation makes many objects and almost no cycles."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)

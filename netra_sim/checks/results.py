@@ -1,0 +1,73 @@
+"""What a check finds, and the objectives that it is held against."""
+
+import msgspec
+
+FINDINGS_SHOWN = 50
+"""Findings of one check that are kept in full; all are counted."""
+
+
+class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is good enough. The defaults are what the original system promised, where it promised something.
+
+    Attributes:
+        delivery_mean: seconds from the publishing of an event to its owner's client, on average.
+        delivery_p95: the same, for 95 of 100 events.
+        first_event_p95: seconds from when a request was due to its first event at the client, for 95 of 100 requests.
+        delivered: share of events that must reach their owner.
+        refused: share of requests that may be refused.
+    """
+
+    delivery_mean: float = 0.100
+    delivery_p95: float = 0.100
+    first_event_p95: float = 1.0
+    delivered: float = 0.995
+    refused: float = 0.01
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong, with where to look for it in the history.
+
+    Attributes:
+        message: what is wrong, in a sentence.
+        user: whom it happened to.
+        run: in which run, or "".
+        event: at which event, or "".
+        seq: the event's number, or -1.
+        time: when, in seconds; None if it did not happen when it should have.
+    """
+
+    message: str
+    user: str = ""
+    run: str = ""
+    event: str = ""
+    seq: int = -1
+    time: float | None = None
+
+
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of one check.
+
+    Attributes:
+        check: its name.
+        question: what it asks.
+        looked_at: how many things it has examined; a check that examined nothing has not passed.
+        unit: what those things are.
+        found: how many findings there are.
+        findings: the first of them, `FINDINGS_SHOWN` at most.
+        measured: figures, by name; seconds, shares or counts.
+    """
+
+    check: str
+    question: str
+    looked_at: int
+    unit: str
+    found: int = 0
+    findings: tuple[Finding, ...] = ()
+    measured: dict[str, float] = {}
+
+    @property
+    def state(self) -> str:
+        """Whether it "passed", "failed", or had nothing to look at: "not applicable"."""
+        if self.found:
+            return "failed"
+        return "passed" if self.looked_at else "not applicable"

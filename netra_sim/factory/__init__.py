@@ -1,0 +1,41 @@
+"""The factory: contexts, engines, agents, and the way from a client's message to its run."""
+
+from netra_sim.factory.agents import Agent, AgentSession, Pipeline, Tool
+from netra_sim.factory.context import PLACEHOLDER_IDS, UserExecutionContext, create_user_execution_context
+from netra_sim.factory.engine import EngineLimits, PipelineResult, RunOutcome, UserExecutionEngine
+from netra_sim.factory.factory import ExecutionEngineFactory
+from netra_sim.factory.isolation import SharedObject, shared_mutable_objects
+from netra_sim.factory.observer import FactoryObserver
+from netra_sim.factory.pipeline import Timing, default_pipeline
+from netra_sim.factory.routing import (
+    MESSAGE_TYPES,
+    ExecuteAgent,
+    answer_message,
+    route_websocket_message_to_agent,
+    run_id_of,
+)
+
+__all__ = [
+    "MESSAGE_TYPES",
+    "PLACEHOLDER_IDS",
+    "Agent",
+    "AgentSession",
+    "EngineLimits",
+    "ExecuteAgent",
+    "ExecutionEngineFactory",
+    "FactoryObserver",
+    "Pipeline",
+    "PipelineResult",
+    "RunOutcome",
+    "SharedObject",
+    "Timing",
+    "Tool",
+    "UserExecutionContext",
+    "UserExecutionEngine",
+    "answer_message",
+    "create_user_execution_context",
+    "default_pipeline",
+    "route_websocket_message_to_agent",
+    "run_id_of",
+    "shared_mutable_objects",
+]

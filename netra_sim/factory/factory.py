@@ -1,0 +1,143 @@
+"""`ExecutionEngineFactory`: the one place where engines are made, each for one user's run, within the user's limits."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from netra_sim.bridge import AgentWebSocketBridge
+from netra_sim.exceptions import BridgeNotReadyError, EngineLimitError, FactoryClosedError, FactoryError, NetraSimError
+from netra_sim.factory.agents import Pipeline
+from netra_sim.factory.context import UserExecutionContext
+from netra_sim.factory.engine import EngineLimits, UserExecutionEngine
+from netra_sim.factory.observer import FactoryObserver
+from netra_sim.factory.pipeline import default_pipeline
+from netra_sim.runtime import windows_safe_wait_for
+
+
+class ExecutionEngineFactory:
+    """Makes an isolated engine for every request.
+
+    Every cost is independent of how many engines live or have lived; no engine, agent, context or emitter stays
+    referenced once its scope has ended.
+
+    Args:
+        websocket_bridge: carries the events; integrated on first use if it is not yet.
+        pipeline: makes a run's agents; the default pipeline without delays unless given.
+        limits: per user and per engine.
+        observer: is told of every scope.
+
+    Raises:
+        FactoryError: there is no bridge.
+    """
+
+    def __init__(
+        self,
+        *,
+        websocket_bridge: AgentWebSocketBridge,
+        pipeline: Pipeline | None = None,
+        limits: EngineLimits | None = None,
+        observer: FactoryObserver | None = None,
+    ) -> None:
+        if not isinstance(websocket_bridge, AgentWebSocketBridge):
+            raise FactoryError(
+                f"websocket_bridge must be an AgentWebSocketBridge, and is {websocket_bridge!r}; without one no event "
+                "would reach its user"
+            )
+        self.limits = limits or EngineLimits()
+        self._bridge = websocket_bridge
+        self._pipeline = pipeline or default_pipeline()
+        self._observer = observer
+        self._places_taken: dict[str, int] = {}
+        self._engines: dict[str, UserExecutionEngine] = {}
+        self._is_closed = False
+
+    @property
+    def engines(self) -> tuple[UserExecutionEngine, ...]:
+        """The live engines, oldest first."""
+        return tuple(self._engines.values())
+
+    def live_engines(self, user_id: str | None = None) -> int:
+        """How many engines live or are being made: a user's, or everybody's."""
+        return sum(self._places_taken.values()) if user_id is None else self._places_taken.get(user_id, 0)
+
+    @asynccontextmanager
+    async def user_execution_scope(self, context: UserExecutionContext) -> AsyncIterator[UserExecutionEngine]:
+        """An engine for one run, which ends with the scope.
+
+        The user's place is taken before anything is awaited and given back however the scope ends, so the limit holds
+        under any interleaving (incidents F1, F6).
+
+        Raises:
+            EngineLimitError: the user has as many engines as the limits allow.
+            FactoryClosedError: the factory was shut down.
+            BridgeNotReadyError: the bridge could not be integrated within `EngineLimits.ready_seconds`.
+            RunExistsError: the context's run id is in use.
+        """
+        user_id, run_id = context.user_id, context.run_id
+        try:
+            self._take_place(user_id)
+        except FactoryError as error:
+            self._refused(run_id, user_id, error)
+            raise
+        try:
+            try:
+                engine = await self._make_engine(context)
+            except NetraSimError as error:
+                self._refused(run_id, user_id, error)
+                raise
+            left_over: Mapping[str, int] = {"engines": 1}
+            try:
+                yield engine
+            finally:
+                try:
+                    left_over = await engine.close()
+                finally:
+                    del self._engines[run_id]
+                    if self._observer is not None:
+                        self._observer.scope_closed(run_id, user_id, left_over)
+        finally:
+            self._give_place_back(user_id)
+
+    async def shutdown(self) -> None:
+        """Make no more engines and close the live ones; their runs end with ``agent_error``. Idempotent."""
+        self._is_closed = True
+        for engine in self.engines:
+            await engine.close()
+
+    async def _make_engine(self, context: UserExecutionContext) -> UserExecutionEngine:
+        bridge = self._bridge
+        unknown = bridge.last_integration_result
+        result = await windows_safe_wait_for(bridge.ensure_integration(), self.limits.ready_seconds, default=unknown)
+        if result is None or not result.success:
+            reason = result.error if result else f"the bridge was not ready within {self.limits.ready_seconds:g} s"
+            raise BridgeNotReadyError(f"no run can begin: {reason}")
+        if self._is_closed:
+            raise FactoryClosedError("the factory was shut down while the engine was being made")
+        emitter = bridge.open_run(user_id=context.user_id, thread_id=context.thread_id, run_id=context.run_id)
+        try:
+            engine = UserExecutionEngine(context, emitter, self._pipeline, self.limits)
+        except BaseException:
+            emitter.close()
+            raise
+        self._engines[context.run_id] = engine
+        if self._observer is not None:
+            self._observer.scope_opened(context.run_id, context.user_id)
+        return engine
+
+    def _take_place(self, user_id: str) -> None:
+        if self._is_closed:
+            raise FactoryClosedError("the factory was shut down; it makes no more engines")
+        taken = self._places_taken.get(user_id, 0)
+        if taken >= self.limits.engines_per_user:
+            raise EngineLimitError(user_id, taken, self.limits.engines_per_user)
+        self._places_taken[user_id] = taken + 1
+
+    def _give_place_back(self, user_id: str) -> None:
+        taken = self._places_taken[user_id] - 1
+        if taken:
+            self._places_taken[user_id] = taken
+        else:
+            del self._places_taken[user_id]
+
+    def _refused(self, run_id: str, user_id: str, error: NetraSimError) -> None:
+        if self._observer is not None:
+            self._observer.scope_refused(run_id, user_id, type(error).__name__)

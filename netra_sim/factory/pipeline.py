@@ -1,0 +1,126 @@
+"""The default pipeline: triage, data, optimisation, actions, reporting. How long each step takes is its caller's choice."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from netra_sim.factory.agents import Agent, AgentSession, Pipeline
+from netra_sim.factory.context import UserExecutionContext
+
+_TOPICS = {"cost": ("cost", "spend", "bill", "cheap"), "latency": ("slow", "latency", "fast", "wait"), "usage": ()}
+_SERVICES = ("inference", "storage", "network", "batch")
+
+
+class Work(Protocol):
+    """What a tool computes from the question and from what is known already."""
+
+    __name__: str
+
+    def __call__(self, question: str, known: Mapping[str, Any]) -> object:
+        """The results."""
+
+
+class Timing(Protocol):
+    """Says how long the work of a step takes; a simulation draws it."""
+
+    def seconds(self, context: UserExecutionContext, step: str) -> float:
+        """Seconds for a step such as ``triage.think`` or ``triage.tool``; 0 for none."""
+
+
+class NoDelay(msgspec.Struct, frozen=True):
+    """Every step takes no longer than its computation."""
+
+    def seconds(self, context: UserExecutionContext, step: str) -> float:
+        """No delay at all."""
+        return 0.0
+
+
+def default_pipeline(timing: Timing | None = None) -> Pipeline:
+    """Five agents, one after the other, each with a tool of its own."""
+    pace = timing or NoDelay()
+
+    def pipeline(context: UserExecutionContext) -> Sequence[Sequence[Agent]]:
+        return tuple((_Step(name, thought, tool, pace),) for name, thought, tool in _STEPS)
+
+    return pipeline
+
+
+class _Step:
+    """An agent that thinks, uses its tool and hands on what it found."""
+
+    __slots__ = ("_pace", "_thought", "_work", "name")
+
+    def __init__(self, name: str, thought: str, work: Work, pace: Timing) -> None:
+        self.name = name
+        self._thought = thought
+        self._work = work
+        self._pace = pace
+
+    async def run(self, session: AgentSession) -> object:
+        context = session.context
+        question = str(context.request.get("message", ""))
+        session.think(self._thought.format(question=question))
+        await asyncio.sleep(self._pace.seconds(context, f"{self.name}.think"))
+        tool = _TimedTool(self._work, session.answers, self._pace.seconds(context, f"{self.name}.tool"))
+        return await session.use_tool(tool, question=question)
+
+
+class _TimedTool:
+    """A function that takes its time."""
+
+    __slots__ = ("_known", "_seconds", "_work", "name")
+
+    def __init__(self, work: Work, known: Mapping[str, Any], seconds: float) -> None:
+        self.name = work.__name__
+        self._work = work
+        self._known = known
+        self._seconds = seconds
+
+    async def __call__(self, *, question: str) -> object:
+        await asyncio.sleep(self._seconds)
+        return self._work(question, self._known)
+
+
+def classify_request(question: str, known: Mapping[str, Any]) -> object:
+    """What the question is about."""
+    words = question.lower()
+    topic = next((topic for topic, hints in _TOPICS.items() if any(hint in words for hint in hints)), "usage")
+    return {"topic": topic, "words": len(question.split())}
+
+
+def query_usage(question: str, known: Mapping[str, Any]) -> object:
+    """Monthly units and cost of each service: figures that depend on the question alone."""
+    digest = hashlib.sha256(question.encode("utf-8", "surrogatepass")).digest()
+    return [
+        {"service": service, "units": 100 + digest[index], "cost": 10 * digest[index + 4]}
+        for index, service in enumerate(_SERVICES)
+    ]
+
+
+def find_savings(question: str, known: Mapping[str, Any]) -> object:
+    """The dearest service by unit, and what a tenth of it would save."""
+    dearest = max(known["data"], key=lambda row: (row["cost"] / row["units"], row["service"]))
+    return {"service": dearest["service"], "saving": dearest["cost"] / 10}
+
+
+def draft_actions(question: str, known: Mapping[str, Any]) -> object:
+    """What to do about it."""
+    saving = known["optimisation"]
+    return [f"Review {saving['service']}", f"Plan for {saving['saving']:.1f} less a month"]
+
+
+def write_report(question: str, known: Mapping[str, Any]) -> object:
+    """The answer to the user."""
+    return {"question": question, "topic": known["triage"]["topic"], "actions": known["actions"]}
+
+
+_STEPS = (
+    ("triage", "What is this about: {question}", classify_request),
+    ("data", "Which figures does it take: {question}", query_usage),
+    ("optimisation", "Where could it be better: {question}", find_savings),
+    ("actions", "What should be done about: {question}", draft_actions),
+    ("reporting", "Putting together the answer to: {question}", write_report),
+)

@@ -1,0 +1,138 @@
+"""From a client's message to its agent run: the one table of message types, and an answer to every message."""
+
+import logging
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from netra_sim.bridge import AgentWebSocketBridge, Connection, Refused
+from netra_sim.exceptions import (
+    BridgeNotReadyError,
+    ContextError,
+    EngineLimitError,
+    FactoryClosedError,
+    MessageError,
+    NetraSimError,
+    RunExistsError,
+)
+from netra_sim.factory.context import create_user_execution_context
+from netra_sim.factory.engine import PipelineResult
+from netra_sim.factory.factory import ExecutionEngineFactory
+
+log = logging.getLogger(__name__)
+
+RequestId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+
+
+class ExecuteAgent(msgspec.Struct, frozen=True, tag_field="type", tag="execute_agent"):
+    """Asks for one run.
+
+    Attributes:
+        message: what the user wants.
+        thread_id: the conversation; a new one begins without it.
+        request_id: the client's name for the request. The run is then called ``<user id>.<request id>``, and a request
+            that is sent twice is carried out once.
+        data: whatever else the agents need.
+    """
+
+    message: str
+    thread_id: str | None = None
+    request_id: RequestId | None = None
+    data: dict[str, Any] = {}
+
+
+MESSAGE_TYPES: Mapping[str, type[ExecuteAgent]] = {"execute_agent": ExecuteAgent}
+"""All that a client may send once it is connected. What is not in here is refused, never left without an answer."""
+
+_CODES: tuple[tuple[type[NetraSimError], str], ...] = (
+    (BridgeNotReadyError, "not_ready"),
+    (ContextError, "invalid_request"),
+    (EngineLimitError, "engine_limit"),
+    (FactoryClosedError, "shutting_down"),
+    (RunExistsError, "duplicate_request"),
+)
+
+
+def run_id_of(user_id: str, request_id: str) -> str:
+    """The id of the run that a user's request makes; no two users' requests make the same."""
+    return f"{user_id}.{request_id}"
+
+
+async def route_websocket_message_to_agent(
+    message_data: Mapping[str, Any], connection_id: str, user_id: str, *, execution_factory: ExecutionEngineFactory
+) -> PipelineResult:
+    """Carry out a client's message: make its context, open a scope, execute the pipeline.
+
+    Args:
+        message_data: the decoded message.
+        connection_id: the connection that it came over.
+        user_id: the connection's authenticated user; what the message itself says about users is not looked at.
+        execution_factory: makes the engine.
+
+    Raises:
+        MessageError: the message has no known type, or not the fields that its type needs.
+        NetraSimError: the run could not begin; see `ExecutionEngineFactory.user_execution_scope`.
+    """
+    message = _read(message_data)
+    context = await create_user_execution_context(
+        user_id,
+        connection_id,
+        {"message": message.message, "data": message.data},
+        thread_id=message.thread_id,
+        run_id=None if message.request_id is None else run_id_of(user_id, message.request_id),
+    )
+    async with execution_factory.user_execution_scope(context) as engine:
+        return await engine.execute_agent_pipeline()
+
+
+async def answer_message(
+    message_data: object,
+    connection: Connection,
+    *,
+    bridge: AgentWebSocketBridge,
+    execution_factory: ExecutionEngineFactory,
+) -> PipelineResult | None:
+    """Route a message and, where it cannot be carried out, tell the client why on its connection.
+
+    Returns:
+        The run's result, or None if the message was refused.
+    """
+    request_id = None
+    try:
+        if not isinstance(message_data, Mapping):
+            raise MessageError("malformed", f"a message is a JSON object, and this is {_short(message_data)}")
+        given = message_data.get("request_id")
+        request_id = given if isinstance(given, str) else None
+        return await route_websocket_message_to_agent(
+            message_data, connection.connection_id, connection.user_id, execution_factory=execution_factory
+        )
+    except NetraSimError as error:
+        code = error.code if isinstance(error, MessageError) else _code(error)
+        detail = error.detail if isinstance(error, MessageError) else str(error)
+    except Exception:
+        log.exception("a message of connection %s failed", connection.connection_id)
+        code, detail = "internal_error", "The server failed at this message; it has been recorded."
+    bridge.send_control(connection, Refused(code, detail, request_id))
+    return None
+
+
+def _read(message_data: Mapping[str, Any]) -> ExecuteAgent:
+    kind = message_data.get("type")
+    message_class = MESSAGE_TYPES.get(kind) if isinstance(kind, str) else None
+    if message_class is None:
+        known = ", ".join(MESSAGE_TYPES)
+        raise MessageError("unknown_type", f"the message's type is {_short(kind)}; known are: {known}")
+    try:
+        return msgspec.convert(message_data, message_class)
+    except msgspec.ValidationError as error:
+        raise MessageError("malformed", f"the {kind} message cannot be read: {error}") from error
+
+
+def _code(error: NetraSimError) -> str:
+    return next((code for kind, code in _CODES if isinstance(error, kind)), "refused")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,19 @@
+"""Canaries: marks planted in each user's data, which tell whose data an event carries, whatever the event says."""
+
+import re
+
+_CANARY = re.compile(rb"canary:([^;\"\\]+);")
+
+
+def canary(user_id: str) -> str:
+    """The mark of a user's data."""
+    return f"canary:{user_id};"
+
+
+def whose(frame: bytes, named_user: str, reader: str) -> str:
+    """The user whose data a frame carries: anybody's but the reader's whose canary is in it, else whom the frame names."""
+    for match in _CANARY.finditer(frame):
+        found = match[1].decode()
+        if found != reader:
+            return found
+    return named_user

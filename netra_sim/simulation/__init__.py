@@ -1,0 +1,45 @@
+"""The simulator: thousands of users over the real runtime, in virtual time, from a seed."""
+
+from netra_sim.simulation.distributions import Constant, Distribution, Exponential, LogNormal, Pareto, Uniform
+from netra_sim.simulation.loop import DeadlockError, VirtualTimeLimitError, VirtualTimeLoop, run_virtual
+from netra_sim.simulation.scenario import (
+    Agents,
+    Burst,
+    Closed,
+    Limits,
+    Network,
+    Platform,
+    Poisson,
+    Ramp,
+    Replay,
+    Scenario,
+    ScenarioError,
+    Workload,
+)
+from netra_sim.simulation.simulate import simulate
+
+__all__ = [
+    "Agents",
+    "Burst",
+    "Closed",
+    "Constant",
+    "DeadlockError",
+    "Distribution",
+    "Exponential",
+    "Limits",
+    "LogNormal",
+    "Network",
+    "Pareto",
+    "Platform",
+    "Poisson",
+    "Ramp",
+    "Replay",
+    "Scenario",
+    "ScenarioError",
+    "Uniform",
+    "VirtualTimeLimitError",
+    "VirtualTimeLoop",
+    "Workload",
+    "run_virtual",
+    "simulate",
+]
