@@ -287,9 +287,11 @@ class Delivery:
 
     def _flush(self, connection: Connection) -> None:
         transport, limits = connection.transport, self.limits
-        buffered = transport.buffered()
-        if buffered <= limits.congested_bytes:
-            batch = self._take(connection, limits.congested_bytes - buffered)
+        while connection.outbox or connection.behind:
+            room = limits.congested_bytes - transport.buffered()
+            if room < 0:
+                break
+            batch = self._take(connection, room)
             if batch and not self._send(connection, batch):
                 return
         unsent = connection.outbox_bytes + transport.buffered()

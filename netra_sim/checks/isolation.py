@@ -4,7 +4,7 @@ import pandas as pd
 
 from netra_sim.checks.results import CheckResult, Finding, Objectives
 from netra_sim.checks.table import findings_of, rows
-from netra_sim.history import History, Kind
+from netra_sim.history import ENGINES_PROBED, History, Kind
 
 
 def cross_user_isolation(history: History, objectives: Objectives) -> CheckResult:
@@ -51,7 +51,7 @@ def cross_user_isolation(history: History, objectives: Objectives) -> CheckResul
 def shared_state(history: History, objectives: Objectives) -> CheckResult:
     """Look at the probes of live engines: did two users' engines reach the same mutable object?"""
     samples = rows(history, Kind.SAMPLE)
-    probed = samples.loc[samples["detail"] == "engines probed for shared state", "value"]
+    probed = samples.loc[samples["detail"] == ENGINES_PROBED, "value"]
     shared = rows(history, Kind.SHARED)
 
     def describe(row: pd.Series) -> Finding:

@@ -9,6 +9,7 @@ import msgspec
 
 from netra_sim.factory.agents import Agent, AgentSession, Pipeline
 from netra_sim.factory.context import UserExecutionContext
+from netra_sim.runtime import windows_asyncio_safe
 
 _TOPICS = {"cost": ("cost", "spend", "bill", "cheap"), "latency": ("slow", "latency", "fast", "wait"), "usage": ()}
 _SERVICES = ("inference", "storage", "network", "batch")
@@ -59,6 +60,7 @@ class _Step:
         self._work = work
         self._pace = pace
 
+    @windows_asyncio_safe
     async def run(self, session: AgentSession) -> object:
         context = session.context
         question = str(context.request.get("message", ""))
@@ -79,6 +81,7 @@ class _TimedTool:
         self._known = known
         self._seconds = seconds
 
+    @windows_asyncio_safe
     async def __call__(self, *, question: str) -> object:
         await asyncio.sleep(self._seconds)
         return self._work(question, self._known)

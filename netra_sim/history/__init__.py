@@ -2,6 +2,18 @@
 
 from netra_sim.history.canary import canary, whose
 from netra_sim.history.history import History, HistoryError, Kind, environment
+from netra_sim.history.probes import ENGINES_PROBED, record_left_overs, record_shared_state
 from netra_sim.history.recorder import Recorder
 
-__all__ = ["History", "HistoryError", "Kind", "Recorder", "canary", "environment", "whose"]
+__all__ = [
+    "ENGINES_PROBED",
+    "History",
+    "HistoryError",
+    "Kind",
+    "Recorder",
+    "canary",
+    "environment",
+    "record_left_overs",
+    "record_shared_state",
+    "whose",
+]

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -13,9 +13,8 @@ from netra_sim.factory import (
     ExecutionEngineFactory,
     UserExecutionContext,
     default_pipeline,
-    shared_mutable_objects,
 )
-from netra_sim.history import History, Recorder, environment
+from netra_sim.history import History, Recorder, environment, record_left_overs, record_shared_state
 from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.randomness import key, uniform
 from netra_sim.simulation.scenario import Agents, Scenario
@@ -32,10 +31,15 @@ PROBED_ENGINES = 8
 """Engines that are compared at each look."""
 
 
-def simulate(scenario: Scenario, seed: int = 1) -> History:
+def simulate(scenario: Scenario, seed: int = 1, *, on_answer: Callable[[], None] = lambda: None) -> History:
     """Run a scenario to its end and return what was recorded.
 
     The same scenario and seed give the same History, on every platform and in every process.
+
+    Args:
+        scenario: what happens.
+        seed: decides everything that the scenario leaves open.
+        on_answer: called at the end of every request, for a progress display; it must not touch the simulation.
 
     Raises:
         DeadlockError: tasks are left that wait for each other; the error says which, where, on what.
@@ -50,7 +54,7 @@ def simulate(scenario: Scenario, seed: int = 1) -> History:
         time_limit=scenario.time_limit,
     )
     with _rare_collections(), asyncio.Runner(loop_factory=lambda: loop) as runner:
-        return runner.run(_World(scenario, seed, loop).live())
+        return runner.run(_World(scenario, seed, loop, on_answer).live())
 
 
 class DrawnTiming(msgspec.Struct, frozen=True):
@@ -68,9 +72,10 @@ class DrawnTiming(msgspec.Struct, frozen=True):
 class _World:
     """The server, its users and the record of what they do."""
 
-    def __init__(self, scenario: Scenario, seed: int, loop: VirtualTimeLoop) -> None:
+    def __init__(self, scenario: Scenario, seed: int, loop: VirtualTimeLoop, on_answer: Callable[[], None]) -> None:
         self._scenario = scenario
         self._seed = seed
+        self._on_answer = on_answer
         self._recorder = Recorder(loop.time)
         self._bridge = AgentWebSocketBridge(
             wall_clock=lambda: EPOCH + loop.time(), epoch=f"{key(seed, 'epoch'):016x}", observer=self._recorder
@@ -93,13 +98,15 @@ class _World:
         probing = asyncio.create_task(self._probe_for_shared_state(), name="probe for shared state")
         async with asyncio.TaskGroup() as group:
             for number in range(scenario.users):
-                user = SimulatedUser(number, scenario, seed, self._bridge, self._factory, self._recorder)
+                user = SimulatedUser(
+                    number, scenario, seed, self._bridge, self._factory, self._recorder, self._on_answer
+                )
                 group.create_task(user.live(), name=user.user_id)
         probing.cancel()
         await asyncio.wait([probing])
         await self._factory.shutdown()
         await self._bridge.shutdown()
-        self._record_left_overs()
+        record_left_overs(self._recorder, self._bridge, self._factory)
         return self._recorder.finish(
             {
                 "source": "simulation",
@@ -118,23 +125,7 @@ class _World:
             first = int(uniform(key(self._seed, "probe"), looks) * len(engines))
             probed = engines[first : first + PROBED_ENGINES]
             looks += 1
-            if len({engine.context.user_id for engine in probed}) < 2:
-                continue
-            self._recorder.sample("engines probed for shared state", len(probed))
-            for found in shared_mutable_objects(probed):
-                self._recorder.shared(found.user_id, found.other_user_id, f"{found.type_name} at {found.path}")
-
-    def _record_left_overs(self) -> None:
-        held = self._bridge.metrics()
-        counts: Mapping[str, int] = {
-            "engines": self._factory.live_engines(),
-            "connections": held.live_connections,
-            "runs": held.kept_runs,
-            "replay bytes": held.replay_bytes,
-            "tasks": len(asyncio.all_tasks()) - 1,
-        }
-        for what, count in counts.items():
-            self._recorder.left_over(what, count)
+            record_shared_state(self._recorder, probed)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """A simulated user: opens tabs, asks for runs when they are due, and waits for their end as long as patience lasts."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from netra_sim.bridge import AgentWebSocketBridge, Connection, Refused
 from netra_sim.factory import ExecutionEngineFactory, answer_message, run_id_of
@@ -25,6 +25,7 @@ class SimulatedUser:
         bridge: what the tabs connect to.
         factory: what carries out the requests that have reached the server.
         recorder: gets a row for every request.
+        on_answer: called when a request has been answered, refused or given up.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class SimulatedUser:
         bridge: AgentWebSocketBridge,
         factory: ExecutionEngineFactory,
         recorder: Recorder,
+        on_answer: Callable[[], None],
     ) -> None:
         self.user_id = f"user-{number:0{len(str(scenario.users - 1))}d}"
         self._number = number
@@ -43,6 +45,7 @@ class SimulatedUser:
         self._bridge = bridge
         self._factory = factory
         self._recorder = recorder
+        self._on_answer = on_answer
         self._requests = 0
         self._tabs_without_end: dict[str, int] = {}
         self._ends: dict[str, asyncio.Future[None]] = {}
@@ -106,6 +109,7 @@ class SimulatedUser:
             return  # The history shows a request without an end.
         finally:
             del self._ends[run_id]
+            self._on_answer()
 
     def _serve(self, message: Mapping[str, object], connection: Connection) -> None:
         answer = answer_message(message, connection, bridge=self._bridge, execution_factory=self._factory)

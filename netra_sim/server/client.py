@@ -1,0 +1,117 @@
+"""`AgentClient`: a user's real WebSocket client, which reconnects and resumes where it was."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import TracebackType
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from netra_sim.bridge import EventReader, Hello, Reading
+from netra_sim.server.server import CLOSE_EXPIRED, CLOSE_PROTOCOL, CLOSE_TOO_MANY, Resume
+
+RECONNECT_BASE = 0.05
+RECONNECT_CAP = 5.0
+TERMINAL_CODES = frozenset({CLOSE_PROTOCOL, CLOSE_EXPIRED, 4403, CLOSE_TOO_MANY})
+"""Close codes after which reconnecting is of no use."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class AgentClient:
+    """One connection of one user; use it as an asynchronous context, in which it stays connected.
+
+    Args:
+        uri: the server's.
+        token: proves who the user is.
+        on_reading: called, in order, with every frame, what it meant, and the connection's name.
+
+    Raises:
+        websockets.exceptions.InvalidStatus: the server refused the first handshake, as with a token that is not valid.
+        OSError: the server cannot be reached.
+    """
+
+    def __init__(self, uri: str, token: str, on_reading: Callable[[bytes, Reading, str], None]) -> None:
+        self.reader = EventReader()
+        self._uri = uri
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._on_reading = on_reading
+        self._socket: ClientConnection | None = None
+        self._is_connected = asyncio.Event()
+        self._reading: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "AgentClient":
+        socket = await self._connect()
+        self._reading = asyncio.create_task(self._read_for_ever(socket), name="reading of a client")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+        if self._socket is not None:
+            await self._socket.close()
+
+    async def send(self, message: Mapping[str, object]) -> None:
+        """Send a message as soon as there is a connection, and again if that breaks while it is being sent.
+
+        A message that the network loses after that is lost; give it a ``request_id``, and it can be sent twice in safety.
+        """
+        while True:
+            await self._is_connected.wait()
+            socket = self._socket
+            if socket is None:
+                continue
+            try:
+                await socket.send(_encode(message), text=True)
+            except ConnectionClosed:
+                self._is_connected.clear()
+                continue
+            return
+
+    async def _connect(self) -> ClientConnection:
+        socket = await connect(
+            self._uri,
+            additional_headers=self._headers,
+            compression=None,
+            max_size=1024 * 1024,
+            proxy=None,
+            open_timeout=5,
+            close_timeout=2,
+        )
+        await socket.send(_encode(Resume(self.reader.epoch, dict(self.reader.cursors))), text=True)
+        self._socket = socket
+        self._is_connected.set()
+        return socket
+
+    async def _read_for_ever(self, socket: ClientConnection) -> None:
+        while True:
+            with suppress(ConnectionClosed):
+                await self._read(socket)
+            self._is_connected.clear()
+            if socket.close_code in TERMINAL_CODES:
+                return
+            socket = await self._reconnect()
+
+    async def _reconnect(self) -> ClientConnection:
+        for attempt in itertools.count():
+            # Full jitter: clients that were cut off together do not come back together.
+            await asyncio.sleep(random.uniform(0, min(RECONNECT_CAP, RECONNECT_BASE * 2.0 ** min(attempt, 16))))
+            with suppress(OSError, TimeoutError, ConnectionClosed):
+                return await self._connect()
+        raise AssertionError("unreachable")
+
+    async def _read(self, socket: ClientConnection) -> None:
+        connection_id = ""
+        while True:
+            frame = await socket.recv(decode=False)
+            reading = self.reader.feed(frame)
+            if isinstance(reading.message, Hello):
+                connection_id = reading.message.connection_id
+            self._on_reading(frame, reading, connection_id)
