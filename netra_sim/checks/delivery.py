@@ -23,7 +23,7 @@ def delivery(history: History, objectives: Objectives) -> CheckResult:
     again = received[steps == 0].assign(fault="was received twice on one connection")
     backwards = received[steps < 0].assign(fault="was received after a later one")
     wrong = pd.concat([silent, again, backwards])
-    delivered = 1.0 if published.empty else 1.0 - owed.sum() / len(published)
+    delivered = 1.0 if published.empty else 1.0 - float(owed.sum()) / len(published)
     findings = list(findings_of(wrong, _describe))
     too_few = delivered < objectives.delivered
     if too_few:
@@ -34,7 +34,7 @@ def delivery(history: History, objectives: Objectives) -> CheckResult:
         question="Did every event reach its owner once and in order, or was the gap announced?",
         looked_at=len(published),
         unit="events",
-        found=len(wrong) + too_few,
+        found=len(wrong) + int(too_few),
         findings=tuple(findings),
         measured={
             "published": float(len(published)),

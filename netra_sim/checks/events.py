@@ -90,5 +90,9 @@ def every_run_ends(history: History, objectives: Objectives) -> CheckResult:
         unit="requests",
         found=len(silent),
         findings=findings_of(silent, describe),
-        measured={"requests": float(len(requested)), "answered": float(answered.sum()), "refused": float(len(refused))},
+        measured={
+            "requests": float(len(requested)),
+            "answered": float(answered.sum()),
+            "told of a refusal": float(len(refused)),
+        },
     )

@@ -4,6 +4,7 @@ from netra_sim.history.canary import canary, whose
 from netra_sim.history.history import History, HistoryError, Kind, environment
 from netra_sim.history.probes import ENGINES_PROBED, record_left_overs, record_shared_state
 from netra_sim.history.recorder import Recorder
+from netra_sim.history.replacing import replacing
 
 __all__ = [
     "ENGINES_PROBED",
@@ -15,5 +16,6 @@ __all__ = [
     "environment",
     "record_left_overs",
     "record_shared_state",
+    "replacing",
     "whose",
 ]

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Mapping
 from enum import IntEnum
@@ -13,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from netra_sim.history.replacing import replacing
 
 FORMAT = 1
 """Changes when a file of an earlier version can no longer be read as one of this."""
@@ -114,12 +115,8 @@ class History:
             )
         described = {"format": FORMAT, "digest": self.digest(), "meta": self.meta}
         table = pa.table(columns).replace_schema_metadata({"netra_sim": json.dumps(described)})
-        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
+        with replacing(path) as beside:
             pq.write_table(table, beside, compression="zstd")
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
         return path
 
     @classmethod

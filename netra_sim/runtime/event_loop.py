@@ -24,7 +24,9 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return loop_class()
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
+def run(
+    coroutine: Coroutine[Any, Any, T], *, loop_factory: Callable[[], asyncio.AbstractEventLoop] = new_event_loop
+) -> T:
     """Run a coroutine to its end and return its result, in scripts and in notebook cells alike.
 
     Where no event loop runs this is `asyncio.Runner.run`. Where one does, as in a notebook's cell, the coroutine gets a
@@ -32,22 +34,29 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     nothing leaks from one cell into the next. Ctrl+C, or a notebook's interrupt, cancels the coroutine, waits until it
     has cleaned up, and comes out as KeyboardInterrupt.
 
+    Args:
+        coroutine: is awaited to its end.
+        loop_factory: makes the event loop.
+
     Raises:
         BaseException: whatever the coroutine raises.
     """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
             return runner.run(coroutine)
-    return _Worker(coroutine).result()
+    return _Worker(coroutine, loop_factory).result()
 
 
 class _Worker(Generic[T]):
     """One coroutine on a fresh loop in a thread."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, T], loop_factory: Callable[[], asyncio.AbstractEventLoop]
+    ) -> None:
         self._coroutine = coroutine
+        self._loop_factory = loop_factory
         self._context = contextvars.copy_context()
         self._task: asyncio.Task[T] | None = None
         self._result: list[T] = []
@@ -78,7 +87,7 @@ class _Worker(Generic[T]):
 
     def _work(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            with asyncio.Runner(loop_factory=self._loop_factory) as runner:
                 self._result.append(runner.run(self._main(), context=self._context))
         except BaseException as error:
             self._error = error

@@ -18,6 +18,7 @@ from concurrent.futures import Executor
 from contextvars import Context
 from typing import Any, Literal, TypeVar, TypeVarTuple
 
+from netra_sim.runtime import run
 from netra_sim.simulation.diagnosis import waits_report
 
 T = TypeVar("T")
@@ -310,8 +311,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
 
 def run_virtual(coroutine: Coroutine[Any, Any, T], **options: Any) -> T:
     """Run a coroutine on a new `VirtualTimeLoop`, which is made with the options given."""
-    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(**options)) as runner:
-        return runner.run(coroutine)
+    return run(coroutine, loop_factory=lambda: VirtualTimeLoop(**options))
 
 
 class _Sleeper:

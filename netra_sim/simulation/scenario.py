@@ -137,6 +137,16 @@ class Scenario(_Part, frozen=True, kw_only=True):
     limits: Limits = Limits()
     time_limit: Positive = 86_400.0
 
+    @property
+    def requests(self) -> int:
+        """How many requests the users make in all."""
+        arrivals = self.workload.arrivals
+        return len(arrivals.times) if isinstance(arrivals, Replay) else self.users * self.workload.runs_per_user
+
+    def with_users(self, users: int) -> "Scenario":
+        """The same with another number of users."""
+        return msgspec.structs.replace(self, users=users)
+
     @classmethod
     def load(cls, path: str | Path) -> "Scenario":
         """Read a scenario from a TOML file.

@@ -15,6 +15,7 @@ from netra_sim.factory import (
     default_pipeline,
 )
 from netra_sim.history import History, Recorder, environment, record_left_overs, record_shared_state
+from netra_sim.runtime import run
 from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.randomness import key, uniform
 from netra_sim.simulation.scenario import Agents, Scenario
@@ -53,8 +54,8 @@ def simulate(scenario: Scenario, seed: int = 1, *, on_answer: Callable[[], None]
         step_cost=settings.step_cost,
         time_limit=scenario.time_limit,
     )
-    with _rare_collections(), asyncio.Runner(loop_factory=lambda: loop) as runner:
-        return runner.run(_World(scenario, seed, loop, on_answer).live())
+    with _rare_collections():
+        return run(_World(scenario, seed, loop, on_answer).live(), loop_factory=lambda: loop)
 
 
 class DrawnTiming(msgspec.Struct, frozen=True):

@@ -1,0 +1,135 @@
+"""Short experiments on the runtime itself, for claims that no History can decide; their results look like any check's."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from netra_sim.bridge import AgentWebSocketBridge
+from netra_sim.checks import CheckResult, Finding
+from netra_sim.exceptions import FactoryError
+from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.runtime import (
+    WindowsAsyncioSafePatterns,
+    windows_asyncio_safe,
+    windows_safe_gather,
+    windows_safe_sleep,
+    windows_safe_wait_for,
+)
+from netra_sim.simulation import run_virtual
+
+Experiment = Callable[[], Awaitable[bool]]
+
+
+def windows_layer() -> CheckResult:
+    """Try the Windows-safe layer on a clock that ticks 64 times a second."""
+
+    async def waits_for_each_other() -> bool:
+        barrier = asyncio.Barrier(10)
+        await windows_safe_gather(*(barrier.wait() for _ in range(10)))
+        return True
+
+    async def wakes_at_once() -> bool:
+        loop = asyncio.get_running_loop()
+        began, done = loop.time(), loop.create_future()
+        loop.call_later(1.0, done.set_result, "answer")
+        return await windows_safe_wait_for(done, 30.0) == "answer" and loop.time() - began < 1.02
+
+    async def never_sleeps_too_short() -> bool:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await windows_safe_sleep(0.05)
+        return loop.time() - began >= 0.05
+
+    async def patches_nothing() -> bool:
+        stock = asyncio.sleep
+
+        @windows_asyncio_safe
+        async def decorated() -> bool:
+            await asyncio.sleep(0.1)
+            return asyncio.sleep is windows_safe_sleep
+
+        async def beside() -> bool:
+            return asyncio.sleep is stock and await asyncio.sleep(0, result=1) == 1
+
+        return all(await asyncio.gather(decorated(), beside(), decorated()))
+
+    async def tells_the_time_left() -> bool:
+        async with WindowsAsyncioSafePatterns().create_safe_timeout_context(timeout=1.0) as context:
+            while not context.check_timeout():
+                await windows_safe_sleep(0.3)
+            return context.is_timed_out
+
+    return _probe(
+        "windows-layer",
+        "Does the Windows-safe layer wait, wake, gather and time out as it should, without patching asyncio?",
+        waits_for_each_other,
+        wakes_at_once,
+        never_sleeps_too_short,
+        patches_nothing,
+        tells_the_time_left,
+    )
+
+
+def bridge_integration() -> CheckResult:
+    """Try whether the bridge's word on its integration is worth something: with a back end that works and one that fails."""
+
+    async def integrates() -> bool:
+        bridge = AgentWebSocketBridge()
+        result = await bridge.ensure_integration()
+        await bridge.shutdown()
+        return result.success
+
+    async def admits_failure() -> bool:
+        async def is_down() -> None:
+            raise ConnectionError("down")
+
+        bridge = AgentWebSocketBridge(backends={"database": is_down})
+        result = await bridge.ensure_integration()
+        await bridge.shutdown()
+        return not result.success and "database" in result.error
+
+    question = "Does the bridge integrate, and admit it when it cannot?"
+    return _probe("bridge-integration", question, integrates, admits_failure)
+
+
+def factory_needs_bridge() -> CheckResult:
+    """Try to make factories with a bridge and without one."""
+
+    async def accepts_a_bridge() -> bool:
+        return ExecutionEngineFactory(websocket_bridge=AgentWebSocketBridge()).live_engines() == 0
+
+    async def refuses_nothing() -> bool:
+        try:
+            ExecutionEngineFactory(websocket_bridge=None)  # type: ignore[arg-type]
+        except FactoryError:
+            return True
+        return False
+
+    return _probe("factory-needs-bridge", "Is there no factory without a bridge?", accepts_a_bridge, refuses_nothing)
+
+
+def probe_runtime() -> list[CheckResult]:
+    """All experiments."""
+    return [windows_layer(), bridge_integration(), factory_needs_bridge()]
+
+
+def _probe(name: str, question: str, *experiments: Experiment) -> CheckResult:
+    findings = []
+    for experiment in experiments:
+        words = experiment.__name__.replace("_", " ")
+        try:
+            if not run_virtual(_await(experiment), tick=1 / 64, time_limit=60.0):
+                findings.append(Finding(message=f"the experiment {words!r} failed"))
+        except Exception as error:
+            findings.append(Finding(message=f"the experiment {words!r} broke: {type(error).__name__}: {error}"))
+    return CheckResult(
+        check=name,
+        question=question,
+        looked_at=len(experiments),
+        unit="experiments",
+        found=len(findings),
+        findings=tuple(findings),
+    )
+
+
+async def _await(experiment: Experiment) -> bool:
+    return await experiment()
