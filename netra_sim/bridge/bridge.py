@@ -153,6 +153,8 @@ class AgentWebSocketBridge:
         """Probe now. A failing probe degrades an active bridge, and a passing one heals it."""
         self._refuse_if_shut_down()
         result = await self._probe()
+        if self._state is IntegrationState.SHUT_DOWN:
+            return IntegrationResult(False, self._state, "the bridge was shut down meanwhile", result.duration)
         if result.success:
             self._failures_in_a_row = 0
             self._state = IntegrationState.ACTIVE

@@ -6,7 +6,6 @@ from typing import Protocol
 
 import msgspec
 
-from netra_sim.bridge.observer import BridgeObserver
 from netra_sim.bridge.run_log import RunLog
 
 CLOSE_GOING_AWAY = 1001
@@ -72,25 +71,28 @@ class Connection:
     get, and takes all of them from the run's replay buffer, in order, as fast as its transport drains.
 
     Attributes:
+        is_observed: whether the observer is told of it, and the counters count it.
         outbox: frames that the transport has not been given yet.
         outbox_bytes: their size.
         behind: for each run that is being replayed, the number of the next event to send.
     """
 
     __slots__ = (
-        "__weakref__", "behind", "connection_id", "is_open", "observer", "outbox", "outbox_bytes", "stall_check",
+        "__weakref__", "behind", "connection_id", "is_observed", "is_open", "outbox", "outbox_bytes", "stall_check",
         "transport", "user",
     )  # fmt: skip
 
-    def __init__(self, connection_id: str, user: AuthenticatedUser, transport: Transport) -> None:
+    def __init__(
+        self, connection_id: str, user: AuthenticatedUser, transport: Transport, *, is_observed: bool = True
+    ) -> None:
         self.connection_id = connection_id
+        self.is_observed = is_observed
         self.user = user
         self.transport = transport
         self.outbox: deque[OutgoingFrame] = deque()
         self.outbox_bytes = 0
         self.behind: dict[RunLog, int] = {}
         self.is_open = True
-        self.observer: BridgeObserver | None = None
         self.stall_check: Cancellable | None = None
 
     @property

@@ -52,6 +52,16 @@ class BridgeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stalled_seconds: float = 5.0
     outbox_bytes: int = 1024 * 1024
 
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be more than 0, and is {getattr(self, name)}")
+        if not self.congested_bytes <= self.stalled_bytes <= self.outbox_bytes:
+            raise ValueError(
+                "congested_bytes, stalled_bytes and outbox_bytes must not decrease in this order, and are "
+                f"{self.congested_bytes}, {self.stalled_bytes} and {self.outbox_bytes}"
+            )
+
 
 class Counters(msgspec.Struct):
     """What has happened since the bridge was made."""
@@ -134,9 +144,10 @@ class Delivery:
         held = run.frame_bytes
         run.append(kind, frame, now, tool_name)
         self.replay_bytes += run.frame_bytes - held
-        self.counters.published += 1
-        if self._observer is not None and run.is_observed:
-            self._observer.published(run.run_id, run.user_id, kind, seq)
+        if run.is_observed:
+            self.counters.published += 1
+            if self._observer is not None:
+                self._observer.published(run.run_id, run.user_id, kind, seq)
         connections = self._connections_of.get(run.user_id)
         if connections:
             outgoing = OutgoingFrame(frame, run, kind, seq)
@@ -144,6 +155,8 @@ class Delivery:
                 if run not in connection.behind:
                     connection.put(outgoing)
                 self._mark(connection)
+                if connection.outbox_bytes > self.limits.congested_bytes:
+                    self._flush(connection)  # A burst within one turn is bounded like everything else.
         if run.phase is Phase.ENDED:
             self._ended[run.run_id] = run
         if self.replay_bytes > self.limits.replay_total_bytes:
@@ -213,12 +226,11 @@ class Delivery:
         connections = self._connections_of.get(user.user_id, [])
         if len(connections) >= self.limits.connections_per_user:
             raise ConnectionLimitError(user.user_id, self.limits.connections_per_user)
-        connection = Connection(connection_id, user, transport)
-        connection.observer = self._observer if observed else None
+        connection = Connection(connection_id, user, transport, is_observed=observed)
         self._connections_of[user.user_id] = [*connections, connection]
         transport.on_writable = lambda: self._mark_if_open(connection)
-        if connection.observer is not None:
-            connection.observer.connected(connection_id, user.user_id)
+        if self._observer is not None and connection.is_observed:
+            self._observer.connected(connection_id, user.user_id)
         owned = self._runs_of.get(user.user_id, {})
         statuses = [run.status for run in owned.values()]
         connection.put(OutgoingFrame(encode(Hello(self.epoch, user.user_id, connection_id, statuses))))
@@ -252,8 +264,8 @@ class Delivery:
         self._cancel_stall_check(connection)
         connection.transport.on_writable = None
         connection.transport.close(code, reason)
-        if connection.observer is not None:
-            connection.observer.disconnected(connection.connection_id, connection.user_id, code, reason)
+        if self._observer is not None and connection.is_observed:
+            self._observer.disconnected(connection.connection_id, connection.user_id, code, reason)
         return True
 
     @property
@@ -352,13 +364,13 @@ class Delivery:
             self.counters.lost_connections += 1
             self.detach(connection, CLOSE_LOST, f"the transport failed: {error}")
             return False
+        if not connection.is_observed:
+            return True
         self.counters.sent += len(batch)
-        if connection.observer is not None:
+        if self._observer is not None:
             for frame in batch:
                 if frame.run is not None:
-                    connection.observer.sent(
-                        connection.connection_id, user_id, frame.run.run_id, frame.event, frame.seq
-                    )
+                    self._observer.sent(connection.connection_id, user_id, frame.run.run_id, frame.event, frame.seq)
         return True
 
     def _shed(self, connection: Connection, reason: str) -> None:
@@ -372,6 +384,6 @@ class Delivery:
 
     def _gap(self, connection: Connection, run_id: str, first: int, last: int, reason: str) -> OutgoingFrame:
         self.counters.gaps += 1
-        if connection.observer is not None:
-            connection.observer.gap(connection.connection_id, connection.user_id, run_id, first, last, reason)
+        if self._observer is not None and connection.is_observed:
+            self._observer.gap(connection.connection_id, connection.user_id, run_id, first, last, reason)
         return OutgoingFrame(encode(Gap(run_id, first, last, reason)))

@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import operator
 import pathlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -38,6 +39,8 @@ def plain(value: object) -> Any:
         return _plain(value, 0)
     except _RefusedError as refused:
         raise PayloadError("$" + "".join(reversed(refused.path))[:200], refused.reason) from None
+    except Exception as error:
+        raise PayloadError("$", f"could not be read: {type(error).__name__}: {error}") from error
 
 
 class _RefusedError(Exception):
@@ -127,7 +130,7 @@ def _key(key: object) -> str:
 def _other(value: Any, depth: int) -> Any:
     for kind, convert in _CONVERSIONS:
         if isinstance(value, kind):
-            return _plain(convert(value), depth + 1)
+            return _plain(_converted(value, convert), depth + 1)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _mapping({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, depth)
     if isinstance(value, Set):
@@ -139,8 +142,16 @@ def _other(value: Any, depth: int) -> Any:
     for method in ("model_dump", "tolist"):  # pydantic models; numpy scalars and arrays
         convert_itself = getattr(value, method, None)
         if callable(convert_itself) and not isinstance(value, type):
-            return _plain(convert_itself(), depth + 1)
+            return _plain(_converted(value, operator.methodcaller(method)), depth + 1)
     raise _RefusedError(f"has the type {type(value).__qualname__}, which has no JSON form; convert it first")
+
+
+def _converted(value: object, convert: Callable[[Any], object]) -> object:
+    try:
+        return convert(value)
+    except Exception as error:
+        kind = type(value).__qualname__
+        raise _RefusedError(f"has the type {kind}, which failed to convert: {type(error).__name__}: {error}") from error
 
 
 def _struct_fields(value: msgspec.Struct) -> dict[str, Any]:

@@ -83,6 +83,9 @@ class EventReader:
             self._last_seq.pop(run_id, None)
 
     def _gap(self, gap: Gap) -> Reading:
-        if gap.run_id in self._last_seq and gap.run_id not in self._ended:
-            self._last_seq[gap.run_id] = max(gap.missed_to, self._last_seq[gap.run_id])
+        if gap.missed_to >= 0:
+            self._last_seq[gap.run_id] = max(gap.missed_to, self._last_seq.get(gap.run_id, -1))
+        else:  # The server holds nothing of this run any more.
+            self._last_seq.pop(gap.run_id, None)
+            self._ended.discard(gap.run_id)
         return Reading(gap)

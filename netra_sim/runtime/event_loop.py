@@ -41,12 +41,18 @@ def run(
     Raises:
         BaseException: whatever the coroutine raises.
     """
+    if _loop_is_running():
+        return _Worker(coroutine, loop_factory).result()
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(coroutine)
+
+
+def _loop_is_running() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            return runner.run(coroutine)
-    return _Worker(coroutine, loop_factory).result()
+        return False
+    return True
 
 
 class _Worker(Generic[T]):
