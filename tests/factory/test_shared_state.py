@@ -1,0 +1,83 @@
+"""State that two users' engines share is found, and only that: incidents F2 and F9."""
+
+from contextlib import AsyncExitStack
+from typing import ClassVar
+
+import pytest
+
+from netra_sim.bridge import AgentWebSocketBridge
+from netra_sim.factory import ExecutionEngineFactory, UserExecutionContext, shared_mutable_objects
+
+
+class Plain:
+    name = "plain"
+
+    async def run(self, session):
+        return None
+
+
+class WithRegistry(Plain):
+    def __init__(self, registry):
+        self.registry = registry
+
+
+class WithClassCache(Plain):
+    cache: ClassVar = {}
+
+
+class Frozen(Plain):
+    limits = (1, 2)
+    __slots__ = ()
+
+
+async def shared_by(pipeline, users=("alice", "bob")):
+    factory = ExecutionEngineFactory(websocket_bridge=AgentWebSocketBridge(), pipeline=pipeline)
+    async with AsyncExitStack() as stack:
+        engines = []
+        for number, user in enumerate(users):
+            context = UserExecutionContext(user_id=user, thread_id="t", run_id=f"run-{number}", request={"rows": [1]})
+            engines.append(await stack.enter_async_context(factory.user_execution_scope(context)))
+        return shared_mutable_objects(engines)
+
+
+async def test_a_registry_that_all_agents_hold_is_found_with_the_way_to_it():  # F2
+    registry = {"dispatcher": None}
+    found = await shared_by(lambda _: [[WithRegistry(registry)]])
+    assert [(one.user_id, one.other_user_id, one.type_name) for one in found] == [("alice", "bob", "dict")]
+    assert "WithRegistry" in found[0].path
+
+
+def closure():
+    seen = []
+
+    class Closing(Plain):
+        def __init__(self):
+            self.remember = lambda: seen.append(1)
+
+    return lambda _: [[Closing()]]
+
+
+@pytest.mark.parametrize("pipeline", [lambda _: [[WithClassCache()]], closure()], ids=["class attribute", "closure"])
+async def test_state_hidden_in_a_class_or_a_closure_is_found(pipeline):  # F2
+    assert {one.type_name for one in await shared_by(pipeline)} & {"dict", "list"}
+
+
+async def test_one_agent_for_everybody_is_found():  # F2
+    agent = WithRegistry([])
+    assert {one.type_name for one in await shared_by(lambda _: [[agent]])} == {"WithRegistry", "list"}
+
+
+async def test_engines_with_parts_of_their_own_share_nothing():
+    assert await shared_by(None) == []
+    assert await shared_by(lambda _: [[WithRegistry({})]]) == []
+    assert await shared_by(lambda _: [[Frozen()]]) == []
+
+
+async def test_two_engines_of_one_user_may_share():
+    registry = {}
+    assert await shared_by(lambda _: [[WithRegistry(registry)]], users=("alice", "alice")) == []
+
+
+async def test_no_false_alarm_in_hundreds_of_tries():  # F9
+    for _ in range(200):
+        assert await shared_by(lambda _: [[WithRegistry({})]]) == []
