@@ -158,7 +158,7 @@ class AgentServer:
             )
         except TimeoutError:
             await client.close(CLOSE_PROTOCOL, f"no resume message within {RESUME_SECONDS:g} s")
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             await client.close(CLOSE_PROTOCOL, f"the first message must be resume: {error}"[:120])
         except ConnectionLimitError:
             await client.close(CLOSE_TOO_MANY, "too many connections of this user")
@@ -176,7 +176,7 @@ class AgentServer:
     def _answer(self, message: str | bytes, connection: Connection) -> None:
         try:
             data = _decode_message(message)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             data = message  # answered as what it is: no JSON object
         work = answer_message(data, connection, bridge=self._bridge, execution_factory=self._factory)
         task: asyncio.Task[object] = asyncio.create_task(work, name=f"message on {connection.connection_id}")

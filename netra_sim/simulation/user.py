@@ -47,6 +47,7 @@ class SimulatedUser:
         self._recorder = recorder
         self._on_answer = on_answer
         self._requests = 0
+        self._has_opened = False
         self._tabs_without_end: dict[str, int] = {}
         self._ends: dict[str, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[object]] = set()
@@ -84,7 +85,8 @@ class SimulatedUser:
             await self._ask(loop.time())
 
     def _open_tabs(self) -> None:
-        if not self._requests:
+        if not self._has_opened:
+            self._has_opened = True
             for tab in self._tabs:
                 tab.open()
 

@@ -1,0 +1,218 @@
+"""Each check passes on what is right, fails on what is wrong, and passes nothing that it has not looked at."""
+
+import itertools
+
+import pytest
+
+from netra_sim import Objectives, check
+from netra_sim.history import ENGINES_PROBED, Recorder
+
+EVENTS = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
+
+
+class Story:
+    """Tells a history, one user and run after the other; `told` may leave out or change what it likes."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.recorder = Recorder(lambda: self.now)
+
+    def run(self, user="alice", run="alice.1", events=EVENTS, *, delay=0.01, drop=(), receiver=None, subject=None):
+        recorder = self.recorder
+        connection = f"{receiver or user}/0"
+        recorder.connected(connection, receiver or user)
+        recorder.requested(run, user, self.now)
+        recorder.scope_opened(run, user)
+        for seq, event in enumerate(events):
+            self.now += 0.5
+            recorder.published(run, user, event, seq)
+            if seq in drop:
+                continue
+            recorder.sent(connection, receiver or user, run, event, seq)
+            self.now += delay
+            recorder.received(connection, receiver or user, run, event, seq, subject=subject or user)
+        recorder.scope_closed(run, user, {})
+        return self
+
+    def end(self):
+        self.recorder.sample(ENGINES_PROBED, 2)
+        self.recorder.left_over("tasks", 0)
+        return self.recorder.finish({})
+
+
+def states(history, **objectives):
+    return {result.check: result.state for result in check(history, Objectives(**objectives))}
+
+
+def result_of(history, name, **objectives):
+    return next(result for result in check(history, Objectives(**objectives)) if result.check == name)
+
+
+def test_all_checks_pass_on_a_story_in_which_all_goes_well():
+    assert set(states(Story().run().run("bob", "bob.1").end()).values()) == {"passed"}
+
+
+def test_no_check_passes_on_an_empty_history():
+    assert set(states(Recorder(lambda: 0.0).finish({})).values()) == {"not applicable"}
+
+
+def test_an_event_that_reaches_somebody_else_is_found():
+    result = result_of(Story().run(receiver="bob").end(), "cross-user-isolation")
+    assert result.found == 10
+    first = result.findings[0]
+    assert first.message == "bob was sent agent_started of alice's run"
+    assert (first.user, first.run, first.event, first.seq, first.time) == ("bob", "alice.1", "agent_started", 0, 0.5)
+
+
+def test_data_of_somebody_else_in_ones_own_event_is_found():
+    result = result_of(Story().run(subject="bob").end(), "cross-user-isolation")
+    assert result.findings[0].message == "alice received data of bob in agent_started"
+
+
+def test_an_event_of_a_run_that_nobody_asked_for_is_found():
+    story = Story().run()
+    story.recorder.received("alice/0", "alice", "ghost.1", "agent_started", 0, subject="alice")
+    result = result_of(story.end(), "cross-user-isolation")
+    assert "nobody has asked for" in result.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        (EVENTS[:-1], "ends 0 times"),
+        ((*EVENTS, "agent_error"), "ends 2 times"),
+        ((*EVENTS, "agent_thinking"), "after the end"),
+        (EVENTS[1:], "begins with agent_thinking"),
+        (("agent_started", *EVENTS), "begins more than once"),
+        (("agent_started", "tool_executing", "tool_completed", "agent_completed"), "without agent_thinking"),
+        (("agent_started", "tool_executing", "agent_thinking", "tool_completed", "agent_completed"), "wrong order"),
+        ((), "published nothing"),
+    ],
+)
+def test_a_run_whose_critical_events_are_not_as_they_should_be_is_found(events, message):
+    result = result_of(Story().run(events=events).end(), "critical-events")
+    assert result.found == 1
+    assert message in result.findings[0].message
+    assert result.findings[0].run == "alice.1"
+
+
+def test_a_run_that_ends_with_an_error_is_complete_without_the_rest():
+    assert states(Story().run(events=("agent_started", "agent_error")).end())["critical-events"] == "passed"
+
+
+def test_a_number_that_was_left_out_is_found():
+    story = Story()
+    story.recorder.scope_opened("r", "alice")
+    for seq, event in zip((0, 1, 3, 4, 5), EVENTS, strict=True):
+        story.recorder.published("r", "alice", event, seq)
+    assert "event 2 is numbered 3" in result_of(story.end(), "critical-events").findings[0].message
+
+
+def test_a_request_without_an_answer_is_found_and_a_refused_one_is_answered():
+    story = Story().run()
+    story.recorder.requested("bob.1", "bob", 0.0)
+    story.recorder.requested("carol.1", "carol", 0.0)
+    story.recorder.refused("carol.1", "carol", "engine_limit")
+    result = result_of(story.end(), "every-run-ends")
+    assert [(finding.user, finding.run) for finding in result.findings] == [("bob", "bob.1")]
+
+
+def test_a_refusal_that_the_client_never_heard_of_is_found():
+    story = Story().run()
+    story.recorder.requested("bob.1", "bob", 0.0)
+    story.recorder.scope_refused("bob.1", "bob", "EngineLimitError")
+    assert "without a word" in result_of(story.end(), "every-run-ends").findings[0].message
+
+
+def test_a_lost_event_is_found_unless_its_gap_was_announced():
+    lost = Story().run(drop=(2,))
+    result = result_of(lost.end(), "delivery", delivered=0.5)
+    assert [(finding.event, finding.seq) for finding in result.findings] == [("tool_executing", 2)]
+    told = Story().run(drop=(2,))
+    told.recorder.gap("alice/0", "alice", "alice.1", 2, 2, "evicted")
+    assert states(told.end(), delivered=0.5)["delivery"] == "passed"
+    assert states(told.end(), delivered=0.995)["delivery"] == "failed"
+
+
+def test_an_event_that_comes_twice_or_out_of_order_is_found():
+    story = Story().run()
+    story.recorder.received("alice/0", "alice", "alice.1", "agent_completed", 4, subject="alice")
+    story.recorder.received("alice/0", "alice", "alice.1", "agent_thinking", 1, subject="alice")
+    messages = {finding.message for finding in result_of(story.end(), "delivery").findings}
+    assert messages == {
+        "agent_completed was received twice on one connection",
+        "agent_thinking was received after a later one",
+    }
+
+
+def test_a_user_who_lost_the_connection_for_good_is_owed_nothing():
+    story = Story().run(drop=(4,))
+    story.recorder.disconnected("alice/0", "alice", 1006, "gone")
+    assert states(story.end())["delivery"] == "passed"
+
+
+def test_a_send_that_never_arrived_on_an_open_connection_is_a_false_claim():
+    story = Story().run(drop=(3,))
+    story.recorder.sent("alice/0", "alice", "alice.1", "tool_completed", 3)
+    assert result_of(story.end(), "truthfulness").findings[0].event == "tool_completed"
+    story.recorder.disconnected("alice/0", "alice", 1006, "gone")
+    assert states(story.end())["truthfulness"] == "passed"
+
+
+def test_an_event_that_was_never_sent_is_found():
+    story = Story().run()
+    story.recorder.received("alice/0", "alice", "alice.1", "agent_thinking", 9, subject="alice")
+    assert "without having been sent" in result_of(story.end(), "truthfulness").findings[0].message
+
+
+@pytest.mark.parametrize("kind", ["unclosed", "in scope", "after shutdown"])
+def test_what_is_left_is_found(kind):
+    story = Story().run()
+    if kind == "unclosed":
+        story.recorder.scope_opened("bob.1", "bob")
+    elif kind == "in scope":
+        story.recorder.scope_closed("alice.1", "alice", {"tasks": 2})
+    else:
+        story.recorder.left_over("connections", 3)
+    result = result_of(story.end(), "nothing-left")
+    assert result.found == 1
+    expected = {"unclosed": "never closed", "in scope": "2 tasks", "after shutdown": "3 connections"}
+    assert expected[kind] in result.findings[0].message
+
+
+def test_shared_state_is_found():
+    story = Story().run()
+    story.recorder.shared("alice", "bob", "dict at engine > Agent > dict")
+    result = result_of(story.end(), "shared-state")
+    assert result.findings[0].message == "the engines of alice and bob share a dict at engine > Agent > dict"
+
+
+def test_a_missed_latency_objective_is_told_with_its_amount_and_the_slowest_events():
+    result = result_of(Story().run(delay=0.25).end(), "latency", delivery_mean=1.0, delivery_p95=0.2)
+    assert result.state == "failed"
+    assert "p95 is 250.0 ms, 50.0 ms over the objective of 200.0 ms; 5 of 5 took longer" in result.findings[0].message
+    assert result.findings[1].run == "alice.1"
+    assert (
+        states(Story().run(delay=0.15).end(), delivery_mean=0.2, delivery_p95=0.2, first_event_p95=2.0)["latency"]
+        == "passed"
+    )
+
+
+def test_the_first_event_is_timed_from_when_the_request_was_due():
+    story = Story()
+    story.now = 5.0
+    story.recorder.requested("alice.0", "alice", 1.0)
+    story.recorder.received("alice/0", "alice", "alice.0", "agent_started", 0, subject="alice")
+    measured = result_of(story.end(), "latency").measured
+    assert measured["first event of a request, p95"] == 4.0
+
+
+def test_refusals_beyond_the_objective_are_told():
+    story = Story()
+    for number, name in zip(range(10), itertools.cycle(["ok", "no"]), strict=False):
+        story.recorder.requested(f"r{number}", "alice", 0.0)
+        if name == "no":
+            story.recorder.refused(f"r{number}", "alice", "engine_limit")
+    assert states(story.end(), refused=0.5)["refusals"] == "passed"
+    result = result_of(story.end(), "refusals", refused=0.4)
+    assert "50.00% of the requests were refused" in result.findings[0].message

@@ -1,0 +1,238 @@
+"""The real server, over real sockets on this machine: who may come in, and what they get."""
+
+import asyncio
+import json
+
+import jwt
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from netra_sim import AgentWebSocketBridge, ExecutionEngineFactory, check
+from netra_sim.bridge import Event, Hello
+from netra_sim.factory import EngineLimits
+from netra_sim.server import AgentClient, AgentServer, AuthenticationError, Load, TokenAuthenticator, load
+
+pytestmark = pytest.mark.real_time
+RESUME = json.dumps({"type": "resume"})
+
+
+def make_server(**options):
+    bridge = AgentWebSocketBridge()
+    factory = ExecutionEngineFactory(websocket_bridge=bridge, **options)
+    return AgentServer(bridge=bridge, execution_factory=factory, authenticator=TokenAuthenticator()), bridge
+
+
+def token(server, user="alice", lifetime=60.0):
+    return server._authenticator.issue(user, lifetime)
+
+
+def headers(credential):
+    return {"Authorization": f"Bearer {credential}"}
+
+
+class Inbox:
+    """What a client has read, to be waited for."""
+
+    def __init__(self):
+        self.readings = []
+        self.changed = asyncio.Condition()
+
+    def __call__(self, frame, reading, connection_id):
+        self.readings.append(reading)
+        asyncio.get_running_loop().create_task(self.notify())
+
+    async def notify(self):
+        async with self.changed:
+            self.changed.notify_all()
+
+    def types(self):
+        return [
+            reading.message.__struct_config__.tag for reading in self.readings if isinstance(reading.message, Event)
+        ]
+
+    async def until(self, condition):
+        async with asyncio.timeout(20), self.changed:
+            await self.changed.wait_for(condition)
+
+
+async def test_fifty_real_users_pass_every_check():
+    answered = []
+    history = await load(Load(users=50, window=1.0), on_answer=lambda: answered.append(1))
+    results = check(history)
+    assert {result.check: result.findings for result in results if result.state != "passed"} == {}
+    assert len(answered) == 50
+
+
+@pytest.mark.parametrize(
+    "authorization", [None, "Bearer", "Bearer x.y.z", "Basic YTpi", "Bearer {none}", "Bearer {other}"]
+)
+async def test_nobody_without_a_valid_token_gets_as_far_as_a_socket(authorization):  # B13
+    server, bridge = make_server()
+    async with server:
+        none = jwt.encode({"sub": "alice", "aud": "netra_sim", "exp": 9e9}, None, algorithm="none")
+        other = TokenAuthenticator().issue("alice")
+        given = {} if authorization is None else {"Authorization": authorization.format(none=none, other=other)}
+        with pytest.raises(InvalidStatus) as refusal:
+            await connect(server.uri, additional_headers=given)
+        assert refusal.value.response.status_code == 401
+        assert bridge.metrics().live_connections == 0
+
+
+@pytest.mark.parametrize(
+    "claims", [{"aud": "else"}, {"exp": 1}, {"exp": "soon"}, {"sub": None}, {"sub": 7}, {"aud": None}]
+)
+def test_a_token_that_proves_nothing_is_refused(claims):
+    secret = b"s" * 32
+    base = {"sub": "alice", "aud": "netra_sim", "exp": 9e9} | claims
+    forged = jwt.encode({name: value for name, value in base.items() if value is not None}, secret, algorithm="HS256") if (
+        base.get("sub") != 7
+    ) else _raw(base, secret)  # fmt: skip
+    with pytest.raises(AuthenticationError):
+        TokenAuthenticator(secret).authenticate(f"Bearer {forged}")
+
+
+def _raw(claims, secret):
+    return jwt.api_jws.encode(json.dumps(claims).encode(), secret, algorithm="HS256")
+
+
+def test_a_short_secret_is_refused():
+    with pytest.raises(ValueError, match="at least 32"):
+        TokenAuthenticator(b"short")
+
+
+async def test_a_client_that_does_not_begin_with_resume_is_told_and_closed():
+    server, _ = make_server()
+    async with server:
+        for first in ('{"type": "execute_agent", "message": "hi"}', "nonsense"):
+            async with connect(server.uri, additional_headers=headers(token(server))) as socket:
+                await socket.send(first)
+                with pytest.raises(ConnectionClosed):
+                    await socket.recv()
+                assert socket.close_code == 4400
+
+
+async def test_a_run_over_a_real_socket_ends_with_its_answer():
+    server, _ = make_server()
+    inbox = Inbox()
+    async with server, AgentClient(server.uri, token(server), inbox) as client:
+        await client.send({"type": "execute_agent", "message": "hi", "request_id": "1"})
+        await inbox.until(lambda: "agent_completed" in inbox.types())
+    assert inbox.types()[0] == "agent_started"
+    assert isinstance(inbox.readings[0].message, Hello)
+
+
+async def test_what_is_no_json_is_answered_and_the_connection_stays():
+    server, _ = make_server()
+    async with server, connect(server.uri, additional_headers=headers(token(server))) as socket:
+        await socket.send(RESUME)
+        await socket.recv()
+        for nonsense in ("{", "[" * 50_000, '{"type": "execute_agent", "message": NaN}'):
+            await socket.send(nonsense)
+            answer = json.loads(await socket.recv())
+            assert (answer["type"], answer["code"]) == ("refused", "malformed")
+
+
+async def test_a_client_that_is_cut_off_comes_back_and_misses_nothing():
+    async def slow(session):
+        for number in range(20):
+            session.think(number)
+            await asyncio.sleep(0.01)
+        return "done"
+
+    class Slow:
+        name = "slow"
+        run = staticmethod(slow)
+
+    server, _ = make_server(pipeline=lambda _: [[Slow()]])
+    inbox = Inbox()
+    async with server, AgentClient(server.uri, token(server), inbox) as client:
+        await client.send({"type": "execute_agent", "message": "hi"})
+        await inbox.until(lambda: len(inbox.types()) >= 5)
+        client._socket.transport.abort()
+        await inbox.until(lambda: "agent_completed" in inbox.types())
+    assert len([one for one in inbox.readings if isinstance(one.message, Hello)]) == 2
+    shown = [one.message.seq for one in inbox.readings if isinstance(one.message, Event) and one.is_new]
+    assert shown == list(range(22))
+
+
+async def test_a_token_that_runs_out_ends_its_connection_and_the_client_stays_away():
+    server, _ = make_server()
+    inbox = Inbox()
+    async with server, AgentClient(server.uri, token(server, lifetime=2.0), inbox) as client:
+        async with asyncio.timeout(20):
+            await asyncio.shield(client._reading)
+        assert client._socket.close_code == 4401
+
+
+async def test_too_many_connections_of_one_user_are_refused_with_their_code():
+    server, _ = make_server()
+    async with server:
+        sockets = []
+        for _ in range(8):
+            socket = await connect(server.uri, additional_headers=headers(token(server)))
+            await socket.send(RESUME)
+            await socket.recv()
+            sockets.append(socket)
+        async with connect(server.uri, additional_headers=headers(token(server))) as ninth:
+            await ninth.send(RESUME)
+            with pytest.raises(ConnectionClosed):
+                await ninth.recv()
+            assert ninth.close_code == 4409
+        for socket in sockets:
+            await socket.close()
+
+
+async def test_a_client_that_does_not_read_is_shed_while_another_is_served():
+    async def floods(session):
+        for _ in range(200):
+            session.think("x" * 100_000)
+            await asyncio.sleep(0)
+        return "done"
+
+    class Flood:
+        name = "flood"
+        run = staticmethod(floods)
+
+    server, bridge = make_server(pipeline=lambda _: [[Flood()]])
+    inbox = Inbox()
+    async with server:
+        deaf = await connect(server.uri, additional_headers=headers(token(server)), max_queue=1, max_size=None)
+        await deaf.send(RESUME)
+        await deaf.recv()
+        deaf.transport.pause_reading()
+        async with AgentClient(server.uri, token(server, "bob"), inbox) as client:
+            await deaf.send(json.dumps({"type": "execute_agent", "message": "hi"}))
+            async with asyncio.timeout(20):
+                while not bridge.metrics().counters.shed:
+                    await asyncio.sleep(0.01)
+            await client.send({"type": "execute_agent", "message": "hi"})
+            await inbox.until(lambda: "agent_started" in inbox.types())
+        deaf.transport.abort()
+
+
+async def test_a_shutdown_ends_live_runs_and_tells_the_clients():
+    async def for_ever(session):
+        await asyncio.Event().wait()
+
+    class Endless:
+        name = "endless"
+        run = staticmethod(for_ever)
+
+    server, bridge = make_server(pipeline=lambda _: [[Endless()]], limits=EngineLimits(agent_seconds=1000))
+    async with server:
+        socket = await connect(server.uri, additional_headers=headers(token(server)))
+        await socket.send(RESUME)
+        await socket.send(json.dumps({"type": "execute_agent", "message": "hi"}))
+        while json.loads(await socket.recv())["type"] != "agent_started":
+            pass
+    assert json.loads(await socket.recv())["type"] == "agent_error"
+    with pytest.raises(ConnectionClosed):
+        await socket.recv()
+    assert socket.close_code == 1012
+    assert bridge.metrics().live_connections == 0
+
+
+def test_a_load_without_users_is_refused():
+    with pytest.raises(ValueError, match="at least 1"):
+        Load(users=0)
