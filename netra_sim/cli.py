@@ -13,9 +13,9 @@ from tqdm import tqdm
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.checks import CheckResult, check
 from netra_sim.exceptions import NetraSimError
+from netra_sim.exit_code import ExitCode
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History, HistoryError
-from netra_sim.report import ExitCode, ParameterError, Parameters, make_report
 from netra_sim.runtime import run
 from netra_sim.server import AgentServer, Load, TokenAuthenticator, load
 from netra_sim.simulation import Scenario, ScenarioError, simulate
@@ -40,6 +40,9 @@ def cli() -> None:
 @click.option("-o", "--output", default="report", show_default=True, help="Folder for the report.")
 def report(users: int | None, seed: int | None, texts: tuple[tuple[str, str], ...], output: str) -> None:
     """Validate the plan: simulate, load a real server, check, and write the report with its verdict."""
+    # Not above: papermill, nbconvert and matplotlib take longer to import than a small simulation takes to run.
+    from netra_sim.report import ParameterError, Parameters, make_report
+
     given: dict[str, Any] = {"users": users, "seed": seed, "output": output}
     try:
         parameters = Parameters.parse(texts, {name: value for name, value in given.items() if value is not None})

@@ -4,7 +4,7 @@ from netra_sim.report.charts import Picture, isolation_matrix, latency_percentil
 from netra_sim.report.claims import CLAIMS, Claim, JudgedClaim, Source, State, judge
 from netra_sim.report.evidence import Evidence, of_runtime, on_real_server, on_windows_clock, simulated
 from netra_sim.report.parameters import ParameterError, Parameters
-from netra_sim.report.report import ExitCode, Report, make_report
+from netra_sim.report.report import Report, make_report
 from netra_sim.report.tables import Html, scores_table
 from netra_sim.report.verdict import Verdict, reach_verdict
 
@@ -12,7 +12,6 @@ __all__ = [
     "CLAIMS",
     "Claim",
     "Evidence",
-    "ExitCode",
     "Html",
     "JudgedClaim",
     "ParameterError",

@@ -1,12 +1,12 @@
 """`make_report`: from parameters to the executed notebook, the page, the verdict and the exit code."""
 
 import json
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from netra_sim.exit_code import ExitCode
 from netra_sim.report.html import broken_banner, verdict_banner, write_page
 from netra_sim.report.notebooks import NOTEBOOKS, run_notebook
 from netra_sim.report.parameters import Parameters
@@ -15,15 +15,6 @@ from netra_sim.report.verdict import VERDICT_FILE, save_json
 TITLE = "Remediation validation report"
 NOTEBOOK = NOTEBOOKS / "remediation_validation.ipynb"
 PAGE_FILE = "report.html"
-
-
-class ExitCode(IntEnum):
-    """What a command of netra-sim exits with."""
-
-    GO = 0
-    NO_GO = 1
-    USAGE = 2
-    BROKE = 3
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -27,7 +27,7 @@ class Notebook:
         return [self.client.execute(cell, allow_stdin=False) for cell in cells]
 
     def replies(self, requests):
-        """The replies in the order in which they come: a pair of request and status each."""
+        """How cells ended, in the order in which the kernel says so."""
         received = []
         while len(received) < len(requests):
             reply = self.client.get_shell_msg(timeout=LONGEST)
@@ -35,10 +35,11 @@ class Notebook:
                 received.append((request, reply["content"].get("ename", reply["content"]["status"])))
         return received
 
-    def outputs(self, requests):
-        """What each cell printed or showed, read until the last one is idle."""
+    def outputs(self, requests, until=None):
+        """What each cell printed or returned, read until the last one has ended, or printed some text."""
         printed = dict.fromkeys(requests, "")
-        while True:
+        has_ended = False
+        while not has_ended:
             message = self.client.get_iopub_msg(timeout=LONGEST)
             request, content = message["parent_header"].get("msg_id"), message["content"]
             if request not in printed:
@@ -47,15 +48,10 @@ class Notebook:
                 printed[request] += content["text"]
             elif message["msg_type"] == "execute_result":
                 printed[request] += content["data"]["text/plain"]
-            elif content.get("execution_state") == "idle" and request == requests[-1]:
-                return list(printed.values())
-
-    def wait_until_printed(self, request, text):
-        printed = ""
-        while text not in printed:
-            message = self.client.get_iopub_msg(timeout=LONGEST)
-            if message["msg_type"] == "stream" and message["parent_header"]["msg_id"] == request:
-                printed += message["content"]["text"]
+            last = requests[-1]
+            is_idle = request == last and content.get("execution_state") == "idle"
+            has_ended = is_idle or (until is not None and until in printed[last])
+        return list(printed.values())
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +87,7 @@ def in_a_fresh_process(code):
 SET_UP = """
 import asyncio
 import netra_sim
+
 async def nap(word):
     await asyncio.sleep(0.01)
     print(word)
@@ -104,8 +101,147 @@ def test_run_all_gives_every_cell_its_output_in_order(notebook):
         SET_UP,
         "print('one'); netra_sim.run(nap('two'))",
         "netra_sim.run(nap('three'))",
-        "netra_sim.run(netra_sim.windows_safe_gather(nap('four')) if False else nap('four')); netra_sim.run(nap('five'))",
+        "netra_sim.run(nap('four')); netra_sim.run(nap('five'))",
         "await nap('six')",
     )
     assert notebook.replies(requests) == [(request, "ok") for request in requests]
     assert notebook.outputs(requests) == ["", "one\ntwo\n'TWO'", "three\n'THREE'", "four\nfive\n'FIVE'", "six\n'SIX'"]
+
+
+@NEEDS_IPC
+def test_run_all_stops_at_a_cell_whose_coroutine_fails_and_the_kernel_goes_on(notebook):
+    failing, behind = notebook.send(SET_UP + "netra_sim.run(nap(None))", "print('never')")
+    assert notebook.replies([failing, behind]) == [(failing, "AttributeError"), (behind, "aborted")]
+    after = notebook.send("netra_sim.run(nap('after'))")
+    assert notebook.replies(after) == [(after[0], "ok")]
+    assert notebook.outputs(after) == ["after\n'AFTER'"]
+
+
+@NEEDS_IPC
+def test_a_task_that_a_cell_leaves_behind_does_not_leak_into_the_next_cell(notebook):
+    requests = notebook.send(
+        SET_UP,
+        "async def leave(): asyncio.create_task(nap('leaked'), name='leaked')",
+        "netra_sim.run(leave())",
+        "await asyncio.sleep(0.05); print('leaked' in {task.get_name() for task in asyncio.all_tasks()})",
+        "asyncio.sleep is asyncio.tasks.sleep, netra_sim.runtime.nest_asyncio_enabled()",
+    )
+    assert [ended for _, ended in notebook.replies(requests)] == ["ok"] * 5
+    assert notebook.outputs(requests) == ["", "", "", "False\n", "(True, False)"]
+
+
+@NEEDS_IPC
+def test_interrupting_the_kernel_cancels_the_cell_s_coroutine_and_waits_for_its_clean_up(notebook):
+    requests = notebook.send(INTERRUPTED)
+    notebook.outputs(requests, until="begun")
+    notebook.manager.interrupt_kernel()
+    assert notebook.replies(requests) == [(requests[0], "ok")]
+    assert notebook.outputs(requests) == ["['cleaned up']\n"]
+
+
+INTERRUPTED = """
+import asyncio
+import netra_sim
+
+log = []
+
+async def for_ever():
+    print("begun")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        for _ in range(5_000):
+            await asyncio.sleep(0)
+        log.append("cleaned up")
+
+try:
+    netra_sim.run(for_ever())
+except KeyboardInterrupt:
+    print(log)
+"""
+
+
+def test_importing_netra_sim_leaves_asyncio_as_it_is():
+    code = """
+import asyncio, asyncio.tasks, asyncio.events
+modules = [asyncio, asyncio.tasks, asyncio.events, asyncio.base_events, asyncio.BaseEventLoop]
+before = [dict(vars(module)) for module in modules]
+import netra_sim, sys
+added = [set(vars(module)) - set(was) for module, was in zip(modules, before)]
+changed = [name for module, was in zip(modules, before) for name in was if vars(module)[name] is not was[name]]
+print(len(set().union(*added)), len(changed), netra_sim.runtime.nest_asyncio_enabled(), "nest_asyncio" in sys.modules)
+"""
+    assert in_a_fresh_process(code) == ["0", "0", "False", "False"]
+    assert not nest_asyncio_enabled()
+
+
+def test_nest_asyncio_is_refused_while_something_is_measured_and_measuring_once_it_is_applied():
+    code = """
+import asyncio
+from netra_sim.runtime import enable_nest_asyncio, measuring, nest_asyncio_enabled
+
+def refusal(action):
+    try:
+        action()
+    except RuntimeError as error:
+        return "refused:" + str(error).split()[0]
+    return "accepted"
+
+def measure():
+    with measuring():
+        pass
+
+with measuring():
+    with measuring():
+        print(refusal(enable_nest_asyncio), nest_asyncio_enabled())
+    print(refusal(enable_nest_asyncio), nest_asyncio_enabled())
+try:
+    with measuring():
+        raise KeyError
+except KeyError:
+    print(refusal(measure))
+enable_nest_asyncio()
+print(nest_asyncio_enabled(), refusal(measure))
+
+async def outer():
+    return asyncio.get_running_loop().run_until_complete(asyncio.sleep(0, "nested"))
+
+print(asyncio.run(outer()))
+"""
+    assert in_a_fresh_process(code) == [
+        "refused:nest-asyncio", "False",
+        "refused:nest-asyncio", "False",
+        "accepted",
+        "True", "refused:nest-asyncio",
+        "nested",
+    ]  # fmt: skip
+
+
+def test_nest_asyncio_is_noticed_whoever_applied_it_and_its_successor_too():
+    code = """
+import nest_asyncio2
+from netra_sim.runtime import measuring, nest_asyncio_enabled
+print(nest_asyncio_enabled())
+nest_asyncio2.apply()
+print(nest_asyncio_enabled())
+try:
+    with measuring():
+        print("measured")
+except RuntimeError:
+    print("refused")
+"""
+    assert in_a_fresh_process(code) == ["False", "True", "refused"]
+
+
+def test_run_works_where_nest_asyncio_is_applied_already():
+    code = """
+import asyncio
+import netra_sim
+netra_sim.enable_nest_asyncio()
+
+async def cell():
+    return netra_sim.run(asyncio.sleep(0, "result"))
+
+print(asyncio.run(cell()))
+"""
+    assert in_a_fresh_process(code) == ["result"]

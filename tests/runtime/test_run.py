@@ -69,7 +69,7 @@ def test_each_run_has_a_fresh_loop_of_the_platforms_kind_which_is_closed_at_its_
 
     loops = place(lambda: [run(loop_of_the_run()) for _ in range(2)])
     assert len(set(loops)) == 2
-    assert all(type(loop) is type(in_a_script(new_event_loop_closed)) for loop in loops)
+    assert all(type(loop) is type(new_event_loop_closed()) for loop in loops)
     assert all(loop.is_closed() for loop in loops)
 
 
@@ -157,8 +157,16 @@ def test_it_can_be_called_from_within_itself():
     assert run(nested(5)) == 5
 
 
+def main_thread_is_in(function):
+    """Whether the main thread is inside a call of the function now."""
+    frame = sys._current_frames()[threading.main_thread().ident]
+    while frame is not None and frame.f_code is not function.__code__:
+        frame = frame.f_back
+    return frame is not None
+
+
 class Interrupted:
-    """Asks for Ctrl+C once it is under way, and takes many turns of the loop to clean up."""
+    """Presses Ctrl+C once it is under way, and takes many turns of the loop to clean up."""
 
     def __init__(self):
         self.log = []
@@ -172,6 +180,8 @@ class Interrupted:
     async def work(self):
         helper = asyncio.create_task(self.helper())
         await asyncio.sleep(0)
+        while main_thread_is_in(threading.Thread.start):
+            await asyncio.sleep(0)
         try:
             _thread.interrupt_main()
             await helper
@@ -199,18 +209,62 @@ def test_after_ctrl_c_the_next_run_works(place):
     assert place(cells) == "answer"
 
 
-def test_ctrl_c_inside_a_running_loop_is_not_lost_on_a_coroutine_that_refuses_to_be_cancelled():
-    ends = []
+def test_ctrl_c_while_the_worker_thread_starts_cancels_the_coroutine_too():
+    log = []
 
-    async def refuse():
+    async def interrupt_at_once():
         try:
             _thread.interrupt_main()
             await asyncio.Event().wait()
+        finally:
+            log.append("cancelled")
+
+    with pytest.raises(KeyboardInterrupt):
+        in_a_running_loop(lambda: run(interrupt_at_once()))
+    assert log == ["cancelled"]
+    assert not workers()
+
+
+def test_ctrl_c_counts_even_when_the_coroutine_refuses_to_be_cancelled():
+    interrupted = Interrupted()
+
+    async def refuse():
+        try:
+            await interrupted.work()
         except asyncio.CancelledError:
-            ends.append("refused")
-        return "answer in spite of it"
+            return "answer in spite of it"
 
     with pytest.raises(KeyboardInterrupt):
         in_a_running_loop(lambda: run(refuse()))
-    assert ends == ["refused"]
+    assert interrupted.log == ["helper cancelled", "cleaned up"]
+    assert not workers()
+
+
+class InterruptedAsItCloses(asyncio.SelectorEventLoop):
+    """Presses Ctrl+C when it is closed, and stays there until somebody has tried to reach it, or has given up."""
+
+    def __init__(self):
+        super().__init__()
+        self.was_called = threading.Event()
+
+    def close(self):
+        was_open = not self.is_closed()
+        super().close()
+        if was_open:
+            _thread.interrupt_main()
+            self.was_called.wait(5)
+
+    def call_soon_threadsafe(self, *arguments, **options):
+        if self.is_closed():
+            self.was_called.set()
+        return super().call_soon_threadsafe(*arguments, **options)
+
+
+def test_ctrl_c_while_the_loop_closes_comes_out_as_itself():
+    async def outlast_the_start():
+        while main_thread_is_in(threading.Thread.start):
+            await asyncio.sleep(0)
+
+    with pytest.raises(KeyboardInterrupt):
+        in_a_running_loop(lambda: run(outlast_the_start(), loop_factory=InterruptedAsItCloses))
     assert not workers()

@@ -142,6 +142,30 @@ async def test_a_task_inherits_the_deadline_and_its_siblings_keep_their_own():
         assert await asyncio.gather(remaining(3.0), remaining(60.0), remaining(4.0)) == [3, 5, 4]
 
 
+async def test_a_stream_that_is_left_half_read_leaves_no_deadline_behind():
+    async def stream():
+        async with WindowsSafeTimeoutContext(1.0):
+            yield "first"
+            yield "second"
+
+    async for _ in stream():
+        break
+    await asyncio.sleep(2)
+    async with WindowsSafeTimeoutContext(10.0) as context:
+        assert context.remaining_time() == 10
+
+
+async def test_a_task_that_outlives_a_context_is_not_bound_by_its_deadline():
+    async def background():
+        await asyncio.sleep(5)
+        async with WindowsSafeTimeoutContext(10.0) as context:
+            return context.remaining_time()
+
+    async with WindowsSafeTimeoutContext(1.0):
+        task = asyncio.create_task(background())
+    assert await task == 10
+
+
 async def test_the_answer_of_a_wait_for_within_its_deadline_counts():
     with pytest.raises(TimeoutError):
         async with WindowsSafeTimeoutContext(1.0, enforce=True) as context:

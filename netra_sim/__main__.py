@@ -1,0 +1,5 @@
+"""``python -m netra_sim`` is the command ``netra-sim``."""
+
+from netra_sim.cli import main
+
+main()
