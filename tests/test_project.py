@@ -70,3 +70,20 @@ def test_the_bootstrap_explains_itself_and_refuses_nothing_at_all():
     assert done.returncode == 0
     assert "python3 bootstrap.py test" in done.stdout
     assert subprocess.run([sys.executable, "bootstrap.py"], cwd=ROOT, capture_output=True, check=False).returncode == 2
+
+
+def test_the_readmes_python_runs_as_printed(capsys):
+    for block in re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.M | re.S):
+        exec(block, {"__name__": "readme"})
+    output = capsys.readouterr().out
+    assert output.count("passed") == 9
+    assert "Hello, alice" in output
+
+
+def test_the_readme_names_every_command_and_parameter():
+    from netra_sim.cli import cli
+    from netra_sim.report import Parameters
+
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for name in (*cli.commands, *(name for name in Parameters.__struct_fields__ if name != "output")):
+        assert f"`{name}" in readme, name

@@ -71,13 +71,13 @@ def latency_percentiles(evidence: Sequence[Evidence], objective_p95: float) -> P
                 continue
             p95s.append(f"{one.source} {np.quantile(values, 0.95) * 1000:.1f} ms")
             # The axis ends where ten values are left: beyond, a quantile says nothing.
-            deepest = max(1.0 - 10.0 / len(values), 0.5)
-            tail = np.geomspace(1.0, 1.0 - deepest, 200)
+            deepest = max(1.0 - 10.0 / len(values), 0.6)
+            tail = np.geomspace(0.5, 1.0 - deepest, 200)
             times = np.quantile(values, 1.0 - tail) * 1000
             axes.plot(1.0 / tail, times, color=colour, linestyle=line, label=one.source)
         axes.axhline(objective_p95 * 1000, color=_VERMILION, linewidth=1.5)
         axes.annotate(
-            f"objective for p95: {objective_p95 * 1000:g} ms", (1.05, objective_p95 * 1000), color=_VERMILION,
+            f"objective for p95: {objective_p95 * 1000:g} ms", (2.05, objective_p95 * 1000), color=_VERMILION,
             xytext=(0, 5), textcoords="offset points",
         )  # fmt: skip
         axes.set_xscale("log")

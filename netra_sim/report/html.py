@@ -45,11 +45,13 @@ def verdict_banner(verdict: dict[str, Any]) -> str:
     scores = "".join(f"<div><dt>{escape(name)}</dt><dd>{score:g}<small> of 10</small></dd></div>"
                      for name, score in verdict["scores"].items())  # fmt: skip
     reasons = _list("Why", verdict["reasons"])
+    still_open = [f"{claim['claim']}. {claim['evidence']}" for claim in claims if claim["state"] == "open"]
     changes = _list("Changed since the last run", verdict["changes"])
     kind = "go" if decision == "GO" else "no-go"
     return (
         f'<section class="verdict {kind}" aria-label="Verdict"><p class="decision">{escape(decision)}</p>'
-        f"<p>{escape(', '.join(parts))}.</p>{reasons}<dl>{scores}</dl>{changes}</section>"
+        f"<p>{escape(', '.join(parts))}.</p>{reasons}<dl>{scores}</dl>"
+        f"{_list('Open', still_open)}{changes}</section>"
     )
 
 
