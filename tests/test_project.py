@@ -76,7 +76,7 @@ def test_the_readmes_python_runs_as_printed(capsys):
     for block in re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.M | re.S):
         exec(block, {"__name__": "readme"})
     output = capsys.readouterr().out
-    assert output.count("passed") == 9
+    assert output.count("passed") == 13
     assert "Hello, alice" in output
 
 

@@ -19,7 +19,6 @@ from netra_sim.bridge.connection import (
 from netra_sim.bridge.delivery import BridgeLimits, Counters, Delivery
 from netra_sim.bridge.emitter import RunEmitter
 from netra_sim.bridge.observer import BridgeObserver
-from netra_sim.bridge.run_log import RunLog
 from netra_sim.exceptions import BridgeNotReadyError, NetraSimError
 from netra_sim.runtime import windows_safe_progressive_delay
 
@@ -107,7 +106,6 @@ class AgentWebSocketBridge:
         self.policy = policy or IntegrationPolicy()
         self.last_integration_result: IntegrationResult | None = None
         self._backends = dict(backends or {})
-        self._wall_clock = wall_clock
         self._state = IntegrationState.UNINITIALIZED
         self._integration: asyncio.Task[IntegrationResult] | None = None
         self._connections_made = 0
@@ -116,7 +114,13 @@ class AgentWebSocketBridge:
         self._failures_in_a_row = 0
         self._expiry: asyncio.TimerHandle | None = None
         self._delivery = Delivery(
-            self.limits, epoch or secrets.token_hex(8), observer, self._request_flush, self._request_stall_check
+            self.limits,
+            epoch or secrets.token_hex(8),
+            observer,
+            self._request_flush,
+            self._request_stall_check,
+            self._request_expiry,
+            wall_clock,
         )
 
     @property
@@ -205,7 +209,7 @@ class AgentWebSocketBridge:
             raise BridgeNotReadyError(
                 f"the bridge is {self._state}, so no event would arrive; await ensure_integration() first"
             )
-        return self._emitter(self._delivery.open_run(user_id, thread_id, run_id))
+        return RunEmitter(self._delivery, self._delivery.open_run(user_id, thread_id, run_id))
 
     def connect(
         self,
@@ -311,7 +315,7 @@ class AgentWebSocketBridge:
         connection = self._delivery.attach(name, user, MemoryTransport(on_frames), None, {}, observed=False)
         run = self._delivery.open_run(name, name, name, observed=False)
         try:
-            self._emitter(run).agent_started("probe")
+            RunEmitter(self._delivery, run).agent_started("probe")
             await arrived
         except NetraSimError as error:
             return f"the probe was refused: {error}"
@@ -320,9 +324,6 @@ class AgentWebSocketBridge:
             self._delivery.forget(run)
         return ""
 
-    def _emitter(self, run: RunLog) -> RunEmitter:
-        return RunEmitter(self._delivery, run, asyncio.get_running_loop().time, self._wall_clock, self._arm_expiry)
-
     def _request_flush(self) -> None:
         asyncio.get_running_loop().call_soon(self._delivery.flush)
 
@@ -330,11 +331,12 @@ class AgentWebSocketBridge:
         loop = asyncio.get_running_loop()
         return loop.call_later(self.limits.stalled_seconds, self._delivery.check_stall, connection)
 
-    def _arm_expiry(self) -> None:
+    def _request_expiry(self) -> float:
         """Forget ended runs in time. A timer exists just while there is something to forget: no sweep can be missing."""
+        loop = asyncio.get_running_loop()
         if self._expiry is None:
-            loop = asyncio.get_running_loop()
             self._expiry = loop.call_later(self.limits.replay_seconds, self._forget_expired)
+        return loop.time()
 
     def _forget_expired(self) -> None:
         loop = asyncio.get_running_loop()

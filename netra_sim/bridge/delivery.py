@@ -85,6 +85,9 @@ class Delivery:
         request_flush: called when a connection has something to send; the caller then calls `flush` once, soon.
         request_stall_check: called when a connection becomes congested; the caller then calls `check_stall` after
             `stalled_seconds` unless what this returned is cancelled.
+        request_expiry: called when a run has ended; returns the time, in seconds, and the caller then calls `forget_expired`
+            after `replay_seconds`.
+        wall_clock: seconds since the epoch, for the events' timestamps.
     """
 
     def __init__(
@@ -94,6 +97,8 @@ class Delivery:
         observer: BridgeObserver | None,
         request_flush: Callable[[], None],
         request_stall_check: Callable[[Connection], Cancellable],
+        request_expiry: Callable[[], float],
+        wall_clock: Callable[[], float],
     ) -> None:
         self.limits = limits
         self.epoch = epoch
@@ -107,6 +112,8 @@ class Delivery:
         self._observer = observer
         self._request_flush = request_flush
         self._request_stall_check = request_stall_check
+        self._request_expiry = request_expiry
+        self.wall_clock = wall_clock
 
     def open_run(self, user_id: str, thread_id: str, run_id: str, *, observed: bool = True) -> RunLog:
         """Begin to keep a run; the observer is not told of one that is not ``observed``.
@@ -123,7 +130,7 @@ class Delivery:
         self._runs_of.setdefault(user_id, {})[run_id] = run
         return run
 
-    def publish(self, run: RunLog, kind: EventType, event: Event, now: float, tool_name: str = "") -> int:
+    def publish(self, run: RunLog, kind: EventType, event: Event, tool_name: str = "") -> int:
         """Number, encode once, keep, and mark the owner's connections; never waits and never fails because of a client.
 
         Returns:
@@ -142,7 +149,7 @@ class Delivery:
             )
         seq = run.next_seq
         held = run.frame_bytes
-        run.append(kind, frame, now, tool_name)
+        run.append(kind, frame, tool_name)
         self.replay_bytes += run.frame_bytes - held
         if run.is_observed:
             self.counters.published += 1
@@ -158,6 +165,7 @@ class Delivery:
                 if connection.outbox_bytes > self.limits.congested_bytes:
                     self._flush(connection)  # A burst within one turn is bounded like everything else.
         if run.phase is Phase.ENDED:
+            run.ended_at = self._request_expiry()
             self._ended[run.run_id] = run
         if self.replay_bytes > self.limits.replay_total_bytes:
             self._forget_oldest()

@@ -1,7 +1,5 @@
 """The capability with which one run of one user publishes its events."""
 
-from collections.abc import Callable
-
 from netra_sim.bridge.delivery import Delivery
 from netra_sim.bridge.events import (
     AgentCompleted,
@@ -30,21 +28,11 @@ class RunEmitter:
     * `RunOrderError` when the run's life does not allow the event now.
     """
 
-    __slots__ = ("__weakref__", "_clock", "_delivery", "_on_end", "_run", "_wall_clock")
+    __slots__ = ("__weakref__", "_delivery", "_run")
 
-    def __init__(
-        self,
-        delivery: Delivery,
-        run: RunLog,
-        clock: Callable[[], float],
-        wall_clock: Callable[[], float],
-        on_end: Callable[[], None],
-    ) -> None:
+    def __init__(self, delivery: Delivery, run: RunLog) -> None:
         self._delivery = delivery
         self._run: RunLog | None = run
-        self._clock = clock
-        self._wall_clock = wall_clock
-        self._on_end = on_end
 
     @property
     def run_id(self) -> str:
@@ -126,13 +114,10 @@ class RunEmitter:
                 user_id=run.user_id,
                 seq=run.next_seq,
                 event_id=run.event_prefix + str(run.next_seq),
-                timestamp=self._wall_clock(),
+                timestamp=self._delivery.wall_clock(),
                 **plain(payload),
             )
-            seq = self._delivery.publish(run, kind, event, self._clock(), tool_name)
+            return self._delivery.publish(run, kind, event, tool_name)
         except BridgeError as error:
             self._delivery.refuse(run, kind, error)
             raise
-        if run.phase is Phase.ENDED:
-            self._on_end()
-        return seq

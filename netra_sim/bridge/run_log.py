@@ -94,7 +94,7 @@ class RunLog:
         elif event is not EventType.AGENT_STARTED:
             raise RunOrderError(f"run {self.run_id!r} has not begun; its first event is agent_started, not {event}")
 
-    def append(self, event: EventType, frame: bytes, now: float, tool_name: str = "") -> None:
+    def append(self, event: EventType, frame: bytes, tool_name: str = "") -> None:
         """Store an admitted event under the number `next_seq` and move the run's life on."""
         if tool_name:
             if event is EventType.TOOL_EXECUTING:
@@ -103,7 +103,6 @@ class RunLog:
                 self._tools[tool_name] -= 1
         elif event in FINAL_EVENTS:
             self.phase = Phase.ENDED
-            self.ended_at = now
             self._tools.clear()
         elif event is EventType.AGENT_STARTED:
             self.phase = Phase.OPEN

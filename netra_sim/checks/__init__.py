@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from netra_sim.checks.cleanup import nothing_left
 from netra_sim.checks.delivery import delivery, truthfulness
-from netra_sim.checks.events import critical_events, every_run_ends
+from netra_sim.checks.events import completion, critical_events, every_run_ends, timestamps
 from netra_sim.checks.isolation import cross_user_isolation, shared_state
 from netra_sim.checks.latency import delivery_latencies, first_event_latencies, latency, refusals
-from netra_sim.checks.results import CheckResult, Finding, Objectives
-from netra_sim.history import History
+from netra_sim.checks.resources import engine_limit, memory
+from netra_sim.checks.results import CheckResult, Finding
+from netra_sim.history import History, Objectives
 
 Check = Callable[[History, Objectives], CheckResult]
 
@@ -20,7 +23,11 @@ CHECKS: tuple[Check, ...] = (
     delivery,
     truthfulness,
     nothing_left,
+    engine_limit,
+    timestamps,
+    memory,
     latency,
+    completion,
     refusals,
 )
 """All checks, in the order in which a report shows them."""
@@ -29,8 +36,16 @@ CHECKS: tuple[Check, ...] = (
 def check(
     history: History, objectives: Objectives | None = None, checks: Sequence[Check] = CHECKS
 ) -> list[CheckResult]:
-    """Run checks over a history."""
-    return [one(history, objectives or Objectives()) for one in checks]
+    """Run checks over a history.
+
+    Args:
+        history: whatever made it.
+        objectives: what is good enough; what the history's meta says, or the defaults, unless given.
+        checks: which checks.
+    """
+    if objectives is None:
+        objectives = msgspec.convert(history.meta.get("objectives", {}), Objectives)
+    return [one(history, objectives) for one in checks]
 
 
 __all__ = [
@@ -40,15 +55,19 @@ __all__ = [
     "Finding",
     "Objectives",
     "check",
+    "completion",
     "critical_events",
     "cross_user_isolation",
     "delivery",
     "delivery_latencies",
+    "engine_limit",
     "every_run_ends",
     "first_event_latencies",
     "latency",
+    "memory",
     "nothing_left",
     "refusals",
     "shared_state",
+    "timestamps",
     "truthfulness",
 ]

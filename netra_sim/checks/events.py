@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from netra_sim.checks.results import CheckResult, Finding, Objectives
+from netra_sim.checks.results import CheckResult, Finding
 from netra_sim.checks.table import findings_of, rows
-from netra_sim.history import History, Kind
+from netra_sim.history import History, Kind, Objectives
 
 CRITICAL = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
 FINAL = ("agent_completed", "agent_error")
@@ -95,4 +95,64 @@ def every_run_ends(history: History, objectives: Objectives) -> CheckResult:
             "answered": float(answered.sum()),
             "told of a refusal": float(len(refused)),
         },
+    )
+
+
+def completion(history: History, objectives: Objectives) -> CheckResult:
+    """Hold the share of requests that ended with an answer against its objective; the findings name the others."""
+    requested = rows(history, Kind.REQUESTED).drop_duplicates("run")
+    received = rows(history, Kind.RECEIVED)
+    finals = received[received["event"].isin(FINAL)]
+    ends = dict(zip(finals["run"], finals["event"], strict=True))
+    judged = requested.assign(outcome=[ends.get(run, "no end") for run in requested["run"]])
+    without = judged[judged["outcome"] != "agent_completed"]
+    share = 1.0 - len(without) / len(requested) if len(requested) else 1.0
+    findings: list[Finding] = []
+    if share < objectives.completed:
+        message = f"{share:.2%} of the requests ended with an answer; the objective is {objectives.completed:.2%}"
+        findings.append(Finding(message=message))
+
+        def describe(row: pd.Series) -> Finding:
+            return Finding(
+                message=f"the request ended with {row['outcome']}",
+                user=row["user"],
+                run=row["run"],
+                time=float(row["time"]),
+            )
+
+        findings.extend(findings_of(without, describe))
+    return CheckResult(
+        check="completion",
+        question="Did enough requests end with an answer?",
+        looked_at=len(requested),
+        unit="requests",
+        found=1 + len(without) if findings else 0,
+        findings=tuple(findings),
+        measured={"completed": share},
+    )
+
+
+def timestamps(history: History, objectives: Objectives) -> CheckResult:
+    """Look at the timestamps that clients see: do they run forward within each run?"""
+    received = rows(history, Kind.RECEIVED)
+    steps = received.groupby(["connection", "run"], sort=False)["value"].diff()
+    wrong = received.assign(step=steps)[steps < 0]
+
+    def describe(row: pd.Series) -> Finding:
+        return Finding(
+            message=f"{row['event']} is stamped {-row['step']:.3f} s before the event before it",
+            user=row["user"],
+            run=row["run"],
+            event=row["event"],
+            seq=int(row["seq"]),
+            time=float(row["time"]),
+        )
+
+    return CheckResult(
+        check="timestamps",
+        question="Did the timestamps of every run go forward?",
+        looked_at=len(received),
+        unit="events received",
+        found=len(wrong),
+        findings=findings_of(wrong, describe),
     )

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from netra_sim.checks.results import CheckResult, Finding, Objectives
+from netra_sim.checks.results import CheckResult, Finding
 from netra_sim.checks.table import findings_of, rows
-from netra_sim.history import ENGINES_PROBED, History, Kind
+from netra_sim.history import ENGINES_PROBED, History, Kind, Objectives
 
 
 def cross_user_isolation(history: History, objectives: Objectives) -> CheckResult:

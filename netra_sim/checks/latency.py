@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from netra_sim.checks.results import CheckResult, Finding, Objectives
+from netra_sim.checks.results import CheckResult, Finding
 from netra_sim.checks.table import rows
-from netra_sim.history import History, Kind
+from netra_sim.history import History, Kind, Objectives
 
 SLOWEST_SHOWN = 10
 
@@ -57,26 +57,33 @@ def latency(history: History, objectives: Objectives) -> CheckResult:
 
 
 def refusals(history: History, objectives: Objectives) -> CheckResult:
-    """Hold the share of refused requests against its objective; the findings name those refused."""
+    """Hold the shares of refused requests and refused connections against their objective; the findings name them."""
     requested = rows(history, Kind.REQUESTED).drop_duplicates("run")
     refused = rows(history, Kind.REFUSED).drop_duplicates("run")
-    share = len(refused) / len(requested) if len(requested) else 0.0
+    connected, turned_away = rows(history, Kind.CONNECTED), rows(history, Kind.CONNECT_REFUSED)
     findings: list[Finding] = []
-    if share > objectives.refused:
-        message = f"{share:.2%} of the requests were refused; the objective is {objectives.refused:.2%} at most"
+    measured: dict[str, float] = {}
+    for what, declined, all_of_them in (
+        ("requests", refused, len(requested)),
+        ("attempts to connect", turned_away, len(connected) + len(turned_away)),
+    ):
+        share = len(declined) / all_of_them if all_of_them else 0.0
+        measured[f"share of {what} refused"] = share
+        if share <= objectives.refused:
+            continue
+        message = f"{share:.2%} of the {what} were refused; the objective is {objectives.refused:.2%} at most"
         findings.append(Finding(message=message))
-        for user, run, code, time in (
-            refused[["user", "run", "detail", "time"]].head(SLOWEST_SHOWN).itertuples(index=False)
-        ):
-            findings.append(Finding(message=f"refused with {code}", user=user, run=run, time=time))
+        shown = declined[["user", "run", "detail", "time"]].head(SLOWEST_SHOWN)
+        for user, run, reason, time in shown.itertuples(index=False):
+            findings.append(Finding(message=f"refused with {reason}", user=user, run=run, time=time))
     return CheckResult(
         check="refusals",
-        question="Were no more requests refused than the objective allows?",
-        looked_at=len(requested),
-        unit="requests",
+        question="Were no more requests and connections refused than the objective allows?",
+        looked_at=len(requested) + len(connected),
+        unit="requests and connections",
         found=len(findings),
         findings=tuple(findings),
-        measured={"refused": share},
+        measured=measured,
     )
 
 

@@ -1,27 +1,9 @@
-"""What a check finds, and the objectives that it is held against."""
+"""What a check finds."""
 
 import msgspec
 
 FINDINGS_SHOWN = 50
 """Findings of one check that are kept in full; all are counted."""
-
-
-class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is good enough. The defaults are what the original system promised, where it promised something.
-
-    Attributes:
-        delivery_mean: seconds from the publishing of an event to its owner's client, on average.
-        delivery_p95: the same, for 95 of 100 events.
-        first_event_p95: seconds from when a request was due to its first event at the client, for 95 of 100 requests.
-        delivered: share of events that must reach their owner.
-        refused: share of requests that may be refused.
-    """
-
-    delivery_mean: float = 0.100
-    delivery_p95: float = 0.100
-    first_event_p95: float = 1.0
-    delivered: float = 0.995
-    refused: float = 0.01
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

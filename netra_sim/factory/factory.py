@@ -1,5 +1,6 @@
 """`ExecutionEngineFactory`: the one place where engines are made, each for one user's run, within the user's limits."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -49,6 +50,7 @@ class ExecutionEngineFactory:
         self._places_taken: dict[str, int] = {}
         self._engines: dict[str, UserExecutionEngine] = {}
         self._is_closed = False
+        self._became_idle = asyncio.Event()
 
     @property
     def engines(self) -> tuple[UserExecutionEngine, ...]:
@@ -92,14 +94,22 @@ class ExecutionEngineFactory:
                     left_over = await engine.close()
                 finally:
                     del self._engines[run_id]
+                    if not self._engines:
+                        self._became_idle.set()
                     if self._observer is not None:
                         self._observer.scope_closed(run_id, user_id, left_over)
         finally:
             self._give_place_back(user_id)
 
-    async def shutdown(self) -> None:
-        """Make no more engines and close the live ones; their runs end with ``agent_error``. Idempotent."""
+    async def shutdown(self, drain: float = 0.0) -> None:
+        """Make no more engines, let the live ones go on for ``drain`` seconds, then close them. Idempotent.
+
+        The runs of engines that are closed end with ``agent_error``.
+        """
         self._is_closed = True
+        if self._engines and drain > 0:
+            self._became_idle.clear()
+            await windows_safe_wait_for(self._became_idle.wait(), drain, default=None)
         for engine in self.engines:
             await engine.close()
 

@@ -1,5 +1,6 @@
 """From a client's message to its agent run: the one table of message types, and an answer to every message."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -107,6 +108,9 @@ async def answer_message(
         return await route_websocket_message_to_agent(
             message_data, connection.connection_id, connection.user_id, execution_factory=execution_factory
         )
+    except asyncio.CancelledError:
+        bridge.send_control(connection, Refused("cancelled", "The request was cancelled.", request_id))
+        raise
     except NetraSimError as error:
         code = error.code if isinstance(error, MessageError) else _code(error)
         detail = error.detail if isinstance(error, MessageError) else str(error)

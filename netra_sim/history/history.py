@@ -34,7 +34,8 @@ class Kind(IntEnum):
     SENT = (
         6  # the bridge says that a connection's transport took it (user: the connection's, connection, run, event, seq)
     )
-    RECEIVED = 7  # a client has it (user: who received, subject: whose data it holds, connection, run, event, seq)
+    RECEIVED = 7  # a client has it (user: who received, subject: whose data it holds, connection, run, event, seq,
+    # value: the event's own timestamp)
     CONNECTED = 8  # (user, connection)
     DISCONNECTED = 9  # (user, connection, detail: reason, value: close code)
     GAP = 10  # a client was told what it cannot have (user, connection, run, seq: first, value: last, detail: reason)
@@ -47,6 +48,7 @@ class Kind(IntEnum):
     FAULT_ENDED = 15  # (detail: which)
     SAMPLE = 16  # a gauge was read (detail: which, value)
     SCOPE_REFUSED = 17  # the factory made no engine (user, run, detail: reason)
+    CONNECT_REFUSED = 18  # a client could not connect (user, detail: reason)
 
 
 TEXT_COLUMNS = ("user", "run", "connection", "event", "subject", "detail")

@@ -11,6 +11,15 @@ ENGINES_PROBED = "engines probed for shared state"
 """The gauge that tells how many engines a probe has compared."""
 
 
+REPLAY_BYTES = "replay bytes"
+"""The gauge of what the bridge keeps for clients that come back."""
+
+
+def record_gauges(recorder: Recorder, bridge: AgentWebSocketBridge) -> None:
+    """Record what the bridge holds now."""
+    recorder.sample(REPLAY_BYTES, bridge.metrics().replay_bytes)
+
+
 def record_shared_state(recorder: Recorder, engines: Collection[UserExecutionEngine]) -> None:
     """Compare live engines, of two users at least, and record the mutable objects that they share."""
     if len({engine.context.user_id for engine in engines}) < 2:

@@ -33,11 +33,19 @@ class Recorder:
         """A client has been told that its run will not take place, with this code."""
         self._row(Kind.REFUSED, user=user_id, run=run_id, detail=reason)
 
-    def received(self, connection_id: str, user_id: str, run_id: str, event: str, seq: int, *, subject: str) -> None:
-        """A client of ``user_id`` has an event, which holds data of the user ``subject``."""
-        self._rows.append((self._clock(), nan, _RECEIVED, seq, nan, user_id, run_id, connection_id, event, subject, ""))
+    def received(
+        self, connection_id: str, user_id: str, run_id: str, event: str, seq: int, *, subject: str, timestamp: float
+    ) -> None:
+        """A client of ``user_id`` has an event, stamped by the server, which holds data of the user ``subject``."""
+        self._rows.append(
+            (self._clock(), nan, _RECEIVED, seq, timestamp, user_id, run_id, connection_id, event, subject, "")
+        )
         if len(self._rows) >= _CHUNK:
             self._pack()
+
+    def connect_refused(self, user_id: str, reason: str) -> None:
+        """A client tried to connect, and could not."""
+        self._row(Kind.CONNECT_REFUSED, user=user_id, detail=reason)
 
     def left_over(self, what: str, count: int, *, run_id: str = "", user_id: str = "") -> None:
         """Something outlived the scope of a run, or the shutdown."""

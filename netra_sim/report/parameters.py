@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from netra_sim.checks import Objectives
 from netra_sim.exceptions import NetraSimError
+from netra_sim.history import Objectives
 
 Users = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 RealUsers = Annotated[int, msgspec.Meta(ge=1, le=400)]
@@ -43,12 +43,14 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     first_event_p95: Seconds = 1.0
     delivered: Share = 0.995
     refused: Share = 0.01
+    completed: Share = 0.99
     output: str = ""
 
     @property
     def objectives(self) -> Objectives:
         """The objectives among the parameters."""
-        return Objectives(**{name: getattr(self, name) for name in Objectives.__struct_fields__})
+        names = set(Objectives.__struct_fields__) & set(self.__struct_fields__)
+        return Objectives(**{name: getattr(self, name) for name in names})
 
     @classmethod
     def check(cls, **values: Any) -> "Parameters":

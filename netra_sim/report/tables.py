@@ -78,7 +78,7 @@ def _figures(result: CheckResult) -> str:
 def _figure(name: str, value: float) -> str:
     if result_is_seconds(name):
         return f"{value * 1000:,.1f} ms"
-    if name in ("delivered", "refused") and value <= 1:
+    if name in ("delivered", "completed") or name.startswith("share "):
         return f"{value:.2%}"
     return f"{value:,.0f}"
 

@@ -1,6 +1,7 @@
 """Event loops for every platform, and one synchronous way into asynchronous code: `run`."""
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine
@@ -68,28 +69,33 @@ class _Worker(Generic[T]):
         self._result: list[T] = []
         self._error: BaseException | None = None
         self._has_begun = threading.Event()
+        self._has_ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="netra_sim.run", daemon=True)
 
     def result(self) -> T:
-        self._thread.start()
         try:
-            self._join()
+            self._thread.start()
+            self._wait()
         except KeyboardInterrupt:
-            self._cancel()
-            self._join()
+            if self._thread.ident is not None:
+                self._cancel()
+                self._wait()
             raise
         if self._error is not None:
             raise self._error
         return self._result[0]
 
-    def _join(self) -> None:
-        while self._thread.is_alive():
-            self._thread.join(_INTERRUPT_CHECK)
+    def _wait(self) -> None:
+        # Not Thread.join alone: interrupted, it takes the thread for ended (bpo-45274).
+        while not self._has_ended.wait(_INTERRUPT_CHECK):
+            pass
+        self._thread.join()
 
     def _cancel(self) -> None:
         self._has_begun.wait()
         if self._task is not None:
-            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+            with contextlib.suppress(RuntimeError):  # the loop is closed already
+                self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
     def _work(self) -> None:
         try:
@@ -99,6 +105,7 @@ class _Worker(Generic[T]):
             self._error = error
         finally:
             self._has_begun.set()
+            self._has_ended.set()
 
     async def _main(self) -> T:
         self._task = asyncio.current_task()

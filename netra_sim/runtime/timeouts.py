@@ -83,6 +83,8 @@ class WindowsSafeTimeoutContext:
             raise RuntimeError("a timeout context can be entered once; make a new one")
         self._loop = asyncio.get_running_loop()
         self._outer = _innermost.get()
+        while self._outer is not None and self._outer._has_ended:
+            self._outer = self._outer._outer
         own = math.inf if self.timeout is None else self._loop.time() + self.timeout
         self._deadline = min(own, self._outer._deadline if self._outer is not None else math.inf)
         if self.enforce and self._deadline < math.inf:

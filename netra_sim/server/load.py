@@ -8,7 +8,16 @@ import msgspec
 
 from netra_sim.bridge import FINAL_EVENTS, AgentWebSocketBridge, Event, Reading, Refused
 from netra_sim.factory import ExecutionEngineFactory, UserExecutionContext, default_pipeline, run_id_of
-from netra_sim.history import History, Recorder, canary, environment, record_left_overs, record_shared_state, whose
+from netra_sim.history import (
+    History,
+    Recorder,
+    canary,
+    environment,
+    record_gauges,
+    record_left_overs,
+    record_shared_state,
+    whose,
+)
 from netra_sim.runtime import measuring
 from netra_sim.server.auth import TokenAuthenticator
 from netra_sim.server.client import AgentClient
@@ -100,6 +109,7 @@ class _Run:
             {
                 "source": "server",
                 "load": msgspec.to_builtins(plan),
+                "engines_per_user": self._factory.limits.engines_per_user,
                 "seed": plan.seed,
                 "version": __version__,
                 "environment": environment(),
@@ -113,9 +123,11 @@ class _Run:
         def on_reading(frame: bytes, reading: Reading, connection_id: str) -> None:
             message = reading.message
             if isinstance(message, Event):
-                kind, run_id = str(message.__struct_config__.tag), message.run_id
+                kind, run_id, seq = str(message.__struct_config__.tag), message.run_id, message.seq
                 subject = whose(frame, message.user_id, user_id)
-                recorder.received(connection_id, user_id, run_id, kind, message.seq, subject=subject)
+                recorder.received(
+                    connection_id, user_id, run_id, kind, seq, subject=subject, timestamp=message.timestamp
+                )
                 if kind not in FINAL_EVENTS:
                     return
             elif isinstance(message, Refused):
@@ -142,4 +154,5 @@ class _Run:
     async def _probe(self) -> None:
         while True:
             await asyncio.sleep(PROBE_INTERVAL)
+            record_gauges(self._recorder, self._bridge)
             record_shared_state(self._recorder, self._factory.engines[:PROBED_ENGINES])

@@ -2,15 +2,20 @@
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, Connection, Event, EventReader, Refused
+from netra_sim.bridge import AuthenticatedUser, Connection, Event, EventReader, Refused
 from netra_sim.bridge.events import FINAL_EVENTS
 from netra_sim.exceptions import BridgeError
-from netra_sim.history import Recorder, whose
+from netra_sim.history import whose
+from netra_sim.simulation.faults import Message
+from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.network import SimulatedTransport
 from netra_sim.simulation.randomness import key, uniform
-from netra_sim.simulation.scenario import Network
+
+if TYPE_CHECKING:
+    from netra_sim.simulation.world import World
 
 RECONNECT_BASE = 0.05
 RECONNECT_CAP = 5.0
@@ -21,39 +26,32 @@ TERMINAL_CODES = frozenset({4401, 4403, 4409})
 class SimulatedClient:
     """One tab of one user.
 
-    Args:
-        bridge: what it connects to.
-        recorder: gets a row for every event that the tab shows.
-        network: the way to the server.
-        user_id: who has logged in.
-        tab: tells the user's tabs apart.
-        seed: of the simulation.
-        on_run_ended: called with the id of a run whose last event has arrived.
-        on_refused: called with what a refusal says.
+    Attributes:
+        is_offline: whether it has no network at all.
+        home: the server that it connects to; the world's current one unless set.
     """
 
     def __init__(
         self,
-        bridge: AgentWebSocketBridge,
-        recorder: Recorder,
-        network: Network,
+        world: "World",
         user_id: str,
         tab: int,
-        seed: int,
         on_run_ended: Callable[[str], None],
         on_refused: Callable[[Refused], None],
     ) -> None:
         self.user = AuthenticatedUser(user_id)
         self.reader = EventReader()
-        self.transport: SimulatedTransport | None = None
-        self._bridge = bridge
-        self._recorder = recorder
-        self._network = network
+        self.is_offline = False
+        self.home: Instance | None = None
+        self._world = world
         self._tab = tab
-        self._stream = key(seed, "network", user_id, tab)
+        self._stream = key(world.seed, "network", user_id, tab)
         self._on_run_ended = on_run_ended
         self._on_refused = on_refused
+        self._instance: Instance | None = None
         self._connection: Connection | None = None
+        self._transport: SimulatedTransport | None = None
+        self._bandwidth: float | None = None
         self._is_connected = asyncio.Event()
         self._attempts = 0
         self._failures_in_a_row = 0
@@ -69,49 +67,104 @@ class SimulatedClient:
         self._is_closed = True
         if self._connecting is not None:
             self._connecting.cancel()
-        if self._connection is not None:
-            self._bridge.disconnect(self._connection, 1000, "the tab was closed")
+        if self._connection is not None and self._instance is not None:
+            self._instance.bridge.disconnect(self._connection, 1000, "the tab was closed")
 
-    async def send(
-        self, message: Mapping[str, object], deliver: Callable[[Mapping[str, object], Connection], None]
-    ) -> None:
+    async def send(self, message: Message, deliver: Callable[[Message, Connection, Instance], None]) -> None:
         """Have a message reach the server, again on the next connection if it was lost with one."""
         while True:
             await self._is_connected.wait()
-            connection, transport = self._connection, self.transport
-            if connection is None or transport is None:
-                continue
+            connection, transport, instance = self._connection, self._transport, self._instance
+            if connection is None or transport is None or instance is None:
+                raise AssertionError("connected without a connection")
             await asyncio.sleep(transport.latency)
-            if connection.is_open:
-                deliver(message, connection)
+            if connection.is_open and not transport.is_gone:
+                deliver(message, connection, instance)
                 return
+            if transport.is_gone:
+                self._is_connected.clear()
+
+    def throttle(self, bytes_per_second: float | None) -> None:
+        """Read no faster than this; None for as fast as the network allows."""
+        self._bandwidth = bytes_per_second
+        if self._transport is not None:
+            self._transport.bandwidth = bytes_per_second or self._world.scenario.network.bandwidth
+
+    def stall(self) -> None:
+        """Stop reading."""
+        if self._transport is not None:
+            self._transport.stall()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None:
+            self._transport.resume()
+
+    def cut(self) -> None:
+        """Lose the connection: both sides know at once, and what is in flight is lost."""
+        if self._lose() and self._connection is not None and self._instance is not None:
+            self._instance.bridge.disconnect(self._connection, 1006, "the connection was reset")
+            self.notice_loss()
+
+    def vanish(self, keepalive: float) -> None:
+        """Lose the connection without a word; the server's pings notice after ``keepalive`` seconds."""
+        if self._lose() and self._connection is not None and self._instance is not None:
+            disconnect, connection = self._instance.bridge.disconnect, self._connection
+            self._world.loop.call_later(keepalive, disconnect, connection, 1006, "no answer to pings")
+
+    def notice_loss(self) -> None:
+        """Notice that the connection is gone, and connect again."""
+        if self._transport is not None and self._transport.is_gone and not self._is_reconnecting():
+            self._on_close(1006, "the connection is gone")
+
+    def _lose(self) -> bool:
+        transport = self._transport
+        if transport is None or transport.is_gone:
+            return False
+        transport.vanish()
+        return True
+
+    def _is_reconnecting(self) -> bool:
+        return self._connecting is not None and not self._connecting.done()
 
     async def _connect(self, pause: float) -> None:
+        conditions = self._world.conditions
         await asyncio.sleep(pause)
         while True:
             self._attempts += 1
-            await asyncio.sleep(self._network.handshake.draw(uniform(self._stream, -self._attempts)))
+            handshake = self._world.scenario.network.handshake.draw(uniform(self._stream, -self._attempts))
+            await asyncio.sleep(handshake + conditions.handshake_delay)
             if self._attach():
                 return
             await asyncio.sleep(self._pause())
 
     def _attach(self) -> bool:
-        stream = key(self._stream, self._attempts)
-        loop = asyncio.get_running_loop()
-        name = f"{self.user.user_id}/{self._tab}/{self._attempts}"
+        world, user_id = self._world, self.user.user_id
+        instance = self.home or world.instance
+        if self.is_offline or instance is None or world.conditions.handshakes_fail:
+            return self._turned_away(
+                "no network" if self.is_offline else "no server" if instance is None else "no token service"
+            )
+        name = f"{user_id}/{self._tab}/{self._attempts}"
         on_frames = functools.partial(self._on_frames, name)
-        transport = SimulatedTransport(loop, self._network, stream, on_frames, self._on_close)
+        stream = key(self._stream, self._attempts)
+        transport = SimulatedTransport(world.loop, world.scenario.network, stream, on_frames, self._on_close)
         try:
-            self._connection = self._bridge.connect(
+            connection = instance.bridge.connect(
                 self.user, transport, connection_id=name, epoch=self.reader.epoch, cursors=dict(self.reader.cursors)
             )
-        except BridgeError:
-            self._failures_in_a_row += 1
-            return False
+        except BridgeError as error:
+            return self._turned_away(type(error).__name__)
         self._failures_in_a_row = 0
-        self.transport = transport
+        self._instance, self._connection, self._transport = instance, connection, transport
+        self.throttle(self._bandwidth)
         self._is_connected.set()
         return True
+
+    def _turned_away(self, reason: str) -> bool:
+        self._world.recorder.connect_refused(self.user.user_id, reason)
+        self._failures_in_a_row += 1
+        return False
 
     def _pause(self) -> float:
         """Full-jitter exponential back-off, so that clients cut off together do not come back together."""
@@ -119,15 +172,15 @@ class SimulatedClient:
         return round(ceiling * uniform(self._stream, -1_000_000 - self._attempts), 6)
 
     def _on_frames(self, connection_id: str, frames: Sequence[bytes]) -> None:
-        reader, recorder, user_id = self.reader, self._recorder, self.user.user_id
+        reader, received, user_id = self.reader, self._world.recorder.received, self.user.user_id
         for frame in frames:
             message = reader.feed(frame).message
             if isinstance(message, Event):
-                kind = str(message.__struct_config__.tag)
+                kind, run_id, seq = str(message.__struct_config__.tag), message.run_id, message.seq
                 subject = whose(frame, message.user_id, user_id)
-                recorder.received(connection_id, user_id, message.run_id, kind, message.seq, subject=subject)
+                received(connection_id, user_id, run_id, kind, seq, subject=subject, timestamp=message.timestamp)
                 if kind in FINAL_EVENTS:
-                    self._on_run_ended(message.run_id)
+                    self._on_run_ended(run_id)
             elif isinstance(message, Refused):
                 self._on_refused(message)
 

@@ -30,6 +30,8 @@ class SimulatedTransport:
         self.latency = network.latency.draw(uniform(stream))
         self._loop = loop
         self._network = network
+        self.bandwidth = network.bandwidth
+        self.is_gone = False
         self._stream = stream
         self._deliveries = 0
         self._on_frames = on_frames
@@ -38,7 +40,6 @@ class SimulatedTransport:
         self._arrives_at = 0.0
         self._in_flight = 0
         self._stalled: list[Sequence[bytes]] | None = None
-        self._gone = False
         self._closed = False
 
     def send(self, frames: Sequence[bytes]) -> None:
@@ -52,7 +53,7 @@ class SimulatedTransport:
         size = sum(map(len, frames))
         self._in_flight += size
         now = self._loop.time()
-        self._free_at = max(self._free_at, now) + size / self._network.bandwidth
+        self._free_at = max(self._free_at, now) + size / self.bandwidth
         self._deliveries += 1
         jitter = self._network.jitter.draw(uniform(self._stream, self._deliveries))
         # Never two at the same instant, or a drawn order could turn them round.
@@ -84,10 +85,10 @@ class SimulatedTransport:
 
     def vanish(self) -> None:
         """The client is gone without a word: a half-open connection. What is on the wire is lost."""
-        self._gone = True
+        self.is_gone = True
 
     def _arrive(self, frames: Sequence[bytes], size: int) -> None:
-        if self._gone:
+        if self.is_gone:
             return
         if self._stalled is not None:
             self._stalled.append(frames)
@@ -98,6 +99,6 @@ class SimulatedTransport:
             self.on_writable()
 
     def _learn_of_close(self, code: int, reason: str) -> None:
-        if not self._gone:
-            self._gone = True
+        if not self.is_gone:
+            self.is_gone = True
             self._on_close(code, reason)

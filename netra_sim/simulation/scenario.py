@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from netra_sim.history import Objectives
 from netra_sim.simulation.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
+from netra_sim.simulation.faults import AnyFault
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -122,6 +124,9 @@ class Scenario(_Part, frozen=True, kw_only=True):
         name: short, for files and tables.
         description: what happens and what is to be seen, in a sentence.
         incidents: ids of the real failures that it comes from.
+        faults: what goes wrong, when, for whom.
+        objectives: what is good enough.
+        expect: the checks that are to fail; a scenario shows what it is for when these do, and no other.
         users: how many.
         time_limit: virtual seconds after which a simulation that has not ended is stopped with an error.
     """
@@ -135,6 +140,9 @@ class Scenario(_Part, frozen=True, kw_only=True):
     network: Network = Network()
     platform: Platform = Platform()
     limits: Limits = Limits()
+    faults: tuple[AnyFault, ...] = ()
+    objectives: Objectives = Objectives()
+    expect: tuple[str, ...] = ()
     time_limit: Positive = 86_400.0
 
     @property

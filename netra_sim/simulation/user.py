@@ -1,15 +1,20 @@
 """A simulated user: opens tabs, asks for runs when they are due, and waits for their end as long as patience lasts."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from netra_sim.bridge import AgentWebSocketBridge, Connection, Refused
-from netra_sim.factory import ExecutionEngineFactory, answer_message, run_id_of
-from netra_sim.history import Recorder, canary
+from netra_sim.bridge import Connection, Refused
+from netra_sim.factory import answer_message, run_id_of
+from netra_sim.history import canary
 from netra_sim.simulation.client import SimulatedClient
+from netra_sim.simulation.faults import Cancellation, Message, MessageFault
+from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.randomness import key, uniform
-from netra_sim.simulation.scenario import Closed, Scenario
+from netra_sim.simulation.scenario import Closed
 from netra_sim.simulation.workload import due_times
+
+if TYPE_CHECKING:
+    from netra_sim.simulation.world import World
 
 LOOK_AROUND = 1.0
 """Seconds between opening the page and the first request's due time."""
@@ -18,106 +23,121 @@ LOOK_AROUND = 1.0
 class SimulatedUser:
     """One user from the first connection to the last answer.
 
-    Args:
-        number: 0, 1, 2, ...
-        scenario: what the user does.
-        seed: of the simulation.
-        bridge: what the tabs connect to.
-        factory: what carries out the requests that have reached the server.
-        recorder: gets a row for every request.
-        on_answer: called when a request has been answered, refused or given up.
+    Attributes:
+        user_id: who it is.
+        tabs: the tabs that are open.
+        is_there: whether the user has come and not gone.
     """
 
-    def __init__(
-        self,
-        number: int,
-        scenario: Scenario,
-        seed: int,
-        bridge: AgentWebSocketBridge,
-        factory: ExecutionEngineFactory,
-        recorder: Recorder,
-        on_answer: Callable[[], None],
-    ) -> None:
-        self.user_id = f"user-{number:0{len(str(scenario.users - 1))}d}"
+    def __init__(self, number: int, world: "World") -> None:
+        self.user_id = f"user-{number:0{len(str(world.scenario.users - 1))}d}"
+        self.tabs: list[SimulatedClient] = []
+        self.is_there = False
         self._number = number
-        self._scenario = scenario
-        self._seed = seed
-        self._bridge = bridge
-        self._factory = factory
-        self._recorder = recorder
-        self._on_answer = on_answer
+        self._world = world
         self._requests = 0
-        self._has_opened = False
         self._tabs_without_end: dict[str, int] = {}
         self._ends: dict[str, asyncio.Future[None]] = {}
-        self._tasks: set[asyncio.Task[object]] = set()
-        self._tabs = [
-            SimulatedClient(bridge, recorder, scenario.network, self.user_id, tab, seed, self._ended, self._refused)
-            for tab in range(scenario.workload.tabs_per_user)
-        ]
+        self._answers: set[asyncio.Task[object]] = set()
 
     async def live(self) -> None:
         """Open the tabs, make all requests, close the tabs when all has been answered."""
-        loop, arrivals = asyncio.get_running_loop(), self._scenario.workload.arrivals
+        scenario, loop = self._world.scenario, self._world.loop
+        arrivals = scenario.workload.arrivals
         try:
             if isinstance(arrivals, Closed):
                 await self._ask_in_turn(arrivals)
                 return
-            times = list(due_times(self._scenario.workload, self._seed, self._number, self._scenario.users))
+            times = list(due_times(scenario.workload, self._world.seed, self._number, scenario.users))
             async with asyncio.TaskGroup() as group:
                 for due in times:
                     await asyncio.sleep(due - LOOK_AROUND - loop.time())
-                    self._open_tabs()
+                    self._come()
                     await asyncio.sleep(due - loop.time())
                     group.create_task(self._ask(due), name=f"request of {self.user_id}")
         finally:
-            for tab in self._tabs:
+            self.is_there = False
+            for tab in self.tabs:
                 tab.close()
-            if self._tasks:
+            if self._answers:
                 # The server goes on with what nobody waits for any more, until it has ended.
-                await asyncio.wait(self._tasks)
+                await asyncio.wait(self._answers)
+
+    def open_more_tabs(self, count: int) -> None:
+        """Open tabs beside those that are open; answers are waited for on the first ones only."""
+        for _ in range(count):
+            self._open_tab()
 
     async def _ask_in_turn(self, arrivals: Closed) -> None:
-        loop, stream = asyncio.get_running_loop(), key(self._seed, "think", self._number)
-        self._open_tabs()
-        for number in range(self._scenario.workload.runs_per_user):
+        world = self._world
+        stream = key(world.seed, "think", self._number)
+        self._come()
+        for number in range(world.scenario.workload.runs_per_user):
             await asyncio.sleep(arrivals.think.draw(uniform(stream, number)))
-            await self._ask(loop.time())
+            await self._ask(world.loop.time())
 
-    def _open_tabs(self) -> None:
-        if not self._has_opened:
-            self._has_opened = True
-            for tab in self._tabs:
-                tab.open()
+    def _come(self) -> None:
+        if not self.is_there:
+            self.is_there = True
+            for _ in range(self._world.scenario.workload.tabs_per_user):
+                self._open_tab()
+
+    def _open_tab(self) -> None:
+        tab = SimulatedClient(self._world, self.user_id, len(self.tabs), self._ended, self._refused)
+        self.tabs.append(tab)
+        tab.open()
 
     async def _ask(self, due: float) -> None:
         self._requests += 1
-        request_id = str(self._requests)
-        run_id = run_id_of(self.user_id, request_id)
-        self._ends[run_id] = end = asyncio.get_running_loop().create_future()
-        self._tabs_without_end[run_id] = len(self._tabs)
-        message = {
+        message: Message = {
             "type": "execute_agent",
             "message": f"How can I cut the cost of {canary(self.user_id)}?",
             "thread_id": f"{self.user_id}-thread",
-            "request_id": request_id,
+            "request_id": str(self._requests),
         }
-        self._recorder.requested(run_id, self.user_id, due)
+        messages = self._mangled(message)
+        ends = {self._expect(one, due) for one in messages}
         try:
-            async with asyncio.timeout_at(due + self._scenario.workload.patience):
-                await self._tabs[0].send(message, self._serve)
-                await end
+            async with asyncio.timeout_at(due + self._world.scenario.workload.patience):
+                for one in messages:
+                    await self.tabs[0].send(one, self._serve)
+                for end in ends:
+                    await end
         except TimeoutError:
-            return  # The history shows a request without an end.
+            return  # The history shows requests without an end.
         finally:
-            del self._ends[run_id]
-            self._on_answer()
+            self._world.on_answer()
 
-    def _serve(self, message: Mapping[str, object], connection: Connection) -> None:
-        answer = answer_message(message, connection, bridge=self._bridge, execution_factory=self._factory)
+    def _mangled(self, message: Message) -> list[Message]:
+        world = self._world
+        messages = [message]
+        for fault in world.scenario.faults:
+            if isinstance(fault, MessageFault) and fault.is_active(world.loop.time()):
+                name = f"{self.user_id}.{self._requests}"
+                if world.is_hit(fault, name):
+                    messages = [mangled for one in messages for mangled in fault.mangle(one)]
+        return messages
+
+    def _expect(self, message: Message, due: float) -> "asyncio.Future[None]":
+        run_id = run_id_of(self.user_id, message["request_id"])
+        if run_id not in self._ends:
+            self._ends[run_id] = self._world.loop.create_future()
+            self._tabs_without_end[run_id] = self._world.scenario.workload.tabs_per_user
+            self._world.recorder.requested(run_id, self.user_id, due)
+        return self._ends[run_id]
+
+    def _serve(self, message: Message, connection: Connection, instance: Instance) -> None:
+        answer = answer_message(message, connection, bridge=instance.bridge, execution_factory=instance.factory)
         task: asyncio.Task[object] = asyncio.create_task(answer, name=f"message of {self.user_id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        for answers in (self._answers, instance.answers):
+            answers.add(task)
+            task.add_done_callback(answers.discard)
+        world = self._world
+        for fault in world.scenario.faults:
+            if isinstance(fault, Cancellation) and fault.is_active(world.loop.time()):
+                name = f"{self.user_id}.{message['request_id']}"
+                if world.is_hit(fault, name):
+                    world.loop.call_later(fault.within * uniform(key(world.seed, "cancellation", name)), task.cancel)
 
     def _ended(self, run_id: str) -> None:
         left = self._tabs_without_end[run_id] = self._tabs_without_end.get(run_id, 1) - 1
@@ -127,7 +147,8 @@ class SimulatedUser:
 
     def _refused(self, refusal: Refused) -> None:
         run_id = run_id_of(self.user_id, refusal.request_id or "")
-        self._recorder.refused(run_id, self.user_id, refusal.code)
+        self._world.recorder.refused(run_id, self.user_id, refusal.code)
         end = self._ends.get(run_id)
-        if end is not None and not end.done():
+        # A copy of a request that is being carried out may be refused: the request itself has not ended.
+        if end is not None and not end.done() and refusal.code != "duplicate_request":
             end.set_result(None)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from netra_sim import Objectives, check
-from netra_sim.history import ENGINES_PROBED, Recorder
+from netra_sim.history import ENGINES_PROBED, REPLAY_BYTES, Recorder
 
 EVENTS = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
 
@@ -30,14 +30,17 @@ class Story:
                 continue
             recorder.sent(connection, receiver or user, run, event, seq)
             self.now += delay
-            recorder.received(connection, receiver or user, run, event, seq, subject=subject or user)
+            recorder.received(
+                connection, receiver or user, run, event, seq, subject=subject or user, timestamp=self.now
+            )
         recorder.scope_closed(run, user, {})
         return self
 
     def end(self):
         self.recorder.sample(ENGINES_PROBED, 2)
+        self.recorder.sample(REPLAY_BYTES, 1_000)
         self.recorder.left_over("tasks", 0)
-        return self.recorder.finish({})
+        return self.recorder.finish({"engines_per_user": 2})
 
 
 def states(history, **objectives):
@@ -71,7 +74,7 @@ def test_data_of_somebody_else_in_ones_own_event_is_found():
 
 def test_an_event_of_a_run_that_nobody_asked_for_is_found():
     story = Story().run()
-    story.recorder.received("alice/0", "alice", "ghost.1", "agent_started", 0, subject="alice")
+    story.recorder.received("alice/0", "alice", "ghost.1", "agent_started", 0, subject="alice", timestamp=story.now)
     result = result_of(story.end(), "cross-user-isolation")
     assert "nobody has asked for" in result.findings[0].message
 
@@ -136,8 +139,8 @@ def test_a_lost_event_is_found_unless_its_gap_was_announced():
 
 def test_an_event_that_comes_twice_or_out_of_order_is_found():
     story = Story().run()
-    story.recorder.received("alice/0", "alice", "alice.1", "agent_completed", 4, subject="alice")
-    story.recorder.received("alice/0", "alice", "alice.1", "agent_thinking", 1, subject="alice")
+    story.recorder.received("alice/0", "alice", "alice.1", "agent_completed", 4, subject="alice", timestamp=story.now)
+    story.recorder.received("alice/0", "alice", "alice.1", "agent_thinking", 1, subject="alice", timestamp=story.now)
     messages = {finding.message for finding in result_of(story.end(), "delivery").findings}
     assert messages == {
         "agent_completed was received twice on one connection",
@@ -161,7 +164,7 @@ def test_a_send_that_never_arrived_on_an_open_connection_is_a_false_claim():
 
 def test_an_event_that_was_never_sent_is_found():
     story = Story().run()
-    story.recorder.received("alice/0", "alice", "alice.1", "agent_thinking", 9, subject="alice")
+    story.recorder.received("alice/0", "alice", "alice.1", "agent_thinking", 9, subject="alice", timestamp=story.now)
     assert "without having been sent" in result_of(story.end(), "truthfulness").findings[0].message
 
 
@@ -202,7 +205,7 @@ def test_the_first_event_is_timed_from_when_the_request_was_due():
     story = Story()
     story.now = 5.0
     story.recorder.requested("alice.0", "alice", 1.0)
-    story.recorder.received("alice/0", "alice", "alice.0", "agent_started", 0, subject="alice")
+    story.recorder.received("alice/0", "alice", "alice.0", "agent_started", 0, subject="alice", timestamp=story.now)
     measured = result_of(story.end(), "latency").measured
     assert measured["first event of a request, p95"] == 4.0
 
@@ -216,3 +219,54 @@ def test_refusals_beyond_the_objective_are_told():
     assert states(story.end(), refused=0.5)["refusals"] == "passed"
     result = result_of(story.end(), "refusals", refused=0.4)
     assert "50.00% of the requests were refused" in result.findings[0].message
+
+
+def test_more_engines_than_the_limit_are_found_the_moment_they_live():
+    story = Story().run()
+    for number in range(3):
+        story.recorder.scope_opened(f"bob.{number}", "bob")
+    for number in range(3):
+        story.recorder.scope_closed(f"bob.{number}", "bob", {})
+    result = result_of(story.end(), "engine-limit")
+    assert [finding.message for finding in result.findings] == ["bob has 3 live engines, and may have 2"]
+    assert result.findings[0].run == "bob.2"
+
+
+def test_a_timestamp_that_goes_backwards_is_found():
+    story = Story().run()
+    story.recorder.received("alice/0", "alice", "alice.1", "agent_thinking", 5, subject="alice", timestamp=-27.0)
+    assert "before the event before it" in result_of(story.end(), "timestamps").findings[0].message
+
+
+def test_more_memory_than_the_objective_is_found():
+    result = result_of(Story().run().end(), "memory", replay_bytes=999)
+    assert result.findings[0].message == "the bridge keeps 1,000 bytes; the objective is 999"
+
+
+def test_too_few_completed_requests_are_told_with_how_the_others_ended():
+    story = Story().run().run("bob", "bob.1", ("agent_started", "agent_error"))
+    story.recorder.requested("carol.1", "carol", 0.0)
+    result = result_of(story.end(), "completion", completed=0.9)
+    assert [finding.message for finding in result.findings] == [
+        "33.33% of the requests ended with an answer; the objective is 90.00%",
+        "the request ended with agent_error",
+        "the request ended with no end",
+    ]
+    assert states(story.end(), completed=0.3)["completion"] == "passed"
+
+
+def test_connections_that_were_turned_away_count_as_refusals():
+    story = Story().run()
+    story.recorder.connect_refused("alice", "ConnectionLimitError")
+    messages = [finding.message for finding in result_of(story.end(), "refusals").findings]
+    assert messages == [
+        "50.00% of the attempts to connect were refused; the objective is 1.00% at most",
+        "refused with ConnectionLimitError",
+    ]
+
+
+def test_a_historys_own_objectives_hold_unless_others_are_given():
+    story = Story().run(delay=0.25)
+    history = story.recorder.finish({"objectives": {"delivery_mean": 1.0, "delivery_p95": 1.0}})
+    assert {result.check: result.state for result in check(history)}["latency"] == "passed"
+    assert states(history)["latency"] == "failed"

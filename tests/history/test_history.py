@@ -22,7 +22,7 @@ def recorded(rows, meta=None):
     recorder = Recorder(lambda: float(next(clock)))
     for user, run, seq in rows:
         recorder.published(run, user, "agent_thinking", seq)
-        recorder.received("c", user, run, "agent_thinking", seq, subject=user)
+        recorder.received("c", user, run, "agent_thinking", seq, subject=user, timestamp=0.0)
         recorder.requested(run, user, 0.5)
     return recorder.finish(meta or {"seed": 1})
 

@@ -15,10 +15,10 @@ def evidence(*, leak=False, delay=0.02, users=30):
         for seq in range(40):
             recorder.published(run, user, "agent_thinking", seq)
             now += delay
-            recorder.received("c", user, run, "agent_thinking", seq, subject=user)
+            recorder.received("c", user, run, "agent_thinking", seq, subject=user, timestamp=0.0)
         recorder.scope_closed(run, user, {})
     if leak:
-        recorder.received("c", "user-03", "user-29.1", "agent_thinking", 1, subject="user-29")
+        recorder.received("c", "user-03", "user-29.1", "agent_thinking", 1, subject="user-29", timestamp=0.0)
     return Evidence(Source.SIMULATED, [], recorder.finish({}))
 
 

@@ -86,6 +86,7 @@ def test_the_platforms_kind_is_the_proactor_on_windows_and_a_selector_elsewhere(
 
 def test_the_loop_is_the_one_that_its_factory_makes(place):
     async def a_year_later():
+        assert isinstance(asyncio.get_running_loop(), VirtualTimeLoop)
         await asyncio.sleep(365 * 86_400)
         return asyncio.get_running_loop().time()
 
@@ -191,6 +192,7 @@ class Interrupted:
             self.log.append("cleaned up")
 
 
+@pytest.mark.parametrize("place", [in_a_script, in_a_running_loop])
 def test_ctrl_c_cancels_the_coroutine_and_waits_for_its_clean_up(place):
     interrupted = Interrupted()
     with pytest.raises(KeyboardInterrupt):

@@ -92,16 +92,15 @@ async def test_a_waiter_wakes_at_the_very_moment_that_its_awaitable_ends():  # W
     assert now() == 0.123
 
 
-@pytest.mark.parametrize("timeout", [30.0, 30_000.0])
-async def test_an_idle_waiter_does_nothing_while_it_waits(timeout):  # W4
+async def test_idle_waiters_do_nothing_while_they_wait():  # W4
     loop = asyncio.get_running_loop()
 
     async def idle():
         with pytest.raises(TimeoutError):
-            await windows_safe_wait_for(asyncio.Event().wait(), timeout)
+            await windows_safe_wait_for(asyncio.Event().wait(), 30.0)
 
     await asyncio.gather(*(idle() for _ in range(1000)))
-    assert now() == timeout
+    assert now() == 30
     assert loop.steps < 10 * 1000
 
 
@@ -190,8 +189,10 @@ async def test_an_error_of_what_is_awaited_passes_through_unchanged(error, optio
 
 
 async def test_a_timeout_that_is_no_number_is_refused():
+    done = asyncio.get_running_loop().create_future()
+    done.set_result("answer")
     with pytest.raises(ValueError, match="NaN"):
-        await windows_safe_wait_for(asyncio.get_running_loop().create_future(), float("nan"))
+        await windows_safe_wait_for(done, float("nan"))
 
 
 async def test_a_sleep_returns_its_result_and_one_of_no_length_gives_others_a_turn():

@@ -207,6 +207,8 @@ async def test_functions_lambdas_and_classes_in_the_body_are_part_of_it():
 
 
 async def test_everything_else_of_asyncio_and_of_the_module_is_what_it_was(monkeypatch):
+    monkeypatch.setitem(globals(), "bound_again", "before")
+
     @windows_asyncio_safe
     async def decorated():
         assert asyncio.Queue is aio.Queue
@@ -215,10 +217,11 @@ async def test_everything_else_of_asyncio_and_of_the_module_is_what_it_was(monke
             asyncio.no_such_thing  # noqa: B018
         with pytest.raises(NameError):
             no_such_name  # noqa: B018, F821
-        return asyncio.Queue, len("abc"), bound_later
+        return asyncio.Queue, len("abc"), bound_again, bound_later  # noqa: F821
 
+    monkeypatch.setitem(globals(), "bound_again", "after")
     monkeypatch.setitem(globals(), "bound_later", "seen")
-    assert await decorated() == (asyncio.Queue, 3, "seen")
+    assert await decorated() == (asyncio.Queue, 3, "after", "seen")
 
 
 def test_the_decorated_function_looks_like_the_one_that_was_given():

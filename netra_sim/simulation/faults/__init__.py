@@ -1,0 +1,94 @@
+"""The faults that a scenario may inject: each says in its docstring what it does and which symptom it makes."""
+
+from collections.abc import Mapping
+
+from netra_sim.simulation.faults.agents import (
+    AgentCrash,
+    AgentFault,
+    AgentHang,
+    AgentNeverEnds,
+    Cancellation,
+    CleanupRaises,
+    OversizedPayload,
+    ToolFailure,
+    ToolHang,
+    UnserialisablePayload,
+)
+from netra_sim.simulation.faults.base import Fault, Message
+from netra_sim.simulation.faults.connections import (
+    AnotherInstance,
+    DeadSocket,
+    Disconnect,
+    DisconnectStorm,
+    HandshakeRace,
+    LateAuthentication,
+    SlowConsumer,
+    StalledSocket,
+    TabMultiplication,
+)
+from netra_sim.simulation.faults.messages import (
+    DuplicateMessage,
+    EngineLimitReached,
+    IdCollision,
+    MessageFault,
+    UnknownMessageType,
+)
+from netra_sim.simulation.faults.server import (
+    BackendNotReady,
+    BridgeLost,
+    ClockJump,
+    Deploy,
+    LoopStall,
+    MemoryPressure,
+    SweepNotRunning,
+)
+
+AnyFault = (
+    SlowConsumer | StalledSocket | DeadSocket | Disconnect | DisconnectStorm | AnotherInstance | TabMultiplication
+    | HandshakeRace | LateAuthentication | BackendNotReady | BridgeLost | Deploy | LoopStall | ClockJump
+    | SweepNotRunning | MemoryPressure | AgentCrash | AgentHang | AgentNeverEnds | CleanupRaises
+    | UnserialisablePayload | OversizedPayload | ToolFailure | ToolHang | Cancellation | DuplicateMessage
+    | UnknownMessageType | IdCollision | EngineLimitReached
+)  # fmt: skip
+"""Any of them; a scenario file names one by its ``kind``."""
+
+FAULTS: Mapping[str, type[Fault]] = {str(kind.__struct_config__.tag): kind for kind in AnyFault.__args__}
+"""All faults by their names."""
+
+__all__ = [
+    "FAULTS",
+    "AgentCrash",
+    "AgentFault",
+    "AgentHang",
+    "AgentNeverEnds",
+    "AnotherInstance",
+    "AnyFault",
+    "BackendNotReady",
+    "BridgeLost",
+    "Cancellation",
+    "CleanupRaises",
+    "ClockJump",
+    "DeadSocket",
+    "Deploy",
+    "Disconnect",
+    "DisconnectStorm",
+    "DuplicateMessage",
+    "EngineLimitReached",
+    "Fault",
+    "HandshakeRace",
+    "IdCollision",
+    "LateAuthentication",
+    "LoopStall",
+    "MemoryPressure",
+    "Message",
+    "MessageFault",
+    "OversizedPayload",
+    "SlowConsumer",
+    "StalledSocket",
+    "SweepNotRunning",
+    "TabMultiplication",
+    "ToolFailure",
+    "ToolHang",
+    "UnknownMessageType",
+    "UnserialisablePayload",
+]

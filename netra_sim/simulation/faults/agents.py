@@ -1,0 +1,148 @@
+"""Faults of agents and their tools."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from netra_sim.factory import AgentSession
+from netra_sim.simulation.distributions import Positive
+from netra_sim.simulation.faults.base import Fault
+
+if TYPE_CHECKING:
+    pass
+
+
+class AgentFault(Fault, frozen=True):
+    """A fault of one agent, drawn for each run that it hits; it acts when that agent's turn comes."""
+
+    async def disturb(self, session: AgentSession) -> None:
+        """Act in the agent's place, before it does its work."""
+        raise NotImplementedError
+
+
+class AgentCrash(AgentFault, frozen=True, tag="agent-crash"):
+    """An agent raises: its run ends with agent_error.
+
+    Incidents: F7.
+    """
+
+    async def disturb(self, session: AgentSession) -> None:
+        """Raise."""
+        raise RuntimeError("the agent crashed, as it was told to")
+
+
+class AgentHang(AgentFault, frozen=True, tag="agent-hang"):
+    """An agent waits for ever: it is cut off at its time limit, and its run ends with agent_error.
+
+    Incidents: F5, W7.
+    """
+
+    async def disturb(self, session: AgentSession) -> None:
+        """Wait for what never comes."""
+        await asyncio.Event().wait()
+
+
+class AgentNeverEnds(AgentFault, frozen=True, tag="agent-never-ends"):
+    """An agent ignores its cancellation for ``stubborn`` seconds: its run ends late, and nobody else waits.
+
+    Incidents: F5.
+    """
+
+    stubborn: Positive = 60.0
+
+    async def disturb(self, session: AgentSession) -> None:
+        """Go on whatever anybody says."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self.stubborn
+        while loop.time() < ends:
+            try:
+                await asyncio.sleep(ends - loop.time())
+            except asyncio.CancelledError:
+                continue
+        raise RuntimeError("the agent ended at last")
+
+
+class CleanupRaises(AgentFault, frozen=True, tag="cleanup-raises"):
+    """An agent is cut off, and its clean-up raises: its run ends with agent_error, and its place comes back.
+
+    Incidents: F6.
+    """
+
+    async def disturb(self, session: AgentSession) -> None:
+        """Wait to be cancelled, and raise instead of cleaning up."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("the clean-up failed, as it was told to")
+
+
+class UnserialisablePayload(AgentFault, frozen=True, tag="unserialisable-payload"):
+    """An agent emits an object that has no JSON form: it gets an error, and the user an end.
+
+    Incidents: B11, B12.
+    """
+
+    async def disturb(self, session: AgentSession) -> None:
+        """Emit it."""
+        session.think({"session": object()})
+
+
+class OversizedPayload(AgentFault, frozen=True, tag="oversized-payload"):
+    """An agent emits ``size`` bytes in one event: it gets an error, and the user an end.
+
+    Incidents: B11.
+    """
+
+    size: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
+
+    async def disturb(self, session: AgentSession) -> None:
+        """Emit them."""
+        session.think("x" * self.size)
+
+
+class ToolFailure(AgentFault, frozen=True, tag="tool-failure"):
+    """A tool raises, and its agent does not handle it: the user sees the tool complete with an error, and the run end.
+
+    Incidents: F7.
+    """
+
+    async def disturb(self, session: AgentSession) -> None:
+        """Call it."""
+        await session.use_tool(_Tool("failing_tool", _fail))
+
+
+class ToolHang(AgentFault, frozen=True, tag="tool-hang"):
+    """A tool never answers: its agent is cut off at its time limit.
+
+    Incidents: F5, S11.
+    """
+
+    async def disturb(self, session: AgentSession) -> None:
+        """Call it."""
+        await session.use_tool(_Tool("hanging_tool", asyncio.Event().wait))
+
+
+class _Tool:
+    __slots__ = ("_work", "name")
+
+    def __init__(self, name: str, work: Callable[[], Any]) -> None:
+        self.name = name
+        self._work = work
+
+    async def __call__(self) -> object:
+        return await self._work()
+
+
+async def _fail() -> object:
+    raise ConnectionError("the tool failed, as it was told to")
+
+
+class Cancellation(Fault, frozen=True, tag="cancellation"):
+    """Requests are cancelled within ``within`` seconds, wherever they have come to: all is released, the user told.
+
+    Incidents: F6.
+    """
+
+    within: Positive = 5.0
