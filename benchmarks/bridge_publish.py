@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from measure import Measure, Measured, clock, in_turn, main, per_operation
@@ -39,20 +40,14 @@ class Publisher:
         self.emitter = bridge.open_run(user_id="user-1234", thread_id="thread-5678", run_id="run-0123456789abcdef")
         self.emitter.agent_started("data")
         for _ in range(EVENTS):
-            self.think()
+            self.emitter.agent_thinking(THOUGHT)
         await asyncio.sleep(0)
-
-    def think(self) -> None:
-        self.emitter.agent_thinking(THOUGHT)
-
-    def complete(self) -> None:
-        self.emitter.tool_completed("query_usage", RESULTS, 0.25)
 
     def executing(self) -> None:
         for _ in range(EVENTS):
             self.emitter.tool_executing("query_usage", {})
 
-    def event(self, publish: Callable[[], None]) -> dict[str, Any]:
+    def event(self, publish: Callable[[], object]) -> dict[str, Any]:
         """The whole event as it comes out at the client's end."""
 
         async def publish_one() -> None:
@@ -64,8 +59,9 @@ class Publisher:
         event: dict[str, Any] = json.loads(self.transport.frames[-1])
         return event
 
-    def cost(self, publish: Callable[[], None], a_turn: int) -> Measure:
+    def cost(self, publish: Callable[[], object], a_turn: int) -> Measure:
         """Seconds an event, with its flush, without the turn of the loop in which the events are published."""
+        received = self.transport.frames
 
         async def published() -> float:
             self.executing()
@@ -76,20 +72,17 @@ class Publisher:
                 for _ in range(a_turn):
                     publish()
                 await asyncio.sleep(0)
+                received.clear()
             both = clock()
             for _ in range(EVENTS // a_turn):
                 for _ in range(a_turn):
-                    _nothing()
+                    pass
                 await asyncio.sleep(0)
+                received.clear()
             turns = clock()
-            self.transport.frames.clear()
             return ((both - began) - (turns - both)) / EVENTS
 
         return lambda: self.runner.run(published())
-
-
-def _nothing() -> None:
-    pass
 
 
 def _dumps(event: dict[str, Any]) -> Measure:
@@ -104,7 +97,11 @@ def measure_all() -> Sequence[Measured]:
     lines: list[Measured] = []
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         publisher = Publisher(runner)
-        for name, publish in (("agent_thinking", publisher.think), ("tool_completed", publisher.complete)):
+        emitter = publisher.emitter
+        for name, publish in (
+            ("agent_thinking", partial(emitter.agent_thinking, THOUGHT)),
+            ("tool_completed", partial(emitter.tool_completed, "query_usage", RESULTS, 0.25)),
+        ):
             event = publisher.event(publish)
             size = len(publisher.transport.frames[-1])
             measures = _dumps(event), publisher.cost(publish, BURST), publisher.cost(publish, 1)

@@ -5,7 +5,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from netra_sim.bridge import AgentWebSocketBridge
-from netra_sim.exceptions import BridgeNotReadyError, EngineLimitError, FactoryClosedError, FactoryError, NetraSimError
+from netra_sim.exceptions import (
+    BridgeNotReadyError,
+    EngineLimitError,
+    FactoryClosedError,
+    FactoryError,
+    NetraSimError,
+    RunExistsError,
+)
 from netra_sim.factory.agents import Pipeline
 from netra_sim.factory.context import UserExecutionContext
 from netra_sim.factory.engine import EngineLimits, UserExecutionEngine
@@ -76,8 +83,10 @@ class ExecutionEngineFactory:
         """
         user_id, run_id = context.user_id, context.run_id
         try:
+            if run_id in self._engines:  # A request that is sent twice is told so, whatever the limit.
+                raise RunExistsError(f"run {run_id!r} is being executed")
             self._take_place(user_id)
-        except FactoryError as error:
+        except NetraSimError as error:
             self._refused(run_id, user_id, error)
             raise
         try:

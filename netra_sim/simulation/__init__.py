@@ -1,6 +1,8 @@
 """The simulator: thousands of users over the real runtime, in virtual time, from a seed."""
 
 from netra_sim.simulation.distributions import Constant, Distribution, Exponential, LogNormal, Pareto, Uniform
+from netra_sim.simulation.faults import FAULTS, Fault
+from netra_sim.simulation.library import find_scenario, scenario_names, scenario_path
 from netra_sim.simulation.loop import DeadlockError, VirtualTimeLimitError, VirtualTimeLoop, run_virtual
 from netra_sim.simulation.scenario import (
     Agents,
@@ -19,6 +21,7 @@ from netra_sim.simulation.scenario import (
 from netra_sim.simulation.simulate import simulate
 
 __all__ = [
+    "FAULTS",
     "Agents",
     "Burst",
     "Closed",
@@ -26,6 +29,7 @@ __all__ = [
     "DeadlockError",
     "Distribution",
     "Exponential",
+    "Fault",
     "Limits",
     "LogNormal",
     "Network",
@@ -40,6 +44,9 @@ __all__ = [
     "VirtualTimeLimitError",
     "VirtualTimeLoop",
     "Workload",
+    "find_scenario",
     "run_virtual",
+    "scenario_names",
+    "scenario_path",
     "simulate",
 ]

@@ -1,8 +1,9 @@
 """A scenario: who does what, over which network, under which limits. One validated value; files are TOML."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -151,9 +152,16 @@ class Scenario(_Part, frozen=True, kw_only=True):
         arrivals = self.workload.arrivals
         return len(arrivals.times) if isinstance(arrivals, Replay) else self.users * self.workload.runs_per_user
 
-    def with_users(self, users: int) -> "Scenario":
-        """The same with another number of users."""
-        return msgspec.structs.replace(self, users=users)
+    def with_settings(self, settings: Mapping[str, object]) -> "Scenario":
+        """The same with other values, each named by its path, such as ``network.latency.median`` or ``faults.0.share``.
+
+        Raises:
+            ScenarioError: a path does not exist, or a value is not one that it takes.
+        """
+        fields = msgspec.json.decode(msgspec.json.encode(self))
+        for path, value in settings.items():
+            _set(fields, path, value)
+        return Scenario.from_mapping(fields)
 
     @classmethod
     def load(cls, path: str | Path) -> "Scenario":
@@ -181,6 +189,22 @@ class Scenario(_Part, frozen=True, kw_only=True):
             return msgspec.convert(fields, cls)
         except msgspec.ValidationError as error:
             raise ScenarioError(_explain(str(error), fields)) from error
+
+
+def _set(fields: Any, path: str, value: object) -> None:
+    *parents, last = path.split(".")
+    place = fields
+    try:
+        for part in parents:
+            place = place[int(part)] if isinstance(place, list) else place[part]
+        if isinstance(place, list):
+            place[int(last)] = value
+        elif last not in place:
+            raise KeyError(last)
+        else:
+            place[last] = value
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise ScenarioError(f"a scenario has no setting {path}") from error
 
 
 def _explain(message: str, fields: object) -> str:

@@ -1,0 +1,148 @@
+"""What an event costs on our `VirtualTimeLoop` and on other virtual-time engines, where those are installed.
+
+2,000 users sleep a random time and put an item into a queue, 20 times each; one consumer takes the items. An event is a
+sleep that has ended or an item that was taken.
+"""
+
+import asyncio
+import importlib
+import random
+from collections.abc import Callable, Sequence
+
+from measure import Measure, Measured, in_turn, main, per_operation
+
+from netra_sim.simulation.loop import VirtualTimeLoop
+
+USERS, ITEMS = 2_000, 20
+EVENTS = 2 * USERS * ITEMS
+REPETITIONS = 5
+
+
+async def on_asyncio() -> None:
+    queue: asyncio.Queue[int] = asyncio.Queue()
+
+    async def user(number: int) -> None:
+        draw = random.Random(number).random
+        for _ in range(ITEMS):
+            await asyncio.sleep(draw())
+            queue.put_nowait(number)
+
+    async def consumer() -> None:
+        for _ in range(USERS * ITEMS):
+            await queue.get()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(consumer())
+        for number in range(USERS):
+            group.create_task(user(number))
+
+
+def on_loop(make: Callable[[], asyncio.AbstractEventLoop]) -> Callable[[], None]:
+    def work() -> None:
+        with asyncio.Runner(loop_factory=make) as runner:
+            runner.run(on_asyncio())
+
+    return work
+
+
+def simpy() -> Callable[[], None]:
+    engine = importlib.import_module("simpy")
+
+    def work() -> None:
+        environment = engine.Environment()
+        store = engine.Store(environment)
+
+        def user(number):
+            draw = random.Random(number).random
+            for _ in range(ITEMS):
+                yield environment.timeout(draw())
+                store.put(number)
+
+        def consumer():
+            for _ in range(USERS * ITEMS):
+                yield store.get()
+
+        for number in range(USERS):
+            environment.process(user(number))
+        environment.run(environment.process(consumer()))
+
+    return work
+
+
+def aiotools() -> Callable[[], None]:
+    engine = importlib.import_module("aiotools")
+
+    def work() -> None:
+        with engine.VirtualClock().patch_loop():
+            asyncio.run(on_asyncio())
+
+    return work
+
+
+def async_solipsism() -> Callable[[], None]:
+    return on_loop(importlib.import_module("async_solipsism").EventLoop)
+
+
+def looptime() -> Callable[[], None]:
+    return on_loop(importlib.import_module("looptime").new_event_loop)
+
+
+def trio() -> Callable[[], None]:
+    engine = importlib.import_module("trio")
+    testing = importlib.import_module("trio.testing")
+
+    async def everybody() -> None:
+        put, take = engine.open_memory_channel(float("inf"))
+
+        async def user(number: int) -> None:
+            draw = random.Random(number).random
+            for _ in range(ITEMS):
+                await engine.sleep(draw())
+                put.send_nowait(number)
+
+        async def consumer() -> None:
+            for _ in range(USERS * ITEMS):
+                await take.receive()
+
+        async with engine.open_nursery() as nursery:
+            nursery.start_soon(consumer)
+            for number in range(USERS):
+                nursery.start_soon(user, number)
+
+    return lambda: engine.run(everybody, clock=testing.MockClock(autojump_threshold=0))
+
+
+PEERS = {
+    "SimPy (no asyncio)": (simpy, None),
+    "aiotools.VirtualClock": (aiotools, 1.0),
+    "async-solipsism": (async_solipsism, 1.0),
+    "trio.MockClock": (trio, 1.0),
+    "looptime": (looptime, 1.0),
+}
+"""Each with the goal for our cost in units of its own; SimPy runs generators, which cannot be the real code."""
+
+
+def measure_all() -> Sequence[Measured]:
+    engines: dict[str, Measure] = {
+        "fifo": per_operation(on_loop(VirtualTimeLoop), EVENTS),
+        "random order": per_operation(on_loop(lambda: VirtualTimeLoop(order="random")), EVENTS),
+    }
+    for name, (make, _) in PEERS.items():
+        try:
+            engines[name] = per_operation(make(), EVENTS)
+        except ImportError:
+            print(f"{name} is not installed and is left out")
+    seconds = dict(zip(engines, in_turn(*engines.values(), repetitions=REPETITIONS), strict=True))
+    lines = []
+    for name, (_, goal) in PEERS.items():
+        if name in seconds:
+            for order in ("fifo", "random order"):
+                ratios = tuple(mine / other for mine, other in zip(seconds[order], seconds[name], strict=True))
+                lines.append(Measured(f"an event, {order} / {name}", ratios, goal))
+    for name, each in seconds.items():
+        lines.append(Measured(f"{name}", tuple(1 / second for second in each), unit="events/s"))
+    return lines
+
+
+if __name__ == "__main__":
+    main("loop_speed", measure_all)

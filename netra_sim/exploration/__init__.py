@@ -1,0 +1,8 @@
+"""Many simulations: seeds explored until one fails, failures shrunk, grids swept."""
+
+from netra_sim.exploration.explore import explore, shrink
+from netra_sim.exploration.pool import in_order
+from netra_sim.exploration.sweep import Cell, cells, sweep
+from netra_sim.exploration.trial import Trial, replay_line, run_trial
+
+__all__ = ["Cell", "Trial", "cells", "explore", "in_order", "replay_line", "run_trial", "shrink", "sweep"]

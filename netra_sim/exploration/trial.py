@@ -1,0 +1,89 @@
+"""One trial: a scenario with a seed, simulated and checked; it travels to other processes and comes back as a row."""
+
+import json
+import shlex
+from typing import Any
+
+import msgspec
+
+from netra_sim.checks import CheckResult, check
+from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.simulation import DeadlockError, Scenario, VirtualTimeLimitError, simulate
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """What one simulation showed.
+
+    Attributes:
+        scenario: what was simulated.
+        seed: with which seed.
+        digest: of its history; "" if there is none.
+        results: of the checks.
+        stuck: the report of a deadlock or of a time limit, "" if there was none.
+    """
+
+    scenario: Scenario
+    seed: int
+    digest: str
+    results: tuple[CheckResult, ...]
+    stuck: str = ""
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The names of the checks that failed, and "stuck" for a simulation that did not end."""
+        failed = tuple(result.check for result in self.results if result.state == "failed")
+        return (*failed, "stuck") if self.stuck else failed
+
+    @property
+    def violations(self) -> tuple[str, ...]:
+        """Those that the scenario does not expect to fail."""
+        return tuple(name for name in self.failed if name not in self.scenario.expect)
+
+    @property
+    def is_as_expected(self) -> bool:
+        """Whether exactly those checks failed that the scenario expects to."""
+        return set(self.failed) == set(self.scenario.expect)
+
+
+def run_trial(
+    scenario: Scenario, seed: int, factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory
+) -> Trial:
+    """Simulate and check; a deadlock is a finding too, not an error."""
+    try:
+        history = simulate(scenario, seed, factory_class=factory_class)
+    except (DeadlockError, VirtualTimeLimitError) as error:
+        return Trial(scenario=scenario, seed=seed, digest="", results=(), stuck=str(error))
+    return Trial(scenario=scenario, seed=seed, digest=history.digest(), results=tuple(check(history)))
+
+
+def replay_line(origin: str, original: Scenario, trial: Trial) -> str:
+    """The one command that repeats a trial.
+
+    Args:
+        origin: the name or the file that the original scenario came from.
+        original: the scenario as it stands there.
+        trial: what is to be repeated.
+    """
+    parts = ["netra-sim", "simulate", origin, "--seed", str(trial.seed)]
+    before, after = (msgspec.to_builtins(scenario) for scenario in (original, trial.scenario))
+    for path, value in _differences(before, after, ""):
+        parts += ["--set", f"{path}={_toml(value)}"]
+    return shlex.join(parts)
+
+
+def _differences(before: Any, after: Any, path: str) -> list[tuple[str, Any]]:
+    if isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys():
+        return [
+            difference
+            for key in before
+            for difference in _differences(before[key], after[key], f"{path}.{key}" if path else key)
+        ]
+    return [] if before == after else [(path, after)]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)

@@ -1,0 +1,82 @@
+"""Exploration finds a planted race, and shrinks it to what a colleague can repeat from one line."""
+
+import shlex
+import subprocess
+import sys
+
+import msgspec
+from planted import RacyFactory
+
+from netra_sim.exploration import explore, replay_line, run_trial, shrink
+from netra_sim.simulation import Burst, Constant, Network, Scenario, Workload, find_scenario
+
+BUSY = Scenario(
+    users=12,
+    workload=Workload(arrivals=Burst(at=2.0, width=0.5), runs_per_user=4),
+    network=Network(latency=Constant(0.03), jitter=Constant(0.0)),
+    expect=("refusals", "completion"),
+)
+
+
+def test_a_planted_race_is_found_and_shrunk_to_three_users_at_most():
+    scenario = msgspec.structs.replace(BUSY, workload=Workload(arrivals=Burst(at=2.0, width=0.0), runs_per_user=4))
+    found = explore(scenario, seeds=50, jobs=1, factory_class=RacyFactory)
+    assert found is not None
+    assert found.violations == ("engine-limit",)
+    smallest = shrink(found, factory_class=RacyFactory)
+    assert smallest.scenario.users <= 3
+    assert "engine-limit" in run_trial(smallest.scenario, smallest.seed, RacyFactory).violations
+    assert run_trial(smallest.scenario, smallest.seed).violations == ()
+
+
+def test_the_real_factory_has_no_such_race():
+    assert explore(BUSY, seeds=20, jobs=1) is None
+
+
+def test_the_finding_does_not_depend_on_the_number_of_processes():
+    scenario = find_scenario("agent-crashes").with_settings({"expect": [], "users": 5, "faults.0.share": 0.03})
+    alone, together = (explore(scenario, seeds=40, jobs=jobs) for jobs in (1, 2))
+    assert alone is not None
+    assert alone.violations == ("completion",)
+    assert (alone.seed, alone.digest) == (together.seed, together.digest)
+
+
+def test_faults_that_do_not_matter_are_shrunk_away():
+    scenario = find_scenario("everything-at-once").with_settings({"expect": [], "users": 10})
+    trial = run_trial(scenario, 1)
+    assert "completion" in trial.violations
+    smallest = shrink(
+        msgspec.structs.replace(trial, results=tuple(r for r in trial.results if r.check == "completion"))
+    )
+    assert smallest.scenario.users <= 3
+    assert len(smallest.scenario.faults) <= 1
+
+
+def test_the_line_that_repeats_a_finding_does(tmp_path):
+    original = find_scenario("agent-crashes")
+    trial = run_trial(original.with_settings({"users": 2, "faults.0.share": 1.0, "workload.window": 4.0}), 7)
+    line = replay_line("agent-crashes", original, trial)
+    command, *arguments = shlex.split(line)
+    assert command == "netra-sim"
+    done = subprocess.run(
+        [sys.executable, "-m", "netra_sim", *arguments, "-o", str(tmp_path / "h.parquet")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert trial.digest[:16] in done.stdout
+
+
+def test_the_command_prints_that_line(tmp_path):
+    arguments = ["explore", "agent-crashes", "--set", "expect=[]", "--seeds", "3", "--jobs", "1"]
+    done = subprocess.run([sys.executable, "-m", "netra_sim", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "seed 1 violates completion; shrinking" in done.stdout
+    assert "to repeat it: netra-sim simulate agent-crashes --seed" in done.stdout
+
+
+def test_a_scenario_without_a_violation_ends_with_its_budget():
+    done = subprocess.run(
+        [sys.executable, "-m", "netra_sim", "explore", "--users", "3", "--seeds", "3", "--jobs", "1"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "no violation within the budget\n")

@@ -1,0 +1,91 @@
+"""A sweep gives the same table however it was run, and never loses or repeats what was done."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from netra_sim.exploration import cells, sweep
+from netra_sim.simulation import Scenario, ScenarioError
+
+GRID = {"users": [2, 4], "network.latency.median": [0.03, 0.4]}
+
+
+def table_bytes(folder):
+    return (folder / "sweep.parquet").read_bytes()
+
+
+def test_a_grid_becomes_a_table_with_a_row_for_every_combination(tmp_path):
+    table = sweep(cells(Scenario(), GRID, [1, 2]), tmp_path, jobs=1)
+    assert table[["users", "network.latency.median", "seed"]].values.tolist() == [
+        [users, median, seed] for users in (2, 4) for median in (0.03, 0.4) for seed in (1, 2)
+    ]
+    assert table["digest"].nunique() == 8
+    slow = table[table["network.latency.median"] == 0.4]
+    assert set(slow["latency"]) == {"failed"}
+    assert (table["latency: delivery of events, p95"] > 0).all()
+
+
+def test_the_table_is_the_same_whatever_the_number_of_processes(tmp_path):
+    planned = cells(Scenario(), GRID, [1])
+    for jobs in (1, 2):
+        sweep(planned, tmp_path / str(jobs), jobs=jobs)
+    assert table_bytes(tmp_path / "1") == table_bytes(tmp_path / "2")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_table_is_the_same_on_a_dask_cluster(tmp_path):
+    from distributed import LocalCluster
+
+    planned = cells(Scenario(), GRID, [1])
+    sweep(planned, tmp_path / "local", jobs=1)
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, processes=True) as cluster:
+        sweep(planned, tmp_path / "cluster", scheduler=cluster.scheduler_address)
+    assert table_bytes(tmp_path / "local") == table_bytes(tmp_path / "cluster")
+
+
+SCRIPT = """
+import sys
+from netra_sim.exploration import cells, sweep
+from netra_sim.simulation import Scenario
+if __name__ == "__main__":
+    planned = cells(Scenario(users=20), {"network.latency.median": [0.03, 0.4]}, range(1, 11))
+    sweep(planned, sys.argv[1], jobs=int(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("finished", [1, 7])
+def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, finished):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run([sys.executable, "-c", SCRIPT, str(whole), "1"], check=True)
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(killed), "1"])
+    while len(list(killed.glob("cells/[!.]*.parquet"))) < finished:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in killed.glob("cells/[!.]*.parquet")}
+    assert finished <= len(done) < 20
+    assert not (killed / "sweep.parquet").exists()
+    subprocess.run([sys.executable, "-c", SCRIPT, str(killed), "1"], check=True)
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    assert table_bytes(killed) == table_bytes(whole)
+
+
+def test_the_command_sweeps_and_says_what_was_not_as_expected(tmp_path):
+    arguments = ["sweep", "--set", "users=[2, 3]", "--set", "network.latency.median=[0.03, 0.4]", "--seeds", "1"]
+    command = [sys.executable, "-m", "netra_sim", *arguments, "-o", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    assert done.returncode == 1, done.stderr
+    assert "4 simulations in" in done.stdout
+    assert "2 of them not as expected" in done.stdout
+    assert len(pd.read_parquet(tmp_path / "sweep.parquet")) == 4
+
+
+def test_a_grid_with_a_fault_is_refused_before_anything_runs():
+    with pytest.raises(ScenarioError, match="no setting netwrk"):
+        cells(Scenario(), {"netwrk.latency": [1]}, [1])

@@ -1,0 +1,107 @@
+"""The library: every fault is seen by a check, every scenario shows what it is for, and the same for the same seed."""
+
+import re
+
+import msgspec
+import pytest
+
+from netra_sim import check, simulate
+from netra_sim.exploration import run_trial
+from netra_sim.history import Kind
+from netra_sim.simulation import FAULTS, Scenario, ScenarioError, find_scenario, scenario_names
+
+SCENARIOS = [find_scenario(name) for name in scenario_names()]
+SHOWN_BY_TESTS_ONLY = {
+    "W1", "W2", "W6",  # what the decorator means: tests/runtime
+    "B4", "B5",  # resolving a run's owner, truth of integration: tests/bridge
+    "F2", "F8", "F9",  # shared parts, factories that may not exist, frozen contexts: tests/factory
+    "S11", "S12", "S13", "S14", "S15", "S16", "S17", "S18",  # several also have scenarios
+}  # fmt: skip
+INCIDENTS = {
+    f"{room}{number}" for room, last in {"W": 7, "B": 13, "F": 12, "S": 19}.items() for number in range(1, last + 1)
+}
+
+
+def failed(scenario, seed=1):
+    return {result.check for result in check(simulate(scenario, seed)) if result.state == "failed"}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_exactly_the_expected_checks_fail_and_none_without_the_faults(scenario):
+    assert failed(scenario) == set(scenario.expect)
+    if scenario.faults:
+        assert failed(msgspec.structs.replace(scenario, faults=())) == set()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_no_fault_ever_breaks_isolation_order_truth_limits_or_clean_up(scenario):
+    never = {"cross-user-isolation", "shared-state", "critical-events", "truthfulness", "nothing-left", "engine-limit"}
+    for seed in (2, 3):
+        assert failed(scenario, seed) & never == set()
+
+
+def test_every_fault_is_in_a_scenario_that_fails_because_of_it():
+    blamed = {fault.name for scenario in SCENARIOS if scenario.expect for fault in scenario.faults}
+    assert blamed == set(FAULTS)
+
+
+def test_every_incident_has_a_scenario_or_is_shown_by_tests_only():
+    told = {incident for scenario in SCENARIOS for incident in scenario.incidents}
+    assert told <= INCIDENTS
+    assert INCIDENTS - told <= SHOWN_BY_TESTS_ONLY
+
+
+def test_there_are_thirty_scenarios_each_named_as_its_file_and_described():
+    assert len(SCENARIOS) >= 30
+    assert [scenario.name for scenario in SCENARIOS] == scenario_names()
+    assert all(len(scenario.description) > 40 and scenario.incidents for scenario in SCENARIOS)
+
+
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_every_fault_says_what_it_does_and_which_incident_it_comes_from(name):
+    doc = FAULTS[name].__doc__
+    assert re.search(r"Incidents: [WBFS]\d+", doc)
+    assert doc.splitlines()[0].endswith(".")
+
+
+def test_a_fault_leaves_its_mark_in_the_history():
+    history = simulate(find_scenario("disconnect-storm"))
+    marks = history.frame(Kind.FAULT_BEGAN, Kind.FAULT_ENDED)
+    assert marks["detail"].tolist() == ["disconnect-storm"] * 2
+    assert marks["time"].tolist() == [5.0, 20.0]
+
+
+def test_a_fault_that_hits_nobody_changes_nothing_but_its_marks():
+    healthy = find_scenario("agent-crashes").with_settings({"faults": []})
+    harmless = find_scenario("agent-crashes").with_settings({"faults.0.share": 0.0})
+    kinds = [Kind.REQUESTED, Kind.PUBLISHED, Kind.RECEIVED]
+    first, second = (simulate(one).frame(*kinds).reset_index(drop=True) for one in (healthy, harmless))
+    columns = ["time", "kind", "user", "run", "event", "seq"]
+    assert first[columns].astype(str).equals(second[columns].astype(str))
+
+
+@pytest.mark.parametrize("name", ["disconnect-storm", "deploy", "everything-at-once", "windows-clock", "cancellations"])
+def test_digests_are_the_same_every_time_also_under_faults(name):
+    assert run_trial(find_scenario(name), 5).digest == run_trial(find_scenario(name), 5).digest
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"network.latncy.median": 1}, "no setting network.latncy.median"),
+        ({"faults": [{"kind": "earthquake"}]}, "earthquake"),
+        ({"faults": [{"kind": "agent-crash", "share": 2}]}, r"faults\[0\].share: .*; it had 2"),
+        ({"faults": [{"kind": "agent-crash", "shares": 1}]}, "shares"),
+        ({"users": "many"}, "users: .*; it had 'many'"),
+    ],
+)
+def test_settings_that_do_not_exist_are_refused_with_their_place(settings, message):
+    with pytest.raises(ScenarioError, match=message):
+        Scenario().with_settings(settings)
+
+
+def test_a_name_that_is_not_in_the_library_gets_a_hint():
+    with pytest.raises(ScenarioError, match="did you mean disconnect-storm"):
+        find_scenario("disconect-storm")
+    with pytest.raises(ScenarioError, match="no file"):
+        find_scenario("nowhere.toml")
