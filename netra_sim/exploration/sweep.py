@@ -118,7 +118,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
 def _on_cluster(todo: Sequence[Cell], scheduler: str) -> Generator[dict[str, Any], None, None]:
     from distributed import Client  # an optional dependency: most sweeps need no cluster
 
-    with Client(scheduler) as client:
+    with Client(scheduler) as client:  # type: ignore[no-untyped-call]
         futures = client.map(run_cell, todo, pure=False)
         try:
             for future in futures:
