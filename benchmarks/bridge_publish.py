@@ -18,11 +18,7 @@ GOAL = 0.8
 REPETITIONS = 25
 
 THOUGHT = "Comparing the unit costs of inference and storage, month by month, to see which of them drives the bill."
-RESULTS = {
-    "rows": 42,
-    "services": ["inference", "storage"],
-    "dearest": {"service": "inference", "units": 318, "cost": 1240.5},
-}
+RESULTS = {"services": ["inference", "storage"], "dearest": {"service": "inference", "cost": 1240.5}}
 
 
 class Publisher:

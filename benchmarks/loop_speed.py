@@ -72,11 +72,11 @@ def simpy() -> Callable[[], None]:
 def aiotools() -> Callable[[], None]:
     engine = importlib.import_module("aiotools")
 
-    def work() -> None:
+    async def patched() -> None:
         with engine.VirtualClock().patch_loop():
-            asyncio.run(on_asyncio())
+            await on_asyncio()
 
-    return work
+    return lambda: asyncio.run(patched())
 
 
 def async_solipsism() -> Callable[[], None]:
@@ -131,7 +131,7 @@ def measure_all() -> Sequence[Measured]:
         try:
             engines[name] = per_operation(make(), EVENTS)
         except ImportError:
-            print(f"{name} is not installed and is left out")
+            print(f"{name} is not installed and is skipped")
     seconds = dict(zip(engines, in_turn(*engines.values(), repetitions=REPETITIONS), strict=True))
     lines = []
     for name, (_, goal) in PEERS.items():
@@ -140,7 +140,7 @@ def measure_all() -> Sequence[Measured]:
                 ratios = tuple(mine / other for mine, other in zip(seconds[order], seconds[name], strict=True))
                 lines.append(Measured(f"an event, {order} / {name}", ratios, goal))
     for name, each in seconds.items():
-        lines.append(Measured(f"{name}", tuple(1 / second for second in each), unit="events/s"))
+        lines.append(Measured(name, tuple(1 / second for second in each), unit="events/s"))
     return lines
 
 
