@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from netra_sim.bridge.run_log import RunLog
+from netra_sim.bridge.run_log import OutgoingFrame, RunLog
 
 CLOSE_GOING_AWAY = 1001
 CLOSE_LOST = 1006
@@ -53,15 +53,6 @@ class Cancellable(Protocol):
 
     def cancel(self) -> object:
         """Call it off."""
-
-
-class OutgoingFrame(msgspec.Struct, frozen=True, gc=False):
-    """A frame on its way to one connection; control messages belong to no run."""
-
-    data: bytes
-    run: RunLog | None = None
-    event: str = ""
-    seq: int = -1
 
 
 class Connection:

@@ -16,13 +16,14 @@ from netra_sim.bridge.connection import (
     AuthenticatedUser,
     Cancellable,
     Connection,
-    OutgoingFrame,
     Transport,
 )
 from netra_sim.bridge.events import Event, EventType, Gap, Hello, encode
 from netra_sim.bridge.observer import BridgeObserver
-from netra_sim.bridge.run_log import Phase, RunLog
+from netra_sim.bridge.run_log import OutgoingFrame, Phase, RunLog
 from netra_sim.exceptions import BridgeError, ConnectionLimitError, PayloadError, RunExistsError
+
+_ENDED = Phase.ENDED
 
 
 class BridgeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -143,33 +144,34 @@ class Delivery:
         """
         run.admit(kind, tool_name)
         frame = encode(event)
-        if len(frame) > self.limits.event_bytes:
-            raise PayloadError(
-                "$", f"makes an event of {len(frame)} bytes; at most {self.limits.event_bytes} are carried"
-            )
-        seq = run.next_seq
+        size = len(frame)
+        limits = self.limits
+        if size > limits.event_bytes:
+            raise PayloadError("$", f"makes an event of {size} bytes; at most {limits.event_bytes} are carried")
         held = run.frame_bytes
-        run.append(kind, frame, tool_name)
-        self.replay_bytes += run.frame_bytes - held
+        outgoing = run.append(kind, frame, size, tool_name)
+        self.replay_bytes = replay_bytes = self.replay_bytes + run.frame_bytes - held
         if run.is_observed:
             self.counters.published += 1
             if self._observer is not None:
-                self._observer.published(run.run_id, run.user_id, kind, seq)
+                self._observer.published(run.run_id, run.user_id, kind, outgoing.seq)
         connections = self._connections_of.get(run.user_id)
         if connections:
-            outgoing = OutgoingFrame(frame, run, kind, seq)
+            dirty = self._dirty
             for connection in connections:
-                if run not in connection.behind:
-                    connection.put(outgoing)
-                self._mark(connection)
-                if connection.outbox_bytes > self.limits.congested_bytes:
+                if not connection.behind or run not in connection.behind:
+                    connection.outbox.append(outgoing)
+                    connection.outbox_bytes += size
+                if connection not in dirty:
+                    self._mark(connection)
+                if connection.outbox_bytes > limits.congested_bytes:
                     self._flush(connection)  # A burst within one turn is bounded like everything else.
-        if run.phase is Phase.ENDED:
+        if run.phase is _ENDED:
             run.ended_at = self._request_expiry()
             self._ended[run.run_id] = run
-        if self.replay_bytes > self.limits.replay_total_bytes:
+        if replay_bytes > limits.replay_total_bytes:
             self._forget_oldest()
-        return seq
+        return outgoing.seq
 
     def refuse(self, run: RunLog, kind: EventType, error: BridgeError) -> None:
         """Count an event that its publisher was told cannot be published."""
@@ -318,7 +320,8 @@ class Delivery:
         if unsent > limits.outbox_bytes:
             self._shed(connection, f"has {unsent} unsent bytes; at most {limits.outbox_bytes} are kept")
         elif unsent <= limits.stalled_bytes:
-            self._cancel_stall_check(connection)
+            if connection.stall_check is not None:
+                self._cancel_stall_check(connection)
         elif connection.stall_check is None:
             connection.stall_check = self._request_stall_check(connection)
 
@@ -352,22 +355,23 @@ class Delivery:
             frame = self._gap(connection, run.run_id, seq, run.first_seq - 1, "evicted")
             connection.behind[run] = run.first_seq
         else:
-            event, data = run.frame(seq)
-            frame = OutgoingFrame(data, run, event, seq)
+            frame = run.frame(seq)
             connection.behind[run] = seq + 1
         batch.append(frame)
         return len(frame.data)
 
     def _send(self, connection: Connection, batch: list[OutgoingFrame]) -> bool:
-        user_id = connection.user_id
+        user_id = connection.user.user_id
+        data = []
         for frame in batch:
-            if frame.run is not None and frame.run.user_id != user_id:
+            if frame.user_id != user_id and frame.user_id is not None:
                 # Cannot happen by construction; if it ever does, nothing reaches the wrong user.
                 self.counters.isolation_blocks += 1
                 self.detach(connection, CLOSE_POLICY, "an event of another user was queued here")
                 return False
+            data.append(frame.data)
         try:
-            connection.transport.send([frame.data for frame in batch])
+            connection.transport.send(data)
         except OSError as error:
             self.counters.lost_connections += 1
             self.detach(connection, CLOSE_LOST, f"the transport failed: {error}")
@@ -377,8 +381,8 @@ class Delivery:
         self.counters.sent += len(batch)
         if self._observer is not None:
             for frame in batch:
-                if frame.run is not None:
-                    self._observer.sent(connection.connection_id, user_id, frame.run.run_id, frame.event, frame.seq)
+                if frame.user_id is not None:
+                    self._observer.sent(connection.connection_id, user_id, frame.run_id, frame.event, frame.seq)
         return True
 
     def _shed(self, connection: Connection, reason: str) -> None:

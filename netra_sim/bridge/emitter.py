@@ -11,9 +11,18 @@ from netra_sim.bridge.events import (
     ToolCompleted,
     ToolExecuting,
 )
-from netra_sim.bridge.payload import plain
+from netra_sim.bridge.payload import can_go_as_they_are, plain
 from netra_sim.bridge.run_log import Phase, RunLog
 from netra_sim.exceptions import BridgeError, RunClosedError
+
+# Names of its own, since looking a member up on an Enum class is slow.
+_STARTED, _THINKING, _EXECUTING = EventType.AGENT_STARTED, EventType.AGENT_THINKING, EventType.TOOL_EXECUTING
+_TOOL_COMPLETED, _COMPLETED, _ERROR = EventType.TOOL_COMPLETED, EventType.AGENT_COMPLETED, EventType.AGENT_ERROR
+_PATHS: dict[type[Event], tuple[str, ...]] = {
+    event_class: tuple(f"$.{name}" for name in event_class.__struct_fields__ if name not in Event.__struct_fields__)
+    for event_class in (AgentStarted, AgentThinking, ToolExecuting, ToolCompleted, AgentCompleted, AgentError)
+}
+"""Where the payload stands in each event, for errors."""
 
 
 class RunEmitter:
@@ -61,30 +70,27 @@ class RunEmitter:
 
     def agent_started(self, agent_name: str) -> int:
         """Begin the run."""
-        return self._publish(EventType.AGENT_STARTED, AgentStarted, {"agent_name": agent_name})
+        return self._publish(_STARTED, AgentStarted, "", agent_name)
 
     def agent_thinking(self, reasoning: object) -> int:
         """Tell what the agent is about."""
-        return self._publish(EventType.AGENT_THINKING, AgentThinking, {"reasoning": reasoning})
+        return self._publish(_THINKING, AgentThinking, "", reasoning)
 
     def tool_executing(self, tool_name: str, parameters: object) -> int:
         """Tell that a tool has been called, with which parameters."""
-        payload = {"tool_name": tool_name, "parameters": parameters}
-        return self._publish(EventType.TOOL_EXECUTING, ToolExecuting, payload, tool_name)
+        return self._publish(_EXECUTING, ToolExecuting, tool_name, tool_name, parameters)
 
     def tool_completed(self, tool_name: str, results: object, duration: float) -> int:
         """Tell what a tool that was executing has answered, after how many seconds."""
-        payload = {"tool_name": tool_name, "results": results, "duration": duration}
-        return self._publish(EventType.TOOL_COMPLETED, ToolCompleted, payload, tool_name)
+        return self._publish(_TOOL_COMPLETED, ToolCompleted, tool_name, tool_name, results, duration)
 
     def agent_completed(self, final_response: object, status: str = "success") -> int:
         """End the run with its answer."""
-        payload = {"status": status, "final_response": final_response}
-        return self._publish(EventType.AGENT_COMPLETED, AgentCompleted, payload)
+        return self._publish(_COMPLETED, AgentCompleted, "", status, final_response)
 
     def agent_error(self, error: str, message: str) -> int:
         """End the run without an answer: a short word for machines, a sentence for the user."""
-        return self._publish(EventType.AGENT_ERROR, AgentError, {"error": error, "message": message})
+        return self._publish(_ERROR, AgentError, "", error, message)
 
     def close(self) -> None:
         """Give the capability up; a run that has begun and not ended ends with ``agent_error`` "abandoned"."""
@@ -103,21 +109,24 @@ class RunEmitter:
             raise RunClosedError("this emitter was closed with the scope of its engine")
         return self._run
 
-    def _publish(
-        self, kind: EventType, event_class: type[Event], payload: dict[str, object], tool_name: str = ""
-    ) -> int:
-        run = self._open_run
+    def _publish(self, kind: EventType, event_class: type[Event], tool_name: str, *payload: object) -> int:
+        run = self._run
+        if run is None:
+            run = self._open_run
+        delivery, seq = self._delivery, run.next_seq
         try:
+            if not can_go_as_they_are(payload):
+                payload = tuple(map(plain, payload, _PATHS[event_class]))
             event = event_class(
-                run_id=run.run_id,
-                thread_id=run.thread_id,
-                user_id=run.user_id,
-                seq=run.next_seq,
-                event_id=run.event_prefix + str(run.next_seq),
-                timestamp=self._delivery.wall_clock(),
-                **plain(payload),
+                run.run_id,
+                run.thread_id,
+                run.user_id,
+                seq,
+                run.event_prefix + str(seq),
+                delivery.wall_clock(),
+                *payload,
             )
-            return self._delivery.publish(run, kind, event, tool_name)
+            return delivery.publish(run, kind, event, tool_name)
         except BridgeError as error:
-            self._delivery.refuse(run, kind, error)
+            delivery.refuse(run, kind, error)
             raise

@@ -35,7 +35,11 @@ FINAL_EVENTS = frozenset({EventType.AGENT_COMPLETED, EventType.AGENT_ERROR})
 """The events of which every run has exactly one, as its last."""
 
 
-class Event(msgspec.Struct, kw_only=True, tag_field="type", gc=False):
+class _Versioned(msgspec.Struct, kw_only=True, tag_field="type", gc=False):
+    schema_version: int = SCHEMA_VERSION
+
+
+class Event(_Versioned, gc=False):
     """What all events of a run have in common.
 
     Attributes:
@@ -51,29 +55,28 @@ class Event(msgspec.Struct, kw_only=True, tag_field="type", gc=False):
     seq: int
     event_id: str
     timestamp: float
-    schema_version: int = SCHEMA_VERSION
 
 
-class AgentStarted(Event, tag="agent_started", kw_only=True, gc=False):
+class AgentStarted(Event, tag="agent_started", gc=False):
     """The first event of a run."""
 
     agent_name: str
 
 
-class AgentThinking(Event, tag="agent_thinking", kw_only=True, gc=False):
+class AgentThinking(Event, tag="agent_thinking", gc=False):
     """An agent says what it is about."""
 
     reasoning: object
 
 
-class ToolExecuting(Event, tag="tool_executing", kw_only=True, gc=False):
+class ToolExecuting(Event, tag="tool_executing", gc=False):
     """A tool has been called; a `ToolCompleted` of the same tool follows."""
 
     tool_name: str
     parameters: object
 
 
-class ToolCompleted(Event, tag="tool_completed", kw_only=True, gc=False):
+class ToolCompleted(Event, tag="tool_completed", gc=False):
     """A tool has answered or failed; ``duration`` is in seconds."""
 
     tool_name: str
@@ -81,14 +84,14 @@ class ToolCompleted(Event, tag="tool_completed", kw_only=True, gc=False):
     duration: float
 
 
-class AgentCompleted(Event, tag="agent_completed", kw_only=True, gc=False):
+class AgentCompleted(Event, tag="agent_completed", gc=False):
     """The last event of a run that reached its end."""
 
     status: str
     final_response: object
 
 
-class AgentError(Event, tag="agent_error", kw_only=True, gc=False):
+class AgentError(Event, tag="agent_error", gc=False):
     """The last event of a run that did not: ``error`` is a short word, ``message`` a sentence for the user."""
 
     error: str

@@ -3,7 +3,9 @@
 from collections import deque
 from enum import Enum, auto
 
-from netra_sim.bridge.events import FINAL_EVENTS, EventType, RunStatus
+import msgspec
+
+from netra_sim.bridge.events import EventType, RunStatus
 from netra_sim.exceptions import RunClosedError, RunOrderError
 
 
@@ -13,6 +15,25 @@ class Phase(Enum):
     NEW = auto()
     OPEN = auto()
     ENDED = auto()
+
+
+# Names of its own: looking a member up on an Enum class takes longer than all else that happens here.
+_NEW, _OPEN, _ENDED = Phase.NEW, Phase.OPEN, Phase.ENDED
+_THINKING, _ANSWERED, _FAILED = EventType.AGENT_THINKING, EventType.AGENT_COMPLETED, EventType.AGENT_ERROR
+_STARTED, _EXECUTING, _COMPLETED = EventType.AGENT_STARTED, EventType.TOOL_EXECUTING, EventType.TOOL_COMPLETED
+
+
+class OutgoingFrame(msgspec.Struct, frozen=True, gc=False):
+    """A frame as it is kept for replay and waits in outboxes; control messages belong to no run and to no user.
+
+    It must not refer to anything that can refer to it, since the garbage collector does not look into it.
+    """
+
+    data: bytes
+    user_id: str | None = None
+    run_id: str = ""
+    event: str = ""
+    seq: int = -1
 
 
 class RunLog:
@@ -59,7 +80,7 @@ class RunLog:
         self.phase = Phase.NEW
         self.ended_at: float | None = None
         self.frame_bytes = 0
-        self._frames: deque[tuple[EventType, bytes]] = deque()
+        self._frames: deque[OutgoingFrame] = deque()
         self._tools: dict[str, int] = {}
 
     @property
@@ -80,39 +101,45 @@ class RunLog:
             RunOrderError: the run has not begun, begins twice, or completes a tool that is not executing.
         """
         phase = self.phase
-        if phase is Phase.OPEN:
-            if event is EventType.AGENT_STARTED:
+        if phase is _OPEN:
+            if event is _STARTED:
                 raise RunOrderError(f"run {self.run_id!r} has already begun; agent_started is its first event only")
-            if event is EventType.TOOL_COMPLETED and not self._tools.get(tool_name):
+            if event is _COMPLETED and not self._tools.get(tool_name):
                 raise RunOrderError(
                     f"run {self.run_id!r} has no tool {tool_name!r} executing; publish tool_executing first"
                 )
-        elif phase is Phase.ENDED:
+        elif phase is _ENDED:
             raise RunClosedError(
                 f"run {self.run_id!r} has ended with event {self.next_seq - 1}; {event} comes too late"
             )
-        elif event is not EventType.AGENT_STARTED:
+        elif event is not _STARTED:
             raise RunOrderError(f"run {self.run_id!r} has not begun; its first event is agent_started, not {event}")
 
-    def append(self, event: EventType, frame: bytes, tool_name: str = "") -> None:
+    def append(self, event: EventType, data: bytes, size: int, tool_name: str) -> OutgoingFrame:
         """Store an admitted event under the number `next_seq` and move the run's life on."""
-        if tool_name:
-            if event is EventType.TOOL_EXECUTING:
+        if event is _THINKING:
+            pass
+        elif tool_name:
+            if event is _EXECUTING:
                 self._tools[tool_name] = self._tools.get(tool_name, 0) + 1
             else:
                 self._tools[tool_name] -= 1
-        elif event in FINAL_EVENTS:
-            self.phase = Phase.ENDED
+        elif event is _ANSWERED or event is _FAILED:
+            self.phase = _ENDED
             self._tools.clear()
-        elif event is EventType.AGENT_STARTED:
-            self.phase = Phase.OPEN
-        self.next_seq += 1
+        elif event is _STARTED:
+            self.phase = _OPEN
+        seq = self.next_seq
+        self.next_seq = seq + 1
         frames = self._frames
-        frames.append((event, frame))
-        self.frame_bytes += len(frame)
-        while len(frames) > 1 and (len(frames) > self.max_frames or self.frame_bytes > self.max_bytes):
-            self.frame_bytes -= len(frames.popleft()[1])
+        frame = OutgoingFrame(data, self.user_id, self.run_id, event, seq)
+        frames.append(frame)
+        held = self.frame_bytes + size
+        while (held > self.max_bytes or len(frames) > self.max_frames) and len(frames) > 1:
+            held -= len(frames.popleft().data)
+        self.frame_bytes = held
+        return frame
 
-    def frame(self, seq: int) -> tuple[EventType, bytes]:
+    def frame(self, seq: int) -> OutgoingFrame:
         """The event with this number, which must lie in first_seq .. next_seq - 1."""
         return self._frames[seq - self.first_seq]
