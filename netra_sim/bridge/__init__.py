@@ -28,6 +28,7 @@ from netra_sim.bridge.events import (
     ToolExecuting,
 )
 from netra_sim.bridge.observer import BridgeObserver
+from netra_sim.bridge.payload import error_text
 from netra_sim.bridge.reader import EventReader, Reading
 
 __all__ = [
@@ -61,4 +62,5 @@ __all__ = [
     "ToolCompleted",
     "ToolExecuting",
     "Transport",
+    "error_text",
 ]

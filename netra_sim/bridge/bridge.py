@@ -19,6 +19,7 @@ from netra_sim.bridge.connection import (
 from netra_sim.bridge.delivery import BridgeLimits, Counters, Delivery
 from netra_sim.bridge.emitter import RunEmitter
 from netra_sim.bridge.observer import BridgeObserver
+from netra_sim.bridge.payload import error_text
 from netra_sim.exceptions import BridgeNotReadyError, NetraSimError
 from netra_sim.runtime import windows_safe_progressive_delay
 
@@ -151,7 +152,7 @@ class AgentWebSocketBridge:
             return self.last_integration_result
         if self._integration is None or self._integration.done():
             self._integration = asyncio.create_task(self._integrate(tries=1), name="bridge integration")
-        return await asyncio.shield(self._integration)
+        return await self._shared(self._integration)
 
     async def check_health(self) -> IntegrationResult:
         """Probe now. A failing probe degrades an active bridge, and a passing one heals it."""
@@ -176,7 +177,7 @@ class AgentWebSocketBridge:
             self._integration = asyncio.create_task(
                 self._integrate(tries=self.policy.recovery_tries), name="bridge recovery"
             )
-        return await asyncio.shield(self._integration)
+        return await self._shared(self._integration)
 
     async def monitor(self) -> None:
         """Check the health for ever, and recover after some failures in a row; run it as a task and cancel that."""
@@ -255,9 +256,6 @@ class AgentWebSocketBridge:
         if self._state is IntegrationState.SHUT_DOWN:
             return
         self._state = IntegrationState.SHUT_DOWN
-        if self._integration is not None and not self._integration.done():
-            self._integration.cancel()
-            await asyncio.wait([self._integration])
         self._delivery.flush()
         for connection in self._delivery.connections:
             self._delivery.detach(connection, CLOSE_RESTART, "the server is going down; connect again")
@@ -265,6 +263,18 @@ class AgentWebSocketBridge:
             self._delivery.forget(run)
         if self._expiry is not None:
             self._expiry.cancel()
+        if self._integration is not None and not self._integration.done():
+            self._integration.cancel()
+            await asyncio.wait([self._integration])
+
+    async def _shared(self, integration: asyncio.Task[IntegrationResult]) -> IntegrationResult:
+        try:
+            return await asyncio.shield(integration)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if integration.cancelled() and not (task and task.cancelling()):
+                self._refuse_if_shut_down()
+            raise
 
     async def _integrate(self, tries: int) -> IntegrationResult:
         self._state = IntegrationState.INITIALIZING
@@ -276,6 +286,8 @@ class AgentWebSocketBridge:
             result = await self._probe()
             if result.success:
                 break
+        if self._state is IntegrationState.SHUT_DOWN:
+            return IntegrationResult(False, self._state, "the bridge was shut down meanwhile", result.duration)
         self._state = IntegrationState.ACTIVE if result.success else IntegrationState.FAILED
         self._failures_in_a_row = 0
         self.last_integration_result = msgspec.structs.replace(result, state=self._state)
@@ -292,7 +304,7 @@ class AgentWebSocketBridge:
                     try:
                         await is_ready()
                     except Exception as cause:
-                        error = f"back end {name!r} is not ready: {type(cause).__name__}: {cause}"
+                        error = f"back end {name!r} is not ready: {error_text(cause)}"
                         break
                 else:
                     error = await self._probe_delivery()

@@ -21,7 +21,7 @@ from netra_sim.bridge.connection import (
 from netra_sim.bridge.events import Event, EventType, Gap, Hello, encode
 from netra_sim.bridge.observer import BridgeObserver
 from netra_sim.bridge.run_log import OutgoingFrame, Phase, RunLog
-from netra_sim.exceptions import BridgeError, ConnectionLimitError, PayloadError, RunExistsError
+from netra_sim.exceptions import BridgeError, ConnectionLimitError, PayloadError, RunClosedError, RunExistsError
 
 _ENDED = Phase.ENDED
 
@@ -143,7 +143,12 @@ class Delivery:
             RunOrderError: the run's life does not allow the event now.
         """
         run.admit(kind, tool_name)
-        frame = encode(event)
+        if self.runs.get(run.run_id) is not run:
+            raise RunClosedError(f"run {run.run_id!r} is not kept any more; the bridge was shut down")
+        try:
+            frame = encode(event)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise PayloadError("$", f"could not be encoded: {error}") from error
         size = len(frame)
         limits = self.limits
         if size > limits.event_bytes:
@@ -237,13 +242,13 @@ class Delivery:
         if len(connections) >= self.limits.connections_per_user:
             raise ConnectionLimitError(user.user_id, self.limits.connections_per_user)
         connection = Connection(connection_id, user, transport, is_observed=observed)
+        owned = self._runs_of.get(user.user_id, {})
+        statuses = [run.status for run in owned.values()]
+        connection.put(OutgoingFrame(encode(Hello(self.epoch, user.user_id, connection_id, statuses))))
         self._connections_of[user.user_id] = [*connections, connection]
         transport.on_writable = lambda: self._mark_if_open(connection)
         if self._observer is not None and connection.is_observed:
             self._observer.connected(connection_id, user.user_id)
-        owned = self._runs_of.get(user.user_id, {})
-        statuses = [run.status for run in owned.values()]
-        connection.put(OutgoingFrame(encode(Hello(self.epoch, user.user_id, connection_id, statuses))))
         same_epoch = epoch == self.epoch
         for run_id, last_seq in cursors.items():
             # A run of somebody else's is answered exactly as one that does not exist.

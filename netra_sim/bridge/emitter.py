@@ -13,7 +13,7 @@ from netra_sim.bridge.events import (
 )
 from netra_sim.bridge.payload import can_go_as_they_are, plain
 from netra_sim.bridge.run_log import Phase, RunLog
-from netra_sim.exceptions import BridgeError, RunClosedError
+from netra_sim.exceptions import BridgeError, PayloadError, RunClosedError
 
 # Names of its own, since looking a member up on an Enum class is slow.
 _STARTED, _THINKING, _EXECUTING = EventType.AGENT_STARTED, EventType.AGENT_THINKING, EventType.TOOL_EXECUTING
@@ -61,7 +61,8 @@ class RunEmitter:
     @property
     def is_open(self) -> bool:
         """Whether an event can still be published."""
-        return self._run is not None and self._run.phase is not Phase.ENDED
+        run = self._run
+        return run is not None and run.phase is not Phase.ENDED and self._delivery.runs.get(run.run_id) is run
 
     @property
     def has_begun(self) -> bool:
@@ -97,7 +98,7 @@ class RunEmitter:
         run, delivery = self._run, self._delivery
         if run is None:
             return
-        if run.phase is Phase.OPEN:
+        if run.phase is Phase.OPEN and delivery.runs.get(run.run_id) is run:
             self.agent_error("abandoned", "The run was given up before it had reached its end.")
         elif run.phase is Phase.NEW:
             delivery.forget(run)
@@ -115,6 +116,8 @@ class RunEmitter:
             run = self._open_run
         delivery, seq = self._delivery, run.next_seq
         try:
+            if (kind is _EXECUTING or kind is _TOOL_COMPLETED) and not (tool_name and type(tool_name) is str):
+                raise PayloadError("$.tool_name", f"must be text that is not empty, and is {tool_name!r}")
             if not can_go_as_they_are(payload):
                 payload = tuple(map(plain, payload, _PATHS[event_class]))
             event = event_class(

@@ -43,7 +43,7 @@ def plain(value: object, path: str = "$") -> Any:
     except _RefusedError as refused:
         raise PayloadError(path + "".join(reversed(refused.path))[:200], refused.reason) from None
     except Exception as error:
-        raise PayloadError(path, f"could not be read: {type(error).__name__}: {error}") from error
+        raise PayloadError(path, f"could not be read: {error_text(error)}") from error
 
 
 def can_go_as_they_are(values: Iterable[Any], depth: int = 0) -> bool:
@@ -77,6 +77,15 @@ class _RefusedError(Exception):
         super().__init__(reason)
         self.reason = reason
         self.path: list[str] = []
+
+
+def error_text(error: BaseException) -> str:
+    """``Type: text`` of any error, always encodable, also where the error's own text cannot be had."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "(it has no readable text)"
+    return f"{type(error).__name__}: {text}".encode(errors="backslashreplace").decode()
 
 
 def _plain(value: Any, depth: int) -> Any:
@@ -202,7 +211,7 @@ def _converted(value: object, convert: Callable[[Any], object]) -> object:
         return convert(value)
     except Exception as error:
         kind = type(value).__qualname__
-        raise _RefusedError(f"has the type {kind}, which failed to convert: {type(error).__name__}: {error}") from error
+        raise _RefusedError(f"has the type {kind}, which failed to convert: {error_text(error)}") from error
 
 
 def _struct_fields(value: msgspec.Struct) -> dict[str, Any]:
@@ -219,6 +228,6 @@ _CONVERSIONS: tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...
     (datetime.timedelta, datetime.timedelta.total_seconds),
     ((uuid.UUID, decimal.Decimal, pathlib.PurePath), str),
     ((bytes, bytearray, memoryview), lambda value: base64.b64encode(value).decode("ascii")),
-    (BaseException, lambda value: f"{type(value).__name__}: {value}"),
+    (BaseException, error_text),
     (msgspec.Struct, _struct_fields),
 )

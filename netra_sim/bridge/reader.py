@@ -1,10 +1,14 @@
 """The client's side of the guarantee, without a socket: each event once, in order, and every gap noticed."""
 
+import math
 from collections.abc import Mapping
 
 import msgspec
 
 from netra_sim.bridge.events import AgentCompleted, AgentError, Event, Gap, Hello, Refused, decode
+
+ENDED_KEPT = 500
+"""Ended runs whose cursors are kept, so that the first message of a new connection stays small."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -35,7 +39,7 @@ class EventReader:
         self.duplicates = 0
         self.unannounced_gaps = 0
         self._last_seq: dict[str, int] = {}
-        self._ended: set[str] = set()
+        self._ended: dict[str, float] = {}
 
     @property
     def cursors(self) -> Mapping[str, int]:
@@ -62,6 +66,9 @@ class EventReader:
 
     def _event(self, event: Event) -> Reading:
         last = self._last_seq.get(event.run_id, -1)
+        if event.seq == 0 and event.timestamp > self._ended.get(event.run_id, math.inf):
+            last = -1  # The server has forgotten that run, and its id has been used again.
+            del self._ended[event.run_id]
         if event.seq <= last:
             self.duplicates += 1
             return Reading(event, is_new=False)
@@ -69,7 +76,10 @@ class EventReader:
         self.unannounced_gaps += missing
         self._last_seq[event.run_id] = event.seq
         if isinstance(event, AgentCompleted | AgentError):
-            self._ended.add(event.run_id)
+            self._ended[event.run_id] = event.timestamp
+            if len(self._ended) > ENDED_KEPT:
+                oldest = next(iter(self._ended))
+                del self._ended[oldest], self._last_seq[oldest]
         return Reading(event, missing=missing)
 
     def _hello(self, hello: Hello) -> None:
@@ -79,7 +89,7 @@ class EventReader:
             self._ended.clear()
         listed = {run.run_id for run in hello.runs}
         for run_id in [run_id for run_id in self._ended if run_id not in listed]:
-            self._ended.discard(run_id)
+            self._ended.pop(run_id, None)
             self._last_seq.pop(run_id, None)
 
     def _gap(self, gap: Gap) -> Reading:
@@ -87,5 +97,5 @@ class EventReader:
             self._last_seq[gap.run_id] = max(gap.missed_to, self._last_seq.get(gap.run_id, -1))
         else:  # The server holds nothing of this run any more.
             self._last_seq.pop(gap.run_id, None)
-            self._ended.discard(gap.run_id)
+            self._ended.pop(gap.run_id, None)
         return Reading(gap)

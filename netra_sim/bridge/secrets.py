@@ -37,12 +37,14 @@ _STILL_SECRET = frozenset(
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
+_NAMED = re.compile("passw|pwd|secret|key|token", re.IGNORECASE)
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(?P<keep>\b[a-zA-Z][a-zA-Z0-9+.\-]*://[^\s:/@]*:)[^\s/@]+(?=@)"), rf"\g<keep>{REDACTED}"),
+    (re.compile(r"(?P<keep>\b[a-zA-Z][a-zA-Z0-9+.\-]{0,30}://[^\s:/@]*:)[^\s/@]+(?=@)"), rf"\g<keep>{REDACTED}"),
     (
         re.compile(
-            r"(?P<keep>(?<![A-Za-z0-9])(?:[A-Za-z0-9]+[_-])*"
-            r"(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token)\s*=\s*)[^\s;&,'\"]+",
+            r"(?P<keep>(?<![A-Za-z0-9])"
+            r"(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token)\\?[\"']?\s*[=:]\s*)"
+            r"(?:\\?\"[^\"]*\"|'[^']*'|[^\s;&,'\"=]+)",
             re.IGNORECASE,
         ),
         rf"\g<keep>{REDACTED}",
@@ -68,13 +70,13 @@ def is_secret_name(name: str) -> bool:
 
 
 def is_harmless(text: str) -> bool:
-    """Whether the text has none of the substrings of which every pattern needs one.
+    """Whether the text has none of the parts of which every pattern needs one.
 
     The test for a rare character comes before that for a whole substring, since it is the cheaper one by far.
     """
     return not (
         "=" in text
-        or (":" in text and "://" in text)
+        or (":" in text and ("://" in text or _NAMED.search(text)))
         or ("-" in text and ("sk-" in text or "-----BEGIN" in text))
         or ("_" in text and "gh" in text)
         or ("J" in text and "eyJ" in text)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from netra_sim.bridge import RunEmitter
+from netra_sim.bridge import RunEmitter, error_text
 from netra_sim.exceptions import BridgeError, ToolError
 from netra_sim.factory.context import UserExecutionContext
 
@@ -77,8 +77,12 @@ class AgentSession:
         began = clock()
         try:
             results = await tool(**parameters)
+        except asyncio.CancelledError:
+            if self._emitter.is_open:  # The agent may have given the tool up, and go on.
+                self._emitter.tool_completed(tool.name, {"error": "cancelled"}, clock() - began)
+            raise
         except Exception as cause:
-            error = f"{type(cause).__name__}: {cause}"
+            error = error_text(cause)
             self._emitter.tool_completed(tool.name, {"error": error}, clock() - began)
             raise ToolError(f"tool {tool.name!r} of agent {self._agent_name!r} failed with {error}") from cause
         try:

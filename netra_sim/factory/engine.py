@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from netra_sim.bridge import RunEmitter
+from netra_sim.bridge import RunEmitter, error_text
 from netra_sim.exceptions import BridgeError, EngineClosedError
 from netra_sim.factory.agents import Agent, AgentSession, Pipeline
 from netra_sim.factory.context import UserExecutionContext
@@ -71,7 +71,7 @@ class _AgentFailure(Exception):  # noqa: N818 - carries an ending to `_run`, and
 class UserExecutionEngine:
     """Runs one request of one user. The factory makes it, and its scope ends it."""
 
-    __slots__ = ("__weakref__", "_emitter", "_is_closed", "_limits", "_stages", "_tasks", "context")
+    __slots__ = ("__weakref__", "_answer", "_emitter", "_is_closed", "_limits", "_stages", "_tasks", "context")
 
     def __init__(
         self, context: UserExecutionContext, emitter: RunEmitter, pipeline: Pipeline, limits: EngineLimits
@@ -82,6 +82,7 @@ class UserExecutionEngine:
         self._limits = limits
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_closed = False
+        self._answer: asyncio.Future[PipelineResult] | None = None
 
     async def execute_agent_pipeline(self) -> PipelineResult:
         """Run all agents, and end the run with exactly one ``agent_completed`` or ``agent_error``.
@@ -97,7 +98,15 @@ class UserExecutionEngine:
         stages, self._stages = self._stages, None
         if stages is None:
             raise EngineClosedError(f"run {self.context.run_id!r} was executed already; open a scope for every run")
-        result: PipelineResult = await self._spawn(self._run(stages), f"run {self.context.run_id}")
+        run = self._spawn(self._run(stages), f"run {self.context.run_id}")
+        self._answer = asyncio.shield(run)
+        try:
+            result: PipelineResult = await self._answer
+        except asyncio.CancelledError:
+            run.cancel()  # An agent that swallows this delays the scope by `cleanup_seconds`, and no longer.
+            raise
+        finally:
+            self._answer = None
         return result
 
     async def close(self) -> Mapping[str, int]:
@@ -113,7 +122,8 @@ class UserExecutionEngine:
             self._emitter.close()
             self._stages = None
         stubborn = sum(not task.done() for task in self._tasks)
-        self._tasks = set()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(self._result(RunOutcome.CANCELLED, "The run was cancelled."))
         return {"tasks": stubborn} if stubborn else {}
 
     async def _cancel_tasks(self) -> None:
@@ -157,6 +167,9 @@ class UserExecutionEngine:
         if status is not RunOutcome.SUCCESS:
             response = None
             self._end_with_error(status, sentence)
+        return self._result(status, sentence, response, clock() - began)
+
+    def _result(self, status: RunOutcome, error: str, response: object = None, seconds: float = 0.0) -> PipelineResult:
         context = self.context
         return PipelineResult(
             user_id=context.user_id,
@@ -164,8 +177,8 @@ class UserExecutionEngine:
             run_id=context.run_id,
             status=status,
             final_response=response,
-            error=sentence,
-            seconds=clock() - began,
+            error=error,
+            seconds=seconds,
         )
 
     async def _run_stages(self, stages: Sequence[Sequence[Agent]]) -> object:
@@ -199,6 +212,12 @@ class UserExecutionEngine:
                     sentence = f"The {agent.name} agent took longer than {seconds:g} s."
                     raise _AgentFailure(RunOutcome.TIMED_OUT, sentence) from error
                 raise _AgentFailure(RunOutcome.FAILED, _failed(agent, error)) from error
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # Nobody cancelled this agent: something that it awaited was cancelled.
+                raise _AgentFailure(RunOutcome.FAILED, _failed(agent, error)) from error
             except Exception as error:
                 raise _AgentFailure(RunOutcome.FAILED, _failed(agent, error)) from error
 
@@ -207,5 +226,5 @@ class UserExecutionEngine:
             self._emitter.agent_error(status, sentence)
 
 
-def _failed(agent: Agent, error: Exception) -> str:
-    return f"The {agent.name} agent failed with {type(error).__name__}: {error}"[:2000]
+def _failed(agent: Agent, error: BaseException) -> str:
+    return f"The {agent.name} agent failed with {error_text(error)}"[:2000]

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.exceptions import (
     BridgeNotReadyError,
+    ContextError,
     EngineLimitError,
     FactoryClosedError,
     FactoryError,
@@ -80,7 +81,10 @@ class ExecutionEngineFactory:
             FactoryClosedError: the factory was shut down.
             BridgeNotReadyError: the bridge could not be integrated within `EngineLimits.ready_seconds`.
             RunExistsError: the context's run id is in use.
+            ContextError: the context is none.
         """
+        if not isinstance(context, UserExecutionContext):
+            raise ContextError(f"context must be a UserExecutionContext, and is a {type(context).__qualname__}")
         user_id, run_id = context.user_id, context.run_id
         try:
             if run_id in self._engines:  # A request that is sent twice is told so, whatever the limit.
@@ -119,8 +123,7 @@ class ExecutionEngineFactory:
         if self._engines and drain > 0:
             self._became_idle.clear()
             await windows_safe_wait_for(self._became_idle.wait(), drain, default=None)
-        for engine in self.engines:
-            await engine.close()
+        await asyncio.gather(*(engine.close() for engine in self.engines))
 
     async def _make_engine(self, context: UserExecutionContext) -> UserExecutionEngine:
         bridge = self._bridge

@@ -33,7 +33,7 @@ class ExecuteAgent(msgspec.Struct, frozen=True, tag_field="type", tag="execute_a
         message: what the user wants.
         thread_id: the conversation; a new one begins without it.
         request_id: the client's name for the request. The run is then called ``<user id>.<request id>``, and a request
-            that is sent twice is carried out once.
+            that is sent again, for as long as the bridge keeps its run, is carried out once.
         data: whatever else the agents need.
     """
 

@@ -61,7 +61,11 @@ class TokenAuthenticator:
                 audience=self._audience,
                 options={"require": ["sub", "aud", "exp"], "verify_exp": False, "verify_iat": False},
             )
-            expires_at = float(claims["exp"])
+            expires_at = claims["exp"]
+            if not isinstance(expires_at, int | float) or not 0 < expires_at < 1e12:
+                raise ValueError("exp is no moment")
+            if not claims["sub"].isprintable() or not claims["sub"]:
+                raise ValueError("sub is no user")
         except (jwt.InvalidTokenError, TypeError, ValueError) as error:
             raise AuthenticationError("the token is not valid") from error
         if expires_at <= self._wall_clock():

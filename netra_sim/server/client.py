@@ -1,7 +1,6 @@
 """`AgentClient`: a user's real WebSocket client, which reconnects and resumes where it was."""
 
 import asyncio
-import itertools
 import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -9,7 +8,7 @@ from types import TracebackType
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from netra_sim.bridge import EventReader, Hello, Reading
 from netra_sim.server.server import CLOSE_EXPIRED, CLOSE_PROTOCOL, CLOSE_TOO_MANY, Resume
@@ -43,6 +42,7 @@ class AgentClient:
         self._socket: ClientConnection | None = None
         self._is_connected = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
+        self._failures = 0
 
     async def __aenter__(self) -> "AgentClient":
         socket = await self._connect()
@@ -62,14 +62,24 @@ class AgentClient:
         """Send a message as soon as there is a connection, and again if that breaks while it is being sent.
 
         A message that the network loses after that is lost; give it a ``request_id``, and it can be sent twice in safety.
+
+        Raises:
+            ConnectionError: the server has turned the client away for good, as with a token that has run out.
         """
+        reading = self._reading
+        if reading is None:
+            raise RuntimeError("the client is not connected; enter its context first")
         while True:
-            await self._is_connected.wait()
-            socket = self._socket
-            if socket is None:
-                continue
+            connected = asyncio.ensure_future(self._is_connected.wait())
             try:
-                await socket.send(_encode(message), text=True)
+                await asyncio.wait((connected, reading), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                connected.cancel()
+            if reading.done() or self._socket is None:
+                cause = None if reading.cancelled() else reading.exception()
+                raise ConnectionError("the client has given up its connection") from cause
+            try:
+                await self._socket.send(_encode(message), text=True)
             except ConnectionClosed:
                 self._is_connected.clear()
                 continue
@@ -100,12 +110,18 @@ class AgentClient:
             socket = await self._reconnect()
 
     async def _reconnect(self) -> ClientConnection:
-        for attempt in itertools.count():
+        while True:
+            self._failures += 1  # Back to 0 at a hello only: a handshake alone proves nothing.
+            attempt = self._failures - 1
             # Full jitter: clients that were cut off together do not come back together.
             await asyncio.sleep(random.uniform(0, min(RECONNECT_CAP, RECONNECT_BASE * 2.0 ** min(attempt, 16))))
-            with suppress(OSError, TimeoutError, ConnectionClosed):
+            try:
                 return await self._connect()
-        raise AssertionError("unreachable")
+            except InvalidStatus as refusal:
+                if 400 <= refusal.response.status_code < 500 and refusal.response.status_code != 429:
+                    raise  # 401, 403: the same token will not fare better.
+            except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake):
+                pass
 
     async def _read(self, socket: ClientConnection) -> None:
         connection_id = ""
@@ -114,4 +130,5 @@ class AgentClient:
             reading = self.reader.feed(frame)
             if isinstance(reading.message, Hello):
                 connection_id = reading.message.connection_id
+                self._failures = 0
             self._on_reading(frame, reading, connection_id)

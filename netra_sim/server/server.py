@@ -102,7 +102,7 @@ class AgentServer:
             server_header=None,
             max_size=64 * 1024,
             max_queue=8,
-            write_limit=64 * 1024,
+            write_limit=self._bridge.limits.congested_bytes,
             open_timeout=5,
             ping_interval=20,
             ping_timeout=20,
@@ -125,7 +125,8 @@ class AgentServer:
         """Refuse with 401 before the socket is accepted, or remember who it is."""
         assert isinstance(connection, UserConnection)  # noqa: S101 - `create_connection` sees to it
         try:
-            connection.user = self._authenticator.authenticate(request.headers.get("Authorization"))
+            given = request.headers.get_all("Authorization")
+            connection.user = self._authenticator.authenticate(given[0] if len(given) == 1 else None)
         except AuthenticationError as error:
             response = connection.respond(HTTPStatus.UNAUTHORIZED, f"{error}\n")
             response.headers["WWW-Authenticate"] = "Bearer"

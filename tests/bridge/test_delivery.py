@@ -16,10 +16,12 @@ from netra_sim.bridge import (
 from netra_sim.exceptions import (
     BridgeNotReadyError,
     ConnectionLimitError,
+    PayloadError,
     RunClosedError,
     RunExistsError,
     RunOrderError,
 )
+from netra_sim.simulation import run_virtual
 
 ALICE, BOB = AuthenticatedUser("alice"), AuthenticatedUser("bob")
 
@@ -371,3 +373,57 @@ def test_limits_that_contradict_each_other_are_refused():
         BridgeLimits(outbox_bytes=10)
     with pytest.raises(ValueError, match="replay_events must be more than 0"):
         BridgeLimits(replay_events=0)
+
+
+async def test_a_run_that_outlives_the_bridges_shutdown_publishes_nothing_and_blocks_nobody():
+    bridge = await integrated()
+    emitter = open_run(bridge)
+    emitter.agent_started("agent")
+    await bridge.shutdown()
+    assert not emitter.is_open
+    with pytest.raises(RunClosedError, match="shut down"):
+        emitter.agent_completed("done")
+    emitter.close()
+    await asyncio.sleep(130)
+    assert bridge.metrics().replay_bytes == 0
+
+
+@pytest.mark.parametrize("name", [7, "", None])
+async def test_a_tool_without_a_name_is_refused_to_its_agent_not_to_the_client(name):
+    bridge = await integrated()
+    emitter = open_run(bridge)
+    emitter.agent_started("agent")
+    with pytest.raises(PayloadError, match=r"\$\.tool_name"):
+        emitter.tool_executing(name, {})
+
+
+def test_a_client_remembers_only_so_many_ended_runs():
+    async def main():
+        bridge = await integrated()
+        reader, transport = EventReader(), MemoryTransport()
+        bridge.connect(ALICE, transport)
+        for number in range(1_500):
+            emitter = open_run(bridge, run_id=f"run-{number}")
+            emitter.agent_started("agent")
+            emitter.agent_completed("done")
+            emitter.close()
+            await turn()
+        for frame in transport.frames:
+            reader.feed(frame)
+        assert len(reader.cursors) == 500
+        assert reader.unannounced_gaps == 0
+
+    run_virtual(main())
+
+
+async def test_an_id_that_is_used_again_after_its_run_was_forgotten_is_a_new_run_to_the_client():
+    bridge = await integrated(wall_clock=asyncio.get_running_loop().time)
+    reader, transport = EventReader(), MemoryTransport()
+    bridge.connect(ALICE, transport)
+    for _ in range(2):
+        emitter = open_run(bridge)
+        emitter.agent_started("agent")
+        emitter.agent_completed("done")
+        emitter.close()
+        await asyncio.sleep(130)
+    assert [reader.feed(frame).is_new for frame in transport.frames] == [True] * 5

@@ -141,3 +141,27 @@ async def test_a_health_check_that_ends_after_the_shutdown_does_not_revive_the_b
     await bridge.shutdown()
     await asyncio.wait([check])
     assert bridge.state is IntegrationState.SHUT_DOWN
+
+
+async def test_a_back_end_that_swallows_its_cancellation_does_not_revive_the_bridge():
+    async def stubborn():
+        try:
+            await asyncio.sleep(1e6)
+        except asyncio.CancelledError:
+            return
+
+    bridge = AgentWebSocketBridge(backends={"database": stubborn})
+    waiting = asyncio.create_task(bridge.ensure_integration())
+    await asyncio.sleep(1)
+    await bridge.shutdown()
+    await asyncio.wait([waiting])
+    assert bridge.state is IntegrationState.SHUT_DOWN
+
+
+async def test_who_waits_for_the_integration_is_told_of_the_shutdown_and_not_cancelled():
+    bridge = AgentWebSocketBridge(backends={"database": Backend(delay=1e6).is_ready})
+    waiting = asyncio.create_task(bridge.ensure_integration())
+    await asyncio.sleep(1)
+    await bridge.shutdown()
+    with pytest.raises(BridgeNotReadyError):
+        await waiting

@@ -6,6 +6,7 @@ import decimal
 import enum
 import json
 import pathlib
+import time
 import types
 import uuid
 
@@ -227,3 +228,27 @@ def test_every_critical_event_has_the_fields_that_clients_require():  # V2
     }
     assert {event["schema_version"] for event in events} == {1}
     assert len({event["event_id"] for event in events}) == 5
+
+
+@pytest.mark.parametrize(
+    "attack", ["a_" * 20_000 + "=", "a" * 60_000 + "://", "a-" * 20_000 + ":", "://" * 20_000, "token" * 10_000]
+)
+def test_no_text_makes_redaction_slow(attack):
+    began = time.process_time()
+    carried(attack, event_bytes=200_000)
+    assert time.process_time() - began < 5.0  # the quadratic pattern took over a minute
+
+
+@pytest.mark.parametrize("text", ['{"password": "S3CRET"}', "password: S3CRET", "pwd='S3C RET'", "api-key = S3CRET"])
+def test_secrets_in_the_text_of_a_message_are_redacted(text):
+    assert "S3C" not in carried(text)
+
+
+class Unreadable(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("error", [ValueError("name \udcff.txt"), Unreadable()])
+def test_any_exception_can_be_carried(error):
+    assert carried(error).startswith(type(error).__name__)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, MemoryTransport
 from netra_sim.exceptions import (
     BridgeNotReadyError,
+    ContextError,
     EngineClosedError,
     EngineLimitError,
     FactoryClosedError,
@@ -413,3 +414,99 @@ async def test_a_pipeline_that_cannot_be_made_gives_its_place_back():
         await system.execute(context())
     assert system.factory.live_engines() == 0
     assert system.bridge.metrics().kept_runs == 0
+
+
+async def swallows_its_cancellation(session):
+    while True:
+        try:
+            await asyncio.sleep(1e5)
+            return
+        except asyncio.CancelledError:
+            continue
+
+
+async def test_an_agent_that_ignores_its_cancellation_keeps_neither_its_caller_nor_its_place():
+    system = System(pipeline_of(swallows_its_cancellation), cleanup_seconds=5)
+    task = asyncio.create_task(system.execute(context()))
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.wait([task], timeout=6)
+    assert task.cancelled()
+    assert system.factory.live_engines() == 0
+    assert await system.arrived() == ["agent_started", "agent_error"]
+
+
+async def test_a_shutdown_waits_once_for_all_stubborn_agents_not_once_for_each():
+    system = System(pipeline_of(swallows_its_cancellation), cleanup_seconds=5)
+    running = [asyncio.create_task(system.execute(context(f"user-{n}", f"run-{n}"))) for n in range(20)]
+    await asyncio.sleep(1)
+    began = asyncio.get_running_loop().time()
+    await system.factory.shutdown()
+    assert asyncio.get_running_loop().time() - began <= 5.0
+    assert {(await task).status for task in running} == {RunOutcome.CANCELLED}
+
+
+async def test_a_shutdown_that_drains_lets_live_runs_end_and_takes_no_more():
+    async def work(session):
+        await asyncio.sleep(10)
+        return "done"
+
+    system = System(pipeline_of(work))
+    running = asyncio.create_task(system.execute(context()))
+    await asyncio.sleep(1)
+    stopping = asyncio.create_task(system.factory.shutdown(drain=60))
+    await asyncio.sleep(1)
+    with pytest.raises(FactoryClosedError):
+        await system.execute(context(run="run-2"))
+    await stopping
+    assert asyncio.get_running_loop().time() == pytest.approx(10.0, abs=0.1)
+    assert (await running).status is RunOutcome.SUCCESS
+
+
+async def test_an_agent_that_awaits_something_cancelled_fails_and_cancels_nobody():
+    async def work(session):
+        other = asyncio.ensure_future(sleeps(100))
+        asyncio.get_running_loop().call_later(1, other.cancel)
+        await other
+
+    system = System(pipeline_of(work))
+    result = await system.execute(context())
+    assert result.status is RunOutcome.FAILED
+    assert await system.arrived() == ["agent_started", "agent_error"]
+
+
+@pytest.mark.parametrize("error", [ValueError("name \udcff.txt"), KeyError()])
+async def test_an_error_whose_text_cannot_be_carried_still_ends_the_run(error):
+    async def work(session):
+        raise error
+
+    system = System(pipeline_of(work))
+    assert (await system.execute(context())).status is RunOutcome.FAILED
+    assert await system.arrived() == ["agent_started", "agent_error"]
+
+
+async def test_a_tool_that_its_agent_gives_up_completes_with_an_error():
+    class Slow:
+        name = "slow"
+
+        async def __call__(self):
+            await asyncio.sleep(1_000)
+
+    async def work(session):
+        try:
+            async with asyncio.timeout(5):
+                await session.use_tool(Slow())
+        except TimeoutError:
+            return "went on"
+
+    system = System(pipeline_of(work))
+    assert (await system.execute(context())).final_response == "went on"
+    assert await system.arrived() == ["agent_started", "tool_executing", "tool_completed", "agent_completed"]
+
+
+async def test_only_a_real_context_opens_a_scope():
+    import types
+
+    system = System()
+    with pytest.raises(ContextError, match="SimpleNamespace"):
+        await system.execute(types.SimpleNamespace(user_id="registry", run_id="r", thread_id="t"))

@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from netra_sim import AgentWebSocketBridge, ExecutionEngineFactory, check
-from netra_sim.bridge import Event, Hello
+from netra_sim.bridge import BridgeLimits, Event, Hello
 from netra_sim.factory import EngineLimits
 from netra_sim.server import AgentClient, AgentServer, AuthenticationError, Load, TokenAuthenticator, load
 
@@ -236,3 +236,42 @@ async def test_a_shutdown_ends_live_runs_and_tells_the_clients():
 def test_a_load_without_users_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         Load(users=0)
+
+
+async def test_a_client_that_was_turned_away_for_good_says_so_instead_of_hanging():
+    server, _ = make_server()
+    async with server, AgentClient(server.uri, token(server, lifetime=1.5), Inbox()) as client:
+        async with asyncio.timeout(20):
+            await asyncio.wait([client._reading])
+            with pytest.raises(ConnectionError):
+                await client.send({"type": "execute_agent", "message": "hi"})
+
+
+async def test_a_small_congestion_limit_leaves_no_event_behind():
+    async def floods(session):
+        for _ in range(300):
+            session.think("x" * 1_000)
+        await asyncio.sleep(0.2)
+        return "done"
+
+    class Flood:
+        name = "flood"
+        run = staticmethod(floods)
+
+    bridge = AgentWebSocketBridge(limits=BridgeLimits(congested_bytes=8_192))
+    factory = ExecutionEngineFactory(websocket_bridge=bridge, pipeline=lambda _: [[Flood()]])
+    server = AgentServer(bridge=bridge, execution_factory=factory, authenticator=TokenAuthenticator())
+    inbox = Inbox()
+    async with server, AgentClient(server.uri, token(server), inbox) as client:
+        await client.send({"type": "execute_agent", "message": "hi"})
+        await inbox.until(lambda: "agent_completed" in inbox.types())
+    assert len(inbox.types()) == 302
+
+
+async def test_two_authorization_headers_are_refused_as_one_that_proves_nobody():
+    server, _ = make_server()
+    async with server:
+        given = [("Authorization", f"Bearer {token(server)}"), ("Authorization", "Bearer x")]
+        with pytest.raises(InvalidStatus) as refusal:
+            await connect(server.uri, additional_headers=given)
+        assert refusal.value.response.status_code == 401

@@ -1,0 +1,46 @@
+"""Runs CPython's own asyncio tests on the virtual-time loop and prints what became of them as JSON; see `test_loop.py`."""
+
+import asyncio
+import gc
+import io
+import json
+import sys
+import unittest
+import warnings
+
+from netra_sim.simulation import VirtualTimeLoop
+
+MODULES = ("test_tasks", "test_timeouts", "test_locks", "test_queues", "test_taskgroups")
+
+
+class Policy(asyncio.DefaultEventLoopPolicy):
+    """Makes every loop that a test asks for one of ours."""
+
+    loops_made = 0
+
+    def new_event_loop(self):
+        Policy.loops_made += 1
+        return VirtualTimeLoop(time_limit=1e7)
+
+
+def main():
+    warnings.simplefilter("ignore")
+    gc.freeze()  # some tests collect garbage often, and should not look at all that netra_sim imports
+    asyncio.set_event_loop_policy(Policy())
+    outcome = {}
+    for module in MODULES:
+        suite = unittest.defaultTestLoader.loadTestsFromName(f"test.test_asyncio.{module}")
+        before = Policy.loops_made
+        result = unittest.TextTestRunner(stream=io.StringIO(), verbosity=0).run(suite)
+        failures = {test.id().removeprefix("test.test_asyncio."): why for test, why in result.failures + result.errors}
+        outcome[module] = {
+            "run": result.testsRun,
+            "skipped": len(result.skipped),
+            "loops": Policy.loops_made - before,
+            "failures": {name: why.strip().splitlines()[-1] for name, why in failures.items()},
+        }
+    json.dump(outcome, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
