@@ -21,9 +21,9 @@ from netra_sim.bridge.connection import (
 from netra_sim.bridge.events import Event, EventType, Gap, Hello, encode
 from netra_sim.bridge.observer import BridgeObserver
 from netra_sim.bridge.run_log import OutgoingFrame, Phase, RunLog
-from netra_sim.exceptions import BridgeError, ConnectionLimitError, PayloadError, RunClosedError, RunExistsError
+from netra_sim.exceptions import BridgeError, ConnectionLimitError, PayloadError, RunExistsError
 
-_ENDED = Phase.ENDED
+_OPEN, _ENDED, _THINKING = Phase.OPEN, Phase.ENDED, EventType.AGENT_THINKING
 
 
 class BridgeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,9 +142,8 @@ class Delivery:
             RunClosedError: the run has ended.
             RunOrderError: the run's life does not allow the event now.
         """
-        run.admit(kind, tool_name)
-        if self.runs.get(run.run_id) is not run:
-            raise RunClosedError(f"run {run.run_id!r} is not kept any more; the bridge was shut down")
+        if kind is not _THINKING or run.phase is not _OPEN:
+            run.admit(kind, tool_name)
         try:
             frame = encode(event)
         except (TypeError, ValueError, OverflowError) as error:
@@ -198,6 +197,7 @@ class Delivery:
         """Drop a run and its events; connections that still need them are told of a gap."""
         if self.runs.pop(run.run_id, None) is None:
             return
+        run.phase = _ENDED  # Whoever still holds it publishes nothing more.
         self._ended.pop(run.run_id, None)
         self.replay_bytes -= run.frame_bytes
         owned = self._runs_of[run.user_id]

@@ -62,7 +62,7 @@ class RunEmitter:
     def is_open(self) -> bool:
         """Whether an event can still be published."""
         run = self._run
-        return run is not None and run.phase is not Phase.ENDED and self._delivery.runs.get(run.run_id) is run
+        return run is not None and run.phase is not Phase.ENDED
 
     @property
     def has_begun(self) -> bool:
@@ -98,7 +98,7 @@ class RunEmitter:
         run, delivery = self._run, self._delivery
         if run is None:
             return
-        if run.phase is Phase.OPEN and delivery.runs.get(run.run_id) is run:
+        if run.phase is Phase.OPEN:
             self.agent_error("abandoned", "The run was given up before it had reached its end.")
         elif run.phase is Phase.NEW:
             delivery.forget(run)

@@ -381,7 +381,7 @@ async def test_a_run_that_outlives_the_bridges_shutdown_publishes_nothing_and_bl
     emitter.agent_started("agent")
     await bridge.shutdown()
     assert not emitter.is_open
-    with pytest.raises(RunClosedError, match="shut down"):
+    with pytest.raises(RunClosedError):
         emitter.agent_completed("done")
     emitter.close()
     await asyncio.sleep(130)
