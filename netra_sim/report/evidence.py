@@ -9,6 +9,7 @@ from netra_sim.history import History
 from netra_sim.report.claims import Source
 from netra_sim.report.parameters import Parameters
 from netra_sim.report.probes import probe_runtime
+from netra_sim.report.tables import checks_table
 from netra_sim.runtime import run
 from netra_sim.server import Load, load
 from netra_sim.simulation import Platform, Scenario, simulate
@@ -25,9 +26,7 @@ class Evidence(msgspec.Struct, frozen=True):
     history: History | None = None
 
     def _repr_html_(self) -> str:
-        from netra_sim.report.tables import checks_table
-
-        return checks_table(self)
+        return checks_table(self.source, self.results)
 
 
 def simulated(parameters: Parameters) -> Evidence:

@@ -1,14 +1,9 @@
 """Tables of the report, as HTML that a screen reader can follow: a caption, and headers with a scope."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 from netra_sim.checks import CheckResult
-
-if TYPE_CHECKING:
-    from netra_sim.report.evidence import Evidence
-    from netra_sim.report.verdict import Verdict
 
 _FINDINGS_SHOWN = 12
 _MARKS = {"passed": "✓", "shown": "✓", "failed": "✗", "refuted": "✗", "open": "?", "not applicable": "?"}
@@ -41,33 +36,31 @@ def badge(state: str) -> str:
     return f'<span class="state {escape(state.replace(" ", "-"))}">{_MARKS.get(state, "")}&nbsp;{escape(state)}</span>'
 
 
-def checks_table(evidence: "Evidence") -> str:
+def checks_table(source: str, results: Sequence[CheckResult]) -> str:
     """What each check asked, what it looked at and what it says, with the findings of those that failed."""
-    failed = sum(result.state == "failed" for result in evidence.results)
+    failed = sum(result.state == "failed" for result in results)
     outcome = "all passed" if not failed else f"{failed} failed"
     rows = [
         (escape(result.question), badge(result.state), f"{result.looked_at:,} {escape(result.unit)}", _figures(result))
-        for result in evidence.results
+        for result in results
     ]
-    caption = f"Checks, {evidence.source}: {outcome}"
-    return table(caption, ("Question", "Answer", "Looked at", "Measured"), rows) + "".join(
-        map(_findings, evidence.results)
-    )
+    caption = f"Checks, {source}: {outcome}"
+    return table(caption, ("Question", "Answer", "Looked at", "Measured"), rows) + "".join(map(_findings, results))
 
 
-def claims_table(verdict: "Verdict") -> str:
+def claims_table(claims: Sequence[Mapping[str, str]]) -> str:
     """Every claim of the plan with what the evidence says of it."""
     rows = [
         (escape(claim["claim"]), escape(claim["section"]), badge(claim["state"]), escape(claim["evidence"]))
-        for claim in verdict.claims
+        for claim in claims
     ]
-    shown = sum(claim["state"] == "shown" for claim in verdict.claims)
+    shown = sum(claim["state"] == "shown" for claim in claims)
     return table(f"{shown} of the plan's {len(rows)} claims are shown", ("Claim", "Section", "State", "Evidence"), rows)
 
 
-def scores_table(verdict: "Verdict") -> Html:
+def scores_table(scores: Mapping[str, float]) -> Html:
     """The plan's scores, computed."""
-    rows = [(escape(section), f"{score:.1f} of 10") for section, score in verdict.scores.items()]
+    rows = [(escape(section), f"{score:.1f} of 10") for section, score in scores.items()]
     return Html(table("Scores: the share of each section's claims that are shown", ("Section", "Score"), rows))
 
 

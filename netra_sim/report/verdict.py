@@ -11,6 +11,7 @@ from netra_sim.history import replacing
 from netra_sim.report.claims import CLAIMS, JudgedClaim, State, judge
 from netra_sim.report.evidence import Evidence
 from netra_sim.report.parameters import Parameters
+from netra_sim.report.tables import claims_table
 from netra_sim.runtime import nest_asyncio_enabled
 from netra_sim.version import __version__
 
@@ -42,9 +43,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[str] = []
 
     def _repr_html_(self) -> str:
-        from netra_sim.report.tables import claims_table
-
-        return claims_table(self)
+        return claims_table(self.claims)
 
 
 def reach_verdict(parameters: Parameters, *evidence: Evidence) -> Verdict:
