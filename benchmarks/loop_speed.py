@@ -5,6 +5,7 @@ sleep that has ended or an item that was taken.
 """
 
 import asyncio
+import gc
 import importlib
 import random
 from collections.abc import Callable, Sequence
@@ -132,6 +133,9 @@ def measure_all() -> Sequence[Measured]:
             engines[name] = per_operation(make(), EVENTS)
         except ImportError:
             print(f"{name} is not installed and is skipped")
+    # What netra_sim and the peers have imported is no engine's to collect, again and again.
+    gc.collect()
+    gc.freeze()
     seconds = dict(zip(engines, in_turn(*engines.values(), repetitions=REPETITIONS), strict=True))
     lines = []
     for name, (_, goal) in PEERS.items():

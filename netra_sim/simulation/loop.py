@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from contextvars import Context
+from functools import partial
 from typing import Any, Literal, TypeVar, TypeVarTuple
 
 from netra_sim.runtime import run
@@ -103,6 +104,8 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         self._thread_called = threading.Event()
         self._jobs_elsewhere = 0
         self._install_call_soon()
+        # As BaseEventLoop.create_future, without a Python frame for each of the many futures.
+        self.create_future = partial(asyncio.Future, loop=self)  # type: ignore[method-assign]
 
     def time(self) -> float:
         """Virtual seconds since the loop was made, in whole ticks."""
@@ -135,6 +138,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         """Close the loop; what was still scheduled never runs."""
         if not self.is_running():
             self.__dict__.pop("call_soon", None)
+            self.__dict__.pop("create_future", None)
             self._timers.clear()
             self._ready_tasks.clear()
         super().close()
@@ -144,9 +148,9 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     ) -> "events.TimerHandle | _Sleeper":
         """Call back after ``delay`` virtual seconds."""
         if callback is _wake_sleeper and delay > 0:
-            when = self.time() + delay
+            when = self._due(self.time() + delay) if self._tick else self._now + delay
             self._timers_made = number = self._timers_made + 1
-            _heappush(self._timers, (self._due(when), number, args, None))
+            _heappush(self._timers, (when, number, args, None))
             if number >= self._compact_at:
                 self._compact()
             return _SLEEPER
@@ -219,18 +223,16 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         """Run what is ready, first come, first served, in no time."""
         ready = self._ready
         next_ready = ready.popleft
-        left = SPIN_LIMIT
-        try:
-            while ready:
-                left -= 1
+        taken = 0
+        while ready and not self._stopping:  # type: ignore[attr-defined]
+            batch = len(ready)
+            for _ in range(batch):
                 context, callback, args = next_ready()
                 context.run(callback, *args)
-                if self._stopping:  # type: ignore[attr-defined]
-                    return
-                if not left:
-                    self._fail_spinning()
-        finally:
-            self.steps += SPIN_LIMIT - left
+            taken += batch
+            self.steps += batch
+            if taken > SPIN_LIMIT:
+                self._fail_spinning()
 
     def _run_ready_in_drawn_order(self) -> None:
         """Run what is ready, drawing which task is next, each step at its cost."""
@@ -319,8 +321,8 @@ class _Sleeper:
 
     __slots__ = ()
 
-    def cancel(self) -> None:
-        """Nothing to do: the loop looks at the future when its time comes."""
+    # Nothing to do, in no time: the loop looks at the future when its time comes.
+    cancel = bool
 
     def cancelled(self) -> bool:
         return False

@@ -1,9 +1,11 @@
 """The library: every fault is seen by a check, every scenario shows what it is for, and the same for the same seed."""
 
+import json
 import re
 
 import msgspec
 import pytest
+from digests import FILE, digests
 
 from netra_sim import check, simulate
 from netra_sim.exploration import run_trial
@@ -105,3 +107,13 @@ def test_a_name_that_is_not_in_the_library_gets_a_hint():
         find_scenario("disconect-storm")
     with pytest.raises(ScenarioError, match="no file"):
         find_scenario("nowhere.toml")
+
+
+def test_digests_are_those_of_every_other_python_platform_and_number_of_processes():
+    assert digests(jobs=2) == json.loads(FILE.read_text("utf-8"))
+
+
+def test_a_coarse_clock_alone_makes_the_difference():
+    coarse = find_scenario("coarse-clock")
+    assert failed(coarse) == {"latency"}
+    assert failed(coarse.with_settings({"platform.tick": 0.0})) == set()
