@@ -2,10 +2,17 @@
 
 import asyncio
 import inspect
+import signal
 
 import pytest
 
 from netra_sim.simulation.loop import VirtualTimeLoop
+
+
+def pytest_configure() -> None:
+    # A shell's background jobs ignore Ctrl+C, and some tests press it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
