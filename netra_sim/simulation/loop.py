@@ -211,12 +211,12 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         self._compact_at = self._timers_made + max(1024, len(self._timers))
 
     def _run_once(self) -> None:
-        """Run all that is ready, then let time pass until the next timer."""
-        if self._random is None and not self._step_cost:
-            self._run_ready()
-        else:
-            self._run_ready_in_drawn_order()
-        if not self._stopping:  # type: ignore[attr-defined]
+        """Run all that is ready and let time pass until the next timer, again and again until the loop is to stop."""
+        run_ready = self._run_ready if self._random is None and not self._step_cost else self._run_ready_in_drawn_order
+        while True:
+            run_ready()
+            if self._stopping:  # type: ignore[attr-defined]
+                return
             self._advance()
 
     def _run_ready(self) -> None:
@@ -260,23 +260,34 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
             self.steps += SPIN_LIMIT - left
 
     def _advance(self) -> None:
-        timers = self._timers
+        """Fire the timers of the next instant at which there is one."""
         if self._from_threads:
             self._take_from_threads()
             return
-        while timers and _is_dead(timers[0]):
+        timers, now, has_fired = self._timers, self._now, False
+        while timers:
+            when, _, sleeper, timer = timers[0]
+            if when > now and has_fired:
+                return
             _heappop(timers)
-        if not timers:
-            if not self._jobs_elsewhere:
-                raise DeadlockError(self._now, waits_report(self))
-            self._thread_called.wait()
-            self._take_from_threads()
-            return
-        when = timers[0][0]
-        if when > self._now:
-            self._check_time_limit(when)
-            self._now = when
-        self._fire_due()
+            if sleeper[0].done() if timer is None else timer._cancelled:
+                continue
+            if when > now:
+                self._check_time_limit(when)
+                self._now = now = when
+            has_fired = True
+            if timer is None:
+                sleeper[0].set_result(sleeper[1])
+            else:
+                self._ready.append((_HANDLES, timer, ()))
+        if not has_fired:
+            self._wait_for_threads()
+
+    def _wait_for_threads(self) -> None:
+        if not self._jobs_elsewhere:
+            raise DeadlockError(self._now, waits_report(self))
+        self._thread_called.wait()
+        self._take_from_threads()
 
     def _fire_due(self) -> None:
         timers, ready, now = self._timers, self._ready, self._now
