@@ -8,7 +8,7 @@ from netra_sim.checks.cleanup import nothing_left
 from netra_sim.checks.delivery import delivery, truthfulness
 from netra_sim.checks.events import completion, critical_events, every_run_ends, timestamps
 from netra_sim.checks.isolation import cross_user_isolation, shared_state
-from netra_sim.checks.latency import delivery_latencies, first_event_latencies, latency, refusals
+from netra_sim.checks.latency import delivery_latencies, latency, refusals, request_latencies
 from netra_sim.checks.resources import engine_limit, memory
 from netra_sim.checks.results import CheckResult, Finding
 from netra_sim.history import History, Objectives
@@ -62,11 +62,11 @@ __all__ = [
     "delivery_latencies",
     "engine_limit",
     "every_run_ends",
-    "first_event_latencies",
     "latency",
     "memory",
     "nothing_left",
     "refusals",
+    "request_latencies",
     "shared_state",
     "timestamps",
     "truthfulness",

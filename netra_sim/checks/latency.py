@@ -1,5 +1,7 @@
 """Checks of objectives: how long events and first answers take, and how many requests are refused."""
 
+from typing import Literal
+
 import pandas as pd
 
 from netra_sim.checks.results import CheckResult, Finding
@@ -18,26 +20,28 @@ def delivery_latencies(history: History) -> pd.DataFrame:
     return both.assign(latency=both["time_received"] - both["time"])
 
 
-def first_event_latencies(history: History) -> pd.DataFrame:
-    """For each answered request: `latency`, in seconds, from when it was due to its first event at the client.
+def request_latencies(history: History, *, keep: Literal["first", "last"]) -> pd.DataFrame:
+    """For each answered request: `latency`, in seconds, from when it was due to its first or last event at the client.
 
     It is measured from the due time, so that waiting of a delayed sender is not left out.
     """
     requested = rows(history, Kind.REQUESTED).drop_duplicates("run")[["user", "run", "due"]]
-    first = rows(history, Kind.RECEIVED).drop_duplicates("run")[["run", "event", "seq", "time"]]
-    both = requested.merge(first, on="run")
+    one = rows(history, Kind.RECEIVED).drop_duplicates("run", keep=keep)[["run", "event", "seq", "time"]]
+    both = requested.merge(one, on="run")
     return both.assign(latency=both["time"] - both["due"])
 
 
 def latency(history: History, objectives: Objectives) -> CheckResult:
     """Hold the latencies against the objectives; the findings name the slowest events."""
-    events, firsts = delivery_latencies(history), first_event_latencies(history)
+    events = delivery_latencies(history)
+    firsts, lasts = request_latencies(history, keep="first"), request_latencies(history, keep="last")
     measured: dict[str, float] = {}
     findings: list[Finding] = []
     for table, name, figure, value, allowed in (
         (events, "delivery of events", "mean", _mean(events), objectives.delivery_mean),
         (events, "delivery of events", "p95", _p95(events), objectives.delivery_p95),
         (firsts, "first event of a request", "p95", _p95(firsts), objectives.first_event_p95),
+        (lasts, "last event of a request", "p95", _p95(lasts), objectives.response_p95),
     ):
         if table.empty:
             continue
@@ -48,7 +52,7 @@ def latency(history: History, objectives: Objectives) -> CheckResult:
     return CheckResult(
         check="latency",
         question="Did events and first answers come within their objectives?",
-        looked_at=len(events) + len(firsts),
+        looked_at=len(events) + len(firsts) + len(lasts),
         unit="latencies",
         found=len(findings),
         findings=tuple(findings),

@@ -10,6 +10,7 @@ class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         delivery_mean: seconds from the publishing of an event to its owner's client, on average.
         delivery_p95: the same, for 95 of 100 events.
         first_event_p95: seconds from when a request was due to its first event at the client, for 95 of 100 requests.
+        response_p95: seconds from when a request was due to its last event at the client, for 95 of 100 requests.
         delivered: share of events that must reach their owner.
         refused: share of requests, and of attempts to connect, that may be refused.
         completed: share of requests that must end with an answer.
@@ -19,6 +20,7 @@ class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     delivery_mean: float = 0.100
     delivery_p95: float = 0.100
     first_event_p95: float = 1.0
+    response_p95: float = 400.0
     delivered: float = 0.995
     refused: float = 0.01
     completed: float = 0.99
