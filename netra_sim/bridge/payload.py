@@ -57,10 +57,11 @@ def can_go_as_they_are(values: Iterable[Any], depth: int = 0) -> bool:
             if (len(value) >= ANY_WORD or not value.isidentifier()) and not (value.isascii() and is_harmless(value)):
                 return False
         elif kind is dict:
-            for key in value:
-                if type(key) is not str or key not in _harmless_names:
-                    return False
-            if depth >= MAX_DEPTH or not can_go_as_they_are(value.values(), depth + 1):
+            if (
+                depth >= MAX_DEPTH
+                or not _harmless_names.issuperset(value)
+                or not can_go_as_they_are(value.values(), depth + 1)
+            ):
                 return False
         elif kind is list or kind is tuple:
             if depth >= MAX_DEPTH or not can_go_as_they_are(value, depth + 1):
