@@ -275,6 +275,9 @@ async def test_every_run_ends_with_exactly_one_last_event_and_a_result(kind):  #
     assert await system.arrived() == ["agent_started", last]
     if kind == "raises":
         assert "KeyError: 'no such row'" in result.error
+    if kind != "answers":
+        told = json.loads(system.transport.frames[-1])
+        assert (told["error"], told["message"]) == (result.status, result.error)
 
 
 async def test_an_answer_that_cannot_be_carried_ends_the_run_with_an_error():  # F7
