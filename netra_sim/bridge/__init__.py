@@ -7,6 +7,15 @@ from netra_sim.bridge.bridge import (
     IntegrationResult,
     IntegrationState,
 )
+from netra_sim.bridge.closing import (
+    CLOSE_LOST,
+    CLOSE_NORMAL,
+    CLOSE_POLICY,
+    CLOSE_PROTOCOL,
+    CLOSE_UNAUTHENTICATED,
+    TERMINAL_CODES,
+    longest_pause,
+)
 from netra_sim.bridge.connection import AuthenticatedUser, Connection, MemoryTransport, Transport
 from netra_sim.bridge.delivery import BridgeLimits, Counters
 from netra_sim.bridge.emitter import RunEmitter
@@ -32,9 +41,15 @@ from netra_sim.bridge.payload import error_text
 from netra_sim.bridge.reader import EventReader, Reading
 
 __all__ = [
+    "CLOSE_LOST",
+    "CLOSE_NORMAL",
+    "CLOSE_POLICY",
+    "CLOSE_PROTOCOL",
+    "CLOSE_UNAUTHENTICATED",
     "CRITICAL_EVENTS",
     "FINAL_EVENTS",
     "SCHEMA_VERSION",
+    "TERMINAL_CODES",
     "AgentCompleted",
     "AgentError",
     "AgentStarted",
@@ -63,4 +78,5 @@ __all__ = [
     "ToolExecuting",
     "Transport",
     "error_text",
+    "longest_pause",
 ]

@@ -8,14 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
-from netra_sim.bridge.connection import (
-    CLOSE_GOING_AWAY,
-    CLOSE_RESTART,
-    AuthenticatedUser,
-    Connection,
-    MemoryTransport,
-    Transport,
-)
+from netra_sim.bridge.closing import CLOSE_GOING_AWAY, CLOSE_RESTART
+from netra_sim.bridge.connection import AuthenticatedUser, Connection, MemoryTransport, Transport
 from netra_sim.bridge.delivery import BridgeLimits, Counters, Delivery
 from netra_sim.bridge.emitter import RunEmitter
 from netra_sim.bridge.observer import BridgeObserver

@@ -8,13 +8,6 @@ import msgspec
 
 from netra_sim.bridge.run_log import OutgoingFrame, RunLog
 
-CLOSE_GOING_AWAY = 1001
-CLOSE_LOST = 1006
-CLOSE_RESTART = 1012
-CLOSE_UNAUTHENTICATED = 4401
-CLOSE_SLOW_CONSUMER = 4008
-CLOSE_POLICY = 4409
-
 
 class AuthenticatedUser(msgspec.Struct, frozen=True):
     """A user whose identity has been proved; only an authenticator makes one.

@@ -9,15 +9,8 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from netra_sim.bridge.connection import (
-    CLOSE_LOST,
-    CLOSE_POLICY,
-    CLOSE_SLOW_CONSUMER,
-    AuthenticatedUser,
-    Cancellable,
-    Connection,
-    Transport,
-)
+from netra_sim.bridge.closing import CLOSE_LOST, CLOSE_POLICY, CLOSE_SLOW_CONSUMER
+from netra_sim.bridge.connection import AuthenticatedUser, Cancellable, Connection, Transport
 from netra_sim.bridge.events import Event, EventType, Gap, Hello, encode
 from netra_sim.bridge.observer import BridgeObserver
 from netra_sim.bridge.run_log import OutgoingFrame, Phase, RunLog

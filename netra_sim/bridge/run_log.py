@@ -18,7 +18,7 @@ class Phase(Enum):
 
 
 # Names of its own: looking a member up on an Enum class takes longer than all else that happens here.
-_NEW, _OPEN, _ENDED = Phase.NEW, Phase.OPEN, Phase.ENDED
+_OPEN, _ENDED = Phase.OPEN, Phase.ENDED
 _THINKING, _ANSWERED, _FAILED = EventType.AGENT_THINKING, EventType.AGENT_COMPLETED, EventType.AGENT_ERROR
 _STARTED, _EXECUTING, _COMPLETED = EventType.AGENT_STARTED, EventType.TOOL_EXECUTING, EventType.TOOL_COMPLETED
 

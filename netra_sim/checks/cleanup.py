@@ -3,7 +3,7 @@
 import pandas as pd
 
 from netra_sim.checks.results import CheckResult, Finding
-from netra_sim.checks.table import findings_of, rows
+from netra_sim.checks.table import finding_at, findings_of, rows
 from netra_sim.history import History, Kind, Objectives
 
 
@@ -19,12 +19,7 @@ def nothing_left(history: History, objectives: Objectives) -> CheckResult:
 
     def describe(row: pd.Series) -> Finding:
         where = f"the scope of run {row['run']}" if row["run"] else "the shutdown"
-        return Finding(
-            message=f"{row['value']:g} {row['detail']} outlived {where}",
-            user=row["user"],
-            run=row["run"],
-            time=float(row["time"]),
-        )
+        return finding_at(row, f"{row['value']:g} {row['detail']} outlived {where}")
 
     after_shutdown = int((counted["run"] == "").sum())
     return CheckResult(

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 
 from netra_sim.checks.results import CheckResult, Finding
-from netra_sim.checks.table import findings_of, rows
+from netra_sim.checks.table import finding_at, findings_of, rows
 from netra_sim.history import History, Kind, Objectives
+
+_NORMAL_CLOSURE = 1000
 
 
 def delivery(history: History, objectives: Objectives) -> CheckResult:
@@ -73,18 +75,8 @@ def truthfulness(history: History, objectives: Objectives) -> CheckResult:
     )
 
 
-_NORMAL_CLOSURE = 1000
-
-
 def _describe(row: pd.Series) -> Finding:
-    return Finding(
-        message=f"{row['event']} {row['fault']}",
-        user=row["user"],
-        run=row["run"],
-        event=row["event"],
-        seq=int(row["seq"]),
-        time=float(row["time"]),
-    )
+    return finding_at(row, f"{row['event']} {row['fault']}")
 
 
 def _still_connected(history: History) -> set[str]:

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from netra_sim.checks.results import CheckResult, Finding
-from netra_sim.checks.table import findings_of, rows
+from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding
+from netra_sim.checks.table import finding_at, findings_of, rows
 from netra_sim.history import History, Kind, Objectives
 
 CRITICAL = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
@@ -30,7 +30,7 @@ def critical_events(history: History, objectives: Objectives) -> CheckResult:
         looked_at=len(opened),
         unit="runs",
         found=len(wrong),
-        findings=tuple(wrong[:50]),
+        findings=tuple(wrong[:FINDINGS_SHOWN]),
         measured={
             "runs": float(len(opened)),
             "events": float(len(published)),
@@ -80,7 +80,7 @@ def every_run_ends(history: History, objectives: Objectives) -> CheckResult:
         if row["run"] in declined:
             state = "the runtime declined it without a word to the client"
         message = f"{row['user']} asked and never learned how it ended; {state}"
-        return Finding(message=message, user=row["user"], run=row["run"], time=float(row["time"]))
+        return finding_at(row, message)
 
     answered = requested["run"].isin(ended)
     return CheckResult(
@@ -113,12 +113,7 @@ def completion(history: History, objectives: Objectives) -> CheckResult:
         findings.append(Finding(message=message))
 
         def describe(row: pd.Series) -> Finding:
-            return Finding(
-                message=f"the request ended with {row['outcome']}",
-                user=row["user"],
-                run=row["run"],
-                time=float(row["time"]),
-            )
+            return finding_at(row, f"the request ended with {row['outcome']}")
 
         findings.extend(findings_of(without, describe))
     return CheckResult(
@@ -139,14 +134,7 @@ def timestamps(history: History, objectives: Objectives) -> CheckResult:
     wrong = received.assign(step=steps)[steps < 0]
 
     def describe(row: pd.Series) -> Finding:
-        return Finding(
-            message=f"{row['event']} is stamped {-row['step']:.3f} s before the event before it",
-            user=row["user"],
-            run=row["run"],
-            event=row["event"],
-            seq=int(row["seq"]),
-            time=float(row["time"]),
-        )
+        return finding_at(row, f"{row['event']} is stamped {-row['step']:.3f} s before the event before it")
 
     return CheckResult(
         check="timestamps",

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from netra_sim.checks.results import CheckResult, Finding
-from netra_sim.checks.table import findings_of, rows
+from netra_sim.checks.table import finding_at, findings_of, rows
 from netra_sim.history import ENGINES_PROBED, History, Kind, Objectives
 
 
@@ -28,14 +28,7 @@ def cross_user_isolation(history: History, objectives: Objectives) -> CheckResul
             what = f"{row['event']} of {row['owner']}'s run"
         else:
             what = f"data of {row['subject']} in {row['event']}"
-        return Finding(
-            message=f"{row['user']} {verb} {what}",
-            user=row["user"],
-            run=row["run"],
-            event=row["event"],
-            seq=int(row["seq"]),
-            time=float(row["time"]),
-        )
+        return finding_at(row, f"{row['user']} {verb} {what}")
 
     return CheckResult(
         check="cross-user-isolation",
@@ -55,11 +48,7 @@ def shared_state(history: History, objectives: Objectives) -> CheckResult:
     shared = rows(history, Kind.SHARED)
 
     def describe(row: pd.Series) -> Finding:
-        return Finding(
-            message=f"the engines of {row['user']} and {row['subject']} share a {row['detail']}",
-            user=row["user"],
-            time=float(row["time"]),
-        )
+        return finding_at(row, f"the engines of {row['user']} and {row['subject']} share a {row['detail']}")
 
     return CheckResult(
         check="shared-state",

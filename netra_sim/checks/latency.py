@@ -5,7 +5,7 @@ from typing import Literal
 import pandas as pd
 
 from netra_sim.checks.results import CheckResult, Finding
-from netra_sim.checks.table import rows
+from netra_sim.checks.table import finding_at, rows
 from netra_sim.history import History, Kind, Objectives
 
 SLOWEST_SHOWN = 10
@@ -77,9 +77,8 @@ def refusals(history: History, objectives: Objectives) -> CheckResult:
             continue
         message = f"{share:.2%} of the {what} were refused; the objective is {objectives.refused:.2%} at most"
         findings.append(Finding(message=message))
-        shown = declined[["user", "run", "detail", "time"]].head(SLOWEST_SHOWN)
-        for user, run, reason, time in shown.itertuples(index=False):
-            findings.append(Finding(message=f"refused with {reason}", user=user, run=run, time=time))
+        for _, row in declined.head(SLOWEST_SHOWN).iterrows():
+            findings.append(finding_at(row, f"refused with {row['detail']}"))
     return CheckResult(
         check="refusals",
         question="Were no more requests and connections refused than the objective allows?",
@@ -109,14 +108,4 @@ def _violation(table: pd.DataFrame, name: str, figure: str, value: float, allowe
 
 def _slowest(table: pd.DataFrame, allowed: float) -> list[Finding]:
     slow = table[table["latency"] > allowed].nlargest(SLOWEST_SHOWN, "latency", keep="first")
-    return [
-        Finding(
-            message=f"{row['event']} took {row['latency'] * 1000:.1f} ms",
-            user=row["user"],
-            run=row["run"],
-            event=row["event"],
-            seq=int(row["seq"]),
-            time=float(row["time"]),
-        )
-        for _, row in slow.iterrows()
-    ]
+    return [finding_at(row, f"{row['event']} took {row['latency'] * 1000:.1f} ms") for _, row in slow.iterrows()]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from netra_sim.checks.results import CheckResult, Finding
-from netra_sim.checks.table import findings_of, rows
+from netra_sim.checks.table import finding_at, findings_of, rows
 from netra_sim.history import REPLAY_BYTES, History, Kind, Objectives
 
 
@@ -17,12 +17,7 @@ def engine_limit(history: History, objectives: Objectives) -> CheckResult:
     wrong = changes.assign(live=live)[live > limit] if limit is not None else changes[:0]
 
     def describe(row: pd.Series) -> Finding:
-        return Finding(
-            message=f"{row['user']} has {row['live']} live engines, and may have {limit}",
-            user=row["user"],
-            run=row["run"],
-            time=float(row["time"]),
-        )
+        return finding_at(row, f"{row['user']} has {row['live']} live engines, and may have {limit}")
 
     return CheckResult(
         check="engine-limit",
@@ -42,10 +37,8 @@ def memory(history: History, objectives: Objectives) -> CheckResult:
     over = kept[kept["value"] > objectives.replay_bytes]
 
     def describe(row: pd.Series) -> Finding:
-        return Finding(
-            message=f"the bridge keeps {row['value']:,.0f} bytes; the objective is {objectives.replay_bytes:,.0f}",
-            time=float(row["time"]),
-        )
+        message = f"the bridge keeps {row['value']:,.0f} bytes; the objective is {objectives.replay_bytes:,.0f}"
+        return finding_at(row, message)
 
     return CheckResult(
         check="memory",

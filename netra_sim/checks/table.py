@@ -15,6 +15,18 @@ def rows(history: History, *kinds: Kind) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(texts, object))
 
 
+def finding_at(row: pd.Series, message: str) -> Finding:
+    """A finding about what a row tells: with its user, run, event, number and time."""
+    return Finding(
+        message=message,
+        user=row["user"],
+        run=row["run"],
+        event=row["event"],
+        seq=int(row["seq"]),
+        time=float(row["time"]),
+    )
+
+
 def findings_of(wrong: pd.DataFrame, describe: Callable[[pd.Series], Finding]) -> tuple[Finding, ...]:
     """The first findings, each described."""
     return tuple(describe(row) for _, row in wrong.head(FINDINGS_SHOWN).iterrows())

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from itertools import count
 
 import msgspec
 
@@ -100,8 +99,6 @@ def _reductions(scenario: Scenario) -> Iterator[Scenario]:
 def _smaller(number: int) -> Iterator[int]:
     """1, 2, 3, 5, 8, ... below a number."""
     step = 1
-    for _ in count():
-        if step >= number:
-            return
+    while step < number:
         yield step
         step = max(step + 1, step * 8 // 5)

@@ -31,18 +31,14 @@ class Kind(IntEnum):
     SCOPE_OPENED = 3  # a user's engine was made (user, run)
     SCOPE_CLOSED = 4  # the engine is gone (user, run, value: how much it left)
     PUBLISHED = 5  # the bridge numbered and kept an event (user: the owner, run, event, seq)
-    SENT = (
-        6  # the bridge says that a connection's transport took it (user: the connection's, connection, run, event, seq)
-    )
+    SENT = 6  # the bridge says that a transport took it (user: the connection's, connection, run, event, seq)
     RECEIVED = 7  # a client has it (user: who received, subject: whose data it holds, connection, run, event, seq,
     # value: the event's own timestamp)
     CONNECTED = 8  # (user, connection)
     DISCONNECTED = 9  # (user, connection, detail: reason, value: close code)
     GAP = 10  # a client was told what it cannot have (user, connection, run, seq: first, value: last, detail: reason)
     EVENT_REFUSED = 11  # an event could not be published, and its publisher knows (user, run, event, detail: reason)
-    LEFT_OVER = (
-        12  # something outlived its scope (run) or the shutdown (no run) (user, run, detail: what, value: how many)
-    )
+    LEFT_OVER = 12  # outlived its scope (run) or the shutdown (no run) (user, run, detail: what, value: how many)
     SHARED = 13  # two users' engines reach one mutable object (user, subject: the other, detail: what)
     FAULT_BEGAN = 14  # (detail: which)
     FAULT_ENDED = 15  # (detail: which)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from netra_sim.bridge import Event
+from netra_sim.history.canary import whose
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS, History, Kind
 
 _CHUNK = 1 << 16
@@ -42,6 +44,13 @@ class Recorder:
         )
         if len(self._rows) >= _CHUNK:
             self._pack()
+
+    def received_event(self, connection_id: str, user_id: str, frame: bytes, event: Event) -> str:
+        """A client of ``user_id`` has read an event from a frame; returns the event's type."""
+        kind = str(event.__struct_config__.tag)
+        subject = whose(frame, event.user_id, user_id)
+        self.received(connection_id, user_id, event.run_id, kind, event.seq, subject=subject, timestamp=event.timestamp)
+        return kind
 
     def connect_refused(self, user_id: str, reason: str) -> None:
         """A client tried to connect, and could not."""

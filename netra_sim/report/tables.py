@@ -69,14 +69,14 @@ def _figures(result: CheckResult) -> str:
 
 
 def _figure(name: str, value: float) -> str:
-    if result_is_seconds(name):
+    if _is_seconds(name):
         return f"{value * 1000:,.1f} ms"
     if name in ("delivered", "completed") or name.startswith("share "):
         return f"{value:.2%}"
     return f"{value:,.0f}"
 
 
-def result_is_seconds(name: str) -> bool:
+def _is_seconds(name: str) -> bool:
     """Whether a check's figure of this name is in seconds."""
     return name.endswith((", mean", ", p95"))
 

@@ -10,13 +10,8 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from netra_sim.bridge import EventReader, Hello, Reading
-from netra_sim.server.server import CLOSE_EXPIRED, CLOSE_PROTOCOL, CLOSE_TOO_MANY, Resume
-
-RECONNECT_BASE = 0.05
-RECONNECT_CAP = 5.0
-TERMINAL_CODES = frozenset({CLOSE_PROTOCOL, CLOSE_EXPIRED, 4403, CLOSE_TOO_MANY})
-"""Close codes after which reconnecting is of no use."""
+from netra_sim.bridge import TERMINAL_CODES, EventReader, Hello, Reading, longest_pause
+from netra_sim.server.server import Resume
 
 _encode = msgspec.json.Encoder().encode
 
@@ -111,10 +106,8 @@ class AgentClient:
 
     async def _reconnect(self) -> ClientConnection:
         while True:
+            await asyncio.sleep(random.uniform(0, longest_pause(self._failures)))
             self._failures += 1  # Back to 0 at a hello only: a handshake alone proves nothing.
-            attempt = self._failures - 1
-            # Full jitter: clients that were cut off together do not come back together.
-            await asyncio.sleep(random.uniform(0, min(RECONNECT_CAP, RECONNECT_BASE * 2.0 ** min(attempt, 16))))
             try:
                 return await self._connect()
             except InvalidStatus as refusal:

@@ -16,7 +16,6 @@ from netra_sim.history import (
     record_gauges,
     record_left_overs,
     record_shared_state,
-    whose,
 )
 from netra_sim.runtime import measuring
 from netra_sim.server.auth import TokenAuthenticator
@@ -123,12 +122,8 @@ class _Run:
         def on_reading(frame: bytes, reading: Reading, connection_id: str) -> None:
             message = reading.message
             if isinstance(message, Event):
-                kind, run_id, seq = str(message.__struct_config__.tag), message.run_id, message.seq
-                subject = whose(frame, message.user_id, user_id)
-                recorder.received(
-                    connection_id, user_id, run_id, kind, seq, subject=subject, timestamp=message.timestamp
-                )
-                if kind not in FINAL_EVENTS:
+                run_id = message.run_id
+                if recorder.received_event(connection_id, user_id, frame, message) not in FINAL_EVENTS:
                     return
             elif isinstance(message, Refused):
                 run_id = run_id_of(user_id, message.request_id or "")

@@ -12,17 +12,20 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Origin
 
-from netra_sim.bridge import AgentWebSocketBridge, Connection
+from netra_sim.bridge import (
+    CLOSE_LOST,
+    CLOSE_POLICY,
+    CLOSE_PROTOCOL,
+    CLOSE_UNAUTHENTICATED,
+    AgentWebSocketBridge,
+    Connection,
+)
 from netra_sim.exceptions import ConnectionLimitError
 from netra_sim.factory import ExecutionEngineFactory, answer_message
 from netra_sim.server.auth import AuthenticationError, TokenAuthenticator
 from netra_sim.server.transport import UserConnection, WebSocketTransport
 
 log = logging.getLogger(__name__)
-
-CLOSE_PROTOCOL = 4400
-CLOSE_EXPIRED = 4401
-CLOSE_TOO_MANY = 4409
 
 RESUME_SECONDS = 5.0
 """How long a new connection may keep silent before its first message."""
@@ -146,7 +149,7 @@ class AgentServer:
             finally:
                 if expiry is not None:
                     expiry.cancel()
-                self._bridge.disconnect(connection, client.close_code or 1006, client.close_reason or "")
+                self._bridge.disconnect(connection, client.close_code or CLOSE_LOST, client.close_reason or "")
         except ConnectionClosed:
             pass  # The client went without a closing handshake; its runs go on, and it may come back for them.
 
@@ -162,7 +165,7 @@ class AgentServer:
         except (msgspec.DecodeError, RecursionError) as error:
             await client.close(CLOSE_PROTOCOL, f"the first message must be resume: {error}"[:120])
         except ConnectionLimitError:
-            await client.close(CLOSE_TOO_MANY, "too many connections of this user")
+            await client.close(CLOSE_POLICY, "too many connections of this user")
         return None
 
     def _arm_expiry(self, connection: Connection) -> asyncio.TimerHandle | None:
@@ -172,7 +175,7 @@ class AgentServer:
         left = max(0.0, self._authenticator.seconds_until(expires_at))
         disconnect = self._bridge.disconnect
         loop = asyncio.get_running_loop()
-        return loop.call_later(left, disconnect, connection, CLOSE_EXPIRED, "the token has expired")
+        return loop.call_later(left, disconnect, connection, CLOSE_UNAUTHENTICATED, "the token has expired")
 
     def _answer(self, message: str | bytes, connection: Connection) -> None:
         try:

@@ -5,10 +5,19 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from netra_sim.bridge import AuthenticatedUser, Connection, Event, EventReader, Refused
-from netra_sim.bridge.events import FINAL_EVENTS
+from netra_sim.bridge import (
+    CLOSE_LOST,
+    CLOSE_NORMAL,
+    FINAL_EVENTS,
+    TERMINAL_CODES,
+    AuthenticatedUser,
+    Connection,
+    Event,
+    EventReader,
+    Refused,
+    longest_pause,
+)
 from netra_sim.exceptions import BridgeError
-from netra_sim.history import whose
 from netra_sim.simulation.faults import Message
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.network import SimulatedTransport
@@ -16,11 +25,6 @@ from netra_sim.simulation.randomness import key, uniform
 
 if TYPE_CHECKING:
     from netra_sim.simulation.world import World
-
-RECONNECT_BASE = 0.05
-RECONNECT_CAP = 5.0
-TERMINAL_CODES = frozenset({4401, 4403, 4409})
-"""Close codes after which a client does not come back by itself."""
 
 
 class SimulatedClient:
@@ -68,7 +72,7 @@ class SimulatedClient:
         if self._connecting is not None:
             self._connecting.cancel()
         if self._connection is not None and self._instance is not None:
-            self._instance.bridge.disconnect(self._connection, 1000, "the tab was closed")
+            self._instance.bridge.disconnect(self._connection, CLOSE_NORMAL, "the tab was closed")
 
     async def send(self, message: Message, deliver: Callable[[Message, Connection, Instance], None]) -> None:
         """Have a message reach the server, again on the next connection if it was lost with one."""
@@ -103,19 +107,19 @@ class SimulatedClient:
     def cut(self) -> None:
         """Lose the connection: both sides know at once, and what is in flight is lost."""
         if self._lose() and self._connection is not None and self._instance is not None:
-            self._instance.bridge.disconnect(self._connection, 1006, "the connection was reset")
+            self._instance.bridge.disconnect(self._connection, CLOSE_LOST, "the connection was reset")
             self.notice_loss()
 
     def vanish(self, keepalive: float) -> None:
         """Lose the connection without a word; the server's pings notice after ``keepalive`` seconds."""
         if self._lose() and self._connection is not None and self._instance is not None:
             disconnect, connection = self._instance.bridge.disconnect, self._connection
-            self._world.loop.call_later(keepalive, disconnect, connection, 1006, "no answer to pings")
+            self._world.loop.call_later(keepalive, disconnect, connection, CLOSE_LOST, "no answer to pings")
 
     def notice_loss(self) -> None:
         """Notice that the connection is gone, and connect again."""
         if self._transport is not None and self._transport.is_gone and not self._is_reconnecting():
-            self._on_close(1006, "the connection is gone")
+            self._on_close(CLOSE_LOST, "the connection is gone")
 
     def _lose(self) -> bool:
         transport = self._transport
@@ -167,20 +171,15 @@ class SimulatedClient:
         return False
 
     def _pause(self) -> float:
-        """Full-jitter exponential back-off, so that clients cut off together do not come back together."""
-        ceiling = min(RECONNECT_CAP, RECONNECT_BASE * 2.0 ** min(self._failures_in_a_row, 16))
-        return round(ceiling * uniform(self._stream, -1_000_000 - self._attempts), 6)
+        return round(longest_pause(self._failures_in_a_row) * uniform(self._stream, -1_000_000 - self._attempts), 6)
 
     def _on_frames(self, connection_id: str, frames: Sequence[bytes]) -> None:
-        reader, received, user_id = self.reader, self._world.recorder.received, self.user.user_id
         for frame in frames:
-            message = reader.feed(frame).message
+            message = self.reader.feed(frame).message
             if isinstance(message, Event):
-                kind, run_id, seq = str(message.__struct_config__.tag), message.run_id, message.seq
-                subject = whose(frame, message.user_id, user_id)
-                received(connection_id, user_id, run_id, kind, seq, subject=subject, timestamp=message.timestamp)
+                kind = self._world.recorder.received_event(connection_id, self.user.user_id, frame, message)
                 if kind in FINAL_EVENTS:
-                    self._on_run_ended(run_id)
+                    self._on_run_ended(message.run_id)
             elif isinstance(message, Refused):
                 self._on_refused(message)
 

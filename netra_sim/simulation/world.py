@@ -82,20 +82,18 @@ class World:
         self._factory_class = factory_class
         self._instances: list[Instance] = []
         self._users: list[SimulatedUser] = []
-        self._duties: set[asyncio.Task[None]] = set()
+        self._duties: set[asyncio.Task[object]] = set()
 
     async def live(self) -> History:
         """Let everything happen, from the start of the server to its shutdown."""
-        for fault in self._faults_at(0.0):
-            self._begin(fault)
+        for fault in self.scenario.faults:
+            if fault.at == 0:
+                self._begin(fault)
         self.instance = self.start_instance()
         await self.instance.bridge.ensure_integration()
         self._take_on(self._look_around(), "looks around")
         for fault in self.scenario.faults:
-            if fault.at > 0:
-                self._take_on(self._suffer(fault), f"fault {fault.name}")
-            else:
-                self._take_on(self._recover_from(fault), f"fault {fault.name}")
+            self._take_on(self._suffer(fault), f"fault {fault.name}")
         async with asyncio.TaskGroup() as group:
             for number in range(self.scenario.users):
                 user = SimulatedUser(number, self)
@@ -173,40 +171,28 @@ class World:
     def replace_instance(self) -> None:
         """Bring a new server up."""
         self.instance = self.start_instance()
-        self._take_on(self._integrate(self.instance), "start of a server")
+        self._take_on(self.instance.bridge.ensure_integration(), "start of a server")
 
     def check_health(self) -> None:
         """Have the server's bridge checked now."""
         if self.instance is not None:
-            self._take_on(self._check_health(self.instance), "health check")
+            self._take_on(self.instance.bridge.check_health(), "health check")
 
     async def _answer_probe(self) -> None:
         if not self.conditions.backend_is_up:
             raise ConnectionError("the model service does not answer")
 
-    async def _integrate(self, instance: Instance) -> None:
-        await instance.bridge.ensure_integration()
-
-    async def _check_health(self, instance: Instance) -> None:
-        await instance.bridge.check_health()
-
-    def _take_on(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        duty = asyncio.create_task(work, name=name)
-        self._duties.add(duty)
-
-    def _faults_at(self, moment: float) -> Sequence[Fault]:
-        return [fault for fault in self.scenario.faults if fault.at == moment]
+    def _take_on(self, work: Coroutine[Any, Any, object], name: str) -> None:
+        self._duties.add(asyncio.create_task(work, name=name))
 
     def _begin(self, fault: Fault) -> None:
         self.recorder.fault_began(fault.name)
         fault.begin(self)
 
     async def _suffer(self, fault: Fault) -> None:
-        await asyncio.sleep(fault.at)
-        self._begin(fault)
-        await self._recover_from(fault)
-
-    async def _recover_from(self, fault: Fault) -> None:
+        if fault.at > 0:
+            await asyncio.sleep(fault.at)
+            self._begin(fault)
         await asyncio.sleep(fault.at + fault.lasts - self.loop.time())
         fault.end(self)
         self.recorder.fault_ended(fault.name)

@@ -1,0 +1,26 @@
+"""Why connections are closed, and what a client does then: the codes, and the pauses between its attempts to return."""
+
+CLOSE_NORMAL = 1000
+CLOSE_GOING_AWAY = 1001
+CLOSE_LOST = 1006
+CLOSE_RESTART = 1012
+CLOSE_SLOW_CONSUMER = 4008
+CLOSE_PROTOCOL = 4400
+CLOSE_UNAUTHENTICATED = 4401
+CLOSE_FORBIDDEN = 4403
+CLOSE_POLICY = 4409
+
+TERMINAL_CODES = frozenset({CLOSE_PROTOCOL, CLOSE_UNAUTHENTICATED, CLOSE_FORBIDDEN, CLOSE_POLICY})
+"""Close codes after which a client does not come back by itself: it would fare no better."""
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 5.0
+
+
+def longest_pause(failures: int) -> float:
+    """The most seconds that a client waits before its next attempt, after so many failures in a row.
+
+    The pause itself is to be drawn between 0 and this (full jitter), so that clients that were cut off together do not
+    come back together.
+    """
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 16))
