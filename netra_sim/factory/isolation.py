@@ -96,8 +96,11 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
         for part in (*(value.__closure__ or ()), *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()):
             yield _label(part), part
         return
+    # A debugger's trace function hangs on every frame that it watches, and is no state of the engines'.
+    tracer = value.f_trace if isinstance(value, types.FrameType) else None
     for part in gc.get_referents(value):
-        yield _label(part), part
+        if tracer is None or part is not tracer:
+            yield _label(part), part
     if not isinstance(value, (*_CONTAINERS, *_LOOKED_THROUGH)) and not isinstance(value, msgspec.Struct):
         yield from _class_state(type(value))
 

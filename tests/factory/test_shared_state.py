@@ -1,5 +1,7 @@
 """State that two users' engines share is found, and only that: incidents F2 and F9."""
 
+import asyncio
+import sys
 from contextlib import AsyncExitStack
 from typing import ClassVar
 
@@ -81,3 +83,33 @@ async def test_two_engines_of_one_user_may_share():
 async def test_no_false_alarm_in_hundreds_of_tries():  # F9
     for _ in range(200):
         assert await shared_by(lambda _: [[WithRegistry({})]]) == []
+
+
+async def test_a_debugger_that_watches_the_agents_is_no_shared_state():
+    class Debugger:
+        def __init__(self):
+            self.seen = []
+
+        def trace(self, frame, event, arg):
+            return self.trace
+
+    class Waiting(Plain):
+        async def run(self, session):
+            await asyncio.Event().wait()
+
+    factory = ExecutionEngineFactory(websocket_bridge=AgentWebSocketBridge(), pipeline=lambda _: [[Waiting()]])
+    before = sys.gettrace()
+    async with AsyncExitStack() as stack:
+        sys.settrace(Debugger().trace)
+        try:
+            engines, runs = [], []
+            for user in ("alice", "bob"):
+                context = UserExecutionContext(user_id=user, thread_id="t", run_id=user)
+                engines.append(await stack.enter_async_context(factory.user_execution_scope(context)))
+                runs.append(asyncio.create_task(engines[-1].execute_agent_pipeline()))
+            await asyncio.sleep(0.01)
+        finally:
+            sys.settrace(before)
+        assert shared_mutable_objects(engines) == []
+        for run in runs:
+            run.cancel()
