@@ -297,7 +297,11 @@ class AgentWebSocketBridge:
                 for name, is_ready in self._backends.items():
                     try:
                         await is_ready()
-                    except Exception as cause:
+                    except (Exception, asyncio.CancelledError) as cause:
+                        task = asyncio.current_task()
+                        if task is not None and task.cancelling():
+                            raise
+                        # Else the back end's own inside was cancelled, which is a failure like any other.
                         error = f"back end {name!r} is not ready: {error_text(cause)}"
                         break
                 else:

@@ -30,6 +30,10 @@ _SECRET_PAIRS = frozenset(
     {("api", "key"), ("api", "keys"), ("access", "key"), ("private", "key"), ("secret", "key")}
     | {("signing", "key"), ("encryption", "key"), ("session", "key"), ("connection", "string")}
 )
+# Written as one word, such as "dbpassword" and "clientsecret".
+_SECRET_ENDINGS = ("password", "passwd", "passphrase", "secret", "apikey", "authtoken", "accesstoken")
+# A cursor of a list that comes in pages opens nothing.
+_NO_SECRETS = frozenset({("page", "token"), ("next", "token"), ("continuation", "token"), ("sync", "token")})
 # "password_hash" still holds the password's secret; "password_hint" and "token_count" do not.
 _STILL_SECRET = frozenset(
     {"value", "hash", "header", "text", "pem", "confirm", "confirmation", "base64", "encoded", "raw", "plain"}
@@ -66,7 +70,10 @@ def is_secret_name(name: str) -> bool:
     words = [word.lower() for word in _WORD.findall(name)]
     while len(words) > 1 and (words[-1] in _STILL_SECRET or words[-1].isdigit()):
         words.pop()
-    return bool(words) and (words[-1] in _SECRET_WORDS or tuple(words[-2:]) in _SECRET_PAIRS)
+    if not words or tuple(words[-2:]) in _NO_SECRETS:
+        return False
+    last = words[-1]
+    return last in _SECRET_WORDS or last.endswith(_SECRET_ENDINGS) or tuple(words[-2:]) in _SECRET_PAIRS
 
 
 def is_harmless(text: str) -> bool:

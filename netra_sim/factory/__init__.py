@@ -1,7 +1,12 @@
 """The factory: contexts, engines, agents, and the way from a client's message to its run."""
 
 from netra_sim.factory.agents import Agent, AgentSession, Pipeline, Tool
-from netra_sim.factory.context import PLACEHOLDER_IDS, UserExecutionContext, create_user_execution_context
+from netra_sim.factory.context import (
+    PLACEHOLDER_IDS,
+    UserExecutionContext,
+    create_user_execution_context,
+    require_real_id,
+)
 from netra_sim.factory.engine import EngineLimits, PipelineResult, RunOutcome, UserExecutionEngine
 from netra_sim.factory.factory import ExecutionEngineFactory
 from netra_sim.factory.isolation import SharedObject, shared_mutable_objects
@@ -35,6 +40,7 @@ __all__ = [
     "answer_message",
     "create_user_execution_context",
     "default_pipeline",
+    "require_real_id",
     "route_websocket_message_to_agent",
     "run_id_of",
     "shared_mutable_objects",

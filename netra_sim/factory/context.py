@@ -69,9 +69,9 @@ class UserExecutionContext(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for field in ("user_id", "thread_id", "run_id"):
-            _check_id(field, getattr(self, field))
+            require_real_id(field, getattr(self, field))
         if self.connection_id is not None:
-            _check_id("connection_id", self.connection_id)
+            require_real_id("connection_id", self.connection_id)
         if not isinstance(self.request, Mapping):
             raise ContextError(f"request must be a mapping, and is a {type(self.request).__qualname__}")
         msgspec.structs.force_setattr(self, "request", _frozen(self.request, "request", 0))
@@ -105,7 +105,12 @@ async def create_user_execution_context(
     )
 
 
-def _check_id(field: str, value: object) -> None:
+def require_real_id(field: str, value: object) -> None:
+    """Refuse what is no id of anybody's.
+
+    Raises:
+        ContextError: it is no text, is malformed, or is a placeholder.
+    """
     if not isinstance(value, str):
         raise ContextError(f"{field} must be text, and is {value!r}")
     if not value or value != value.strip():

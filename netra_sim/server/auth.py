@@ -8,6 +8,7 @@ import jwt
 
 from netra_sim.bridge import AuthenticatedUser
 from netra_sim.exceptions import NetraSimError
+from netra_sim.factory import require_real_id
 
 MIN_SECRET_BYTES = 32
 """RFC 7518, 3.2: a key for HS256 has at least the size of the hash."""
@@ -64,8 +65,9 @@ class TokenAuthenticator:
             expires_at = claims["exp"]
             if not isinstance(expires_at, int | float) or not 0 < expires_at < 1e12:
                 raise ValueError("exp is no moment")
-            if not claims["sub"].isprintable() or not claims["sub"]:
+            if not claims["sub"].isprintable():
                 raise ValueError("sub is no user")
+            require_real_id("sub", claims["sub"])
         except (jwt.InvalidTokenError, TypeError, ValueError) as error:
             raise AuthenticationError("the token is not valid") from error
         if expires_at <= self._wall_clock():

@@ -109,6 +109,20 @@ async def test_the_monitor_recovers_a_bridge_by_itself():
     monitor.cancel()
 
 
+async def test_a_back_end_whose_own_work_was_cancelled_is_a_failure_and_ends_no_monitor():
+    async def is_ready():
+        raise asyncio.CancelledError
+
+    bridge = AgentWebSocketBridge(backends={"database": is_ready})
+    monitor = asyncio.create_task(bridge.monitor())
+    await asyncio.sleep(200)
+    assert not monitor.done()
+    result = await bridge.ensure_integration()
+    assert not result.success
+    assert "database" in result.error
+    monitor.cancel()
+
+
 async def test_probes_leave_nothing_behind_and_reach_no_user():
     bridge = AgentWebSocketBridge()
     transport = MemoryTransport()

@@ -131,6 +131,7 @@ def test_what_cannot_be_carried_is_refused_with_its_place_and_nothing_is_publish
         {"headers": {"Authorization": "Bearer S3CRETS3CRET"}},
         {"note": "use Bearer S3CRETS3CRET for it"},
         {"client_secret": ["S3CRET"]},
+        {"dbpassword": "S3CRET", "clientsecret": "S3CRET", "authtoken": "S3CRET"},
         {"db-password": {"value": "S3CRET"}},
         {"AWS_ACCESS_KEY": "S3CRET", "x-api-key": "S3CRET"},
         RuntimeError("could not reach redis://:S3CRET@cache:6379/0"),
@@ -152,6 +153,7 @@ def test_secrets_are_redacted_wherever_they_nest(payload):  # B11
         {"url": "https://example.org/a?b=c"},
         {"key": "primary", "keys": [1, 2]},
         {"password_required": True, "cookies": None},
+        {"next_page_token": "CAUQAA", "NextToken": "AAMA", "continuation_token": "x1"},
     ],
 )
 def test_innocent_values_pass_untouched(payload):  # B11
