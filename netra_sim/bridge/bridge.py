@@ -56,6 +56,7 @@ class BridgeMetrics(msgspec.Struct, frozen=True):
     live_connections: int
     kept_runs: int
     replay_bytes: int
+    unsent_bytes: int
     probes: int
     failed_probes: int
 
@@ -189,6 +190,7 @@ class AgentWebSocketBridge:
             live_connections=len(self._delivery.connections),
             kept_runs=len(self._delivery.runs),
             replay_bytes=self._delivery.replay_bytes,
+            unsent_bytes=sum(connection.unsent_bytes for connection in self._delivery.connections),
             probes=self._probes,
             failed_probes=self._failed_probes,
         )

@@ -7,17 +7,24 @@ import msgspec
 from netra_sim.checks.cleanup import nothing_left
 from netra_sim.checks.delivery import delivery, truthfulness
 from netra_sim.checks.events import completion, critical_events, every_run_ends, timestamps
-from netra_sim.checks.isolation import cross_user_isolation, shared_state
+from netra_sim.checks.isolation import connection_isolation, content_isolation, cross_user_isolation, shared_state
 from netra_sim.checks.latency import delivery_latencies, latency, refusals, request_latencies
+from netra_sim.checks.process import asyncio_untouched, context_isolation, idle_cost, liveness
+from netra_sim.checks.records import Records
+from netra_sim.checks.recovery import recovery
 from netra_sim.checks.resources import engine_limit, memory
 from netra_sim.checks.results import CheckResult, Finding
 from netra_sim.history import History, Objectives
 
-Check = Callable[[History, Objectives], CheckResult]
+Check = Callable[[Records, Objectives], CheckResult]
 
 CHECKS: tuple[Check, ...] = (
     cross_user_isolation,
+    connection_isolation,
+    content_isolation,
+    context_isolation,
     shared_state,
+    liveness,
     critical_events,
     every_run_ends,
     delivery,
@@ -26,9 +33,12 @@ CHECKS: tuple[Check, ...] = (
     engine_limit,
     timestamps,
     memory,
+    asyncio_untouched,
+    idle_cost,
     latency,
     completion,
     refusals,
+    recovery,
 )
 """All checks, in the order in which a report shows them."""
 
@@ -45,7 +55,8 @@ def check(
     """
     if objectives is None:
         objectives = msgspec.convert(history.meta.get("objectives", {}), Objectives)
-    return [one(history, objectives) for one in checks]
+    records = Records(history)
+    return [one(records, objectives) for one in checks]
 
 
 __all__ = [
@@ -54,17 +65,25 @@ __all__ = [
     "CheckResult",
     "Finding",
     "Objectives",
+    "Records",
+    "asyncio_untouched",
     "check",
     "completion",
+    "connection_isolation",
+    "content_isolation",
+    "context_isolation",
     "critical_events",
     "cross_user_isolation",
     "delivery",
     "delivery_latencies",
     "engine_limit",
     "every_run_ends",
+    "idle_cost",
     "latency",
+    "liveness",
     "memory",
     "nothing_left",
+    "recovery",
     "refusals",
     "request_latencies",
     "shared_state",

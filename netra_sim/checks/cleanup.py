@@ -1,33 +1,50 @@
 """The check of clean-up: nothing of a run outlives its scope, and nothing at all outlives the shutdown."""
 
-import pandas as pd
+import numpy as np
 
-from netra_sim.checks.results import CheckResult, Finding
-from netra_sim.checks.table import finding_at, findings_of, rows
-from netra_sim.history import History, Kind, Objectives
+from netra_sim.checks.records import Records
+from netra_sim.checks.results import CheckResult
+from netra_sim.history import Kind, Objectives
 
 
-def nothing_left(history: History, objectives: Objectives) -> CheckResult:
-    """Look at every scope and at the shutdown: was each scope closed, and is anything left?"""
-    opened = rows(history, Kind.SCOPE_OPENED)
-    closed = rows(history, Kind.SCOPE_CLOSED)
-    counted = rows(history, Kind.LEFT_OVER)
-    never_closed = opened[~opened["run"].isin(set(closed["run"]))].assign(
-        detail="scopes that were never closed", value=1
-    )
-    wrong = pd.concat([never_closed, counted[counted["value"] > 0]])
+def nothing_left(records: Records, objectives: Objectives) -> CheckResult:
+    """Look at every scope and at the shutdown: was each scope closed, and is anything left?
 
-    def describe(row: pd.Series) -> Finding:
-        where = f"the scope of run {row['run']}" if row["run"] else "the shutdown"
-        return finding_at(row, f"{row['value']:g} {row['detail']} outlived {where}")
+    What is left is counted by what it is: the tasks and engines of a scope; engines, connections, runs, bytes for replay
+    and tasks after the shutdown; whatever else the history tells of.
+    """
+    opened, closed = records.rows(Kind.SCOPE_OPENED), records.rows(Kind.SCOPE_CLOSED)
+    counted = records.rows(Kind.LEFT_OVER)
+    values, runs = records.numbers["value"], records.codes["run"]
+    if not records.records(Kind.SCOPE_CLOSED):
+        opened = opened[:0]
+    tells_what_is_left = records.records(Kind.LEFT_OVER) or not np.isnan(values[closed]).any()
+    never_closed = opened[records.first_of_each("run", closed)[runs[opened]] < 0]
+    is_itemised = records.first_of_each("run", counted)[runs[closed]] >= 0
+    untold = closed[(values[closed] > 0) & ~is_itemised]
+    left = counted[values[counted] > 0]
+    wrong = np.concatenate([never_closed, untold, left])
+    after_shutdown = counted[~records.has("run", counted)]
 
-    after_shutdown = int((counted["run"] == "").sum())
+    def describe(row: int) -> str:
+        run = records.text("run", row)
+        kind = records.numbers["kind"][row]
+        if kind == Kind.SCOPE_OPENED:
+            return f"1 scopes that were never closed outlived the scope of run {run}"
+        what = "things" if kind == Kind.SCOPE_CLOSED else records.text("detail", row)
+        return f"{values[row]:g} {what} outlived {f'the scope of run {run}' if run else 'the shutdown'}"
+
+    by_what = np.bincount(records.codes["detail"][left], values[left]) if len(left) else np.zeros(0)
     return CheckResult(
         check="nothing-left",
         question="Was everything released when its scope ended, and at the shutdown?",
-        looked_at=len(opened) + after_shutdown,
+        looked_at=(len(opened) if tells_what_is_left else 0) + len(after_shutdown),
         unit="scopes and counts after the shutdown",
         found=len(wrong),
-        findings=findings_of(wrong, describe),
-        measured={"scopes": float(len(opened)), "left": float(wrong["value"].sum())},
+        findings=records.findings(wrong, describe),
+        measured={
+            "scopes": float(len(opened)),
+            "left": float(len(never_closed) + values[untold].sum() + values[left].sum()),
+        }
+        | {f"left, {records.tables['detail'][what]}": float(by_what[what]) for what in np.flatnonzero(by_what)},
     )

@@ -1,43 +1,50 @@
 """Checks of delivery: nothing is lost without a word, nothing comes twice or out of order, and no claim is false."""
 
+from collections.abc import Mapping
+
 import numpy as np
-import pandas as pd
 
-from netra_sim.checks.results import CheckResult, Finding
-from netra_sim.checks.table import finding_at, findings_of, rows
-from netra_sim.history import History, Kind, Objectives
+from netra_sim.checks.events import FINAL
+from netra_sim.checks.records import NOBODY, Records, is_in, running_max
+from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding
+from netra_sim.history import Kind, Objectives
 
-_NORMAL_CLOSURE = 1000
+NORMAL_CLOSURE = 1000
+"""The close code of a client that leaves of its own will."""
 
 
-def delivery(history: History, objectives: Objectives) -> CheckResult:
-    """Look at every published event: did its owner get it, once on each connection, in order, or was a gap announced?"""
-    published = rows(history, Kind.PUBLISHED)
-    received = rows(history, Kind.RECEIVED)
-    got = set(zip(received["user"], received["run"], received["seq"], strict=True))
-    missed = [key not in got for key in zip(published["user"], published["run"], published["seq"], strict=True)]
-    lost = published[np.array(missed, bool)]
-    announced = _announced(history, lost)
+def delivery(records: Records, objectives: Objectives) -> CheckResult:
+    """Look at every published event: did its owner get it, once on each connection, in order, or was a gap announced?
+
+    No event may come after the one that ended its run on the same connection, and the first that a user gets of a run is its
+    number 0, unless a gap was announced. A client that connects again goes on where it was, which is not its user's first.
+    """
+    received = records.rows(Kind.RECEIVED)
+    published, arrived = records.first_arrivals
+    if not records.records(Kind.RECEIVED):
+        published, arrived = published[:0], arrived[:0]
+    lost = published[arrived < 0]
+    announced = _announced(records, lost)
     # Users who have gone are not owed what came after.
-    owed = lost["user"].isin(_still_connected(history))
-    silent = lost[owed & ~announced].assign(fault="was never received, and no gap was announced")
-    steps = received.groupby(["connection", "run"], sort=False)["seq"].diff()
-    again = received[steps == 0].assign(fault="was received twice on one connection")
-    backwards = received[steps < 0].assign(fault="was received after a later one")
-    wrong = pd.concat([silent, again, backwards])
-    delivered = 1.0 if published.empty else 1.0 - float(owed.sum()) / len(published)
-    findings = list(findings_of(wrong, _describe))
+    owed = _still_connected(records)[records.codes["user"][lost]]
+    silent = lost[owed & ~announced]
+    faults = {"was never received, and no gap was announced": silent}
+    faults |= _out_of_order(records) | {
+        "is the first that its user got of the run": _without_beginning(records, silent)
+    }
+    delivered = 1.0 - float(owed.sum()) / len(published) if len(published) else 1.0
+    findings = _described(records, faults)
     too_few = delivered < objectives.delivered
     if too_few:
         message = f"{delivered:.2%} of the events reached their owner; the objective is {objectives.delivered:.2%}"
-        findings.insert(0, Finding(message=message))
+        findings = (Finding(message=message), *findings)
     return CheckResult(
         check="delivery",
         question="Did every event reach its owner once and in order, or was the gap announced?",
         looked_at=len(published),
         unit="events",
-        found=len(wrong) + int(too_few),
-        findings=tuple(findings),
+        found=sum(map(len, faults.values())) + int(too_few),
+        findings=findings,
         measured={
             "published": float(len(published)),
             "received": float(len(received)),
@@ -47,50 +54,94 @@ def delivery(history: History, objectives: Objectives) -> CheckResult:
     )
 
 
-def truthfulness(history: History, objectives: Objectives) -> CheckResult:
+def truthfulness(records: Records, objectives: Objectives) -> CheckResult:
     """Look at what the bridge says that it sent, and at what clients received: does each have the other?"""
-    sent, received = rows(history, Kind.SENT), rows(history, Kind.RECEIVED)
-    keys = ["connection", "run", "seq"]
-    claims = set(zip(*(sent[name] for name in keys), strict=True))
-    facts = set(zip(*(received[name] for name in keys), strict=True))
-    lost = rows(history, Kind.DISCONNECTED)
+    sent, received = records.rows(Kind.SENT), records.rows(Kind.RECEIVED)
+    if not records.records(Kind.SENT, Kind.RECEIVED):
+        sent, received = sent[:0], received[:0]
+    keys, connections = records.keys("connection", "run", "seq"), records.codes["connection"]
+    closed = records.rows(Kind.DISCONNECTED)
     # What was on its way when a connection broke was sent in good faith; a clean end delivers it.
-    broken = set(lost.loc[lost["value"] != _NORMAL_CLOSURE, "connection"])
-    empty = [key not in facts and key[0] not in broken for key in zip(*(sent[name] for name in keys), strict=True)]
-    forged = [key not in claims for key in zip(*(received[name] for name in keys), strict=True)]
-    wrong = pd.concat(
-        [
-            sent[np.array(empty, bool)].assign(fault="counts as sent on an open connection, and never arrived"),
-            received[np.array(forged, bool)].assign(fault="arrived without having been sent"),
-        ]
-    )
+    lost = closed[records.numbers["value"][closed] != NORMAL_CLOSURE]
+    is_broken = records.first_of_each("connection", lost) >= 0
+    empty = sent[~is_in(keys[sent], keys[received])]
+    faults = {
+        "counts as sent on an open connection, and never arrived": empty[~is_broken[connections[empty]]],
+        "arrived without having been sent": received[~is_in(keys[received], keys[sent])],
+    }
     return CheckResult(
         check="truthfulness",
         question="Is all that the bridge says true: did what it sent arrive, and was what arrived sent?",
         looked_at=len(sent) + len(received),
         unit="claims and arrivals",
-        found=len(wrong),
-        findings=findings_of(wrong, _describe),
+        found=sum(map(len, faults.values())),
+        findings=_described(records, faults),
         measured={"sent": float(len(sent)), "received": float(len(received))},
     )
 
 
-def _describe(row: pd.Series) -> Finding:
-    return finding_at(row, f"{row['event']} {row['fault']}")
+def _described(records: Records, faults: Mapping[str, np.ndarray]) -> tuple[Finding, ...]:
+    found = [(row, fault) for fault, rows in faults.items() for row in rows[:FINDINGS_SHOWN].tolist()]
+    return tuple(records.finding(row, f"{records.text('event', row)} {fault}") for row, fault in found[:FINDINGS_SHOWN])
 
 
-def _still_connected(history: History) -> set[str]:
-    """Users who were connected at their last request's end: those who never left, or left by closing their tabs."""
-    changes = rows(history, Kind.CONNECTED, Kind.DISCONNECTED).drop_duplicates("user", keep="last")
-    stays = (changes["kind"] == Kind.CONNECTED) | (changes["value"] == _NORMAL_CLOSURE)
-    return set(changes.loc[stays, "user"])
+def _still_connected(records: Records) -> np.ndarray:
+    """For each user: connected at their last request's end? Those who never left, or left by closing their tabs, are."""
+    if not records.records(Kind.CONNECTED):
+        return np.ones(len(records.tables["user"]), bool)
+    last = records.last_of_each("user", records.rows(Kind.CONNECTED, Kind.DISCONNECTED))
+    if not len(records):
+        return last >= 0
+    stays = (records.numbers["kind"][last] == Kind.CONNECTED) | (records.numbers["value"][last] == NORMAL_CLOSURE)
+    return np.asarray((last >= 0) & stays)
 
 
-def _announced(history: History, lost: pd.DataFrame) -> pd.Series:
-    """For each lost event whether a gap that covers it was announced to its owner."""
-    gaps = rows(history, Kind.GAP)
-    covered = pd.Series(False, index=lost.index)
-    for user, run, first, last in gaps[["user", "run", "seq", "value"]].itertuples(index=False):
-        in_gap = (lost["user"] == user) & (lost["run"] == run) & (lost["seq"] >= first)
-        covered |= in_gap & ((lost["seq"] <= last) | (last < first))
-    return covered
+def _announced(records: Records, rows: np.ndarray) -> np.ndarray:
+    """For each event whether a gap that covers it was announced to its user."""
+    gaps = records.rows(Kind.GAP)
+    if not len(gaps) or not len(rows):
+        return np.zeros(len(rows), bool)
+    starts, runs = records.keys("user", "run", "seq"), records.keys("user", "run")
+    gaps = gaps[np.argsort(starts[gaps], kind="stable")]
+    first, last = records.numbers["seq"][gaps], records.numbers["value"][gaps]
+    last = np.where(last < first, np.inf, last)  # A gap that ends before it begins has no end.
+    furthest = running_max(last, runs[gaps])
+    before = np.searchsorted(starts[gaps], starts[rows], side="right") - 1
+    same = (before >= 0) & (runs[gaps[before]] == runs[rows])
+    return np.asarray(same & (furthest[before] >= records.numbers["seq"][rows]))
+
+
+def _out_of_order(records: Records) -> dict[str, np.ndarray]:
+    """Events that came twice, after a later one, or after the end of their run on one connection."""
+    arrivals = records.arrivals
+    rows = arrivals.rows
+    steps = arrivals.steps(records.numbers["seq"])
+    steps[records.numbers["seq"][rows] < 0] = np.nan
+    ends = np.cumsum(records.one_of("event", rows, *FINAL))
+    # How many ends there were before the group began is taken off those before each event.
+    before = np.concatenate([[0], ends])[:-1]
+    starts = np.flatnonzero(arrivals.is_first)
+    ended = before - np.repeat(before[starts], np.diff(np.append(starts, len(rows)))) > 0
+    return {
+        "was received twice on one connection": np.sort(rows[steps == 0]),
+        "was received after a later one": np.sort(rows[steps < 0]),
+        "was received after the end of its run": np.sort(rows[ended & (steps > 0)]),
+    }
+
+
+def _without_beginning(records: Records, silent: np.ndarray) -> np.ndarray:
+    """What owners got first of a run, where it is not the run's first event, and that is not told already as lost."""
+    received = records.rows(Kind.RECEIVED)
+    users, numbers = records.codes["user"], records.numbers["seq"]
+    owners, keys = records.owners_of(received), records.keys("user", "run")
+    is_mine = records.owners[records.codes["run"][received]] == users[received]
+    # A run that nobody is known to have asked for may have readers of the same right: each has a first event.
+    may_be = received[~is_mine & ((owners == users[received]) | (owners == NOBODY))]
+    _, places = np.unique(keys[may_be], return_index=True)
+    firsts = np.sort(np.append(records.without_repeats("run", received[is_mine]), may_be[places]))
+    firsts = firsts[numbers[firsts] > 0]
+    if not len(firsts):
+        return np.asarray(firsts)
+    firsts = firsts[~is_in(keys[firsts], keys[silent[numbers[silent] == 0]])]
+    gaps = records.rows(Kind.GAP)
+    return np.asarray(firsts[~is_in(keys[firsts], keys[gaps[numbers[gaps] <= 0]])])

@@ -1,146 +1,193 @@
 """Checks of a run's life: it ends, once, and its critical events are complete and in order."""
 
-import pandas as pd
+import numpy as np
 
+from netra_sim.checks.records import Records
 from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding
-from netra_sim.checks.table import finding_at, findings_of, rows
-from netra_sim.history import History, Kind, Objectives
+from netra_sim.history import Kind, Objectives
 
 CRITICAL = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
 FINAL = ("agent_completed", "agent_error")
 
 
-def critical_events(history: History, objectives: Objectives) -> CheckResult:
+def critical_events(records: Records, objectives: Objectives) -> CheckResult:
     """Look at what every run published: numbered without a gap, begun once, ended once, all five events, in order."""
-    published = rows(history, Kind.PUBLISHED)
-    opened = rows(history, Kind.SCOPE_OPENED)
-    wrong: list[Finding] = []
-    by_run = dict(iter(published.groupby("run", sort=False)))
-    for run, user, time in opened[["run", "user", "time"]].itertuples(index=False):
-        events = by_run.get(run)
-        if events is None:
-            wrong.append(Finding(message="the run published nothing", user=user, run=run, time=time))
-        elif problem := _problem(events):
-            event, seq, at, message = problem
-            wrong.append(Finding(message=message, user=user, run=run, event=event, seq=seq, time=at))
-    ends = published[published["event"].isin(FINAL)]
+    published = records.rows(Kind.PUBLISHED)
+    opened = records.rows(Kind.SCOPE_OPENED) if records.records(Kind.PUBLISHED) else records.rows()
+    runs = records.codes["run"]
+    by_run = published[np.argsort(runs[published], kind="stable")]
+    starts = np.flatnonzero(np.diff(runs[by_run], prepend=-1))
+    place = np.full(len(records.tables["run"]), -1)
+    place[runs[by_run[starts]]] = np.arange(len(starts))
+    is_wrong = np.append(_are_wrong(records, by_run, starts), True)  # The last is for runs that published nothing.
+    wrong = opened[is_wrong[place[runs[opened]]]]
+    ends = np.append(starts, len(by_run))
+
+    def find(row: int) -> Finding:
+        number = place[runs[row]]
+        if number < 0:
+            return records.finding(row, "the run published nothing")
+        at, message = _problem(records, by_run[ends[number] : ends[number + 1]].tolist())
+        return records.finding(at, message)
+
+    completed = records.one_of("event", published, "agent_completed").sum()
+    failed = records.one_of("event", published, "agent_error").sum()
     return CheckResult(
         check="critical-events",
         question="Did every run publish its critical events completely and in order, and end exactly once?",
         looked_at=len(opened),
         unit="runs",
         found=len(wrong),
-        findings=tuple(wrong[:FINDINGS_SHOWN]),
+        findings=tuple(find(row) for row in wrong[:FINDINGS_SHOWN].tolist()),
         measured={
             "runs": float(len(opened)),
             "events": float(len(published)),
-            "completed": float((ends["event"] == "agent_completed").sum()),
-            "ended with an error": float((ends["event"] == "agent_error").sum()),
+            "completed": float(completed),
+            "ended with an error": float(failed),
         },
     )
 
 
-def _problem(events: pd.DataFrame) -> tuple[str, int, float, str] | None:
-    names, numbers, times = events["event"].tolist(), events["seq"].tolist(), events["time"].tolist()
-    last = (names[-1], numbers[-1], times[-1])
-    for index, number in enumerate(numbers):
-        if number != index:
-            return names[index], number, times[index], f"event {index} is numbered {number}"
-    if names[0] != "agent_started":
-        return names[0], numbers[0], times[0], f"the run begins with {names[0]} instead of agent_started"
+def _are_wrong(records: Records, by_run: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """For each run whether `_problem` would find anything in its events.
+
+    Args:
+        records: whose events.
+        by_run: the rows of what was published, run by run.
+        starts: where each run begins in them.
+    """
+    if not len(starts):
+        return np.zeros(0, bool)
+    lengths = np.diff(np.append(starts, len(by_run)))
+    position = np.arange(len(by_run)) - np.repeat(starts, lengths)
+    numbers = records.numbers["seq"][by_run]
+    misnumbered = np.logical_or.reduceat((numbers != position) & (numbers >= 0), starts)
+    began = records.one_of("event", by_run, CRITICAL[0])
+    ended = records.one_of("event", by_run, *FINAL)
+    last = starts + lengths - 1
+    framed = began[starts] & ended[last]
+    once = (np.add.reduceat(ended, starts, dtype=int) == 1) & (np.add.reduceat(began, starts, dtype=int) == 1)
+    latest = np.full(len(starts), -1)
+    in_order = np.ones(len(starts), bool)
+    for event in CRITICAL:
+        first = np.minimum.reduceat(np.where(records.one_of("event", by_run, event), position, _NEVER), starts)
+        in_order &= (first >= latest) & (first < _NEVER)
+        latest = first
+    in_order |= records.one_of("event", by_run[last], FINAL[1])
+    return np.asarray(misnumbered | ~framed | ~once | ~in_order)
+
+
+def _problem(records: Records, rows: list[int]) -> tuple[int, str]:
+    """What is wrong first with the events of one run, and at which row."""
+    names = [records.text("event", row) for row in rows]
+    for index, number in enumerate(records.numbers["seq"][rows].tolist()):
+        if number not in (index, -1):
+            return rows[index], f"event {index} is numbered {number}"
+    if names[0] != CRITICAL[0]:
+        return rows[0], f"the run begins with {names[0]} instead of {CRITICAL[0]}"
     ends = [index for index, name in enumerate(names) if name in FINAL]
     if len(ends) != 1:
-        return (*last, f"the run ends {len(ends)} times instead of once")
+        return rows[-1], f"the run ends {len(ends)} times instead of once"
     if ends[0] != len(names) - 1:
-        return names[-1], numbers[-1], times[-1], f"{names[-1]} comes after the end of the run"
-    if names.count("agent_started") != 1:
-        return (*last, "the run begins more than once")
-    if names[-1] == "agent_error":
-        return None
-    firsts = [names.index(name) if name in names else -1 for name in CRITICAL]
-    if -1 in firsts:
-        return (*last, f"the run completed without {CRITICAL[firsts.index(-1)]}")
-    if firsts != sorted(firsts):
-        return (*last, "the critical events come in the wrong order")
-    return None
+        return rows[-1], f"{names[-1]} comes after the end of the run"
+    if names.count(CRITICAL[0]) != 1:
+        return rows[-1], "the run begins more than once"
+    missing = [name for name in CRITICAL if name not in names]
+    if missing:
+        return rows[-1], f"the run completed without {missing[0]}"
+    return rows[-1], "the critical events come in the wrong order"
 
 
-def every_run_ends(history: History, objectives: Objectives) -> CheckResult:
+def every_run_ends(records: Records, objectives: Objectives) -> CheckResult:
     """Look at every request: did its user's client learn how it ended, or that it was refused, and why?"""
-    requested = rows(history, Kind.REQUESTED).drop_duplicates("run")
-    received = rows(history, Kind.RECEIVED)
-    ended = set(received.loc[received["event"].isin(FINAL), "run"])
-    refused = set(rows(history, Kind.REFUSED)["run"])
-    silent = requested[~requested["run"].isin(ended | refused)]
-    scopes = set(rows(history, Kind.SCOPE_OPENED)["run"])
-    declined = set(rows(history, Kind.SCOPE_REFUSED)["run"])
+    requested, ends = _requests_and_ends(records)
+    runs = records.codes["run"]
+    refused = records.first_of_each("run", records.rows(Kind.REFUSED)) >= 0
+    answered = ends[runs[requested]] >= 0
+    silent = requested[~answered & ~refused[runs[requested]]]
+    scopes = records.first_of_each("run", records.rows(Kind.SCOPE_OPENED))
+    declined = records.first_of_each("run", records.rows(Kind.SCOPE_REFUSED))
 
-    def describe(row: pd.Series) -> Finding:
-        state = "its run was begun" if row["run"] in scopes else "no run was begun"
-        if row["run"] in declined:
+    def describe(row: int) -> str:
+        state = "its run was begun" if scopes[runs[row]] >= 0 else "no run was begun"
+        if declined[runs[row]] >= 0:
             state = "the runtime declined it without a word to the client"
-        message = f"{row['user']} asked and never learned how it ended; {state}"
-        return finding_at(row, message)
+        return f"{records.text('user', row)} asked and never learned how it ended; {state}"
 
-    answered = requested["run"].isin(ended)
     return CheckResult(
         check="every-run-ends",
         question="Did every user learn how every request ended?",
         looked_at=len(requested),
         unit="requests",
         found=len(silent),
-        findings=findings_of(silent, describe),
+        findings=records.findings(silent, describe),
         measured={
             "requests": float(len(requested)),
             "answered": float(answered.sum()),
-            "told of a refusal": float(len(refused)),
+            "told of a refusal": float(refused.sum()),
         },
     )
 
 
-def completion(history: History, objectives: Objectives) -> CheckResult:
+def completion(records: Records, objectives: Objectives) -> CheckResult:
     """Hold the share of requests that ended with an answer against its objective; the findings name the others."""
-    requested = rows(history, Kind.REQUESTED).drop_duplicates("run")
-    received = rows(history, Kind.RECEIVED)
-    finals = received[received["event"].isin(FINAL)]
-    ends = dict(zip(finals["run"], finals["event"], strict=True))
-    judged = requested.assign(outcome=[ends.get(run, "no end") for run in requested["run"]])
-    without = judged[judged["outcome"] != "agent_completed"]
+    requested, ends = _requests_and_ends(records)
+    end = ends[records.codes["run"][requested]]
+    is_complete = end >= 0
+    is_complete[is_complete] = records.one_of("event", end[is_complete], "agent_completed")
+    without = requested[~is_complete]
     share = 1.0 - len(without) / len(requested) if len(requested) else 1.0
-    findings: list[Finding] = []
+    findings: tuple[Finding, ...] = ()
     if share < objectives.completed:
         message = f"{share:.2%} of the requests ended with an answer; the objective is {objectives.completed:.2%}"
-        findings.append(Finding(message=message))
 
-        def describe(row: pd.Series) -> Finding:
-            return finding_at(row, f"the request ended with {row['outcome']}")
+        def describe(row: int) -> str:
+            last = ends[records.codes["run"][row]]
+            return f"the request ended with {records.text('event', last) if last >= 0 else 'no end'}"
 
-        findings.extend(findings_of(without, describe))
+        findings = (Finding(message=message), *records.findings(without, describe))
     return CheckResult(
         check="completion",
         question="Did enough requests end with an answer?",
         looked_at=len(requested),
         unit="requests",
         found=1 + len(without) if findings else 0,
-        findings=tuple(findings),
+        findings=findings,
         measured={"completed": share},
     )
 
 
-def timestamps(history: History, objectives: Objectives) -> CheckResult:
+def timestamps(records: Records, objectives: Objectives) -> CheckResult:
     """Look at the timestamps that clients see: do they run forward within each run?"""
-    received = rows(history, Kind.RECEIVED)
-    steps = received.groupby(["connection", "run"], sort=False)["value"].diff()
-    wrong = received.assign(step=steps)[steps < 0]
+    arrivals, stamps = records.arrivals, records.numbers["value"]
+    steps = arrivals.steps(stamps)
+    back = np.flatnonzero(steps < 0)
+    order = np.argsort(arrivals.rows[back])
+    wrong, by = arrivals.rows[back][order], -steps[back][order]
+    by_how_much = dict(zip(wrong[:FINDINGS_SHOWN].tolist(), by[:FINDINGS_SHOWN].tolist(), strict=True))
 
-    def describe(row: pd.Series) -> Finding:
-        return finding_at(row, f"{row['event']} is stamped {-row['step']:.3f} s before the event before it")
+    def describe(row: int) -> str:
+        return f"{records.text('event', row)} is stamped {by_how_much[row]:.3f} s before the event before it"
 
     return CheckResult(
         check="timestamps",
         question="Did the timestamps of every run go forward?",
-        looked_at=len(received),
+        looked_at=int((~np.isnan(stamps[arrivals.rows])).sum()),
         unit="events received",
         found=len(wrong),
-        findings=findings_of(wrong, describe),
+        findings=records.findings(wrong, describe),
     )
+
+
+def _requests_and_ends(records: Records) -> tuple[np.ndarray, np.ndarray]:
+    """The first request for each run, and for each run, by its code, the row at which its end was received, or -1.
+
+    There are no requests where the history does not tell what was received.
+    """
+    requested = records.without_repeats("run", records.rows(Kind.REQUESTED))
+    received = records.rows(Kind.RECEIVED)
+    ends = records.last_of_each("run", received[records.one_of("event", received, *FINAL)])
+    return requested if records.records(Kind.RECEIVED) else requested[:0], ends
+
+
+_NEVER = np.iinfo(np.int64).max

@@ -1,44 +1,57 @@
-"""Checks of limits: engines of each user, and memory for clients that come back."""
+"""Checks of limits: engines and connections of each user, and memory for clients that come back."""
 
 import numpy as np
-import pandas as pd
 
-from netra_sim.checks.results import CheckResult, Finding
-from netra_sim.checks.table import finding_at, findings_of, rows
-from netra_sim.history import REPLAY_BYTES, History, Kind, Objectives
+from netra_sim.checks.records import Records
+from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult
+from netra_sim.history import REPLAY_BYTES, Kind, Objectives
 
 
-def engine_limit(history: History, objectives: Objectives) -> CheckResult:
-    """Count every user's live engines over time, and hold them against the limit that the history was made under."""
-    limit = history.meta.get("engines_per_user")
-    changes = rows(history, Kind.SCOPE_OPENED, Kind.SCOPE_CLOSED)
-    step = np.where(changes["kind"] == Kind.SCOPE_OPENED, 1, -1)
-    live = changes.assign(step=step).groupby("user", sort=False)["step"].cumsum()
-    wrong = changes.assign(live=live)[live > limit] if limit is not None else changes[:0]
+def engine_limit(records: Records, objectives: Objectives) -> CheckResult:
+    """Count every user's live engines and open connections over time, and hold them against the limits.
 
-    def describe(row: pd.Series) -> Finding:
-        return finding_at(row, f"{row['user']} has {row['live']} live engines, and may have {limit}")
-
+    The limits are those under which the history was made: "engines_per_user" and "connections_per_user" of its meta.
+    """
+    wrong = records.rows()
+    messages: dict[int, str] = {}
+    measured: dict[str, float] = {}
+    looked_at = 0
+    for name, what, begins, ends in (
+        ("engines_per_user", "live engines", Kind.SCOPE_OPENED, Kind.SCOPE_CLOSED),
+        ("connections_per_user", "open connections", Kind.CONNECTED, Kind.DISCONNECTED),
+    ):
+        limit = records.meta.get(name)
+        if not records.records(begins, ends) or (limit is None and begins == Kind.CONNECTED):
+            continue
+        changes, live = _live(records, begins, ends)
+        measured[f"most {what} of one user"] = float(live.max(initial=0))
+        if limit is None:
+            continue
+        looked_at += len(records.rows(begins))
+        over = live > limit
+        for row, count in list(zip(changes[over].tolist(), live[over].tolist(), strict=True))[:FINDINGS_SHOWN]:
+            messages[row] = f"{records.text('user', row)} has {count} {what}, and may have {limit}"
+        wrong = np.sort(np.concatenate([wrong, changes[over]]))
     return CheckResult(
         check="engine-limit",
-        question="Did no user ever have more live engines than the limit?",
-        looked_at=0 if limit is None else int((step > 0).sum()),
-        unit="engines made",
+        question="Did no user ever have more live engines, or open connections, than the limits?",
+        looked_at=looked_at,
+        unit="engines made and connections opened",
         found=len(wrong),
-        findings=findings_of(wrong, describe),
-        measured={"most of one user": float(live.max()) if len(live) else 0.0},
+        findings=records.findings(wrong, messages.__getitem__),
+        measured=measured,
     )
 
 
-def memory(history: History, objectives: Objectives) -> CheckResult:
+def memory(records: Records, objectives: Objectives) -> CheckResult:
     """Hold what the bridge kept for clients that come back against its objective."""
-    samples = rows(history, Kind.SAMPLE)
-    kept = samples[samples["detail"] == REPLAY_BYTES]
-    over = kept[kept["value"] > objectives.replay_bytes]
+    samples = records.rows(Kind.SAMPLE)
+    kept = samples[records.one_of("detail", samples, REPLAY_BYTES)]
+    values = records.numbers["value"]
+    over = kept[values[kept] > objectives.replay_bytes]
 
-    def describe(row: pd.Series) -> Finding:
-        message = f"the bridge keeps {row['value']:,.0f} bytes; the objective is {objectives.replay_bytes:,.0f}"
-        return finding_at(row, message)
+    def describe(row: int) -> str:
+        return f"the bridge keeps {values[row]:,.0f} bytes; the objective is {objectives.replay_bytes:,.0f}"
 
     return CheckResult(
         check="memory",
@@ -46,6 +59,20 @@ def memory(history: History, objectives: Objectives) -> CheckResult:
         looked_at=len(kept),
         unit="samples",
         found=len(over),
-        findings=findings_of(over, describe),
-        measured={"most bytes": float(kept["value"].max()) if len(kept) else 0.0},
+        findings=records.findings(over, describe),
+        measured={"most bytes": float(values[kept].max()) if len(kept) else 0.0},
     )
+
+
+def _live(records: Records, begins: Kind, ends: Kind) -> tuple[np.ndarray, np.ndarray]:
+    """The rows at which a user's number of live things changes, in their order, and that number after each."""
+    changes = records.rows(begins, ends)
+    steps = np.where(records.numbers["kind"][changes] == begins, 1, -1)
+    users = records.codes["user"][changes]
+    order = np.argsort(users, kind="stable")
+    total = np.cumsum(steps[order])
+    starts = np.flatnonzero(np.diff(users[order], prepend=-1))
+    before = np.repeat(total[starts] - steps[order][starts], np.diff(np.append(starts, len(users))))
+    live = np.empty(len(users), np.int64)
+    live[order] = total - before
+    return changes, live

@@ -16,6 +16,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         event: at which event, or "".
         seq: the event's number, or -1.
         time: when, in seconds; None if it did not happen when it should have.
+        row: the number of the history's row that tells of it, or -1.
     """
 
     message: str
@@ -24,6 +25,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     event: str = ""
     seq: int = -1
     time: float | None = None
+    row: int = -1
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):

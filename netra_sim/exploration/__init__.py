@@ -1,8 +1,24 @@
 """Many simulations: seeds explored until one fails, failures shrunk, grids swept."""
 
+from netra_sim.exploration.detection import Detected, Detection, detect
+from netra_sim.exploration.experiments import experiments
 from netra_sim.exploration.explore import explore, shrink
 from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.sweep import Cell, cells, sweep
 from netra_sim.exploration.trial import Trial, replay_line, run_trial
 
-__all__ = ["Cell", "Trial", "cells", "explore", "in_order", "replay_line", "run_trial", "shrink", "sweep"]
+__all__ = [
+    "Cell",
+    "Detected",
+    "Detection",
+    "Trial",
+    "cells",
+    "detect",
+    "experiments",
+    "explore",
+    "in_order",
+    "replay_line",
+    "run_trial",
+    "shrink",
+    "sweep",
+]

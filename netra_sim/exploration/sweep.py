@@ -108,7 +108,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         path: value if isinstance(value, int | float | str) else json.dumps(value)
         for path, value in cell.settings.items()
     }
-    row |= {"seed": cell.seed, "digest": trial.digest, "stuck": trial.stuck, "as_expected": trial.is_as_expected}
+    row |= {"seed": cell.seed, "digest": trial.digest, "as_expected": trial.is_as_expected}
     for result in trial.results:
         row[result.check] = result.state
         row |= {f"{result.check}: {name}": value for name, value in result.measured.items()}

@@ -8,7 +8,7 @@ import msgspec
 
 from netra_sim.checks import CheckResult, check
 from netra_sim.factory import ExecutionEngineFactory
-from netra_sim.simulation import DeadlockError, Scenario, VirtualTimeLimitError, simulate
+from netra_sim.simulation import Scenario, simulate
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,22 +17,19 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         scenario: what was simulated.
         seed: with which seed.
-        digest: of its history; "" if there is none.
+        digest: of its history.
         results: of the checks.
-        stuck: the report of a deadlock or of a time limit, "" if there was none.
     """
 
     scenario: Scenario
     seed: int
     digest: str
     results: tuple[CheckResult, ...]
-    stuck: str = ""
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """The names of the checks that failed, and "stuck" for a simulation that did not end."""
-        failed = tuple(result.check for result in self.results if result.state == "failed")
-        return (*failed, "stuck") if self.stuck else failed
+        """The names of the checks that failed."""
+        return tuple(result.check for result in self.results if result.state == "failed")
 
     @property
     def violations(self) -> tuple[str, ...]:
@@ -48,11 +45,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 def run_trial(
     scenario: Scenario, seed: int, factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory
 ) -> Trial:
-    """Simulate and check; a deadlock is a finding too, not an error."""
-    try:
-        history = simulate(scenario, seed, factory_class=factory_class)
-    except (DeadlockError, VirtualTimeLimitError) as error:
-        return Trial(scenario=scenario, seed=seed, digest="", results=(), stuck=str(error))
+    """Simulate and check."""
+    history = simulate(scenario, seed, factory_class=factory_class)
     return Trial(scenario=scenario, seed=seed, digest=history.digest(), results=tuple(check(history)))
 
 

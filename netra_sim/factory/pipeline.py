@@ -54,7 +54,7 @@ class _Step:
 
     __slots__ = ("_pace", "_thought", "_work", "name")
 
-    def __init__(self, name: str, thought: str, work: Work, pace: Timing) -> None:
+    def __init__(self, name: str, thought: str, work: Work | None, pace: Timing) -> None:
         self.name = name
         self._thought = thought
         self._work = work
@@ -66,8 +66,13 @@ class _Step:
         question = str(context.request.get("message", ""))
         session.think(self._thought.format(question=question))
         await asyncio.sleep(self._pace.seconds(context, f"{self.name}.think"))
-        tool = _TimedTool(self._work, session.answers, self._pace.seconds(context, f"{self.name}.tool"))
+        seconds = self._pace.seconds(context, f"{self.name}.tool")
+        tool = _UsageQuery(seconds) if self._work is None else _TimedTool(self._work, session.answers, seconds)
         return await session.use_tool(tool, question=question)
+
+
+QUERY_SECONDS = 120.0
+"""The longest that the services may take to answer; an agent's own turn ends before."""
 
 
 class _TimedTool:
@@ -87,6 +92,28 @@ class _TimedTool:
         return self._work(question, self._known)
 
 
+class _UsageQuery:
+    """Asks every service for its figures, all for one and the same moment: none answers before all have been asked."""
+
+    __slots__ = ("_seconds", "name")
+
+    def __init__(self, seconds: float) -> None:
+        self.name = "query_usage"
+        self._seconds = seconds
+
+    @windows_asyncio_safe
+    async def __call__(self, *, question: str) -> object:
+        asked = asyncio.Barrier(len(_SERVICES))
+
+        async def ask(index: int) -> object:
+            await asked.wait()
+            await asyncio.sleep(self._seconds)
+            return usage(question, index)
+
+        rows = asyncio.gather(*(ask(index) for index in range(len(_SERVICES))))
+        return await asyncio.wait_for(rows, QUERY_SECONDS)
+
+
 def classify_request(question: str, known: Mapping[str, Any]) -> object:
     """What the question is about."""
     words = question.lower()
@@ -94,13 +121,10 @@ def classify_request(question: str, known: Mapping[str, Any]) -> object:
     return {"topic": topic, "words": len(question.split())}
 
 
-def query_usage(question: str, known: Mapping[str, Any]) -> object:
-    """Monthly units and cost of each service: figures that depend on the question alone."""
+def usage(question: str, index: int) -> dict[str, object]:
+    """Monthly units and cost of a service: figures that depend on the question alone."""
     digest = hashlib.sha256(question.encode("utf-8", "surrogatepass")).digest()
-    return [
-        {"service": service, "units": 100 + digest[index], "cost": 10 * digest[index + 4]}
-        for index, service in enumerate(_SERVICES)
-    ]
+    return {"service": _SERVICES[index], "units": 100 + digest[index], "cost": 10 * digest[index + 4]}
 
 
 def find_savings(question: str, known: Mapping[str, Any]) -> object:
@@ -120,9 +144,9 @@ def write_report(question: str, known: Mapping[str, Any]) -> object:
     return {"question": question, "topic": known["triage"]["topic"], "actions": known["actions"]}
 
 
-_STEPS = (
+_STEPS: tuple[tuple[str, str, Work | None], ...] = (
     ("triage", "What is this about: {question}", classify_request),
-    ("data", "Which figures does it take: {question}", query_usage),
+    ("data", "Which figures does it take: {question}", None),
     ("optimisation", "Where could it be better: {question}", find_savings),
     ("actions", "What should be done about: {question}", draft_actions),
     ("reporting", "Putting together the answer to: {question}", write_report),

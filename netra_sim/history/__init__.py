@@ -1,22 +1,44 @@
 """The record of a run of the system: who asked, published, sent and received what, when."""
 
-from netra_sim.history.canary import canary, whose
+from netra_sim.history.canary import CONTEXT_CANARY, canary, whose
 from netra_sim.history.history import History, HistoryError, Kind, environment
+from netra_sim.history.log import Log, Malformed, is_event_log, read_log
+from netra_sim.history.log_mapping import LogMapping, TimeUnit
 from netra_sim.history.objectives import Objectives
-from netra_sim.history.probes import ENGINES_PROBED, REPLAY_BYTES, record_gauges, record_left_overs, record_shared_state
-from netra_sim.history.recorder import Recorder
+from netra_sim.history.probes import (
+    ASYNCIO_REPLACED,
+    ENGINES_PROBED,
+    LOOP_STEPS,
+    OUTBOX_BYTES,
+    REPLAY_BYTES,
+    record_gauges,
+    record_left_overs,
+    record_shared_state,
+)
+from netra_sim.history.recorder import CONTEXTS_READ, Recorder
 from netra_sim.history.replacing import replacing
 
 __all__ = [
+    "ASYNCIO_REPLACED",
+    "CONTEXTS_READ",
+    "CONTEXT_CANARY",
     "ENGINES_PROBED",
+    "LOOP_STEPS",
+    "OUTBOX_BYTES",
     "REPLAY_BYTES",
     "History",
     "HistoryError",
     "Kind",
+    "Log",
+    "LogMapping",
+    "Malformed",
     "Objectives",
     "Recorder",
+    "TimeUnit",
     "canary",
     "environment",
+    "is_event_log",
+    "read_log",
     "record_gauges",
     "record_left_overs",
     "record_shared_state",

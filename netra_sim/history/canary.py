@@ -1,6 +1,10 @@
 """Canaries: marks planted in each user's data, which tell whose data an event carries, whatever the event says."""
 
 import re
+from contextvars import ContextVar
+
+CONTEXT_CANARY: ContextVar[str] = ContextVar("netra_sim.canary", default="")
+"""The mark that is planted in the context in which a user's request is carried out: the user's id."""
 
 _CANARY = re.compile(rb"canary:([^;\"\\]+);")
 

@@ -45,6 +45,8 @@ class Kind(IntEnum):
     SAMPLE = 16  # a gauge was read (detail: which, value)
     SCOPE_REFUSED = 17  # the factory made no engine (user, run, detail: reason)
     CONNECT_REFUSED = 18  # a client could not connect (user, detail: reason)
+    LEAKED_CONTEXT = 19  # an event was published in another user's context (user, run, event, subject: the other)
+    STUCK = 20  # the system did not come to rest (event: "deadlock", "time limit" or "spinning", detail: who waits)
 
 
 TEXT_COLUMNS = ("user", "run", "connection", "event", "subject", "detail")

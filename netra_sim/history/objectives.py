@@ -14,6 +14,8 @@ class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         delivered: share of events that must reach their owner.
         refused: share of requests, and of attempts to connect, that may be refused.
         completed: share of requests that must end with an answer.
+        recovery: seconds from the end of a fault until every user is served as before.
+        steps_per_record: steps of the event loop for each thing that happens.
         replay_bytes: bytes that the bridge may hold for clients that come back.
     """
 
@@ -24,4 +26,6 @@ class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     delivered: float = 0.995
     refused: float = 0.01
     completed: float = 0.99
+    recovery: float = 5.0
+    steps_per_record: float = 5.0
     replay_bytes: float = 64 * 1024 * 1024

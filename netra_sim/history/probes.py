@@ -1,11 +1,23 @@
 """Looks into a live system that nobody reports by themselves: what is left at the end, what engines share meanwhile."""
 
 import asyncio
+import gc
 from collections.abc import Collection
 
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.factory import ExecutionEngineFactory, UserExecutionEngine, shared_mutable_objects
 from netra_sim.history.recorder import Recorder
+
+ASYNCIO_REPLACED = "asyncio functions replaced"
+"""The gauge of how many functions of asyncio's are not its own, as a task sees it that is not decorated."""
+
+LOOP_STEPS = "loop steps"
+"""The gauge of how many steps the event loop has taken since its beginning."""
+
+OUTBOX_BYTES = "outbox bytes"
+"""The gauge of what waits to be sent on all connections."""
+
+_STOCK = {name: getattr(asyncio, name) for name in ("sleep", "wait_for", "gather")}
 
 ENGINES_PROBED = "engines probed for shared state"
 """The gauge that tells how many engines a probe has compared."""
@@ -16,8 +28,16 @@ REPLAY_BYTES = "replay bytes"
 
 
 def record_gauges(recorder: Recorder, bridge: AgentWebSocketBridge) -> None:
-    """Record what the bridge holds now."""
-    recorder.sample(REPLAY_BYTES, bridge.metrics().replay_bytes)
+    """Record what the bridge holds now, and whether asyncio is its own."""
+    held = bridge.metrics()
+    recorder.sample(REPLAY_BYTES, held.replay_bytes)
+    recorder.sample(OUTBOX_BYTES, held.unsent_bytes)
+    record_asyncio(recorder)
+
+
+def record_asyncio(recorder: Recorder) -> None:
+    """Record how many functions of asyncio's somebody has replaced for everybody."""
+    recorder.sample(ASYNCIO_REPLACED, sum(getattr(asyncio, name) is not stock for name, stock in _STOCK.items()))
 
 
 def record_shared_state(recorder: Recorder, engines: Collection[UserExecutionEngine]) -> None:
@@ -29,11 +49,27 @@ def record_shared_state(recorder: Recorder, engines: Collection[UserExecutionEng
         recorder.shared(found.user_id, found.other_user_id, f"{found.type_name} at {found.path}")
 
 
-def record_left_overs(recorder: Recorder, bridge: AgentWebSocketBridge, factory: ExecutionEngineFactory) -> None:
-    """Record what is there after a shutdown; call it from the only task that should be left on the loop."""
+def record_left_overs(
+    recorder: Recorder,
+    bridge: AgentWebSocketBridge,
+    factory: ExecutionEngineFactory,
+    engines: Collection[UserExecutionEngine],
+) -> None:
+    """Record what is there after a shutdown; call it from the only task that should be left on the loop.
+
+    Args:
+        recorder: writes it down.
+        bridge: that was shut down.
+        factory: that was shut down.
+        engines: a weak set of engines that had been seen alive; those that are still in it are referenced by somebody.
+    """
+    if engines:
+        gc.collect()
+    record_asyncio(recorder)
     held = bridge.metrics()
     for what, count in (
         ("engines", factory.live_engines()),
+        ("engines that are still referenced", len(engines)),
         ("connections", held.live_connections),
         ("runs", held.kept_runs),
         ("replay bytes", held.replay_bytes),

@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 
 from netra_sim.bridge import Event
-from netra_sim.history.canary import whose
+from netra_sim.history.canary import CONTEXT_CANARY, whose
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS, History, Kind
 
+CONTEXTS_READ = "context variables read"
+"""The gauge that tells how many events were published in a context that bears a mark."""
+
 _CHUNK = 1 << 16
+_context_canary = CONTEXT_CANARY.get
 _PUBLISHED, _SENT, _RECEIVED = int(Kind.PUBLISHED), int(Kind.SENT), int(Kind.RECEIVED)
 
 
@@ -25,6 +29,7 @@ class Recorder:
         self._clock = clock
         self._rows: list[tuple[Any, ...]] = []
         self._chunks: list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]] = []
+        self._contexts_read = 0
         self._tables: dict[str, dict[str, int]] = {name: {} for name in TEXT_COLUMNS}
 
     def requested(self, run_id: str, user_id: str, due: float) -> None:
@@ -64,6 +69,10 @@ class Recorder:
         """A mutable object was found that two users' engines can both reach."""
         self._row(Kind.SHARED, user=user_id, subject=other_user_id, detail=what)
 
+    def stuck(self, how: str, who_waits: str) -> None:
+        """The system did not come to rest: by a deadlock, at its time limit, or spinning."""
+        self._row(Kind.STUCK, event=how, detail=who_waits)
+
     def fault_began(self, fault: str) -> None:
         """A fault was injected."""
         self._row(Kind.FAULT_BEGAN, detail=fault)
@@ -87,6 +96,11 @@ class Recorder:
     def published(self, run_id: str, user_id: str, event: str, seq: int) -> None:
         """See `BridgeObserver`."""
         self._rows.append((self._clock(), nan, _PUBLISHED, seq, nan, user_id, run_id, "", event, "", ""))
+        planted = _context_canary()
+        if planted:
+            self._contexts_read += 1
+            if planted != user_id:
+                self._row(Kind.LEAKED_CONTEXT, user=user_id, run=run_id, event=event, subject=planted)
 
     def sent(self, connection_id: str, user_id: str, run_id: str, event: str, seq: int) -> None:
         """See `BridgeObserver`."""
@@ -116,6 +130,8 @@ class Recorder:
 
     def finish(self, meta: Mapping[str, Any]) -> History:
         """The history of what was recorded; the recorder can go on."""
+        if self._contexts_read:
+            self.sample(CONTEXTS_READ, self._contexts_read)
         self._pack()
         numbers = {name: np.concatenate([chunk[0][name] for chunk in self._chunks]) for name in NUMBER_COLUMNS}
         codes = {name: np.concatenate([chunk[1][name] for chunk in self._chunks]) for name in TEXT_COLUMNS}

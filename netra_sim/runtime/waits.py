@@ -17,6 +17,8 @@ D = TypeVar("D")
 class _Raise:
     """The default of `windows_safe_wait_for`'s ``default``: any value that a caller can think of is a value."""
 
+    __slots__ = ()
+
 
 _RAISE = _Raise()
 

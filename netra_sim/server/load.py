@@ -3,11 +3,18 @@
 import asyncio
 import random
 from collections.abc import Callable
+from weakref import WeakSet
 
 import msgspec
 
 from netra_sim.bridge import FINAL_EVENTS, AgentWebSocketBridge, Event, Reading, Refused
-from netra_sim.factory import ExecutionEngineFactory, UserExecutionContext, default_pipeline, run_id_of
+from netra_sim.factory import (
+    ExecutionEngineFactory,
+    UserExecutionContext,
+    UserExecutionEngine,
+    default_pipeline,
+    run_id_of,
+)
 from netra_sim.history import (
     History,
     Recorder,
@@ -92,6 +99,7 @@ class _Run:
             observer=self._recorder,
         )
         self._authenticator = TokenAuthenticator()
+        self._engines_seen: WeakSet[UserExecutionEngine] = WeakSet()
 
     async def live(self) -> History:
         plan = self._plan
@@ -103,7 +111,7 @@ class _Run:
                     group.create_task(self._user(f"user-{number:0{len(str(plan.users - 1))}d}", server.uri))
             probing.cancel()
             await asyncio.wait([probing])
-        record_left_overs(self._recorder, self._bridge, self._factory)
+        record_left_overs(self._recorder, self._bridge, self._factory, self._engines_seen)
         return self._recorder.finish(
             {
                 "source": "server",
@@ -150,4 +158,5 @@ class _Run:
         while True:
             await asyncio.sleep(PROBE_INTERVAL)
             record_gauges(self._recorder, self._bridge)
+            self._engines_seen.update(self._factory.engines)
             record_shared_state(self._recorder, self._factory.engines[:PROBED_ENGINES])

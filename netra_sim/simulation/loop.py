@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from contextvars import Context
 from functools import partial
-from typing import Any, Literal, TypeVar, TypeVarTuple
+from typing import Any, Literal, NoReturn, TypeVar, TypeVarTuple
 
 from netra_sim.runtime import run
 from netra_sim.simulation.diagnosis import waits_report
@@ -42,6 +42,8 @@ class DeadlockError(RuntimeError):
         report: which task waits on what, where.
     """
 
+    how = "deadlock"
+
     def __init__(self, now: float, report: str) -> None:
         super().__init__(f"deadlock at {now:.6f} s of virtual time; nothing is ready and no timer runs:\n{report}")
         self.report = report
@@ -51,11 +53,13 @@ class VirtualTimeLimitError(RuntimeError):
     """The virtual time limit was reached, or time stood still for `SPIN_LIMIT` steps.
 
     Attributes:
+        how: "time limit" or "spinning".
         report: which task waits on what, where.
     """
 
-    def __init__(self, reason: str, report: str) -> None:
+    def __init__(self, reason: str, report: str, *, is_spinning: bool = False) -> None:
         super().__init__(f"{reason}:\n{report}")
+        self.how = "spinning" if is_spinning else "time limit"
         self.report = report
 
 
@@ -76,6 +80,10 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
             busy loop of Windows' (1/64 s, gh-110695).
         step_cost: seconds of CPU that every step takes; it delays everybody.
         time_limit: virtual seconds after which `VirtualTimeLimitError` is raised.
+
+    Attributes:
+        steps: that were taken so far.
+        on_stuck: is told of a deadlock, or of a limit that was reached, before that is raised and the tasks are cancelled.
     """
 
     def __init__(
@@ -89,6 +97,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     ) -> None:
         super().__init__()
         self.steps = 0
+        self.on_stuck: Callable[[DeadlockError | VirtualTimeLimitError], None] | None = None
         self._now = 0.0
         self._tick = tick
         self._clock_resolution = tick or 1e-9
@@ -110,6 +119,11 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     def time(self) -> float:
         """Virtual seconds since the loop was made, in whole ticks."""
         return math.floor(self._now / self._tick) * self._tick if self._tick else self._now
+
+    @property
+    def has_plans(self) -> bool:
+        """Whether anything is ready, or will be when its time comes."""
+        return bool(self._ready or self._ready_tasks) or any(not _is_dead(entry) for entry in self._timers)
 
     def spend(self, seconds: float) -> None:
         """Let the callback that runs now take this much CPU time: everybody on the loop is held up."""
@@ -285,7 +299,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
 
     def _wait_for_threads(self) -> None:
         if not self._jobs_elsewhere:
-            raise DeadlockError(self._now, waits_report(self))
+            self._fail(DeadlockError(self._now, waits_report(self)))
         self._thread_called.wait()
         self._take_from_threads()
 
@@ -307,13 +321,17 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
 
     def _check_time_limit(self, when: float) -> None:
         if when > self._time_limit:
-            raise VirtualTimeLimitError(
-                f"the virtual time limit of {self._time_limit:g} s was reached", waits_report(self)
-            )
+            reason = f"the virtual time limit of {self._time_limit:g} s was reached"
+            self._fail(VirtualTimeLimitError(reason, waits_report(self)))
 
     def _fail_spinning(self) -> None:
         reason = f"{SPIN_LIMIT:,} steps were taken at {self._now:.6f} s without time passing; a task is spinning"
-        raise VirtualTimeLimitError(reason, waits_report(self))
+        self._fail(VirtualTimeLimitError(reason, waits_report(self), is_spinning=True))
+
+    def _fail(self, error: "DeadlockError | VirtualTimeLimitError") -> NoReturn:
+        if self.on_stuck is not None:
+            self.on_stuck(error)
+        raise error
 
     def _process_events(self, event_list: object) -> None:
         """There is no selector, so there are no events."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
 from netra_sim.runtime import run
-from netra_sim.simulation.loop import VirtualTimeLoop
+from netra_sim.simulation.loop import DeadlockError, VirtualTimeLimitError, VirtualTimeLoop
 from netra_sim.simulation.randomness import key
 from netra_sim.simulation.scenario import Scenario
 from netra_sim.simulation.world import World
@@ -30,9 +30,8 @@ def simulate(
         on_answer: called at the end of every request, for a progress display; it must not touch the simulation.
         factory_class: makes the engines; a variant of the factory may be put to the test.
 
-    Raises:
-        DeadlockError: tasks are left that wait for each other; the error says which, where, on what.
-        VirtualTimeLimitError: the scenario had not ended at its ``time_limit``.
+    A simulation that does not come to rest, because its tasks wait for each other, because its ``time_limit`` was reached
+    or because a task spins, ends there: its History says so, and who waits on what, where.
     """
     settings = scenario.platform
     loop = VirtualTimeLoop(
@@ -42,8 +41,12 @@ def simulate(
         step_cost=settings.step_cost,
         time_limit=scenario.time_limit,
     )
+    world = World(scenario, seed, loop, on_answer, factory_class)
     with _rare_collections():
-        return run(World(scenario, seed, loop, on_answer, factory_class).live(), loop_factory=lambda: loop)
+        try:
+            return run(world.live(), loop_factory=lambda: loop)
+        except (DeadlockError, VirtualTimeLimitError):
+            return world.story_until_stuck
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """A simulated user: opens tabs, asks for runs when they are due, and waits for their end as long as patience lasts."""
 
 import asyncio
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from netra_sim.bridge import Connection, Refused
 from netra_sim.factory import answer_message, run_id_of
-from netra_sim.history import canary
+from netra_sim.history import CONTEXT_CANARY, canary
 from netra_sim.simulation.client import SimulatedClient
 from netra_sim.simulation.faults import Cancellation, Message, MessageFault
 from netra_sim.simulation.instance import Instance
@@ -128,7 +129,10 @@ class SimulatedUser:
 
     def _serve(self, message: Message, connection: Connection, instance: Instance) -> None:
         answer = answer_message(message, connection, bridge=instance.bridge, execution_factory=instance.factory)
-        task: asyncio.Task[object] = asyncio.create_task(answer, name=f"message of {self.user_id}")
+        context = copy_context()
+        context.run(CONTEXT_CANARY.set, self.user_id)
+        name = f"message of {self.user_id}"
+        task: asyncio.Task[object] = asyncio.create_task(answer, name=name, context=context)
         for answers in (self._answers, instance.answers):
             answers.add(task)
             task.add_done_callback(answers.discard)

@@ -1,8 +1,10 @@
 """The world of a simulation: servers, users, faults, and the record of what they do."""
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
+from weakref import WeakSet
 
 import msgspec
 
@@ -14,13 +16,22 @@ from netra_sim.factory import (
     ExecutionEngineFactory,
     Pipeline,
     UserExecutionContext,
+    UserExecutionEngine,
     default_pipeline,
 )
-from netra_sim.history import History, Recorder, environment, record_gauges, record_left_overs, record_shared_state
+from netra_sim.history import (
+    LOOP_STEPS,
+    History,
+    Recorder,
+    environment,
+    record_gauges,
+    record_left_overs,
+    record_shared_state,
+)
 from netra_sim.simulation.client import SimulatedClient
 from netra_sim.simulation.faults import AgentFault, Fault
 from netra_sim.simulation.instance import Instance
-from netra_sim.simulation.loop import VirtualTimeLoop
+from netra_sim.simulation.loop import DeadlockError, VirtualTimeLimitError, VirtualTimeLoop
 from netra_sim.simulation.randomness import key, uniform
 from netra_sim.simulation.scenario import Agents, Scenario
 from netra_sim.simulation.user import SimulatedUser
@@ -31,6 +42,8 @@ EPOCH = 1_700_000_000.0
 
 PROBE_INTERVAL = 1.0
 """Virtual seconds between two looks at what the server holds and what its engines share."""
+
+_OF_THIS_PROCESS = re.compile(r" at 0x[0-9a-f]+|(?<=Task)-\d+")
 
 PROBED_ENGINES = 8
 """Engines that are compared at each look."""
@@ -83,6 +96,20 @@ class World:
         self._instances: list[Instance] = []
         self._users: list[SimulatedUser] = []
         self._duties: set[asyncio.Task[object]] = set()
+        self._engines_seen: WeakSet[UserExecutionEngine] = WeakSet()
+        self._story_until_stuck: History | None = None
+        loop.on_stuck = self._be_stuck
+
+    @property
+    def story_until_stuck(self) -> History:
+        """What had happened when the loop found that it was stuck.
+
+        Raises:
+            RuntimeError: it was not.
+        """
+        if self._story_until_stuck is None:
+            raise RuntimeError("the simulation was not stuck")
+        return self._story_until_stuck
 
     async def live(self) -> History:
         """Let everything happen, from the start of the server to its shutdown."""
@@ -106,7 +133,11 @@ class World:
         for instance in self._instances:
             await instance.stop()
         for instance in self._instances:
-            record_left_overs(self.recorder, instance.bridge, instance.factory)
+            record_left_overs(self.recorder, instance.bridge, instance.factory, self._engines_seen)
+        return self._story()
+
+    def _story(self) -> History:
+        self.recorder.sample(LOOP_STEPS, self.loop.steps)
         return self.recorder.finish(
             {
                 "source": "simulation",
@@ -118,6 +149,13 @@ class World:
                 "environment": environment(),
             }
         )
+
+    def _be_stuck(self, error: DeadlockError | VirtualTimeLimitError) -> None:
+        if self._story_until_stuck is None:
+            for line in error.report.splitlines():
+                # Addresses and the numbers of nameless tasks differ from process to process.
+                self.recorder.stuck(error.how, _OF_THIS_PROCESS.sub("", line.strip()))
+            self._story_until_stuck = self._story()
 
     def wall_clock(self) -> float:
         """What the servers' wall clock shows, in seconds since 1970."""
@@ -215,15 +253,20 @@ class World:
 
     async def _look_around(self) -> None:
         looks = 0
-        while True:
+        # Who goes on looking when nothing else can happen hides a deadlock.
+        while self.loop.has_plans:
             await asyncio.sleep(PROBE_INTERVAL)
             looks += 1
-            if self.instance is None:
-                continue
-            record_gauges(self.recorder, self.instance.bridge)
-            engines = self.instance.factory.engines
-            first = int(uniform(key(self.seed, "probe"), looks) * len(engines))
-            record_shared_state(self.recorder, engines[first : first + PROBED_ENGINES])
+            if self.instance is not None:
+                self._look_at(self.instance, looks)
+
+    def _look_at(self, instance: Instance, looks: int) -> None:
+        record_gauges(self.recorder, instance.bridge)
+        self.recorder.sample(LOOP_STEPS, self.loop.steps)
+        engines = instance.factory.engines
+        self._engines_seen.update(engines)
+        first = int(uniform(key(self.seed, "probe"), looks) * len(engines))
+        record_shared_state(self.recorder, engines[first : first + PROBED_ENGINES])
 
 
 class _DrawnTiming(msgspec.Struct, frozen=True):

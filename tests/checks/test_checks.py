@@ -3,52 +3,10 @@
 import itertools
 
 import pytest
+from story import EVENTS, Story, result_of, states
 
-from netra_sim import Objectives, check
-from netra_sim.history import ENGINES_PROBED, REPLAY_BYTES, Recorder
-
-EVENTS = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
-
-
-class Story:
-    """Tells a history, one user and run after the other; `told` may leave out or change what it likes."""
-
-    def __init__(self):
-        self.now = 0.0
-        self.recorder = Recorder(lambda: self.now)
-
-    def run(self, user="alice", run="alice.1", events=EVENTS, *, delay=0.01, drop=(), receiver=None, subject=None):
-        recorder = self.recorder
-        connection = f"{receiver or user}/0"
-        recorder.connected(connection, receiver or user)
-        recorder.requested(run, user, self.now)
-        recorder.scope_opened(run, user)
-        for seq, event in enumerate(events):
-            self.now += 0.5
-            recorder.published(run, user, event, seq)
-            if seq in drop:
-                continue
-            recorder.sent(connection, receiver or user, run, event, seq)
-            self.now += delay
-            recorder.received(
-                connection, receiver or user, run, event, seq, subject=subject or user, timestamp=self.now
-            )
-        recorder.scope_closed(run, user, {})
-        return self
-
-    def end(self):
-        self.recorder.sample(ENGINES_PROBED, 2)
-        self.recorder.sample(REPLAY_BYTES, 1_000)
-        self.recorder.left_over("tasks", 0)
-        return self.recorder.finish({"engines_per_user": 2})
-
-
-def states(history, **objectives):
-    return {result.check: result.state for result in check(history, Objectives(**objectives))}
-
-
-def result_of(history, name, **objectives):
-    return next(result for result in check(history, Objectives(**objectives)) if result.check == name)
+from netra_sim import check
+from netra_sim.history import Kind, Recorder
 
 
 def test_all_checks_pass_on_a_story_in_which_all_goes_well():
@@ -68,7 +26,7 @@ def test_an_event_that_reaches_somebody_else_is_found():
 
 
 def test_data_of_somebody_else_in_ones_own_event_is_found():
-    result = result_of(Story().run(subject="bob").end(), "cross-user-isolation")
+    result = result_of(Story().run(subject="bob").end(), "content-isolation")
     assert result.findings[0].message == "alice received data of bob in agent_started"
 
 
@@ -270,3 +228,129 @@ def test_a_historys_own_objectives_hold_unless_others_are_given():
     history = story.recorder.finish({"objectives": {"delivery_mean": 1.0, "delivery_p95": 1.0}})
     assert {result.check: result.state for result in check(history)}["latency"] == "passed"
     assert states(history)["latency"] == "failed"
+
+
+def test_an_event_after_the_end_of_its_run_is_found():
+    story = Story().run()
+    story.recorder.received("alice/0", "alice", "alice.1", "agent_thinking", 5, subject="alice", timestamp=story.now)
+    messages = [finding.message for finding in result_of(story.end(), "delivery").findings]
+    assert messages == ["agent_thinking was received after the end of its run"]
+
+
+def test_a_run_that_its_user_never_saw_begin_is_found_unless_a_gap_was_announced():
+    def story_of_a_run_from_its_middle():
+        story = Story().run()
+        story.recorder.connected("bob/0", "bob")
+        story.recorder.received("bob/0", "bob", "bob.1", "tool_executing", 2, subject="bob", timestamp=story.now)
+        return story
+
+    result = result_of(story_of_a_run_from_its_middle().end(), "delivery")
+    assert [finding.message for finding in result.findings] == [
+        "tool_executing is the first that its user got of the run"
+    ]
+    told = story_of_a_run_from_its_middle()
+    told.recorder.gap("bob/0", "bob", "bob.1", 0, 1, "evicted")
+    assert states(told.end())["delivery"] == "passed"
+
+
+def test_a_client_that_comes_back_goes_on_in_the_middle_of_a_run():
+    story = Story().run(events=EVENTS[:2])
+    story.recorder.disconnected("alice/0", "alice", 1006, "gone")
+    story.recorder.connected("alice/1", "alice")
+    for seq, event in enumerate(EVENTS[2:], 2):
+        story.recorder.published("alice.1", "alice", event, seq)
+        story.recorder.received("alice/1", "alice", "alice.1", event, seq, subject="alice", timestamp=story.now)
+    assert states(story.end())["delivery"] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("plant", "message"),
+    [
+        (
+            lambda recorder: recorder.connected("alice/0", "bob"),
+            "alice's connection alice/0 was opened again for bob",
+        ),
+        (
+            lambda recorder: recorder.sent("bob/0", "bob", "alice.1", "agent_thinking", 1),
+            "agent_thinking of somebody else's run alice.1 came on bob's connection bob/0",
+        ),
+        (
+            lambda recorder: recorder.sent("bob/0", "alice", "alice.1", "agent_thinking", 1),
+            "alice got agent_thinking on bob's connection bob/0",
+        ),
+        (
+            lambda recorder: recorder.sent("bob/0", "alice", "bob.1", "agent_thinking", 1),
+            "alice got agent_thinking on bob's connection bob/0",
+        ),
+        (
+            lambda recorder: recorder.sent("nowhere", "alice", "alice.1", "agent_thinking", 1),
+            "agent_thinking came on nowhere, which was never opened",
+        ),
+        (
+            lambda recorder: (
+                recorder.disconnected("alice/0", "alice", 1000, "bye"),
+                recorder.sent("alice/0", "alice", "alice.1", "agent_thinking", 1),
+            ),
+            "agent_thinking was sent on alice's connection alice/0 after it was closed",
+        ),
+    ],
+)
+def test_a_connection_that_is_not_one_users_alone_or_not_open_is_found(plant, message):
+    story = Story().run().run("bob", "bob.1")
+    plant(story.recorder)
+    assert [finding.message for finding in result_of(story.end(), "connection-isolation").findings] == [message]
+
+
+def test_what_was_sent_before_a_connection_closed_may_arrive_after():
+    story = Story().run(drop=(4,))
+    story.recorder.sent("alice/0", "alice", "alice.1", "agent_completed", 4)
+    story.recorder.disconnected("alice/0", "alice", 1000, "bye")
+    story.recorder.received("alice/0", "alice", "alice.1", "agent_completed", 4, subject="alice", timestamp=story.now)
+    assert states(story.end())["connection-isolation"] == "passed"
+
+
+def test_a_name_of_a_connection_that_its_user_takes_again_is_open_again():
+    story = Story().run()
+    story.recorder.disconnected("alice/0", "alice", 1006, "gone")
+    assert states(story.run("alice", "alice.2").end())["connection-isolation"] == "passed"
+
+
+def test_more_connections_than_the_limit_are_found():
+    story = Story().run()
+    for number in range(2):
+        story.recorder.connected(f"alice/{number + 1}", "alice")
+    history = story.recorder.finish({"connections_per_user": 2})
+    messages = [finding.message for finding in result_of(history, "engine-limit").findings]
+    assert messages == ["alice has 3 open connections, and may have 2"]
+
+
+def test_what_is_left_is_counted_by_what_it_is():
+    story = Story().run()
+    story.recorder.scope_closed("alice.1", "alice", {"tasks": 2})
+    story.recorder.left_over("emitters", 1)
+    measured = result_of(story.end(), "nothing-left").measured
+    assert measured == {"scopes": 1.0, "left": 3.0, "left, tasks": 2.0, "left, emitters": 1.0}
+
+
+def test_a_first_event_that_was_lost_is_told_once():
+    result = result_of(Story().run(drop=(0,)).end(), "delivery", delivered=0.5)
+    assert [finding.message for finding in result.findings] == [
+        "agent_started was never received, and no gap was announced"
+    ]
+
+
+def test_what_a_scope_says_that_it_left_is_found_without_being_itemised():
+    story = Story().run()
+    history = story.end()
+    history.numbers["value"][history.numbers["kind"] == Kind.SCOPE_CLOSED] = 2.0
+    assert [finding.message for finding in result_of(history, "nothing-left").findings] == [
+        "2 things outlived the scope of run alice.1"
+    ]
+
+
+def test_one_users_live_engines_are_not_counted_for_the_next():
+    story = Story()
+    for user in ("alice", "bob"):
+        for number in range(2):
+            story.recorder.scope_opened(f"{user}.{number}", user)
+    assert states(story.end())["engine-limit"] == "passed"

@@ -1,14 +1,16 @@
 """Short experiments on the runtime itself, for claims that no History can decide; their results look like any check's."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.checks import CheckResult, Finding
-from netra_sim.exceptions import FactoryError
-from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.exceptions import ContextError, FactoryError
+from netra_sim.factory import ExecutionEngineFactory, create_user_execution_context
 from netra_sim.runtime import (
     WindowsAsyncioSafePatterns,
+    new_event_loop,
     windows_asyncio_safe,
     windows_safe_gather,
     windows_safe_sleep,
@@ -30,8 +32,8 @@ def windows_layer() -> CheckResult:
     async def wakes_at_once() -> bool:
         loop = asyncio.get_running_loop()
         began, done = loop.time(), loop.create_future()
-        loop.call_later(1.0, done.set_result, "answer")
-        return await windows_safe_wait_for(done, 30.0) == "answer" and loop.time() - began < 1.02
+        loop.call_later(0.1, done.set_result, "answer")
+        return await windows_safe_wait_for(done, 30.0) == "answer" and loop.time() - began < 0.12
 
     async def never_sleeps_too_short() -> bool:
         loop = asyncio.get_running_loop()
@@ -58,6 +60,21 @@ def windows_layer() -> CheckResult:
                 await windows_safe_sleep(0.3)
             return context.is_timed_out
 
+    async def cancels_what_it_waits_for() -> bool:
+        ended: list[str] = []
+
+        async def waits() -> None:
+            try:
+                await windows_safe_sleep(1.0)
+            finally:
+                ended.append("cancelled")
+
+        waiting = asyncio.create_task(windows_safe_wait_for(waits(), 2.0))
+        await windows_safe_sleep(0.1)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        return waiting.cancelled() and ended == ["cancelled"]
+
     return _probe(
         "windows-layer",
         "Does the Windows-safe layer wait, wake, gather and time out as it should, without patching asyncio?",
@@ -66,7 +83,20 @@ def windows_layer() -> CheckResult:
         never_sleeps_too_short,
         patches_nothing,
         tells_the_time_left,
+        cancels_what_it_waits_for,
     )
+
+
+def proactor_loop() -> CheckResult:
+    """Look which event loop a program gets; only Windows has a Proactor."""
+
+    async def is_a_proactor() -> bool:
+        loop = new_event_loop()
+        loop.close()
+        return type(loop).__name__ == "ProactorEventLoop"
+
+    tried = (is_a_proactor,) if sys.platform == "win32" else ()
+    return _probe("proactor-loop", "Does a program on Windows get a Proactor event loop?", *tried)
 
 
 def bridge_integration() -> CheckResult:
@@ -107,9 +137,27 @@ def factory_needs_bridge() -> CheckResult:
     return _probe("factory-needs-bridge", "Is there no factory without a bridge?", accepts_a_bridge, refuses_nothing)
 
 
-def probe_runtime() -> list[CheckResult]:
+def real_ids() -> CheckResult:
+    """Try to make contexts for users and runs that stand for nobody (incident B3)."""
+
+    async def takes_a_real_one() -> bool:
+        return (await create_user_execution_context("alice", None, {})).user_id == "alice"
+
+    async def refuses_placeholders() -> bool:
+        for user_id in ("registry", "system", "None", "", " alice"):
+            try:
+                await create_user_execution_context(user_id, None, {})
+            except ContextError:
+                continue
+            return False
+        return True
+
+    return _probe("real-ids", "Are ids refused that stand for nobody?", takes_a_real_one, refuses_placeholders)
+
+
+def experiments() -> list[CheckResult]:
     """All experiments."""
-    return [windows_layer(), bridge_integration(), factory_needs_bridge()]
+    return [windows_layer(), proactor_loop(), bridge_integration(), factory_needs_bridge(), real_ids()]
 
 
 def _probe(name: str, question: str, *experiments: Experiment) -> CheckResult:

@@ -1,0 +1,85 @@
+"""Checks of what all users share: the event loop, asyncio's functions, context variables."""
+
+import numpy as np
+
+from netra_sim.checks.records import Records
+from netra_sim.checks.results import CheckResult, Finding
+from netra_sim.history import ASYNCIO_REPLACED, CONTEXTS_READ, LOOP_STEPS, Kind, Objectives
+
+
+def liveness(records: Records, objectives: Objectives) -> CheckResult:
+    """Look whether the system came to rest; if not, whether by a deadlock, a hang or spinning, and who waits on what."""
+    requested, stuck = records.rows(Kind.REQUESTED), records.rows(Kind.STUCK)
+    looked_at = len(requested) if records.records(Kind.STUCK) else 0
+    return CheckResult(
+        check="liveness",
+        question="Did everything come to rest, without a deadlock, a hang or spinning?",
+        looked_at=looked_at,
+        unit="requests",
+        found=len(stuck),
+        findings=records.findings(stuck, lambda row: f"{records.text('event', row)}: {records.text('detail', row)}"),
+    )
+
+
+def context_isolation(records: Records, objectives: Objectives) -> CheckResult:
+    """Look at the marks in context variables: was every event published in the context of its own user's request?"""
+    leaked = records.rows(Kind.LEAKED_CONTEXT)
+
+    def describe(row: int) -> str:
+        return f"{records.text('event', row)} was published in the context of {records.text('subject', row)}'s request"
+
+    return CheckResult(
+        check="context-isolation",
+        question="Was every run carried out in the context of its own user's request?",
+        looked_at=int(_samples(records, CONTEXTS_READ).sum()),
+        unit="events published in a marked context",
+        found=len(leaked),
+        findings=records.findings(leaked, describe),
+    )
+
+
+def asyncio_untouched(records: Records, objectives: Objectives) -> CheckResult:
+    """Look whether asyncio's own functions are in their places, as code sees them that nobody has decorated."""
+    samples = records.rows(Kind.SAMPLE)
+    looks = samples[records.one_of("detail", samples, ASYNCIO_REPLACED)]
+    wrong = looks[records.numbers["value"][looks] > 0]
+
+    def describe(row: int) -> str:
+        return f"{records.numbers['value'][row]:.0f} of asyncio's functions are replaced for everybody"
+
+    return CheckResult(
+        check="asyncio-untouched",
+        question="Were asyncio's functions its own, for everybody who is not decorated?",
+        looked_at=len(looks),
+        unit="looks",
+        found=len(wrong),
+        findings=records.findings(wrong, describe),
+    )
+
+
+def idle_cost(records: Records, objectives: Objectives) -> CheckResult:
+    """Hold the event loop's steps for each thing that happened against their objective: polling takes many for nothing."""
+    steps = _samples(records, LOOP_STEPS)
+    happened = len(records) - len(records.rows(Kind.SAMPLE))
+    each = float(steps.max()) / happened if len(steps) and happened else 0.0
+    findings: tuple[Finding, ...] = ()
+    if each > objectives.steps_per_record:
+        message = (
+            f"the loop took {each:.1f} steps for each of {happened:,} things that happened; the objective is "
+            f"{objectives.steps_per_record:g}: something polls"
+        )
+        findings = (Finding(message=message),)
+    return CheckResult(
+        check="idle-cost",
+        question="Did the event loop take steps only when something happened?",
+        looked_at=len(steps) and happened,
+        unit="things that happened",
+        found=len(findings),
+        findings=findings,
+        measured={"steps for each": each},
+    )
+
+
+def _samples(records: Records, gauge: str) -> np.ndarray:
+    samples = records.rows(Kind.SAMPLE)
+    return np.asarray(records.numbers["value"][samples[records.one_of("detail", samples, gauge)]])

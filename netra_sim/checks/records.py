@@ -1,0 +1,256 @@
+"""`Records`: a history as the checks read it, in row numbers and codes; texts are looked up for what is found only."""
+
+from collections.abc import Callable
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from netra_sim.checks.results import FINDINGS_SHOWN, Finding
+from netra_sim.history import History, Kind
+from netra_sim.history.history import TEXT_COLUMNS
+
+NOBODY = -1
+"""The code of a user who is not known."""
+
+_ROOM = 1 << 62
+
+
+class Records(History):
+    """A history and what several checks need of it, each worked out once, when it is first asked for.
+
+    "Rows" are numbers of rows in the history; "codes" are those of the history's text columns. Nothing is copied from the
+    history that it is made of.
+
+    Args:
+        history: whatever made it. Its meta may say under "recorded" which kinds of record, by name, its source writes;
+            without that it writes all, and a kind of which there is no row did not happen.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.numbers = history.numbers
+        self.codes = history.codes
+        self.tables = history.tables
+        self.meta = history.meta
+        self._keys: dict[tuple[str, ...], np.ndarray] = {}
+        self._rows: dict[tuple[Kind, ...], np.ndarray] = {}
+        recorded = history.meta.get("recorded")
+        self._recorded = None if recorded is None else frozenset(recorded)
+
+    def records(self, *kinds: Kind) -> bool:
+        """Whether the history would tell of each of these kinds: only then does it mean something if there is none."""
+        return self._recorded is None or all(kind.name.lower() in self._recorded for kind in kinds)
+
+    def rows(self, *kinds: Kind) -> np.ndarray:
+        """The rows of some kinds, in the order in which they happened."""
+        found = self._rows.get(kinds)
+        if found is None:
+            parts = [self._by_kind.get(kind, _NONE) for kind in kinds]
+            found = parts[0] if len(parts) == 1 else np.sort(np.concatenate([_NONE, *parts]))
+            self._rows[kinds] = found
+        return found
+
+    def code(self, column: str, text: str) -> int:
+        """The code of a text in a column, or -1 where it does not occur."""
+        try:
+            return self.tables[column].index(text)
+        except ValueError:
+            return -1
+
+    def has(self, column: str, rows: np.ndarray) -> np.ndarray:
+        """For each of the rows whether the column holds a text."""
+        return np.asarray(self.codes[column][rows] != self.code(column, ""))
+
+    def one_of(self, column: str, rows: np.ndarray, *texts: str) -> np.ndarray:
+        """For each of the rows whether the column holds one of the texts."""
+        wanted = np.zeros(len(self.tables[column]) + 1, bool)
+        wanted[[self.code(column, text) for text in texts]] = True
+        wanted[-1] = False  # is what the texts that do not occur have set
+        return np.asarray(wanted[self.codes[column][rows]])
+
+    def text(self, column: str, row: int) -> str:
+        """What a column of one row says."""
+        found: str = self.tables[column][self.codes[column][row]]
+        return found
+
+    def as_users(self, column: str, rows: np.ndarray) -> np.ndarray:
+        """The texts of another column as codes of users; a text that is no user's name has a code that no user has."""
+        users = {name: code for code, name in enumerate(self.tables["user"])}
+        codes = [users.get(name, -2 - code) for code, name in enumerate(self.tables[column])]
+        return np.asarray(np.array(codes, np.int64)[self.codes[column][rows]])
+
+    def first_of_each(self, column: str, rows: np.ndarray) -> np.ndarray:
+        """For each text of a column, by its code, the first of the rows that holds it, or -1."""
+        return self._last_written(column, rows[::-1])
+
+    def last_of_each(self, column: str, rows: np.ndarray) -> np.ndarray:
+        """For each text of a column, by its code, the last of the rows that holds it, or -1."""
+        return self._last_written(column, rows)
+
+    def without_repeats(self, column: str, rows: np.ndarray) -> np.ndarray:
+        """Of the rows that hold the same text in a column, the first."""
+        firsts = self.first_of_each(column, rows)
+        return np.sort(firsts[firsts >= 0])
+
+    def keys(self, *columns: str) -> np.ndarray:
+        """For every row of the history one number: equal where the columns are equal, and ordered as the columns are.
+
+        Args:
+            columns: text columns, which are ordered by their codes, and "seq".
+        """
+        found = self._keys.get(columns)
+        if found is None:
+            found, size = np.zeros(len(self), np.int64), 1
+            for column in columns:
+                values, span = self._compact(column)
+                if size * span >= _ROOM:
+                    found, size = _ranks(found)
+                if size * span >= _ROOM:
+                    values, span = _ranks(values)
+                found, size = found * span + values, size * span
+            self._keys[columns] = found
+        return found
+
+    @cached_property
+    def owners(self) -> np.ndarray:
+        """For each run, by its code, the code of the user who asked for it, or `NOBODY`."""
+        firsts = self.first_of_each("run", self.rows(Kind.REQUESTED, Kind.SCOPE_OPENED, Kind.PUBLISHED))
+        return np.where(firsts >= 0, self.codes["user"][firsts], NOBODY) if len(self) else firsts
+
+    def owners_of(self, rows: np.ndarray) -> np.ndarray:
+        """The code of the owner of each row's run, or `NOBODY`: whom an event's row itself names, else as in `owners`."""
+        owners = self.owners[self.codes["run"][rows]]
+        is_named = self.has("detail", rows)
+        return np.where(is_named, self.as_users("detail", rows), owners) if is_named.any() else owners
+
+    @cached_property
+    def arrivals(self) -> "Arrivals":
+        """What was received, by connection and run."""
+        rows = self.rows(Kind.RECEIVED)
+        keys = self.keys("connection", "user", "run")[rows]
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        is_first = np.ones(len(rows), bool)
+        is_first[1:] = keys[1:] != keys[:-1]
+        return Arrivals(rows[order], is_first)
+
+    @cached_property
+    def first_arrivals(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of numbered events as they were published, and as they first reached their owners, or -1."""
+        published, received = self.rows(Kind.PUBLISHED), self.rows(Kind.RECEIVED)
+        published = published[self.numbers["seq"][published] >= 0]
+        keys = self.keys("user", "run", "seq")
+        at = _positions(keys[published], keys[received])
+        return published, np.append(received, -1)[at]
+
+    @property
+    def deliveries(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of `first_arrivals` those that there were."""
+        published, arrived = self.first_arrivals
+        return published[arrived >= 0], arrived[arrived >= 0]
+
+    def finding(self, row: int, message: str) -> Finding:
+        """A finding about what a row tells: with its user, run, event, number and time."""
+        time = float(self.numbers["time"][row])
+        return Finding(
+            message=message,
+            user=self.text("user", row),
+            run=self.text("run", row),
+            event=self.text("event", row),
+            seq=int(self.numbers["seq"][row]),
+            time=None if np.isnan(time) else time,
+            row=row,
+        )
+
+    def findings(self, rows: np.ndarray, describe: Callable[[int], str]) -> tuple[Finding, ...]:
+        """The first findings, each described by what is wrong with its row."""
+        return tuple(self.finding(row, describe(row)) for row in rows[:FINDINGS_SHOWN].tolist())
+
+    @cached_property
+    def _by_kind(self) -> dict[int, np.ndarray]:
+        kinds = self.numbers["kind"]
+        order = np.argsort(kinds, kind="stable")
+        ends = np.cumsum(np.bincount(kinds))
+        return {kind: order[start:end] for kind, (start, end) in enumerate(pairwise([0, *ends.tolist()]))}
+
+    def _last_written(self, column: str, rows: np.ndarray) -> np.ndarray:
+        found = np.full(len(self.tables[column]), -1, np.int64)
+        found[self.codes[column][rows]] = rows
+        return found
+
+    def _compact(self, column: str) -> tuple[np.ndarray, int]:
+        if column in TEXT_COLUMNS:
+            return self.codes[column], max(1, len(self.tables[column]))
+        values = self.numbers[column]
+        low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+        return values - low, high - low + 1
+
+
+class Arrivals:
+    """Received events in the order of their connection and run, and within those of their arrival.
+
+    Attributes:
+        rows: their rows.
+        is_first: for each whether it is the first of its run on its connection.
+    """
+
+    def __init__(self, rows: np.ndarray, is_first: np.ndarray) -> None:
+        self.rows = rows
+        self.is_first = is_first
+
+    def steps(self, values: np.ndarray) -> np.ndarray:
+        """For each how far a value is from that of the arrival before it; NaN for the first of its run.
+
+        Args:
+            values: of every row of the history.
+        """
+        steps = np.full(len(self.rows), np.nan)
+        steps[1:] = np.diff(values[self.rows])
+        steps[self.is_first] = np.nan
+        return steps
+
+
+def is_in(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For each of the values whether it is among the others."""
+    # What is looked up in ascending order is found in the cache; what is missing is little, as a rule.
+    ascending = np.sort(values)
+    missing = ascending[~_found(ascending, np.sort(others))[0]]
+    return ~_found(values, missing)[0]
+
+
+def _positions(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For each of the values where it comes first among the others, or -1."""
+    order, ascending = np.argsort(others, kind="stable"), np.argsort(values)
+    is_found, at = _found(values[ascending], others[order])
+    positions = np.full(len(values), -1)
+    positions[ascending[is_found]] = order[at[is_found]]
+    return positions
+
+
+def _found(values: np.ndarray, ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each of the values whether it is among ordered ones, and where it is or would be."""
+    if not len(ordered):
+        return np.zeros(len(values), bool), np.zeros(len(values), np.int64)
+    at = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    return ordered[at] == values, at
+
+
+def running_max(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The largest value so far within each group.
+
+    Args:
+        values: any numbers.
+        groups: the group of each, in ascending order.
+    """
+    ordered, ranks = np.unique(values, return_inverse=True)
+    _, numbers = np.unique(groups, return_inverse=True)
+    # A later group's numbers are larger than all of an earlier one's, so that one pass serves all groups.
+    return np.asarray(ordered[np.maximum.accumulate(numbers * len(ordered) + ranks) % max(1, len(ordered))])
+
+
+def _ranks(values: np.ndarray) -> tuple[np.ndarray, int]:
+    distinct, ranks = np.unique(values, return_inverse=True)
+    return ranks.astype(np.int64), max(1, len(distinct))
+
+
+_NONE = np.zeros(0, np.int64)

@@ -1,0 +1,198 @@
+"""The records of another system's log, column by column, as the rows of a History."""
+
+from collections.abc import Callable, Mapping
+from math import isinf
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS, History, Kind
+from netra_sim.history.log_mapping import KINDS, LogMapping
+
+Columns = dict[str, list[Any]]
+"""By its field the values of every record, None where there is none."""
+
+_Converters = Mapping[type, Callable[[Any], Any]]
+
+_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+_EXACT = 2**53
+"""Whole numbers up to this are exact as floating-point numbers."""
+
+_NEEDS_NO_USER = (Kind.LEFT_OVER, Kind.FAULT_BEGAN, Kind.FAULT_ENDED, Kind.SAMPLE, Kind.STUCK)
+_OF_EVENTS = (Kind.SENT, Kind.RECEIVED)
+
+
+def read_columns(
+    columns: Columns, mapping: LogMapping
+) -> tuple[np.ndarray, History, dict[int, str], Mapping[str, int]]:
+    """Make a History of the records that can be used.
+
+    Returns:
+        For each row of the history which record it comes from; the history; for each record that is malformed, the reason;
+        how many records there are of each kind that means nothing here.
+    """
+    if not columns:
+        columns = {name: [] for name in ("kind", "time", "user", "owner", "seq", "due", "value", *TEXT_COLUMNS)}
+    wrong: dict[int, str] = {}
+    texts = {name: _texts(columns[name], name, mapping, wrong) for name in ("kind", "owner", *TEXT_COLUMNS)}
+    kind, other_kinds = _kinds(*texts.pop("kind"))
+    codes = {name: code for name, (code, _) in texts.items()}
+    tables = {name: table for name, (_, table) in texts.items()}
+    numbers = {"time": _times(columns["time"], "time", mapping, wrong), "kind": kind}
+    numbers["due"] = _times(columns["due"], "due", mapping, wrong)
+    numbers["seq"] = _numbers(columns["seq"], "seq", "a whole number", _whole, wrong)
+    numbers["value"] = _values(columns["value"], kind == Kind.RECEIVED, mapping, wrong)
+    _fill_in(numbers, codes, tables, mapping)
+    nobody = (codes["user"] == tables["user"].index("")) & ~np.isin(kind, _NEEDS_NO_USER) & (kind > 0)
+    for record in np.flatnonzero(nobody).tolist():
+        wrong.setdefault(record, "does not say which user")
+    is_usable = kind > 0
+    is_usable[list(wrong)] = False
+    rows = np.flatnonzero(is_usable)
+    if not np.isnan(numbers["time"][rows]).any():
+        rows = rows[np.argsort(numbers["time"][rows], kind="stable")]
+    return rows, _history(rows, numbers, codes, tables, mapping), wrong, other_kinds
+
+
+def _history(
+    rows: np.ndarray,
+    numbers: Mapping[str, np.ndarray],
+    codes: Mapping[str, np.ndarray],
+    tables: Mapping[str, list[str]],
+    mapping: LogMapping,
+) -> History:
+    """The records of these rows, with times from the first on, and tables that hold what occurs."""
+    chosen = {name: numbers[name][rows] for name in NUMBER_COLUMNS}
+    began = chosen["time"][0] if len(rows) and not np.isnan(chosen["time"][0]) else 0.0
+    for name in ("time", "due"):
+        chosen[name] = chosen[name] - began
+    own_codes, own_tables = {}, {}
+    for name in TEXT_COLUMNS:
+        own_codes[name], used = pd.factorize(codes[name][rows])
+        own_tables[name] = [tables[name][code] for code in used.tolist()]
+    recorded = {Kind(kind).name.lower() for kind in np.unique(chosen["kind"]).tolist()} | set(mapping.recorded)
+    limits = {"engines_per_user": mapping.engines_per_user, "connections_per_user": mapping.connections_per_user}
+    meta = {
+        "source": "log",
+        "began": began,
+        "recorded": sorted(recorded),
+        "objectives": msgspec.to_builtins(mapping.objectives),
+    }
+    return History(
+        chosen, own_codes, own_tables, meta | {name: limit for name, limit in limits.items() if limit is not None}
+    )
+
+
+def _fill_in(
+    numbers: dict[str, np.ndarray], codes: dict[str, np.ndarray], tables: dict[str, list[str]], mapping: LogMapping
+) -> None:
+    """Derive what a record may leave out: the user from the owner, the due time, numbers that mean nothing."""
+    kind, owner = numbers["kind"], codes["owner"]
+    is_event = np.isin(kind, _OF_EVENTS)
+    is_named = owner != tables["owner"].index("")
+    # An event's row keeps its owner as the log names it; elsewhere the owner is the user.
+    for column, where in (("detail", is_event), ("user", ~is_event & (codes["user"] == tables["user"].index("")))):
+        where = where & is_named
+        known = {text: code for code, text in enumerate(tables[column])}
+        translated = np.array([known.setdefault(text, len(known)) for text in tables["owner"]], np.int64)
+        tables[column] = list(known)
+        nothing = np.where(is_event, known[""], codes[column]) if column == "detail" else codes[column]
+        codes[column] = np.where(where, translated[owner], nothing)
+    seq = numbers["seq"]
+    has_run = codes["run"] != tables["run"].index("")
+    numbers["seq"] = np.where(np.isnan(seq) | ~has_run, -1, seq - mapping.first_seq).astype(np.int64)
+    numbers["value"] = np.where(kind == Kind.GAP, numbers["value"] - mapping.first_seq, numbers["value"])
+    is_due = (kind == Kind.REQUESTED) & np.isnan(numbers["due"])
+    numbers["due"] = np.where(is_due, numbers["time"], np.where(kind == Kind.REQUESTED, numbers["due"], np.nan))
+
+
+def _kinds(codes: np.ndarray, table: list[str]) -> tuple[np.ndarray, dict[str, int]]:
+    """For each record its kind, 0 for one that means nothing here; and how many there are of each of those."""
+    kinds = [KINDS.get(text.lower().replace("-", "_"), 0) if text else Kind.RECEIVED for text in table]
+    counts = np.bincount(codes, minlength=len(table)).tolist()
+    others = {text: count for text, kind, count in zip(table, kinds, counts, strict=True) if not kind and count}
+    return np.array(kinds, np.int64)[codes], others
+
+
+def _texts(values: list[Any], name: str, mapping: LogMapping, wrong: dict[int, str]) -> tuple[np.ndarray, list[str]]:
+    """The codes of a column of texts, and their table, in which "" stands for what is left out."""
+    if set(map(type, values)) != {str}:
+        kinds: _Converters = {str: str, int: str, type(None): lambda _: ""}
+        values = _converted(values, name, "a text or a whole number", kinds, wrong, "")
+    codes, found = pd.factorize(np.array([*values, ""], object))
+    meanings = mapping.values.get(name, {})
+    again, table = pd.factorize(np.array([meanings.get(text, text) if text else "" for text in found.tolist()], object))
+    return again[codes[:-1]], table.tolist()
+
+
+def _numbers(
+    values: list[Any], name: str, expected: str, number: Callable[[Any], float], wrong: dict[int, str]
+) -> np.ndarray:
+    """A column of numbers, NaN for what is left out."""
+    if set(map(type, values)) <= {type(None)}:
+        return np.full(len(values), np.nan)
+    kinds: _Converters = dict.fromkeys((int, float, str), number) | {type(None): lambda _: np.nan}
+    return np.array(_converted(values, name, expected, kinds, wrong, np.nan), np.float64)
+
+
+def _values(values: list[Any], is_time: np.ndarray, mapping: LogMapping, wrong: dict[int, str]) -> np.ndarray:
+    """The column "value": timestamps of events that were received, figures of all else."""
+    timed = is_time.tolist()
+    stamps = [value if is_stamp else None for value, is_stamp in zip(values, timed, strict=True)]
+    figures = [None if is_stamp else value for value, is_stamp in zip(values, timed, strict=True)]
+    read = _numbers(figures, "value", "a number", _finite, wrong)
+    return np.where(is_time, _times(stamps, "value", mapping, wrong), read)
+
+
+def _times(values: list[Any], name: str, mapping: LogMapping, wrong: dict[int, str]) -> np.ndarray:
+    """Seconds since whatever the log counts from, or since 1970 for texts in ISO 8601."""
+    expected = "a number or a time in ISO 8601"
+    at = [record for record, value in enumerate(values) if type(value) is str]
+    if not at:
+        return _numbers(values, name, expected, _finite, wrong) / _PER_SECOND[mapping.time_unit]
+    texts = pd.Series([values[record] for record in at])
+    seconds = _numbers([None if type(value) is str else value for value in values], name, expected, _finite, wrong)
+    seconds /= _PER_SECOND[mapping.time_unit]
+    moments = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+    seconds[at] = (moments - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64)
+    for record in np.array(at)[moments.isna().to_numpy()].tolist():
+        wrong.setdefault(record, f"{name} is {_short(values[record])}; expected {expected}")
+    return seconds
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if isinf(number):
+        raise ValueError(value)
+    return number
+
+
+def _whole(value: Any) -> float:
+    number = int(value)
+    if number != float(value) or abs(number) > _EXACT:
+        raise ValueError(value)
+    return float(number)
+
+
+def _converted(
+    values: list[Any], name: str, expected: str, kinds: _Converters, wrong: dict[int, str], instead: object
+) -> list[Any]:
+    """The values as what they should be; one that cannot be is told in ``wrong`` and replaced."""
+    read = []
+    for record, value in enumerate(values):
+        convert = kinds.get(type(value))
+        try:
+            if convert is None:
+                raise ValueError(value)
+            read.append(convert(value))
+        except (ValueError, OverflowError):
+            wrong.setdefault(record, f"{name} is {_short(value)}; expected {expected}")
+            read.append(instead)
+    return read
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,116 @@
+"""The small scenarios in which violations show; the clean runtime passes each of them completely."""
+
+from netra_sim.history import Objectives
+from netra_sim.simulation import Agents, Burst, Closed, Constant, Limits, LogNormal, Scenario, Workload
+from netra_sim.simulation.faults import AgentCrash, Cancellation, Deploy, Disconnect, StalledSocket
+
+_QUICK = Agents(think=LogNormal(0.3, 0.3), tool=LogNormal(0.2, 0.3))
+_PATIENCE = 30.0
+_SOON = Workload(window=4.0, patience=_PATIENCE)
+# A handful of users has no reliable 95th percentile: slow networks are no finding here.
+_UNHURRIED = {"delivery_mean": 0.3, "delivery_p95": 0.5, "first_event_p95": 2.0}
+_PATIENT = Objectives(**_UNHURRIED)
+_NOT_ALL_ANSWERED = Objectives(completed=0.0, refused=1.0, **_UNHURRIED)
+
+CROWD = Scenario(name="crowd", users=12, workload=_SOON, agents=_QUICK, objectives=_PATIENT)
+"""Users who are at work at the same time."""
+
+SLOW_TOOLS = Scenario(
+    name="slow-tools",
+    users=4,
+    workload=Workload(window=4.0),
+    agents=Agents(think=Constant(0.1), tool=Constant(5.0)),
+    objectives=_PATIENT,
+)
+"""Tools that take long, so that waiting is most of what happens."""
+
+TWO_AT_ONCE = Scenario(
+    name="two-at-once",
+    users=6,
+    workload=Workload(arrivals=Burst(at=2.0, width=0.1), runs_per_user=2, patience=_PATIENCE),
+    agents=_QUICK,
+    objectives=_PATIENT,
+)
+"""Every user has two runs at the same time, which is the limit."""
+
+TOO_MANY = Scenario(
+    name="too-many",
+    users=6,
+    workload=Workload(arrivals=Burst(at=2.0, width=0.1), runs_per_user=4, patience=_PATIENCE),
+    agents=_QUICK,
+    objectives=_NOT_ALL_ANSWERED,
+)
+"""Every user asks for four runs at the same time, and may have two."""
+
+COMING_BACK = Scenario(
+    name="coming-back",
+    users=8,
+    workload=_SOON,
+    agents=_QUICK,
+    faults=(Disconnect(at=4.0, lasts=1.0),),
+    objectives=Objectives(delivery_mean=2.0, delivery_p95=5.0, first_event_p95=5.0, refused=0.9),
+)
+"""Everybody is cut off in the middle, and comes back."""
+
+OFTEN_CUT_OFF = Scenario(
+    name="often-cut-off",
+    users=6,
+    workload=Workload(window=4.0, tabs_per_user=2, patience=_PATIENCE),
+    agents=_QUICK,
+    faults=tuple(Disconnect(at=2.0 + number, lasts=0.2) for number in range(6)),
+    objectives=Objectives(delivery_mean=2.0, delivery_p95=5.0, first_event_p95=5.0, refused=0.9),
+)
+"""Two tabs of each user are cut off again and again."""
+
+STALLED = Scenario(
+    name="stalled", users=36, workload=_SOON, agents=_QUICK, faults=(StalledSocket(at=3.0, lasts=12.0, share=0.1),),
+    objectives=Objectives(delivery_mean=2.0, delivery_p95=20.0, first_event_p95=20.0),
+)  # fmt: skip
+"""One client in ten stops reading for a while."""
+
+CANCELLED = Scenario(
+    name="cancelled",
+    users=8,
+    workload=Workload(window=4.0, runs_per_user=3, patience=_PATIENCE),
+    agents=Agents(think=Constant(0.2), tool=Constant(1.0)),
+    faults=(Cancellation(at=0.0, lasts=30.0, within=2.0),),
+    objectives=_NOT_ALL_ANSWERED,
+)
+"""The server's work on every request is cancelled at some moment."""
+
+ONE_BY_ONE = Scenario(
+    name="one-by-one",
+    users=6,
+    workload=Workload(arrivals=Closed(think=Constant(0.2)), runs_per_user=4, patience=_PATIENCE),
+    agents=_QUICK,
+    objectives=_PATIENT,
+)
+"""Every user asks again when the answer has come."""
+
+CRASHING = Scenario(
+    name="crashing", users=8, workload=_SOON, agents=_QUICK, faults=(AgentCrash(at=0.0, lasts=60.0, share=0.5),),
+    objectives=_NOT_ALL_ANSWERED,
+)  # fmt: skip
+"""Every second run has an agent that fails."""
+
+LONG_CHATS = Scenario(
+    name="long-chats",
+    users=3,
+    workload=Workload(window=900.0, runs_per_user=12, patience=_PATIENCE),
+    agents=_QUICK,
+    limits=Limits(engines_per_user=12),
+    objectives=Objectives(replay_bytes=80_000.0, **_UNHURRIED),
+)
+"""Conversations that go on for longer than ended runs are kept."""
+
+DEPLOYED = Scenario(
+    name="deployed",
+    users=8,
+    workload=_SOON,
+    agents=_QUICK,
+    faults=(Deploy(at=3.0, lasts=2.0, drain=1.0),),
+    objectives=Objectives(
+        delivered=0.0, completed=0.0, refused=1.0, first_event_p95=30.0, delivery_mean=2.0, delivery_p95=5.0
+    ),
+)
+"""The server is replaced while runs are alive."""

@@ -1,0 +1,128 @@
+"""`netra-sim check` judges a history of our own and the event log of any system, and says so by its exit code."""
+
+import json
+
+from click.testing import CliRunner
+from story import EVENTS, Story
+
+from netra_sim.cli import cli
+
+
+def checked(*arguments):
+    done = CliRunner().invoke(cli, ["check", *map(str, arguments)])
+    return done.exit_code, done.output
+
+
+def log_of(path, events, wrong=(), broken=()):
+    """A log in somebody else's words: 100 users' runs in turn; events with these numbers go to mallory."""
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(events):
+            run, seq = divmod(number, len(EVENTS))
+            owner = f"user-{run % 100}"
+            reader = "mallory" if number in wrong else owner
+            record = {
+                "ts": 1_700_000_000_000 + 3 * number,
+                "to": {"id": reader},
+                "run": f"r{run}",
+                "n": seq,
+                "connection": reader,
+            }
+            file.write(json.dumps(record | {"whose": owner, "type": EVENTS[seq]}) + "\n")
+            if number in broken:
+                file.write("{broken\n")
+    return path
+
+
+NAMES = ("--map", "user=to.id", "--map", "owner=whose", "--map", "seq=n", "--map", "time=ts", "--map", "event=type")
+
+
+def test_in_200_000_events_the_three_that_went_to_the_wrong_user_are_named_exactly(tmp_path):
+    path = log_of(tmp_path / "log.jsonl", 200_000, wrong={7, 150_002, 199_999}, broken={10})
+    code, output = checked(path, *NAMES, "--time-unit", "ms")
+    assert code == 1
+    assert [line.strip() for line in output.splitlines() if "mallory received" in line] == [
+        "mallory received tool_executing of user-1's run (r1, tool_executing, number 2, at 0.021 s, line 8)",
+        "mallory received tool_executing of user-0's run (r30000, tool_executing, number 2, at 450.006 s, line 150004)",
+        "mallory received agent_completed of user-99's run (r39999, agent_completed, number 4, at 599.997 s, line 200001)",
+    ]
+    assert "line 12 is no JSON object" in output
+    assert "1 lines could not be read" in output
+
+
+def test_what_a_log_does_not_tell_is_not_judged(tmp_path):
+    code, output = checked(log_of(tmp_path / "log.jsonl", 50), *NAMES)
+    assert code == 0
+    assert [line.split()[1] for line in output.splitlines() if line.split()[0] == "passed"] == ["cross-user-isolation:"]
+    assert "failed" not in output
+
+
+def test_events_that_nobody_is_known_to_own_are_not_judged(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"user": "alice", "run": "r", "event": "e", "seq": 0}\n')
+    code, output = checked(path)
+    assert code == 0
+    assert {line.split()[0] for line in output.splitlines()[1:]} == {"not"}
+
+
+def test_only_what_a_log_says_that_it_would_tell_passes_without_having_happened(tmp_path):
+    path, mapping = tmp_path / "log.jsonl", tmp_path / "ours.toml"
+    records = [{"kind": "requested", "user": "alice", "run": "r", "time": 1}]
+    records += [{"kind": "scope_opened", "user": "alice", "run": "r", "time": 2}]
+    path.write_text("\n".join(map(json.dumps, records)))
+
+    def passed(*kinds):
+        mapping.write_text(f"recorded = {list(kinds)}\nengines_per_user = 1\n")
+        _, output = checked(path, "--mapping", mapping)
+        return {line.split()[1].rstrip(":") for line in output.splitlines() if "passed" in line}
+
+    def failed(*kinds):
+        passed(*kinds)
+        _, output = checked(path, "--mapping", mapping)
+        return {line.split()[1].rstrip(":") for line in output.splitlines() if "failed" in line}
+
+    assert (passed(), failed()) == (set(), set())
+    assert passed("refused") == {"refusals"}
+    assert passed("scope_closed") == {"engine-limit"}
+    assert failed("scope_closed") == {"nothing-left"}
+    records.append({"kind": "scope_closed", "user": "alice", "run": "r", "time": 3})
+    path.write_text("\n".join(map(json.dumps, records)))
+    assert (passed(), passed("left_over")) == ({"engine-limit"}, {"engine-limit", "nothing-left"})
+    assert failed("received") == {"every-run-ends", "completion"}
+    assert failed("published") == {"critical-events"}
+
+
+def test_words_and_a_mapping_file_say_what_a_log_means(tmp_path):
+    path = tmp_path / "log.jsonl"
+    records = [{"what": what, "who": "alice", "run": "r", "event": "e"} for what in ("push", "emit")]
+    path.write_text("\n".join(map(json.dumps, records)))
+    mapping = tmp_path / "ours.toml"
+    mapping.write_text('[fields]\nkind = "what"\nuser = "who"\n[values.kind]\nemit = "published"\n')
+    code, output = checked(path, "--mapping", mapping, "--map-value", "kind:push=received", "--map", "seq=n")
+    assert code == 0
+    assert "2 records" in output
+    assert "cross-user-isolation: 1 events" in output
+
+
+def test_a_history_of_our_own_is_judged_as_before_and_takes_no_mapping(tmp_path):
+    path = Story().run().run("bob", "bob.1").end().save(tmp_path / "h.parquet")
+    assert checked(path)[0] == 0
+    code, output = checked(path, "--map", "user=who")
+    assert (code, "takes no mapping" in output) == (2, True)
+    wrong = Story().run(receiver="bob").end().save(tmp_path / "wrong.parquet")
+    assert checked(wrong)[0] == 1
+
+
+def test_what_cannot_be_checked_is_wrong_usage(tmp_path):
+    path = log_of(tmp_path / "log.jsonl", 5)
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    for arguments, message in (
+        ((empty,), "no record in it can be used"),
+        ((path, "--map", "who=id"), "there is no 'who'"),
+        ((path, "--map", "user"), "expected NAME=VALUE"),
+        ((path, "--map-value", "push=received"), "FIELD:THEIRS=OURS"),
+        ((path, "--time-unit", "h"), "'h'"),
+    ):
+        code, output = checked(*arguments)
+        assert code == 2
+        assert message in output

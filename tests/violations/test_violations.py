@@ -1,0 +1,122 @@
+"""Every violation brings its incident back, is caught, and leaves no trace when it is taken out."""
+
+import asyncio
+import re
+
+import pytest
+
+from netra_sim import runtime
+from netra_sim.bridge import AgentWebSocketBridge, delivery
+from netra_sim.checks import check
+from netra_sim.exploration import detect, experiments
+from netra_sim.factory import ExecutionEngineFactory, UserExecutionEngine, context, pipeline
+from netra_sim.simulation import simulate
+from netra_sim.violations import VIOLATIONS
+
+REQUIRED = [f"W{n}" for n in range(1, 6)] + [f"B{n}" for n in range(1, 11)] + [f"F{n}" for n in range(1, 10)]
+REQUIRED += ["S6", "S7", "S12", "S13", "S18"]
+TOUCHED = (
+    AgentWebSocketBridge, ExecutionEngineFactory, UserExecutionEngine, delivery.Delivery, context, pipeline, pipeline._Step,
+    pipeline._TimedTool, runtime, asyncio,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def detection():
+    return detect([1, 2], jobs=2)
+
+
+@pytest.mark.parametrize("incident", REQUIRED)
+def test_every_incident_of_the_list_has_a_violation(incident):
+    assert any(incident in violation.incidents for violation in VIOLATIONS.values())
+
+
+@pytest.mark.parametrize("name", VIOLATIONS)
+def test_it_tells_its_symptom_and_its_incident(name):
+    violation = VIOLATIONS[name]
+    assert re.fullmatch(r"[A-Z].{20,}\.", violation.symptom)
+    assert all(re.fullmatch(r"[WBFS]\d+", incident) for incident in violation.incidents)
+
+
+def test_every_violation_is_caught_and_nothing_fires_on_the_clean_runtime(detection):
+    assert detection.undetected == ()
+    assert detection.false_alarms == ()
+
+
+def test_every_check_catches_a_violation(detection):
+    # The Proactor is there on Windows only.
+    assert set(detection.toothless) <= {"proactor-loop"}
+
+
+def test_the_checks_that_an_incident_is_about_are_among_those_that_catch_it(detection):
+    expected = {
+        "W1": "asyncio-untouched", "W3": "windows-layer", "W4": "idle-cost", "B1": "delivery", "B2": "cross-user-isolation",
+        "B3": "real-ids", "B5": "bridge-integration", "B7": "truthfulness", "B8": "delivery", "B9": "memory",
+        "F1": "engine-limit", "F2": "shared-state", "F4": "nothing-left", "F7": "every-run-ends", "F9": "shared-state",
+        "S12": "critical-events", "S13": "truthfulness", "S18": "context-isolation",
+    }  # fmt: skip
+    for incident, name in expected.items():
+        assert name in detection.by_incident[incident], incident
+
+
+def state_of_the_runtime():
+    return [(owner, dict(vars(owner))) for owner in TOUCHED]
+
+
+@pytest.mark.parametrize("name", VIOLATIONS)
+def test_taking_it_out_puts_everything_back_whatever_happened(name):
+    before = state_of_the_runtime()
+    with pytest.raises(LookupError), VIOLATIONS[name].switched_on():
+        raise LookupError
+    for (owner, was), (_, now) in zip(before, state_of_the_runtime(), strict=True):
+        assert was == now, owner
+
+
+def test_a_defect_that_leaves_asyncio_patched_is_gone_with_its_violation():
+    violation, stock = VIOLATIONS["leaves-asyncio-patched"], asyncio.sleep
+    with violation.switched_on():
+        results = check(simulate(violation.scenario, 1))
+        assert asyncio.sleep is not stock
+    assert asyncio.sleep is stock
+    assert "asyncio-untouched" in {result.check for result in results if result.state == "failed"}
+
+
+def test_two_violations_at_once_are_refused():
+    with VIOLATIONS["never-wired"].switched_on(), pytest.raises(RuntimeError, match="never-wired"):
+        VIOLATIONS["one-current-manager"].switched_on().__enter__()
+    with VIOLATIONS["one-current-manager"].switched_on():
+        pass
+
+
+def test_the_same_violation_and_seed_make_the_same_history():
+    for name in ("shared-dispatcher", "loses-one-in-ten", "lock-taken-twice"):
+        violation, digests = VIOLATIONS[name], set()
+        for _ in range(2):
+            with violation.switched_on():
+                digests.add(simulate(violation.scenario, 3).digest())
+        assert len(digests) == 1, name
+
+
+def test_the_outcome_does_not_depend_on_the_number_of_processes():
+    names = ["one-current-manager", "placeholder-ids"]
+    assert detect([5], violations=names, jobs=1) == detect([5], violations=names, jobs=2)
+
+
+def test_a_deadlock_is_told_from_a_hang_and_names_who_waits():
+    violation = VIOLATIONS["lock-taken-twice"]
+    with violation.switched_on():
+        results = {result.check: result for result in check(simulate(violation.scenario, 1))}
+    message = results["liveness"].findings[0].message
+    assert message.startswith("deadlock: ")
+    assert "answer_message" in message
+    assert "0x" not in message
+
+
+def test_the_experiments_pass_on_the_clean_runtime():
+    assert {result.check: result.state for result in experiments()} == {
+        "windows-layer": "passed",
+        "proactor-loop": "not applicable",
+        "bridge-integration": "passed",
+        "factory-needs-bridge": "passed",
+        "real-ids": "passed",
+    }
