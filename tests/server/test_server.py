@@ -60,7 +60,10 @@ async def test_fifty_real_users_pass_every_check():
     answered = []
     history = await load(Load(users=50, window=1.0), on_answer=lambda: answered.append(1))
     results = check(history)
-    assert {result.check: result.findings for result in results if result.state != "passed"} == {}
+    assert {result.check: result.findings for result in results if result.state == "failed"} == {}
+    # No fault befell it, its contexts bear no marks, and a real loop does not count its steps.
+    unseen = {result.check for result in results if result.state == "not applicable"}
+    assert unseen == {"recovery", "context-isolation", "idle-cost"}
     assert len(answered) == 50
 
 

@@ -1,7 +1,9 @@
 """The virtual-time loop: asyncio's semantics, in no time, in a seeded order, with deadlocks named."""
 
 import asyncio
+import contextlib
 import contextvars
+import gc
 import importlib.util
 import json
 import subprocess
@@ -50,6 +52,63 @@ def test_fifo_order_is_that_of_asyncio_and_a_seed_draws_another_one_each_time_th
     orders = {seed: order_of(seed) for seed in range(10)}
     assert len({tuple(order) for order in orders.values()}) > 5
     assert all(order_of(seed) == order for seed, order in orders.items())
+
+
+def trace_of(loop):
+    """What stock asyncio promises about order: callbacks, a call as from a thread, two stops, timers and tasks."""
+    called = []
+
+    async def task(name):
+        called.append(name)
+        await asyncio.sleep(0)
+        called.append(name + " again")
+
+    def first():
+        called.append("first")
+        loop.call_soon(called.append, "after the stop")
+        loop.stop()
+        loop.call_soon_threadsafe(called.append, "after the stop, as from a thread")
+        loop.call_soon(called.append, "last", context=contextvars.copy_context())
+
+    tasks = [loop.create_task(task("a"))]
+    loop.call_soon(first)
+    tasks.append(loop.create_task(task("b")))
+    loop.call_later(0.01, called.append, "later")
+    loop.run_forever()
+    called.append("stopped")
+    loop.run_until_complete(asyncio.wait(tasks))
+    loop.call_soon(called.append, "stopped before it began")
+    loop.stop()
+    loop.run_forever()
+    loop.run_until_complete(asyncio.sleep(0.02))
+    loop.close()
+    return called
+
+
+def test_a_stopped_loop_leaves_what_stock_asyncio_leaves_and_goes_on_as_that_does():
+    stock = trace_of(asyncio.SelectorEventLoop())
+    assert trace_of(VirtualTimeLoop()) == stock
+    assert stock.index("stopped") < stock.index("after the stop")
+
+
+async def gives_up_a_sleep():
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.sleep(1e6), 0.001)
+
+
+async def gives_up_a_timer():
+    asyncio.get_running_loop().call_at(1e6, print, "never").cancel()
+
+
+@pytest.mark.parametrize("give_up", [gives_up_a_sleep, gives_up_a_timer])
+@pytest.mark.parametrize("order", ["fifo", "random"])
+def test_what_was_given_up_takes_no_memory_until_its_time_would_have_come(give_up, order):
+    async def main():
+        for _ in range(10_000):
+            await give_up()
+        return sum(isinstance(one, asyncio.TimerHandle | asyncio.Future) for one in gc.get_objects())
+
+    assert run_virtual(main(), order=order) < 5_000
 
 
 def test_callbacks_keep_their_order_whatever_the_seed():
