@@ -15,7 +15,7 @@ from netra_sim.bridge.emitter import RunEmitter
 from netra_sim.bridge.observer import BridgeObserver
 from netra_sim.bridge.payload import error_text
 from netra_sim.exceptions import BridgeNotReadyError, NetraSimError
-from netra_sim.runtime import windows_safe_progressive_delay
+from netra_sim.runtime import windows_safe_progressive_delay, windows_safe_sleep
 
 PROBE_USER = "\x00probe"
 """The owner of probe runs; its NUL keeps it out of every context and every token."""
@@ -177,7 +177,7 @@ class AgentWebSocketBridge:
     async def monitor(self) -> None:
         """Check the health for ever, and recover after some failures in a row; run it as a task and cancel that."""
         while True:
-            await asyncio.sleep(self.policy.check_interval)
+            await windows_safe_sleep(self.policy.check_interval)
             await self.check_health()
             if self._failures_in_a_row >= self.policy.failures_before_recovery:
                 await self.recover()

@@ -11,6 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from netra_sim.bridge import TERMINAL_CODES, EventReader, Hello, Reading, longest_pause
+from netra_sim.runtime import windows_safe_sleep
 from netra_sim.server.server import Resume
 
 _encode = msgspec.json.Encoder().encode
@@ -106,7 +107,7 @@ class AgentClient:
 
     async def _reconnect(self) -> ClientConnection:
         while True:
-            await asyncio.sleep(random.uniform(0, longest_pause(self._failures)))
+            await windows_safe_sleep(random.uniform(0, longest_pause(self._failures)))
             self._failures += 1  # Back to 0 at a hello only: a handshake alone proves nothing.
             try:
                 return await self._connect()

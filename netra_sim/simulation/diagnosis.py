@@ -9,6 +9,34 @@ from typing import Any
 _PRIMITIVES = (asyncio.Lock, asyncio.Event, asyncio.Condition, asyncio.Semaphore, asyncio.Queue, asyncio.Barrier)
 
 
+class DeadlockError(RuntimeError):
+    """Tasks are left, nothing is ready and no timer runs: they wait for each other, or for nobody.
+
+    Attributes:
+        report: which task waits on what, where.
+    """
+
+    how = "deadlock"
+
+    def __init__(self, now: float, report: str) -> None:
+        super().__init__(f"deadlock at {now:.6f} s of virtual time; nothing is ready and no timer runs:\n{report}")
+        self.report = report
+
+
+class VirtualTimeLimitError(RuntimeError):
+    """The virtual time limit was reached, or time stood still for very many steps.
+
+    Attributes:
+        how: "time limit" or "spinning".
+        report: which task waits on what, where.
+    """
+
+    def __init__(self, reason: str, report: str, *, is_spinning: bool = False) -> None:
+        super().__init__(f"{reason}:\n{report}")
+        self.how = "spinning" if is_spinning else "time limit"
+        self.report = report
+
+
 def waits_report(loop: asyncio.AbstractEventLoop, limit: int = 20) -> str:
     """All suspended tasks of a loop, alike ones counted together, most frequent first.
 

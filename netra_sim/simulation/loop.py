@@ -13,14 +13,16 @@ import threading
 import types
 from asyncio import base_events, events, futures
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from contextvars import Context
 from functools import partial
 from typing import Any, Literal, NoReturn, TypeVar, TypeVarTuple
 
 from netra_sim.runtime import run
-from netra_sim.simulation.diagnosis import waits_report
+from netra_sim.simulation.diagnosis import DeadlockError, VirtualTimeLimitError, waits_report
+
+__all__ = ["DeadlockError", "VirtualTimeLimitError", "VirtualTimeLoop", "run_virtual"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -31,36 +33,10 @@ SPIN_LIMIT = 20_000_000
 COARSE_STEP_COST = 1e-6
 """Seconds that a step takes at least on a coarse clock, so that code that waits for the next tick gets there."""
 
+_COMPACT_FROM = 1024
+_NO_ARGUMENT: Any = object()
 _wake_sleeper = getattr(futures, "_set_result_unless_cancelled", None)
 _heappush, _heappop = heapq.heappush, heapq.heappop
-
-
-class DeadlockError(RuntimeError):
-    """Tasks are left, nothing is ready and no timer runs: they wait for each other, or for nobody.
-
-    Attributes:
-        report: which task waits on what, where.
-    """
-
-    how = "deadlock"
-
-    def __init__(self, now: float, report: str) -> None:
-        super().__init__(f"deadlock at {now:.6f} s of virtual time; nothing is ready and no timer runs:\n{report}")
-        self.report = report
-
-
-class VirtualTimeLimitError(RuntimeError):
-    """The virtual time limit was reached, or time stood still for `SPIN_LIMIT` steps.
-
-    Attributes:
-        how: "time limit" or "spinning".
-        report: which task waits on what, where.
-    """
-
-    def __init__(self, reason: str, report: str, *, is_spinning: bool = False) -> None:
-        super().__init__(f"{reason}:\n{report}")
-        self.how = "spinning" if is_spinning else "time limit"
-        self.report = report
 
 
 class VirtualTimeLoop(base_events.BaseEventLoop):
@@ -103,18 +79,27 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         self._clock_resolution = tick or 1e-9
         self._step_cost = max(step_cost, COARSE_STEP_COST) if tick else step_cost
         self._time_limit = math.inf if time_limit is None else time_limit
-        self._random = random.Random(seed).random if order == "random" else None
-        self._ready: deque[Any] = deque()
-        self._ready_tasks: list[Any] = []
-        self._timers: list[tuple[float, int, Any, Any]] = []
-        self._timers_made = 0
-        self._compact_at = 1024
-        self._from_threads: deque[Any] = deque()
+        self._draw = random.Random(seed).random
+        self._is_drawn = order == "random"
+        # A task to wake: its context, its wake-up, what it waited for. Anything else: None, a function, its argument.
+        self._ready: deque[tuple[Context | None, Callable[..., object], Any]] = deque()
+        self._ready_tasks: list[tuple[Context | None, Callable[..., object], Any]] = []
+        # A heap of the instants at which there are timers, as floats compare fast, and each one's timer, or a list of them.
+        self._due: list[float] = []
+        self._timers: dict[float, Any] = {}
+        self._timers_beside = 0
+        self._compact_at = _COMPACT_FROM
         self._thread_called = threading.Event()
         self._jobs_elsewhere = 0
         self._install_call_soon()
         # As BaseEventLoop.create_future, without a Python frame for each of the many futures.
         self.create_future = partial(asyncio.Future, loop=self)  # type: ignore[method-assign]
+
+    def set_debug(self, enabled: bool) -> None:
+        """Switch asyncio's debug mode on or off."""
+        super().set_debug(enabled)
+        # As BaseEventLoop.get_debug, which every new future calls, without a Python frame.
+        self.get_debug = partial(bool, enabled)  # type: ignore[method-assign]
 
     def time(self) -> float:
         """Virtual seconds since the loop was made, in whole ticks."""
@@ -123,7 +108,9 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     @property
     def has_plans(self) -> bool:
         """Whether anything is ready, or will be when its time comes."""
-        return bool(self._ready or self._ready_tasks) or any(not _is_dead(entry) for entry in self._timers)
+        return bool(self._ready or self._ready_tasks) or any(
+            not _is_dead(timer) for timers in self._timers.values() for timer in _each(timers)
+        )
 
     def spend(self, seconds: float) -> None:
         """Let the callback that runs now take this much CPU time: everybody on the loop is held up."""
@@ -133,17 +120,19 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
 
     def _install_call_soon(self) -> None:
         """Give the instance a `call_soon` that takes steps of C tasks without making a Handle of each."""
-        enqueue_task = self._ready_tasks.append if self._random else self._ready.append
         enqueue = self._ready.append
+        enqueue_task = self._ready_tasks.append if self._is_drawn else enqueue
         loop, handle_class, task_class, builtin = self, events.Handle, asyncio.Task, types.BuiltinFunctionType
 
-        def call_soon(callback: Any, *args: Any, context: Context | None = None) -> Any:
+        # The first argument by name, as a wake-up has one and needs no tuple for it.
+        def call_soon(callback: Any, argument: Any = _NO_ARGUMENT, *more: Any, context: Context | None = None) -> Any:
             if context is not None:
-                kind = type(callback)
-                if kind is _STEP or (kind is builtin and type(callback.__self__) is task_class):
-                    return enqueue_task((context, callback, args))
-            handle = handle_class(callback, args, loop, context)
-            enqueue((_HANDLES, handle, ()))
+                if type(callback) is builtin and type(callback.__self__) is task_class:
+                    return enqueue_task((context, callback, argument))
+                if type(callback) is _STEP:
+                    return enqueue_task((None, context.run, callback))
+            handle = handle_class(callback, () if argument is _NO_ARGUMENT else (argument, *more), loop, context)
+            enqueue((None, _run_handle, handle))
             return handle
 
         self.call_soon = call_soon  # type: ignore[assignment]
@@ -154,6 +143,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
             self.__dict__.pop("call_soon", None)
             self.__dict__.pop("create_future", None)
             self._timers.clear()
+            self._due.clear()
             self._ready_tasks.clear()
         super().close()
 
@@ -162,11 +152,11 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     ) -> "events.TimerHandle | _Sleeper":
         """Call back after ``delay`` virtual seconds."""
         if callback is _wake_sleeper and delay > 0:
-            when = self._due(self.time() + delay) if self._tick else self._now + delay
-            self._timers_made = number = self._timers_made + 1
-            _heappush(self._timers, (when, number, args, None))
-            if number >= self._compact_at:
-                self._compact()
+            when = self._in_ticks(self.time() + delay) if self._tick else self._now + delay
+            if self._timers.setdefault(when, args) is args:
+                _heappush(self._due, when)
+            else:
+                self._add_timer(when, args)
             return _SLEEPER
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
@@ -178,15 +168,24 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
             raise TypeError("when must be a number of seconds, and is None")
         self._check_closed()  # type: ignore[attr-defined]
         timer = events.TimerHandle(when, callback, args, self, context)
-        timer._scheduled = True  # type: ignore[attr-defined]
         if when <= self._now:
-            self._ready.append((_HANDLES, timer, ()))
-            return timer
-        self._timers_made = number = self._timers_made + 1
-        _heappush(self._timers, (self._due(when), number, None, timer))
-        if number >= self._compact_at:
-            self._compact()
+            self._ready.append((None, _run_handle, timer))
+        else:
+            self._add_timer(self._in_ticks(when), timer)
         return timer
+
+    def _add_timer(self, when: float, timer: Any) -> None:
+        """Let a timer be the first of its instant, or follow the others."""
+        others = self._timers.setdefault(when, timer)
+        if others is timer:
+            _heappush(self._due, when)
+            return
+        if type(others) is not list:
+            self._timers[when] = others = [others]
+        others.append(timer)
+        self._timers_beside += 1
+        if self._timers_beside > self._compact_at:
+            self._compact()
 
     def call_soon_threadsafe(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
@@ -194,7 +193,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         """Call back soon, from whichever thread."""
         self._check_closed()  # type: ignore[attr-defined]
         handle = events.Handle(callback, args, self, context)
-        self._from_threads.append((_HANDLES, handle, ()))
+        self._ready.append((None, _run_handle, handle))
         self._thread_called.set()
         return handle
 
@@ -212,112 +211,117 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     def _job_ended(self, _future: object) -> None:
         self._jobs_elsewhere -= 1
 
-    def _due(self, when: float) -> float:
+    def _in_ticks(self, when: float) -> float:
         return math.floor(when / self._tick) * self._tick if self._tick else when
-
-    def _timer_handle_cancelled(self, handle: events.TimerHandle) -> None:
-        """Learn of a cancelled timer; nothing is done, as `_compact` finds it."""
 
     def _compact(self) -> None:
         """Drop cancelled timers now and then, so that they cost no more than the live ones."""
-        self._timers[:] = [entry for entry in self._timers if not _is_dead(entry)]
-        heapq.heapify(self._timers)
-        self._compact_at = self._timers_made + max(1024, len(self._timers))
+        live = [(when, one) for when, timers in self._timers.items() for one in _each(timers) if not _is_dead(one)]
+        self._compact_at = 2 * len(live) + _COMPACT_FROM
+        self._timers_beside = 0
+        self._timers.clear()
+        self._due.clear()
+        for when, timer in live:
+            self._add_timer(when, timer)
 
     def _run_once(self) -> None:
         """Run all that is ready and let time pass until the next timer, again and again until the loop is to stop."""
-        run_ready = self._run_ready if self._random is None and not self._step_cost else self._run_ready_in_drawn_order
+        ready, due, timers, steps = self._ready, self._due, self._timers, self.steps
+        next_ready, in_order = ready.popleft, not self._is_drawn and not self._step_cost
         while True:
-            run_ready()
+            # What is commonest stands here, without calls: a step costs as much as a few of those.
+            if in_order:
+                spins_at = steps + SPIN_LIMIT
+                while left := len(ready):
+                    self.steps = steps = steps + left
+                    while left:
+                        left -= 1
+                        context, callback, argument = next_ready()
+                        if context is None:
+                            callback(argument)
+                        else:
+                            context.run(callback, argument)
+                    if self._stopping:  # type: ignore[attr-defined]
+                        return
+                    if steps > spins_at:
+                        self._fail_spinning()
+            else:
+                self._run_ready_in_drawn_order()
             if self._stopping:  # type: ignore[attr-defined]
                 return
-            self._advance()
-
-    def _run_ready(self) -> None:
-        """Run what is ready, first come, first served, in no time."""
-        ready = self._ready
-        next_ready = ready.popleft
-        taken = 0
-        while ready and not self._stopping:  # type: ignore[attr-defined]
-            batch = len(ready)
-            for _ in range(batch):
-                context, callback, args = next_ready()
-                context.run(callback, *args)
-            taken += batch
-            self.steps += batch
-            if taken > SPIN_LIMIT:
-                self._fail_spinning()
+            if not 0 < len(due) <= self._compact_at:
+                self._advance()
+                continue
+            when = _heappop(due)
+            timer = timers.pop(when)
+            if type(timer) is tuple and self._now < when <= self._time_limit and not timer[0].done():
+                self._now = when
+                timer[0].set_result(timer[1])
+            else:
+                self._fire(when, timer)
 
     def _run_ready_in_drawn_order(self) -> None:
         """Run what is ready, drawing which task is next, each step at its cost."""
-        ready, tasks, timers, draw, cost = self._ready, self._ready_tasks, self._timers, self._random, self._step_cost
-        left = SPIN_LIMIT
+        ready, tasks, due, draw, cost = self._ready, self._ready_tasks, self._due, self._draw, self._step_cost
+        next_ready, left = ready.popleft, SPIN_LIMIT
         try:
             while ready or tasks:
                 left -= 1
-                if tasks and draw is not None and (index := int(draw() * (len(tasks) + len(ready)))) < len(tasks):
-                    entry, tasks[index] = tasks[index], tasks[-1]
-                    tasks.pop()
+                if len(tasks) == 1 and not ready:
+                    draw()  # one a step, however many tasks are ready
+                    context, callback, argument = tasks.pop()
+                elif tasks and (index := int(draw() * (len(tasks) + len(ready)))) < len(tasks):
+                    context, callback, argument = tasks[index]
+                    last = tasks.pop()
+                    if index < len(tasks):
+                        tasks[index] = last
                 else:
-                    entry = ready.popleft()
-                context, callback, args = entry
-                self._now += cost
-                context.run(callback, *args)
+                    context, callback, argument = next_ready()
+                if cost:
+                    self._now += cost
+                if context is None:
+                    callback(argument)
+                else:
+                    context.run(callback, argument)
                 if self._stopping:  # type: ignore[attr-defined]
                     return
-                if cost and timers and timers[0][0] <= self._now:
+                if cost and due and due[0] <= self._now:
                     self._check_time_limit(self._now)
-                    self._fire_due()
+                    self._fire(when := _heappop(due), self._timers.pop(when))
                 if not left:
                     self._fail_spinning()
         finally:
             self.steps += SPIN_LIMIT - left
 
     def _advance(self) -> None:
-        """Fire the timers of the next instant at which there is one."""
-        if self._from_threads:
-            self._take_from_threads()
-            return
-        timers, now, has_fired = self._timers, self._now, False
-        while timers:
-            when, _, sleeper, timer = timers[0]
-            if when > now and has_fired:
+        """Let time pass until the next instant at which there are timers, or wait for a thread."""
+        if len(self._due) > self._compact_at:
+            self._compact()
+        if self._due:
+            self._fire(when := _heappop(self._due), self._timers.pop(when))
+        elif not self._ready:
+            if not self._jobs_elsewhere:
+                self._fail(DeadlockError(self._now, waits_report(self)))
+            self._thread_called.wait()
+            self._thread_called.clear()
+
+    def _fire(self, when: float, timers: Any) -> None:
+        """Fire the timers of an instant, and of all others that are past."""
+        while True:
+            self._timers_beside -= len(_each(timers)) - 1
+            for timer in _each(timers):
+                if _is_dead(timer):
+                    continue
+                if when > self._now:
+                    self._check_time_limit(when)
+                    self._now = when
+                if type(timer) is tuple:
+                    timer[0].set_result(timer[1])
+                else:
+                    self._ready.append((None, _run_handle, timer))
+            if not self._due or self._due[0] > self._now:
                 return
-            _heappop(timers)
-            if sleeper[0].done() if timer is None else timer._cancelled:
-                continue
-            if when > now:
-                self._check_time_limit(when)
-                self._now = now = when
-            has_fired = True
-            if timer is None:
-                sleeper[0].set_result(sleeper[1])
-            else:
-                self._ready.append((_HANDLES, timer, ()))
-        if not has_fired:
-            self._wait_for_threads()
-
-    def _wait_for_threads(self) -> None:
-        if not self._jobs_elsewhere:
-            self._fail(DeadlockError(self._now, waits_report(self)))
-        self._thread_called.wait()
-        self._take_from_threads()
-
-    def _fire_due(self) -> None:
-        timers, ready, now = self._timers, self._ready, self._now
-        while timers and timers[0][0] <= now:
-            _, _, sleeper, timer = _heappop(timers)
-            if timer is None:
-                future, result = sleeper
-                if not future.done():
-                    future.set_result(result)
-            elif not timer._cancelled:
-                ready.append((_HANDLES, timer, ()))
-
-    def _take_from_threads(self) -> None:
-        self._thread_called.clear()
-        while self._from_threads:
-            self._ready.append(self._from_threads.popleft())
+            timers = self._timers.pop(when := _heappop(self._due))
 
     def _check_time_limit(self, when: float) -> None:
         if when > self._time_limit:
@@ -333,9 +337,6 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
             self.on_stuck(error)
         raise error
 
-    def _process_events(self, event_list: object) -> None:
-        """There is no selector, so there are no events."""
-
     def _write_to_self(self) -> None:
         self._thread_called.set()
 
@@ -350,8 +351,7 @@ class _Sleeper:
 
     __slots__ = ()
 
-    # Nothing to do, in no time: the loop looks at the future when its time comes.
-    cancel = bool
+    cancel = bool  # nothing to do, in no time: the loop looks at the future when its time comes
 
     def cancelled(self) -> bool:
         return False
@@ -360,23 +360,18 @@ class _Sleeper:
 _SLEEPER = _Sleeper()
 
 
-def _is_dead(entry: tuple[float, int, Any, Any]) -> bool:
-    _, _, sleeper, timer = entry
-    return bool(sleeper[0].done() if timer is None else timer._cancelled)
+def _each(timers: Any) -> Sequence[Any]:
+    return timers if type(timers) is list else (timers,)
 
 
-class _Handles:
-    """Stands where a task's step has its context: a handle enters its own."""
-
-    __slots__ = ()
-
-    @staticmethod
-    def run(handle: Any) -> None:
-        if not handle._cancelled:
-            handle._run()
+def _is_dead(timer: Any) -> bool:
+    """Of a timer, which is a TimerHandle, or of a sleep: the future that wakes its task, and the result of that."""
+    return bool(timer[0].done() if type(timer) is tuple else timer._cancelled)
 
 
-_HANDLES = _Handles()
+def _run_handle(handle: Any) -> None:
+    if not handle._cancelled:
+        handle._run()
 
 
 def _run_job(result: "asyncio.Future[T]", func: Callable[..., T], args: tuple[Any, ...]) -> None:
@@ -393,19 +388,9 @@ def _run_job(result: "asyncio.Future[T]", func: Callable[..., T], args: tuple[An
 def _step_type() -> type:
     """The type of the callable with which a C task asks the loop for its next step; asyncio does not export it."""
     steps: list[Any] = []
-
-    class Probe:
-        def get_debug(self) -> bool:
-            return False
-
-        def call_soon(self, callback: object, *args: object, context: Context | None = None) -> None:
-            steps.append(callback)
-
-    async def nothing() -> None:
-        pass
-
-    coroutine = nothing()
-    task = asyncio.Task(coroutine, loop=Probe())  # type: ignore[arg-type]
+    loop: Any = types.SimpleNamespace(get_debug=bool, call_soon=lambda step, **_: steps.append(step))
+    coroutine = asyncio.sleep(0)
+    task = asyncio.Task(coroutine, loop=loop)
     task._log_destroy_pending = False  # type: ignore[attr-defined]
     coroutine.close()
     return type(steps[0])
