@@ -13,6 +13,7 @@ from netra_sim.bridge.closing import CLOSE_LOST, CLOSE_POLICY, CLOSE_SLOW_CONSUM
 from netra_sim.bridge.connection import AuthenticatedUser, Cancellable, Connection, Transport
 from netra_sim.bridge.events import Event, EventType, Gap, Hello, encode
 from netra_sim.bridge.observer import BridgeObserver
+from netra_sim.bridge.payload import HarmlessNames
 from netra_sim.bridge.run_log import OutgoingFrame, Phase, RunLog
 from netra_sim.exceptions import BridgeError, ConnectionLimitError, PayloadError, RunExistsError
 
@@ -79,8 +80,7 @@ class Delivery:
         request_flush: called when a connection has something to send; the caller then calls `flush` once, soon.
         request_stall_check: called when a connection becomes congested; the caller then calls `check_stall` after
             `stalled_seconds` unless what this returned is cancelled.
-        request_expiry: called when a run has ended; returns the time, in seconds, and the caller then calls `forget_expired`
-            after `replay_seconds`.
+        request_expiry: called when a run has ended; returns the time, and calls `forget_expired` after `replay_seconds`.
         wall_clock: seconds since the epoch, for the events' timestamps.
     """
 
@@ -108,6 +108,7 @@ class Delivery:
         self._request_stall_check = request_stall_check
         self._request_expiry = request_expiry
         self.wall_clock = wall_clock
+        self.harmless_names = HarmlessNames()
 
     def open_run(self, user_id: str, thread_id: str, run_id: str, *, observed: bool = True) -> RunLog:
         """Begin to keep a run; the observer is not told of one that is not ``observed``.

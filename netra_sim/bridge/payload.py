@@ -25,7 +25,18 @@ MAX_DEPTH = 64
 """Levels of nesting that a payload may have; a payload that contains itself exceeds any number."""
 
 
-def plain(value: object, path: str = "$") -> Any:
+class HarmlessNames(set[str]):
+    """Names of keys that were found to be no secrets, so that each is judged once; bounded, and no name in it is long."""
+
+    def remember(self, name: str) -> None:
+        """Take a name up, unless it is long."""
+        if len(name) <= 64:
+            if len(self) >= 4096:
+                self.clear()
+            self.add(name)
+
+
+def plain(value: object, path: str, harmless: HarmlessNames) -> Any:
     """The value as None, bool, int, float, str, list and dict, redacted, independent of the original.
 
     Sets are sorted by their JSON text, so that the same set always makes the same bytes. Keys of mappings become
@@ -34,19 +45,20 @@ def plain(value: object, path: str = "$") -> Any:
     Args:
         value: any value.
         path: where it stands, for errors.
+        harmless: what earlier payloads have taught.
 
     Raises:
         PayloadError: something in the value cannot be carried; the error's path tells where.
     """
     try:
-        return _plain(value, 0)
+        return _plain(value, 0, harmless)
     except _RefusedError as refused:
         raise PayloadError(path + "".join(reversed(refused.path))[:200], refused.reason) from None
     except Exception as error:
         raise PayloadError(path, f"could not be read: {error_text(error)}") from error
 
 
-def can_go_as_they_are(values: Iterable[Any], depth: int = 0) -> bool:
+def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, depth: int = 0) -> bool:
     """Whether `plain` would make of these values what the JSON encoder makes of them by itself; False when in doubt.
 
     It costs a fraction of `plain`, and nearly all payloads are so.
@@ -59,12 +71,12 @@ def can_go_as_they_are(values: Iterable[Any], depth: int = 0) -> bool:
         elif kind is dict:
             if (
                 depth >= MAX_DEPTH
-                or not _harmless_names.issuperset(value)
-                or not can_go_as_they_are(value.values(), depth + 1)
+                or not harmless.issuperset(value)
+                or not can_go_as_they_are(value.values(), harmless, depth + 1)
             ):
                 return False
         elif kind is list or kind is tuple:
-            if depth >= MAX_DEPTH or not can_go_as_they_are(value, depth + 1):
+            if depth >= MAX_DEPTH or not can_go_as_they_are(value, harmless, depth + 1):
                 return False
         elif kind not in _NUMBERS:
             return False
@@ -89,7 +101,7 @@ def error_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}".encode(errors="backslashreplace").decode()
 
 
-def _plain(value: Any, depth: int) -> Any:
+def _plain(value: Any, depth: int, harmless: HarmlessNames) -> Any:
     kind = type(value)
     if kind is str:
         return value if value.isascii() and is_harmless(value) else _text(value)
@@ -100,10 +112,10 @@ def _plain(value: Any, depth: int) -> Any:
     if depth >= MAX_DEPTH:
         raise _RefusedError(f"nests deeper than {MAX_DEPTH} levels, or contains itself")
     if kind is dict:
-        return _mapping(value, depth)
+        return _mapping(value, depth, harmless)
     if kind is list or kind is tuple:
-        return _sequence(value, depth)
-    return _other(value, depth)
+        return _sequence(value, depth, harmless)
+    return _other(value, depth, harmless)
 
 
 def _text(value: str) -> str:
@@ -115,7 +127,7 @@ def _text(value: str) -> str:
     return redact_text(value)
 
 
-def _sequence(value: Sequence[Any], depth: int) -> list[Any]:
+def _sequence(value: Sequence[Any], depth: int, harmless: HarmlessNames) -> list[Any]:
     result: list[Any] = []
     try:
         for item in value:
@@ -123,30 +135,30 @@ def _sequence(value: Sequence[Any], depth: int) -> list[Any]:
             if kind is int or (kind is str and len(item) < ANY_WORD and item.isidentifier()):
                 result.append(item)
             else:
-                result.append(_plain(item, depth + 1))
+                result.append(_plain(item, depth + 1, harmless))
     except _RefusedError as refused:
         refused.path.append(f"[{len(result)}]")
         raise
     return result
 
 
-def _mapping(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+def _mapping(value: Mapping[Any, Any], depth: int, harmless: HarmlessNames) -> dict[str, Any]:
     result: dict[str, Any] = {}
     number = 0
     for key, item in value.items():
         number += 1
         kind = type(item)
-        if type(key) is str and key in _harmless_names:
+        if type(key) is str and key in harmless:
             name = key
             if kind is int or (kind is str and len(item) < ANY_WORD and item.isidentifier()):
                 result[key] = item
                 continue
         else:
-            name, is_secret = _name(key if type(key) is str else _key(key))
+            name, is_secret = _name(key if type(key) is str else _key(key), harmless)
             if is_secret and item is not None and kind is not bool:
                 item = REDACTED
         try:
-            result[name] = _plain(item, depth + 1)
+            result[name] = _plain(item, depth + 1, harmless)
         except _RefusedError as refused:
             refused.path.append(f".{name}")
             raise
@@ -159,16 +171,11 @@ def _mapping(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
 
 _NUMBERS = frozenset({int, float, bool, type(None)})
 
-_harmless_names: set[str] = set()
-"""Names of keys that were found to be no secrets; bounded, and no name in it is long."""
 
-
-def _name(key: str) -> tuple[str, bool]:
+def _name(key: str, harmless: HarmlessNames) -> tuple[str, bool]:
     name, is_secret = _text(key), is_secret_name(key)
-    if name == key and not is_secret and len(key) <= 64:
-        if len(_harmless_names) >= 4096:
-            _harmless_names.clear()
-        _harmless_names.add(key)
+    if name == key and not is_secret:
+        harmless.remember(key)
     return name, is_secret
 
 
@@ -188,22 +195,24 @@ def _key(key: object) -> str:
     raise _RefusedError(f"has a key of type {type(key).__qualname__}; keys must be text, numbers or dates")
 
 
-def _other(value: Any, depth: int) -> Any:
+def _other(value: Any, depth: int, harmless: HarmlessNames) -> Any:
     for kind, convert in _CONVERSIONS:
         if isinstance(value, kind):
-            return _plain(_converted(value, convert), depth + 1)
+            return _plain(_converted(value, convert), depth + 1, harmless)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _mapping({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, depth)
+        return _mapping(
+            {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, depth, harmless
+        )
     if isinstance(value, Set):
-        return sorted((_plain(item, depth + 1) for item in value), key=msgspec.json.encode)
+        return sorted((_plain(item, depth + 1, harmless) for item in value), key=msgspec.json.encode)
     if isinstance(value, Mapping):
-        return _mapping(value, depth)
+        return _mapping(value, depth, harmless)
     if isinstance(value, Sequence):
-        return _sequence(value, depth)
+        return _sequence(value, depth, harmless)
     for method in ("model_dump", "tolist"):  # pydantic models; numpy scalars and arrays
         convert_itself = getattr(value, method, None)
         if callable(convert_itself) and not isinstance(value, type):
-            return _plain(_converted(value, operator.methodcaller(method)), depth + 1)
+            return _plain(_converted(value, operator.methodcaller(method)), depth + 1, harmless)
     raise _RefusedError(f"has the type {type(value).__qualname__}, which has no JSON form; convert it first")
 
 
