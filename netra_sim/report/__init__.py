@@ -1,35 +1,111 @@
-"""The validation report: claims, evidence, verdict, pictures, notebook runs and the page."""
+"""The notebooks and what they call: claims, evidence, verdict, studies, pictures, and the site that shows it all."""
 
-from netra_sim.report.charts import Picture, isolation_matrix, latency_percentiles, live_engines
-from netra_sim.report.claims import CLAIMS, Claim, JudgedClaim, Source, State, judge
-from netra_sim.report.evidence import Evidence, of_runtime, on_real_server, on_windows_clock, simulated
-from netra_sim.report.parameters import ParameterError, Parameters
-from netra_sim.report.report import Report, make_report
-from netra_sim.report.tables import Html, scores_table
+from netra_sim.history import OUTBOX_BYTES
+from netra_sim.report.catalogue import NOTEBOOKS, VALIDATION, Notebook
+from netra_sim.report.changes import changes_since, regressions_since
+from netra_sim.report.charts import (
+    Measure,
+    Picture,
+    around_faults,
+    by_user,
+    detection_matrix,
+    gauge_over_time,
+    isolation_matrix,
+    latency_ecdfs,
+    latency_over_time,
+    latency_percentiles,
+    live_engines,
+    load_against_latency,
+    recovery,
+    run_timeline,
+    sleep_error_histogram,
+    worst_run_timeline,
+)
+from netra_sim.report.claims import CLAIMS, Claim, JudgedClaim, Source, State, judge, read_claims
+from netra_sim.report.concurrency import ConcurrencyParameters, LoadCurve, load_curve
+from netra_sim.report.controls import Controls
+from netra_sim.report.evidence import (
+    Evidence,
+    detected,
+    detection_picture,
+    of_experiments,
+    of_plan_tests,
+    of_source,
+    on_real_server,
+    on_windows_clock,
+    rollback_drill,
+    simulated,
+)
+from netra_sim.report.explorer import Comparison, Explored, ExplorerParameters, compare, side_by_side
+from netra_sim.report.leaks import IsolationParameters, Leak, Leaks, leaks, of_clean_runtime
+from netra_sim.report.parameters import NotebookParameters, ParameterError, ValidationParameters
+from netra_sim.report.tables import Html
 from netra_sim.report.verdict import Verdict, reach_verdict
+from netra_sim.report.windows import WindowsParameters, detected_windows, early_sleeps, on_both_clocks, sleep_errors
 
 __all__ = [
     "CLAIMS",
+    "NOTEBOOKS",
+    "OUTBOX_BYTES",
+    "VALIDATION",
     "Claim",
+    "Comparison",
+    "ConcurrencyParameters",
+    "Controls",
     "Evidence",
+    "Explored",
+    "ExplorerParameters",
     "Html",
+    "IsolationParameters",
     "JudgedClaim",
+    "Leak",
+    "Leaks",
+    "LoadCurve",
+    "Measure",
+    "Notebook",
+    "NotebookParameters",
     "ParameterError",
-    "Parameters",
     "Picture",
-    "Report",
     "Source",
     "State",
+    "ValidationParameters",
     "Verdict",
+    "WindowsParameters",
+    "around_faults",
+    "by_user",
+    "changes_since",
+    "compare",
+    "detected",
+    "detected_windows",
+    "detection_matrix",
+    "detection_picture",
+    "early_sleeps",
+    "gauge_over_time",
     "isolation_matrix",
     "judge",
+    "latency_ecdfs",
+    "latency_over_time",
     "latency_percentiles",
+    "leaks",
     "live_engines",
-    "make_report",
-    "of_runtime",
+    "load_against_latency",
+    "load_curve",
+    "of_clean_runtime",
+    "of_experiments",
+    "of_plan_tests",
+    "of_source",
+    "on_both_clocks",
     "on_real_server",
     "on_windows_clock",
     "reach_verdict",
-    "scores_table",
+    "read_claims",
+    "recovery",
+    "regressions_since",
+    "rollback_drill",
+    "run_timeline",
+    "side_by_side",
     "simulated",
+    "sleep_error_histogram",
+    "sleep_errors",
+    "worst_run_timeline",
 ]

@@ -1,136 +1,228 @@
-"""What the remediation plan claims, and which checks, over which evidence, would have to pass for each claim to stand."""
+"""What the remediation plan claims, in the words of ``claims.toml``, and what the evidence says of each claim."""
 
+import sys
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from netra_sim.checks import CheckResult
 
+CLAIMS_FILE = Path(__file__).with_name("claims.toml")
+
 
 class Source(StrEnum):
-    """Where evidence comes from."""
+    """Where evidence comes from; the values are the words that ``claims.toml`` uses."""
 
     SIMULATED = "simulated"
-    WINDOWS_CLOCK = "simulated, Windows clock"
-    SERVER = "real server"
-    RUNTIME = "runtime"
+    WINDOWS_CLOCK = "windows-clock"
+    SERVER = "server"
+    ROLLBACK = "rollback-drill"
+    EXPERIMENTS = "experiments"
+    AUDIT = "audit"
+    TESTS = "tests"
+
+    @property
+    def label(self) -> str:
+        """For readers."""
+        return _TITLES[self]
 
 
+_TITLES = {
+    Source.SIMULATED: "simulated",
+    Source.WINDOWS_CLOCK: "simulated, Windows clock",
+    Source.SERVER: "real server",
+    Source.ROLLBACK: "rollback drill",
+    Source.EXPERIMENTS: "experiments on the runtime",
+    Source.AUDIT: "audit of the source",
+    Source.TESTS: "the plan's test files",
+}
 EVERYWHERE = (Source.SIMULATED, Source.WINDOWS_CLOCK, Source.SERVER)
 
 
-class Claim(msgspec.Struct, frozen=True):
-    """One sentence of the plan that can be true or false.
+class Need(NamedTuple):
+    """One check over one source that a claim rests on."""
+
+    source: Source
+    check: str
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """One statement of the plan that can be true or false.
 
     Attributes:
-        section: the plan's heading.
-        sentence: the plan's words, shortened.
-        needs: the evidence, as (source, check) pairs; all must pass. Empty where no evidence exists.
-        why_open: for a claim without evidence, why there is none.
+        says: the plan's words.
+        proof: what must pass, as SOURCE/CHECK.
+        guards: ids of the incidents that the proof must be able to see.
+        all_of: for a statement about other claims: a score's name, the beginning of their headings, or "everything".
+        given: for a figure that nothing here can measure: the parameter that holds it.
+        why: for a claim without a proof, why there is none.
+        platform: the only platform on which the proof can be had, such as "win32".
+        heading: where the plan says it.
+        score: the score that it counts for, or "".
     """
 
-    section: str
-    sentence: str
-    needs: tuple[tuple[Source, str], ...] = ()
-    why_open: str = ""
+    says: str
+    proof: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
+    all_of: str = ""
+    given: str = ""
+    why: str = ""
+    platform: str = ""
+    heading: str = ""
+    score: str = ""
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """The proof, each check over each of its sources."""
+        needs = []
+        for entry in self.proof:
+            where, _, name = entry.partition("/")
+            sources = EVERYWHERE if where == "everywhere" else (Source(where),)
+            needs += [Need(source, name) for source in sources]
+        return tuple(needs)
+
+    @property
+    def can_be_proven_here(self) -> bool:
+        """Whether evidence for it can be had on this platform."""
+        return bool(self.proof) and self.platform in ("", sys.platform)
 
 
 class State(StrEnum):
     """What the evidence says of a claim."""
 
-    SHOWN = "shown"
+    PROVEN = "proven"
     REFUTED = "refuted"
-    OPEN = "open"
+    UNPROVEN = "unproven"
+    GIVEN = "given"
 
 
-class JudgedClaim(msgspec.Struct, frozen=True):
+class JudgedClaim(msgspec.Struct, frozen=True, kw_only=True):
     """A claim with what the evidence says of it.
 
     Attributes:
-        evidence: which evidence, and what it says, in words.
+        evidence: why it is in its state, in words.
+        teeth: for each incident that it guards against, which of its checks caught it.
     """
 
     claim: Claim
     state: State
     evidence: str
+    teeth: tuple[str, ...] = ()
 
 
-def _over(sources: tuple[Source, ...], *checks: str) -> tuple[tuple[Source, str], ...]:
-    return tuple((source, check) for source in sources for check in checks)
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    heading: str
+    claim: tuple[Claim, ...]
+    score: str = ""
 
 
-SSOT = "SSOT compliance"
-ARCHITECTURE = "Architecture alignment"
-BUSINESS = "Business value"
-CHECKLIST = "Implementation checklist"
-
-CLAIMS: tuple[Claim, ...] = (
-    Claim(
-        SSOT,
-        "Windows asyncio: streaming code uses the windows_asyncio_safe patterns, and works on Windows' clock",
-        (*_over((Source.WINDOWS_CLOCK,), "every-run-ends", "critical-events", "nothing-left"),
-         *_over((Source.RUNTIME,), "windows-layer")),
-    ),
-    Claim(
-        SSOT,
-        "WebSocket bridge: all events go through AgentWebSocketBridge, and what it says is true",
-        (*_over(EVERYWHERE, "truthfulness", "delivery"), *_over((Source.RUNTIME,), "bridge-integration")),
-    ),
-    Claim(
-        SSOT,
-        "Factory patterns: ExecutionEngineFactory keeps users apart",
-        (*_over(EVERYWHERE, "cross-user-isolation", "shared-state"), *_over((Source.RUNTIME,), "factory-needs-bridge")),
-    ),
-    Claim(SSOT, "Zero new SSOT: no competing implementations were created",
-          why_open="It takes an audit of the source code, which this version does not make."),
-    Claim(ARCHITECTURE, "User context architecture: isolation by factory is preserved",
-          _over(EVERYWHERE, "shared-state", "cross-user-isolation")),
-    Claim(ARCHITECTURE, "Factory orchestration: every request has a scope of its own, from its beginning to its end",
-          _over(EVERYWHERE, "critical-events", "nothing-left")),
-    Claim(ARCHITECTURE, "WebSocket integration: the bridge coordinates all traffic between agents and clients",
-          _over(EVERYWHERE, "truthfulness")),
-    Claim(ARCHITECTURE, "User-specific resource limits: the number of a user's engines is bounded under concurrency",
-          _over(EVERYWHERE, "engine-limit")),
-    Claim(ARCHITECTURE, "Resource management: clean-up and boundaries are intact",
-          _over(EVERYWHERE, "nothing-left", "memory")),
-    Claim(BUSINESS, "$120K+ MRR protected",
-          why_open="Revenue is in none of the recorded data; no run of the software can show it."),
-    Claim(BUSINESS, "WebSocket events: all critical events are preserved",
-          _over(EVERYWHERE, "critical-events", "every-run-ends", "delivery")),
-    Claim(BUSINESS, "Multi-user support: concurrent users are isolated", _over(EVERYWHERE, "cross-user-isolation")),
-    Claim(BUSINESS, "Streaming reliability: no deadlock under Windows' clock",
-          _over((Source.WINDOWS_CLOCK,), "every-run-ends", "nothing-left")),
-    Claim(CHECKLIST, "windows_asyncio_safe exists and contains the required patterns",
-          _over((Source.RUNTIME,), "windows-layer")),
-    Claim(CHECKLIST, "AgentWebSocketBridge is properly initialised at start-up",
-          _over((Source.RUNTIME,), "bridge-integration")),
-    Claim(CHECKLIST, "ExecutionEngineFactory accepts websocket_bridge, and nothing less",
-          _over((Source.RUNTIME,), "factory-needs-bridge")),
-    Claim(CHECKLIST, "WebSocket agent events are delivered correctly, in time",
-          _over(EVERYWHERE, "delivery", "truthfulness", "timestamps", "latency", "completion", "refusals")),
-    Claim(CHECKLIST, "Multi-user isolation is preserved under concurrent load",
-          _over(EVERYWHERE, "cross-user-isolation", "shared-state")),
-)  # fmt: skip
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    section: tuple[_Section, ...]
 
 
-def judge(claim: Claim, results: dict[Source, list[CheckResult]]) -> JudgedClaim:
-    """Hold a claim against the evidence: shown if all that it needs passed, refuted if anything failed, else open."""
-    if not claim.needs:
-        return JudgedClaim(claim, State.OPEN, claim.why_open)
-    found = {(source, result.check): result for source, own in results.items() for result in own}
+def read_claims(path: Path = CLAIMS_FILE) -> tuple[Claim, ...]:
+    """The claims, in the plan's order.
+
+    Raises:
+        msgspec.ValidationError: the file has a field that claims do not have, or lacks one.
+        ValueError: a claim names a source that does not exist, or has no one way to be judged.
+    """
+    claims = []
+    for section in msgspec.toml.decode(path.read_bytes(), type=_File).section:
+        for claim in section.claim:
+            claims.append(msgspec.structs.replace(claim, heading=section.heading, score=section.score))
+            ways = [bool(way) for way in (claim.proof, claim.all_of, claim.given, claim.why)]
+            if sum(ways) != 1 or (claim.guards and not claim.proof):
+                raise ValueError(f"{claim.says!r} must have exactly one of proof, all-of, given and why")
+            assert claim.needs or not claim.proof  # noqa: S101 - reading them refuses unknown sources
+    return tuple(claims)
+
+
+CLAIMS = read_claims()
+
+
+def judge(
+    results: Mapping[Source, Sequence[CheckResult]],
+    caught: Mapping[str, Mapping[str, int]],
+    given: Mapping[str, str],
+    claims: Sequence[Claim] = CLAIMS,
+) -> list[JudgedClaim]:
+    """Hold every claim against the evidence.
+
+    A claim is proven if every check that it needs looked at something and found nothing wrong, and if its checks have
+    caught every incident that it guards against. One failed check refutes it. Anything less leaves it unproven.
+
+    Args:
+        results: of the checks, by source.
+        caught: for each incident the checks that caught its violations, with the number of seeds.
+        given: in words, the parameters that claims may name.
+        claims: which claims.
+    """
+    found = {Need(source, result.check): result for source, own in results.items() for result in own}
+    judged = {claim: _judge(claim, found, caught, given) for claim in claims if not claim.all_of}
+    for claim in claims:
+        if claim.all_of:
+            judged[claim] = _judge_together(
+                claim, [judged[one] for one in claims if one in judged and _covers(claim, one)]
+            )
+    return [judged[claim] for claim in claims]
+
+
+def _judge(
+    claim: Claim, found: Mapping[Need, CheckResult], caught: Mapping[str, Mapping[str, int]], given: Mapping[str, str]
+) -> JudgedClaim:
+    if claim.given:
+        return JudgedClaim(claim=claim, state=State.GIVEN, evidence=given[claim.given])
+    if claim.why:
+        return JudgedClaim(claim=claim, state=State.UNPROVEN, evidence=claim.why)
+    if not claim.can_be_proven_here:
+        reason = f"It takes a run on {claim.platform}; this one was made on {sys.platform}."
+        return JudgedClaim(claim=claim, state=State.UNPROVEN, evidence=reason)
     states = {need: found[need].state if need in found else "missing" for need in claim.needs}
     failed = [need for need, state in states.items() if state == "failed"]
     if failed:
-        return JudgedClaim(claim, State.REFUTED, "failed: " + _listed(failed))
+        return JudgedClaim(claim=claim, state=State.REFUTED, evidence="failed: " + _listed(failed))
     unseen = [need for need, state in states.items() if state != "passed"]
     if unseen:
-        return JudgedClaim(claim, State.OPEN, "nothing was looked at in: " + _listed(unseen))
+        reason = "nothing was looked at in: " + _listed(unseen)
+        return JudgedClaim(claim=claim, state=State.UNPROVEN, evidence=reason)
+    own = {need.check for need in claim.needs}
+    catches = {incident: sorted(own & caught.get(incident, {}).keys()) for incident in claim.guards}
+    blind = [incident for incident, checks in catches.items() if not checks]
+    if blind:
+        reason = f"its checks caught no violation of {', '.join(blind)}, so that their passing says nothing of it"
+        return JudgedClaim(claim=claim, state=State.UNPROVEN, evidence=reason)
     looked_at = sum(found[need].looked_at for need in claim.needs)
-    return JudgedClaim(claim, State.SHOWN, f"{looked_at:,} looked at, none wrong: " + _listed(claim.needs))
+    return JudgedClaim(
+        claim=claim,
+        state=State.PROVEN,
+        evidence=f"{looked_at:,} looked at, none wrong: " + _listed(claim.needs),
+        teeth=tuple(f"{incident}: {', '.join(checks)}" for incident, checks in catches.items()),
+    )
 
 
-def _listed(needs: "list[tuple[Source, str]] | tuple[tuple[Source, str], ...]") -> str:
-    sources: dict[str, list[str]] = {}
-    for source, check in needs:
-        sources.setdefault(check, []).append(source)
-    return "; ".join(f"{check} ({', '.join(own)})" for check, own in sources.items())
+def _covers(whole: Claim, part: Claim) -> bool:
+    if whole.all_of == "everything":
+        return part.can_be_proven_here
+    return bool(part.score == whole.all_of or part.heading.startswith(whole.all_of)) and not (
+        part.given or (part.platform and not part.can_be_proven_here)
+    )
+
+
+def _judge_together(claim: Claim, parts: Sequence[JudgedClaim]) -> JudgedClaim:
+    states = [part.state for part in parts]
+    told = f"{states.count(State.PROVEN)} of the {len(parts)} claims that it rests on are proven"
+    if State.REFUTED in states:
+        return JudgedClaim(claim=claim, state=State.REFUTED, evidence=told)
+    is_proven = bool(parts) and all(state is State.PROVEN for state in states)
+    return JudgedClaim(claim=claim, state=State.PROVEN if is_proven else State.UNPROVEN, evidence=told)
+
+
+def _listed(needs: Sequence[Need]) -> str:
+    by_check: dict[str, list[str]] = {}
+    for source, name in needs:
+        by_check.setdefault(name, []).append(source.label)
+    return "; ".join(f"{name} ({', '.join(sources)})" for name, sources in by_check.items())

@@ -1,60 +1,157 @@
-"""Evidence for the report: histories, each with its checks' results."""
+"""Evidence for the report: recorded runs with what the checks say of them, experiments, the audit, the plan's tests."""
 
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import msgspec
+import numpy as np
 
-from netra_sim.checks import CheckResult, check
-from netra_sim.history import History
-from netra_sim.report.claims import Source
-from netra_sim.report.parameters import Parameters
-from netra_sim.report.probes import probe_runtime
+from netra_sim.audit import as_results, audit
+from netra_sim.checks import CheckResult, Finding, check
+from netra_sim.exploration import Detection, detect, experiments
+from netra_sim.history import History, Objectives
+from netra_sim.report.charts import Picture, detection_matrix
+from netra_sim.report.claims import CLAIMS, Source
+from netra_sim.report.parameters import ValidationParameters
 from netra_sim.report.tables import checks_table
 from netra_sim.runtime import run
 from netra_sim.server import Load, load
-from netra_sim.simulation import Platform, Scenario, simulate
+from netra_sim.simulation import find_scenario, simulate
 
-WINDOWS_TICK = 1 / 64
-"""Seconds between two ticks of Windows' clock, as CPython's event loop sees it before 3.13."""
+PACKAGE = Path(__file__).resolve().parents[1]
+TESTS = PACKAGE.parent / "tests"
 
 
-class Evidence(msgspec.Struct, frozen=True):
-    """One source's history, None where there is none, and what the checks say."""
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """One source's evidence.
+
+    Attributes:
+        source: where it comes from.
+        results: of the checks.
+        command: what makes it again.
+        history: the recorded run, or None where there is none.
+    """
 
     source: Source
     results: list[CheckResult]
+    command: str
     history: History | None = None
 
     def _repr_html_(self) -> str:
-        return checks_table(self.source, self.results)
+        return checks_table(self.source.label, self.results, self.command)
 
 
-def simulated(parameters: Parameters) -> Evidence:
+def simulated(parameters: ValidationParameters) -> Evidence:
     """Simulate the users of the parameters."""
-    history = simulate(Scenario(users=parameters.users), parameters.seed)
-    return _judged(Source.SIMULATED, history, parameters)
+    return _simulated(Source.SIMULATED, "steady-load", parameters, parameters.users, parameters.objectives)
 
 
-def on_windows_clock(parameters: Parameters) -> Evidence:
+def on_windows_clock(parameters: ValidationParameters) -> Evidence:
     """Simulate users on a clock that ticks as coarsely as Windows'."""
-    scenario = Scenario(name="windows-clock", users=parameters.windows_users, platform=Platform(tick=WINDOWS_TICK))
-    return _judged(Source.WINDOWS_CLOCK, simulate(scenario, parameters.seed), parameters)
+    return _simulated(
+        Source.WINDOWS_CLOCK, "windows-clock", parameters, parameters.windows_users, parameters.objectives
+    )
 
 
-def on_real_server(parameters: Parameters) -> Evidence:
+def rollback_drill(parameters: ValidationParameters) -> Evidence:
+    """Roll a new version out under load, and back; held against the drill's own objectives."""
+    return _simulated(Source.ROLLBACK, "rollback-drill", parameters)
+
+
+def on_real_server(parameters: ValidationParameters) -> Evidence:
     """Have real clients ask a real server, on this machine, now."""
     history = run(load(Load(users=parameters.server_users, seed=parameters.seed)))
-    return _judged(Source.SERVER, history, parameters)
+    command = f"netra-sim load --users {parameters.server_users} --seed {parameters.seed}"
+    return _judged(Source.SERVER, history, command, parameters, parameters.objectives)
 
 
-def of_runtime() -> Evidence:
+def of_experiments() -> Evidence:
     """Make the short experiments on the runtime."""
-    return Evidence(Source.RUNTIME, probe_runtime())
+    return Evidence(source=Source.EXPERIMENTS, results=experiments(), command="netra-sim violations --run")
 
 
-def _judged(source: Source, history: History, parameters: Parameters) -> Evidence:
+def detected(parameters: ValidationParameters) -> Detection:
+    """Try every check against every violation and against the clean runtime."""
+    return detect(range(parameters.seed, parameters.seed + parameters.detection_seeds))
+
+
+def detection_picture(detection: Detection) -> Picture:
+    """The matrix of what each check caught, drawn."""
+    names = detection.checks
+    counts = np.array([[row.caught.get(name, 0) for name in names] for row in detection.rows]).reshape(-1, len(names))
+    violations = [f"{row.violation} ({', '.join(row.incidents)})" for row in detection.rows]
+    return detection_matrix(
+        violations, names, counts, detection.seeds, [detection.clean.get(name, 0) for name in names]
+    )
+
+
+def of_source() -> Evidence:
+    """Audit the package's own source."""
+    return Evidence(source=Source.AUDIT, results=as_results(audit(PACKAGE)), command="netra-sim audit netra_sim")
+
+
+def of_plan_tests(tests: Path = TESTS) -> Evidence:
+    """Run the test files that the plan names, each as one check; none where there is no checkout."""
+    names = sorted({need.check for claim in CLAIMS for need in claim.needs if need.source is Source.TESTS})
+    present = [name for name in names if (tests / name).exists()]
+    command = " ".join(["pytest", *(f"tests/{name}" for name in names)])
+    results = [_tested(tests, name) for name in present]
+    return Evidence(source=Source.TESTS, results=results, command=command)
+
+
+def _simulated(
+    source: Source,
+    scenario: str,
+    parameters: ValidationParameters,
+    users: int | None = None,
+    objectives: Objectives | None = None,
+) -> Evidence:
+    chosen = find_scenario(scenario).with_settings({} if users is None else {"users": users})
+    command = f"netra-sim simulate {scenario} --users {chosen.users} --seed {parameters.seed}"
+    return _judged(source, simulate(chosen, parameters.seed), command, parameters, objectives)
+
+
+def _judged(
+    source: Source,
+    history: History,
+    command: str,
+    parameters: ValidationParameters,
+    objectives: Objectives | None,
+) -> Evidence:
     if parameters.output:
         folder = Path(parameters.output)
         folder.mkdir(parents=True, exist_ok=True)
-        history.save(folder / f"{source.replace(',', '').replace(' ', '-')}.history.parquet")
-    return Evidence(source, check(history, parameters.objectives), history)
+        history.save(folder / f"{source}.history.parquet")
+    return Evidence(source=source, results=check(history, objectives), command=command, history=history)
+
+
+def _tested(tests: Path, name: str) -> CheckResult:
+    with tempfile.TemporaryDirectory() as folder:
+        record = Path(folder) / "junit.xml"
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            f"--junitxml={record}",
+            str(tests / name),
+        ]
+        done = subprocess.run(command, cwd=tests.parent, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+        cases = list(ElementTree.parse(record).iter("testcase")) if record.exists() else []  # noqa: S314 - pytest wrote it
+    wrong = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    findings = [Finding(message=f"the test {case.get('name')} failed") for case in wrong]
+    if done.returncode and not findings:
+        findings = [Finding(message=f"pytest ended with {done.returncode}: {done.stdout.strip()[-300:]}")]
+    return CheckResult(
+        check=name,
+        question=f"Does the plan's {Path(name).name} pass?",
+        looked_at=sum(case.find("skipped") is None for case in cases),
+        unit="tests",
+        found=len(findings),
+        findings=tuple(findings),
+    )

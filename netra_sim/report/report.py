@@ -1,20 +1,28 @@
-"""`make_report`: from parameters to the executed notebook, the page, the verdict and the exit code."""
+"""`make_report`: from notebooks and parameters to the folder with the report, and the exit code."""
 
+import difflib
 import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, get_args, get_type_hints
 
 import msgspec
 
 from netra_sim.exit_code import ExitCode
-from netra_sim.report.html import broken_banner, verdict_banner, write_page
-from netra_sim.report.notebooks import NOTEBOOKS, run_notebook
-from netra_sim.report.parameters import Parameters
-from netra_sim.report.verdict import VERDICT_FILE, save_json
+from netra_sim.report.catalogue import NOTEBOOKS, VALIDATION, Notebook
+from netra_sim.report.changes import changes_since, regressions_since
+from netra_sim.report.folder import move_into_place, room_beside, will_keep_earlier
+from netra_sim.report.notebooks import TIME_LIMIT, NotebookRun, Task, run_notebooks
+from netra_sim.report.parameters import ParameterError
+from netra_sim.report.site import INDEX, Outcome
+from netra_sim.report.verdict import RUNS_FOLDER, VERDICT_FILE, Verdict, read_verdict, save_json
+from netra_sim.report.writing import write_last_words, write_site
 
-TITLE = "Remediation validation report"
-NOTEBOOK = NOTEBOOKS / "remediation_validation.ipynb"
-PAGE_FILE = "report.html"
+_CODES = {"GO": ExitCode.GO, "NO VERDICT": ExitCode.GO, "NO-GO": ExitCode.NO_GO, "BROKEN": ExitCode.BROKE}
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -22,7 +30,7 @@ class Report(msgspec.Struct, frozen=True):
 
     Attributes:
         code: what to exit with.
-        page: the HTML page.
+        page: the index.
         headline: the outcome, in a line.
         reasons: why it is not GO.
     """
@@ -33,46 +41,176 @@ class Report(msgspec.Struct, frozen=True):
     reasons: list[str]
 
 
-def make_report(parameters: Parameters, *, notebook: Path = NOTEBOOK, progress: bool = False) -> Report:
-    """Run the validation notebook and render it. The page is written whatever happens, with the outcome on top.
+def plan(
+    texts: Sequence[tuple[str, str]],
+    given: Mapping[str, Any] | None = None,
+    names: Sequence[str] = (),
+    notebooks: Sequence[Notebook] = NOTEBOOKS,
+) -> list[Task]:
+    """Which notebooks to run, with which parameters.
 
     Args:
-        parameters: ``output`` names the folder for everything.
-        notebook: the notebook to run.
-        progress: whether the cells' progress is shown on standard error.
+        texts: pairs of a parameter and its text; ``users`` is for every notebook that has it, ``validation.users`` for one.
+        given: typed values, each for every notebook that has it.
+        names: of the notebooks to run; all if empty.
+        notebooks: those that there are.
 
     Raises:
-        ValueError: the parameters name no output folder.
+        ParameterError: a notebook or a parameter does not exist, or does not take its value.
+    """
+    by_name = {notebook.name: notebook for notebook in notebooks}
+    for name in names:
+        _must_be_among(by_name, "notebook", name)
+    chosen = [by_name[name] for name in dict.fromkeys(names)] or list(notebooks)
+    known = {name for one in chosen for name in one.parameters.__struct_fields__} - {"output"}
+    for name in [*(text[0] for text in texts), *(given or {})]:
+        of, dot, parameter = name.rpartition(".")
+        if dot:
+            _must_be_among({one.name for one in chosen}, "notebook", of)
+        own = set(by_name[of].parameters.__struct_fields__) - {"output"} if dot else known
+        _must_be_among(own, "parameter", parameter)
+    return [_task(notebook, texts, given or {}) for notebook in chosen]
+
+
+def explain(notebook: Notebook) -> list[str]:
+    """A line for each of a notebook's parameters: name, type, bounds, default, and what it is."""
+    kinds = {int: "whole number", float: "number", str: "text"}
+    hints = get_type_hints(notebook.parameters, include_extras=True)
+    defaults = notebook.parameters()
+    lines = []
+    for name, about in notebook.parameters.descriptions().items():
+        if name == "output":
+            continue
+        kind, meta = get_args(hints[name])[:2]
+        signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+        bounds = [f"{sign} {getattr(meta, key):g}" for key, sign in signs.items() if getattr(meta, key) is not None]
+        takes = " ".join([kinds.get(kind, str(kind)), " and ".join(bounds)]).strip()
+        lines.append(f"{name} = {getattr(defaults, name)}: {about} ({takes})")
+    return lines
+
+
+def make_report(
+    tasks: Sequence[Task],
+    folder: Path,
+    *,
+    jobs: int | None = None,
+    time_limit: float = TIME_LIMIT,
+    base: Path | None = None,
+    on_cell: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Run the notebooks and write the report, whatever becomes of them, with the outcome on top.
+
+    Everything is written beside what an earlier run has left in the folder, and takes its place when it is complete. Where
+    a notebook breaks, or the run is interrupted, the new report says so, and the last complete one moves to ``earlier/``.
+    The verdicts in ``runs/`` stay, and so does what others have put there.
+
+    Args:
+        tasks: see `plan`.
+        folder: for the report.
+        jobs: notebooks at a time; one for each core by default.
+        time_limit: seconds that each notebook may take.
+        base: another run's ``verdict.json`` to compare with.
+        on_cell: told the notebook's name whenever one of its cells begins.
+
+    Raises:
         FileNotFoundError: there is no such notebook.
         OSError: the folder cannot be written to.
+        KeyboardInterrupt: the run was interrupted while the pages were being written; the earlier report is as it was.
     """
-    if not parameters.output:
-        raise ValueError("output must name a folder for the report")
-    folder = Path(parameters.output).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    values = msgspec.to_builtins(parameters) | {"output": str(folder)}
-    verdict_path = folder / VERDICT_FILE
-    stamp = _stamp(verdict_path)
-    ran = run_notebook(notebook, folder / notebook.name, values, progress=progress)
-    problem = ran.problem
-    if not problem and _stamp(verdict_path) == stamp:
-        problem = f"the notebook wrote no {VERDICT_FILE}"
-    if problem:
-        save_json(folder / VERDICT_FILE, {"decision": "BROKEN", "reasons": [problem], "parameters": values})
-        page = write_page(ran.notebook, folder / PAGE_FILE, title=TITLE, banner=broken_banner(problem))
-        return Report(ExitCode.BROKE, page, f"BROKEN: {problem}", [problem])
-    verdict: dict[str, Any] = json.loads(verdict_path.read_text(encoding="utf-8"))
-    page = write_page(ran.notebook, folder / PAGE_FILE, title=TITLE, banner=verdict_banner(verdict))
-    code = ExitCode.GO if verdict["decision"] == "GO" else ExitCode.NO_GO
-    shown = sum(claim["state"] == "shown" for claim in verdict["claims"])
-    headline = f"{verdict['decision']}: {shown} of {len(verdict['claims'])} claims are shown"
-    return Report(code, page, headline, verdict["reasons"])
+    folder = folder.resolve()
+    began = time.monotonic()
+    with room_beside(folder, RUNS_FOLDER) as room, _ended_like_interrupted():
+        runs = run_notebooks(tasks, room, jobs=jobs, time_limit=time_limit, on_cell=on_cell)
+        outcome = _outcome(runs, room, base)
+        earlier = will_keep_earlier(folder)
+        outcome = msgspec.structs.replace(outcome, earlier=earlier and outcome.decision == "BROKEN")
+        try:
+            write_site(outcome, room, seconds=time.monotonic() - began)
+        except OSError as error:
+            reasons = [f"the report could not be written: {type(error).__name__}: {error}", *outcome.reasons]
+            outcome = msgspec.structs.replace(outcome, decision="BROKEN", reasons=reasons, earlier=earlier)
+            write_last_words(outcome, room)
+        move_into_place(room, folder, keep_earlier=outcome.decision == "BROKEN")
+    return Report(_CODES[outcome.decision], folder / INDEX, _headline(outcome), outcome.reasons)
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Tells whether a file has been replaced since."""
+def _task(notebook: Notebook, texts: Sequence[tuple[str, str]], given: Mapping[str, Any]) -> Task:
+    own = set(notebook.parameters.__struct_fields__) - {"output"}
+    mine = []
+    for name, text in texts:
+        of, dot, parameter = name.rpartition(".")
+        if of == notebook.name or (not dot and parameter in own):
+            mine.append((parameter, text))
     try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_mtime_ns
+        values = {name: value for name, value in given.items() if name in own}
+        return Task(notebook, notebook.parameters.parse(mine, values))
+    except ParameterError as error:
+        raise ParameterError(f"{notebook.name}: {error}") from error
+
+
+def _must_be_among(known: Sequence[str] | Mapping[str, Any] | set[str], what: str, name: str) -> None:
+    if name in known:
+        return
+    if what == "parameter" and name == "output":
+        raise ParameterError("output is set by the report; use -o FOLDER")
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(known))}"
+    raise ParameterError(f"there is no {what} {name}; {hint}")
+
+
+def _outcome(runs: list[NotebookRun], room: Path, base: Path | None) -> Outcome:
+    problems = [f"{run.task.notebook.name}: {run.problem}" for run in runs if run.problem]
+    validation = next((run for run in runs if run.task.notebook.name == VALIDATION.name), None)
+    verdict: dict[str, Any] = {}
+    if validation is not None and not validation.problem:
+        try:
+            verdict = json.loads((room / VERDICT_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            problems.append(f"{VALIDATION.name}: it left no {VERDICT_FILE}: {type(error).__name__}")
+    if validation is not None and not verdict:
+        parameters = msgspec.to_builtins(validation.task.parameters)
+        save_json(room / VERDICT_FILE, {"decision": "BROKEN", "reasons": problems, "parameters": parameters})
+    since, worse = _since_base(base, read_verdict(room / VERDICT_FILE))
+    decision = "BROKEN" if problems else verdict.get("decision", "NO VERDICT")
+    return Outcome(
+        decision=decision,
+        reasons=problems + verdict.get("reasons", []),
+        verdict=verdict,
+        runs=runs,
+        since_base=since,
+        worse_than_base=worse,
+    )
+
+
+def _since_base(path: Path | None, verdict: Verdict | None) -> tuple[list[str] | None, list[str]]:
+    if path is None or verdict is None:
+        return None, []
+    base = read_verdict(path)
+    if base is None:
+        return [f"{path} is no verdict of this version's form, so there is nothing to compare with"], []
+    return changes_since(base, verdict), regressions_since(base, verdict)
+
+
+def _headline(outcome: Outcome) -> str:
+    claims = outcome.verdict.get("claims", [])
+    if outcome.decision == "BROKEN" or not claims:
+        return f"{outcome.decision}: {outcome.reasons[0]}" if outcome.reasons else outcome.decision
+    proven = sum(claim["state"] == "proven" for claim in claims)
+    return f"{outcome.decision}: {proven} of {len(claims)} claims are proven"
+
+
+@contextmanager
+def _ended_like_interrupted() -> Iterator[None]:
+    """While it lasts, SIGTERM, by which CI cancels, does what Ctrl+C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

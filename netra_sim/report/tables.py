@@ -2,17 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 from netra_sim.checks import CheckResult
 
 _FINDINGS_SHOWN = 12
-_MARKS = {"passed": "✓", "shown": "✓", "failed": "✗", "refuted": "✗", "open": "?", "not applicable": "?"}
+_MARKS = {
+    "passed": "✓",
+    "proven": "✓",
+    "failed": "✗",
+    "refuted": "✗",
+    "unproven": "?",
+    "not applicable": "?",
+    "given": "=",
+}
+SCORE_DEFINITION = "A score is the share of its claims that are proven, out of 10. Given figures do not count."
 
 
 class Html(str):
     """HTML that a notebook shows as such."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} of {len(self):,} characters"
 
     def _repr_html_(self) -> str:
         return self
@@ -36,32 +49,46 @@ def badge(state: str) -> str:
     return f'<span class="state {escape(state.replace(" ", "-"))}">{_MARKS.get(state, "")}&nbsp;{escape(state)}</span>'
 
 
-def checks_table(source: str, results: Sequence[CheckResult]) -> str:
-    """What each check asked, what it looked at and what it says, with the findings of those that failed."""
+def checks_table(title: str, results: Sequence[CheckResult], command: str = "") -> str:
+    """What each check asked, what it looked at and what it says, with the findings of those that failed.
+
+    Args:
+        title: of the evidence.
+        results: of the checks.
+        command: what makes the evidence again.
+    """
     failed = sum(result.state == "failed" for result in results)
     outcome = "all passed" if not failed else f"{failed} failed"
     rows = [
         (escape(result.question), badge(result.state), f"{result.looked_at:,} {escape(result.unit)}", _figures(result))
         for result in results
     ]
-    caption = f"Checks, {source}: {outcome}"
-    return table(caption, ("Question", "Answer", "Looked at", "Measured"), rows) + "".join(map(_findings, results))
+    caption = f"{title[:1].upper()}{title[1:]}: {len(results)} checks, {outcome}"
+    again = f"<p>Made again by <code>{escape(command)}</code></p>" if command else ""
+    body = table(caption, ("Question", "Answer", "Looked at", "Measured"), rows)
+    return body + again + "".join(map(_findings, results))
 
 
-def claims_table(claims: Sequence[Mapping[str, str]]) -> str:
-    """Every claim of the plan with what the evidence says of it."""
+def claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
+    """Claims of the plan, by heading, with what the evidence says of each."""
+    headings = list(dict.fromkeys(claim["heading"] for claim in claims))
+    return "".join(_claims_of(heading, [one for one in claims if one["heading"] == heading]) for heading in headings)
+
+
+def _claims_of(heading: str, claims: Sequence[Mapping[str, Any]]) -> str:
     rows = [
-        (escape(claim["claim"]), escape(claim["section"]), badge(claim["state"]), escape(claim["evidence"]))
+        (escape(claim["claim"]), badge(claim["state"]), escape(claim["evidence"]), escape("; ".join(claim["teeth"])))
         for claim in claims
     ]
-    shown = sum(claim["state"] == "shown" for claim in claims)
-    return table(f"{shown} of the plan's {len(rows)} claims are shown", ("Claim", "Section", "State", "Evidence"), rows)
+    proven = sum(claim["state"] == "proven" for claim in claims)
+    caption = f"{heading}: {proven} of {len(rows)} proven"
+    return table(caption, ("The plan says", "State", "Evidence", "Seen to catch"), rows)
 
 
-def scores_table(scores: Mapping[str, float]) -> Html:
-    """The plan's scores, computed."""
-    rows = [(escape(section), f"{score:.1f} of 10") for section, score in scores.items()]
-    return Html(table("Scores: the share of each section's claims that are shown", ("Section", "Score"), rows))
+def scores_table(scores: Mapping[str, float]) -> str:
+    """The plan's scores, computed, with their definition."""
+    rows = [(escape(name), f"{score:.1f} of 10") for name, score in scores.items()]
+    return table("Scores", ("Score", "Value"), rows) + f"<p>{escape(SCORE_DEFINITION)}</p>"
 
 
 def _figures(result: CheckResult) -> str:

@@ -1,37 +1,134 @@
-"""A claim stands on checks that looked at something and found nothing; on anything less it does not."""
+"""A claim stands on checks that looked at something, found nothing, and were seen to catch what they guard against."""
+
+import re
 
 import pytest
+from netra_sim.audit import RULES
+from netra_sim.violations import VIOLATIONS
 
-from netra_sim.checks import CheckResult, Finding
-from netra_sim.report import CLAIMS, Claim, Source, State, judge
+from netra_sim.checks import CHECKS, CheckResult, Finding, check
+from netra_sim.report import CLAIMS, Claim, Source, State, judge, read_claims
+from netra_sim.simulation import Scenario, simulate
 
-CLAIM = Claim("section", "sentence", ((Source.SIMULATED, "one"), (Source.SERVER, "one")))
+CLAIM = Claim(says="it holds", heading="H", proof=("simulated/one", "server/one"), guards=("B1",))
+CAUGHT = {"B1": {"one": 20}}
 
 
-def result(state):
+def result(state, check="one"):
     found = (Finding(message="x"),) if state == "failed" else ()
     looked_at = 0 if state == "not applicable" else 5
-    return CheckResult(check="one", question="?", looked_at=looked_at, unit="things", found=len(found), findings=found)
+    return CheckResult(check=check, question="?", looked_at=looked_at, unit="things", found=len(found), findings=found)
+
+
+def state_of(claim, results, caught=CAUGHT, claims=None):
+    judged = judge(results, caught, {"mrr": "$1"}, claims or [claim])
+    return next(one.state for one in judged if one.claim == claim)
 
 
 @pytest.mark.parametrize(
     ("simulated", "server", "state"),
     [
-        ("passed", "passed", State.SHOWN),
+        ("passed", "passed", State.PROVEN),
         ("passed", "failed", State.REFUTED),
         ("failed", "not applicable", State.REFUTED),
-        ("passed", "not applicable", State.OPEN),
-        ("passed", None, State.OPEN),
+        ("passed", "not applicable", State.UNPROVEN),
+        ("passed", None, State.UNPROVEN),
     ],
 )
 def test_a_claim_is_judged_by_its_weakest_evidence(simulated, server, state):
     results = {Source.SIMULATED: [result(simulated)]}
     if server is not None:
         results[Source.SERVER] = [result(server)]
-    assert judge(CLAIM, results).state is state
+    assert state_of(CLAIM, results) is state
 
 
-def test_a_claim_that_needs_nothing_is_open_with_a_reason():
+@pytest.mark.parametrize("caught", [{}, {"B1": {}}, {"B1": {"another": 20}}, {"B2": {"one": 20}}])
+def test_passing_checks_that_were_not_seen_to_catch_the_defect_prove_nothing(caught):
+    results = {Source.SIMULATED: [result("passed")], Source.SERVER: [result("passed")]}
+    assert state_of(CLAIM, results, caught) is State.UNPROVEN
+
+
+def test_a_claim_about_other_claims_is_as_good_as_the_worst_of_them():
+    parts = [Claim(says=name, heading="Phase 1: x", proof=(f"simulated/{name}",)) for name in ("one", "two")]
+    whole = Claim(says="all", heading="Steps", all_of="Phase 1")
+    for states, expected in (
+        (("passed", "passed"), State.PROVEN),
+        (("passed", "failed"), State.REFUTED),
+        (("passed", "not applicable"), State.UNPROVEN),
+    ):
+        results = {Source.SIMULATED: [result(states[0], "one"), result(states[1], "two")]}
+        assert state_of(whole, results, {}, [*parts, whole]) is expected
+
+
+def test_a_given_figure_is_told_and_never_counted_as_proven():
+    judged = judge({}, {}, {"mrr": "$120,000, says the plan"}, [Claim(says="MRR", given="mrr")])
+    assert (judged[0].state, judged[0].evidence) == (State.GIVEN, "$120,000, says the plan")
+
+
+def test_a_claim_without_a_proof_is_unproven_and_says_why():
+    judged = judge({}, {}, {}, [Claim(says="proven in production", why="no data")])
+    assert (judged[0].state, judged[0].evidence) == (State.UNPROVEN, "no data")
+
+
+def test_what_only_another_platform_can_prove_is_unproven_here():
+    claim = Claim(says="Proactor", proof=("experiments/one",), platform="beos")
+    judged = judge({Source.EXPERIMENTS: [result("passed")]}, {}, {}, [claim])
+    assert judged[0].state is State.UNPROVEN
+    assert "beos" in judged[0].evidence
+
+
+def everything_passes():
+    results = {source: [] for source in Source}
+    for need in {need for claim in CLAIMS for need in claim.needs}:
+        results[need.source].append(result("passed", need.check))
+    checks = {need.check for claim in CLAIMS for need in claim.needs}
+    return results, {incident: dict.fromkeys(checks, 20) for claim in CLAIMS for incident in claim.guards}
+
+
+CHECK_NAMES = sorted({need.check for claim in CLAIMS for need in claim.needs})
+
+
+def unproven(results, caught):
+    judged = judge(results, caught, {"mrr": ""})
+    return {one.claim for one in judged if one.state is State.UNPROVEN and one.claim.can_be_proven_here}
+
+
+def test_nothing_is_unproven_when_everything_passes():
+    assert unproven(*everything_passes()) == set()
+
+
+@pytest.mark.parametrize("name", CHECK_NAMES)
+def test_removing_any_one_check_turns_at_least_one_claim_unproven(name):
+    results, caught = everything_passes()
+    without = {source: [one for one in own if one.check != name] for source, own in results.items()}
+    only_elsewhere = all(not claim.can_be_proven_here for claim in CLAIMS if name in {n.check for n in claim.needs})
+    assert unproven(without, caught) or only_elsewhere
+
+
+def test_every_check_and_every_rule_proves_some_claim():
+    names = {one.check for one in check(simulate(Scenario(users=2), 1))}
+    assert len(names) == len(CHECKS)
+    assert names | {rule.name for rule in RULES} <= set(CHECK_NAMES)
+
+
+def test_every_guard_is_an_incident_that_has_a_violation():
+    incidents = {incident for violation in VIOLATIONS.values() for incident in violation.incidents}
     for claim in CLAIMS:
-        assert bool(claim.needs) != bool(claim.why_open)
-    assert judge(Claim("s", "c", why_open="no data"), {}).state is State.OPEN
+        assert set(claim.guards) <= incidents, claim.says
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[section]]\nheading = "H"\n[[section.claim]]\nsays = "x"\nproof = ["nowhere/check"]\n',
+        '[[section]]\nheading = "H"\n[[section.claim]]\nsays = "x"\n',
+        '[[section]]\nheading = "H"\n[[section.claim]]\nsays = "x"\nwhy = "y"\nproof = ["server/a"]\n',
+        '[[section]]\nheading = "H"\n[[section.claim]]\nsays = "x"\nprofs = ["server/a"]\n',
+    ],
+    ids=["unknown source", "no way to judge", "two ways", "unknown field"],
+)
+def test_a_claims_file_that_is_wrong_is_refused(tmp_path, text):
+    path = tmp_path / "claims.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=re.compile("nowhere|exactly one|profs")):
+        read_claims(path)

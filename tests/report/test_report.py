@@ -1,22 +1,21 @@
-"""The report as its readers meet it: the command's exit code, the page, the verdict, and what happens when things break."""
+"""`netra-sim report` with the real validation: its exit code, its verdict and its pages; and what the command refuses."""
 
 import json
 import os
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
-from pathlib import Path
 
 import nbformat
 import pytest
+from click.testing import CliRunner
+from pages import Page
 
-from netra_sim.exit_code import ExitCode
-from netra_sim.report import ParameterError, Parameters, make_report
+from netra_sim.cli import cli
+from netra_sim.report import NOTEBOOKS, ParameterError, Source, ValidationParameters
 
-ROOT = Path(__file__).parents[2]
-NOTEBOOK = ROOT / "notebooks" / "remediation_validation.ipynb"
-SMALL = ["--users", "20", "-p", "windows_users", "5", "-p", "server_users", "5"]
+SMALL = ["--notebook", "validation", "--users", "20", "-p", "windows_users", "5", "-p", "server_users", "5"]
+SMALL += ["-p", "detection_seeds", "1"]
 
 
 def netra_sim(*arguments, **environment):
@@ -25,172 +24,150 @@ def netra_sim(*arguments, **environment):
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("good")
-    done = netra_sim("report", *SMALL, "-o", folder, HOME=str(tmp_path_factory.mktemp("home")))
-    return done, folder
-
-
-@pytest.fixture(scope="module")
 def violated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("violated")
     return netra_sim("report", *SMALL, "-p", "delivery_p95", "0.02", "-o", folder), folder
 
 
-class Page(HTMLParser):
-    """What a reader of the page meets: its words, its pictures and what it would load."""
+@pytest.fixture(scope="module")
+def good(violated, tmp_path_factory):
+    """A second report, in the folder of the first."""
+    _, folder = violated
+    first = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    done = netra_sim("report", *SMALL, "-o", folder, HOME=str(tmp_path_factory.mktemp("home")))
+    return done, folder, first
 
-    def __init__(self, path):
-        super().__init__()
-        self.words, self.images, self.loads, self.tags, self._skip = [], [], [], [], False
-        self.feed(path.read_text("utf-8"))
-        self.text = " ".join(" ".join(self.words).split())
 
-    def handle_starttag(self, tag, attributes):
-        attributes = dict(attributes)
-        self.tags.append(tag)
-        self._skip = tag == "style"
-        if tag == "img":
-            self.images.append(attributes)
-        self.loads += [value for name, value in attributes.items() if name in ("src", "href") and value]
-
-    def handle_endtag(self, tag):
-        self._skip = False
-
-    def handle_data(self, data):
-        if not self._skip:
-            self.words.append(data)
+def verdict_of(folder):
+    return json.loads((folder / "verdict.json").read_text("utf-8"))
 
 
 def test_the_command_says_go_and_exits_with_0_also_with_an_empty_home(good):
-    done, folder = good
+    done, folder, _ = good
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("GO: 16 of 18 claims are shown")
-    assert str(folder / "report.html") in done.stdout
-    assert "cell" in done.stderr  # progress
+    states = [claim["state"] for claim in verdict_of(folder)["claims"]]
+    assert done.stdout.startswith(f"GO: {states.count('proven')} of {len(states)} claims are proven")
+    assert str(folder / "index.html") in done.stdout
+    assert "notebook cells" in done.stderr  # progress
 
 
 def test_the_verdict_is_computed_from_every_source(good):
-    verdict = json.loads((good[1] / "verdict.json").read_text("utf-8"))
+    verdict = verdict_of(good[1])
     assert verdict["decision"] == "GO"
-    assert set(verdict["evidence"]) == {"simulated", "simulated, Windows clock", "real server", "runtime"}
-    assert {result["state"] for results in verdict["evidence"].values() for result in results} == {"passed"}
-    states = {claim["claim"]: claim["state"] for claim in verdict["claims"]}
-    assert states["$120K+ MRR protected"] == "open"
-    assert verdict["scores"] == {
-        "SSOT compliance": 7.5,
-        "Architecture alignment": 10.0,
-        "Business value": 7.5,
-        "Implementation checklist": 10.0,
-    }
+    assert set(verdict["evidence"]) == {str(source) for source in Source}
+    assert "failed" not in {result["state"] for results in verdict["evidence"].values() for result in results}
+    assert {claim["state"] for claim in verdict["claims"]} >= {"proven", "given"}
     assert verdict["parameters"]["users"] == 20
     assert verdict["nest_asyncio"] is False
 
 
 def test_the_page_is_self_contained_has_no_code_and_says_go_first(good):
-    page = Page(good[1] / "report.html")
-    assert [load for load in page.loads if not load.startswith("data:image/png;base64,")] == []
+    page = Page(good[1] / "validation.html")
+    assert [load for load in page.loads if not load.startswith(("data:image/png;base64,", "data:text/csv;base64,"))] == []
     assert "script" not in page.tags
-    assert "import" not in page.text
-    assert "Remediation validation report GO 16 of 18 claims" in page.text
+    assert "from netra_sim" not in page.text
+    assert re.search(r"does the evidence prove\? GO \d+ of \d+ claims", page.text)
     assert "real server" in page.text
 
 
 def test_every_picture_has_alternative_text_that_says_the_finding(good):
-    images = Page(good[1] / "report.html").images
-    assert len(images) >= 4
-    assert all(len(image.get("alt", "")) > 40 for image in images)
-    assert any("0 of 85 events reached somebody else" in image["alt"] for image in images)
+    for name in ("index", "validation"):
+        images = Page(good[1] / f"{name}.html").images
+        assert images
+        assert all(len(image["alt"]) > 40 for image in images)
 
 
 def test_the_histories_behind_the_report_are_kept_and_can_be_checked_again(good):
-    histories = sorted(good[1].glob("*.parquet"))
-    assert len(histories) == 3
-    done = netra_sim("check", histories[0])
+    _, folder, _ = good
+    verdict = verdict_of(folder)
+    histories = {path.name.partition(".")[0]: path for path in folder.glob("*.history.parquet")}
+    assert set(histories) == set(verdict["digests"])
+    done = netra_sim("check", histories["simulated"])
     assert done.returncode == 0
     assert "passed  cross-user-isolation" in done.stdout
 
 
-def test_a_violated_latency_objective_exits_with_1_and_says_what_where_and_by_how_much(violated):
-    done, folder = violated
+def test_a_violated_latency_objective_exits_with_1_and_says_what_where_and_by_how_much(violated, good):
+    done, _ = violated
+    over = r"simulated: latency: .* p95 is [\d.]+ ms, [\d.]+ ms over the objective of 20.0 ms"
     assert done.returncode == 1
-    assert re.search(r"simulated: latency: .* p95 is [\d.]+ ms, [\d.]+ ms over the objective of 20.0 ms", done.stdout)
-    text = Page(folder / "report.html").text
-    assert "NO-GO" in text
-    assert "over the objective of 20.0 ms" in text
-    assert re.search(r"latency: \d+ found, \d+ shown .* user-\d+ user-\d+\.1 ", text)
+    assert re.search(over, done.stdout)
+    text = Page(good[2]["index.html"].decode()).text
+    assert "held against evidence. NO-GO" in text
+    assert re.search(over, text)
 
 
-def test_a_second_report_in_the_same_folder_says_what_has_changed(violated):
-    _, folder = violated
-    done = netra_sim("report", *SMALL, "-o", folder)
-    assert done.returncode == 0
-    text = Page(folder / "report.html").text
-    assert "the verdict was NO-GO and is GO" in text
-    assert "the parameter delivery_p95 was 0.02 and is 0.1" in text
+def test_a_second_report_in_the_same_folder_says_what_has_changed(good):
+    _, folder, _ = good
+    for text in (Page(folder / "index.html").text, (folder / "summary.md").read_text("utf-8").replace("\\", "")):
+        assert "the verdict was NO-GO and is GO" in text
+        assert "the parameter delivery_p95 was 0.02 and is 0.1" in text
+    assert sorted(path.name for path in (folder / "runs").iterdir()) == ["0001.json", "0002.json"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["-p", "userz", "5"], "there is no parameter userz; did you mean users?"),
+        (["-p", "validation.userz", "5"], "there is no parameter userz; did you mean users?"),
+        (["-p", "validaton.users", "5"], "there is no notebook validaton; did you mean validation?"),
+        (["--notebook", "validaton"], "there is no notebook validaton; did you mean validation?"),
         (["-p", "users", "fifty"], "users takes a whole number, and had 'fifty'"),
         (["-p", "users", "1e3"], "users takes a whole number, and had '1e3'"),
         (["--users", "0"], "users: expected `int` >= 1; it had 0"),
         (["-p", "delivered", "1.5"], "delivered: expected `float` <= 1.0; it had 1.5"),
         (["--users", "5", "-p", "users", "6"], "users is given twice"),
+        (["-p", "users", "5", "-p", "validation.users", "6"], "users is given twice"),
         (["-p", "seed", ""], "seed takes a whole number"),
+        (["-p", "output", "elsewhere"], "output is set by the report; use -o FOLDER"),
+        (["--base", "nowhere.json"], "'nowhere.json' does not exist"),
     ],
 )
 def test_unknown_and_mistyped_parameters_stop_the_command_before_anything_runs(tmp_path, arguments, message):
-    done = netra_sim("report", *arguments, "-o", tmp_path / "report")
-    assert done.returncode == 2
-    assert message in done.stderr
+    done = CliRunner().invoke(cli, ["report", *arguments, "-o", str(tmp_path / "report")])
+    assert done.exit_code == 2
+    assert message in " ".join(done.output.split())
     assert not (tmp_path / "report").exists()
 
 
 @pytest.mark.parametrize("values", [{"users": "fifty"}, {"users": 2.0}, {"users": True}, {"nope": 1}, {"output": 3}])
 def test_the_notebooks_first_cell_refuses_them_too(values):
     with pytest.raises(ParameterError):
-        Parameters.check(**values)
+        ValidationParameters.check(**values)
 
 
-def test_the_notebooks_parameters_are_those_of_the_command():
-    cell = nbformat.read(NOTEBOOK, as_version=4).cells[1]
-    assert cell.metadata["tags"] == ["parameters"]
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
+def test_a_notebooks_parameters_are_those_of_the_command(notebook):
+    cells = nbformat.read(notebook.path, as_version=4).cells
+    (cell,) = [cell for cell in cells if "parameters" in cell.metadata.get("tags", ())]
     names = {}
     exec(cell.source, names)
-    for name in Parameters.__struct_fields__:
-        assert names[name] == getattr(Parameters(), name)
-    assert set(Parameters.__struct_fields__) == set(re.findall(r"^(\w+):", cell.source, re.M))
+    for name in notebook.parameters.__struct_fields__:
+        assert names[name] == getattr(notebook.parameters(), name)
+    assert set(notebook.parameters.__struct_fields__) == set(re.findall(r"^(\w+):", cell.source, re.M))
 
 
-def broken_notebook(folder, source):
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    notebook.cells[4].source = source
-    path = folder / "broken.ipynb"
-    nbformat.write(notebook, path)
-    return path
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
+def test_the_notebooks_are_listed_with_their_questions_and_all_that_their_parameters_take(notebook):
+    listed = CliRunner().invoke(cli, ["notebooks", notebook.name]).output
+    assert notebook.question in listed
+    assert notebook.file in listed
+    for name, about in notebook.parameters.descriptions().items():
+        assert name == "output" or f"{name} = {getattr(notebook.parameters(), name)}: {about} (" in listed
+    assert listed in CliRunner().invoke(cli, ["notebooks"]).output
 
 
-@pytest.mark.parametrize(
-    ("source", "problem"),
-    [
-        ("raise LookupError('no such thing')", "raised LookupError: no such thing"),
-        ("import os; os._exit(1)", "the kernel died"),
-        ("import sys; sys.exit(0)", "raised SystemExit"),
-    ],
-    ids=["raises", "kernel dies", "sys.exit(0)"],
-)
-def test_a_notebook_that_breaks_is_reported_as_broken_never_as_go(tmp_path, source, problem):
+def test_the_list_of_notebooks_knows_types_and_bounds():
+    listed = CliRunner().invoke(cli, ["notebooks", "validation"]).output
+    assert "users = 1000: simulated users (whole number >= 1 and <= 100000)" in listed
+    assert CliRunner().invoke(cli, ["notebooks", "validaton"]).exit_code == 2
 
-    report = make_report(Parameters(output=str(tmp_path / "out")), notebook=broken_notebook(tmp_path, source))
-    assert report.code is ExitCode.BROKE
-    assert problem in report.headline
-    text = Page(report.page).text
-    assert "BROKEN" in text
-    assert problem in text
-    assert json.loads((tmp_path / "out" / "verdict.json").read_text("utf-8"))["decision"] == "BROKEN"
+
+def test_a_folder_that_cannot_be_written_breaks_with_a_reason(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = netra_sim("report", *SMALL, "-o", tmp_path / "file" / "report")
+    assert done.returncode == 3
+    assert "netra-sim broke: NotADirectoryError" in done.stderr
 
 
 def test_simulate_keeps_a_history_and_checks_it(tmp_path):
@@ -212,10 +189,3 @@ def test_load_runs_real_clients_and_checks_them(tmp_path):
     done = netra_sim("load", "--users", 3, "-o", tmp_path / "h.parquet")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "passed  truthfulness" in done.stdout
-
-
-def test_a_folder_that_cannot_be_written_breaks_with_a_reason(tmp_path):
-    (tmp_path / "file").write_text("")
-    done = netra_sim("report", *SMALL, "-o", tmp_path / "file" / "report")
-    assert done.returncode == 3
-    assert "netra-sim broke: NotADirectoryError" in done.stderr

@@ -1,0 +1,111 @@
+"""An audit's report as text, JSON, SARIF 2.1.0, or annotations for GitHub."""
+
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from netra_sim.audit.report import AuditReport
+from netra_sim.audit.rules import NOTICES, RULES
+from netra_sim.version import __version__
+
+_SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def as_text(report: AuditReport) -> str:
+    """A line for each finding, and what was looked at."""
+    lines = [
+        f"{one.file}:{one.line}:{one.column}: {one.rule} {one.name}: {one.message}{f' [{one.symbol}]' if one.symbol else ''}"
+        for one in report.findings
+    ]
+    names = {rule.id: rule.name for rule in RULES}
+    lines += [
+        f"{f'{one.found} found' if one.found else 'clean':>12}  {one.rule} {names[one.rule]}: {one.looked_at:,} {one.unit}"
+        + (f", {one.allowed} allowed" if one.allowed else "")
+        for one in report.counts
+    ]
+    total = len(report.findings)
+    findings = "no finding" if not total else "1 finding" if total == 1 else f"{total:,} findings"
+    lines.append(f"{findings} in {report.files:,} files, {report.lines:,} lines, {report.functions:,} functions")
+    return "\n".join(lines) + "\n"
+
+
+def as_json(report: AuditReport) -> str:
+    """The report's fields."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+
+
+def as_sarif(report: AuditReport) -> str:
+    """For code scanning: the rules, and the findings as results."""
+    rules = (*NOTICES, *RULES)
+    index = {rule.id: number for number, rule in enumerate(rules)}
+    described = [
+        {
+            "id": rule.id,
+            "name": rule.name,
+            "shortDescription": {"text": rule.question},
+            "fullDescription": {"text": rule.why},
+            "help": {"text": rule.fix},
+            "defaultConfiguration": {"level": "error"},
+        }
+        for rule in rules
+    ]
+    results: list[dict[str, Any]] = [
+        {
+            "ruleId": one.rule,
+            "ruleIndex": index[one.rule],
+            "level": "error",
+            "message": {"text": one.message},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": quote(one.file)},
+                        "region": {"startLine": one.line, "startColumn": one.column},
+                    },
+                    "logicalLocations": [{"fullyQualifiedName": one.symbol}],
+                }
+            ],
+        }
+        for one in report.findings
+    ]
+    driver = {"name": "netra-sim", "semanticVersion": __version__, "rules": described}
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    document = {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def as_annotations(report: AuditReport) -> str:
+    """Workflow commands, which GitHub shows beside the lines that they name."""
+    return "".join(
+        f"::error file={_property(one.file)},line={one.line},col={one.column},title={_property(f'{one.rule} {one.name}')}"
+        f"::{_data(one.message)}\n"
+        for one in report.findings
+    )
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+FORMATS: Mapping[str, Callable[[AuditReport], str]] = {
+    "text": as_text,
+    "json": as_json,
+    "sarif": as_sarif,
+    "github": as_annotations,
+}
+"""The ways to write a report, by name."""
+
+
+def describe_rules() -> str:
+    """All rules: what each asks, why, and what to do."""
+    lines: list[str] = []
+    for rule in (*NOTICES, *RULES):
+        lines.append(f"{rule.id} {rule.name}: {rule.question}")
+        lines += textwrap.wrap(f"{rule.why} {rule.fix}", 110, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join(lines) + "\n"

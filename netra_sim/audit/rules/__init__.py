@@ -1,0 +1,43 @@
+"""The rules, in the order of their ids. A rule is added in a file of its idea, and listed here."""
+
+from collections.abc import Iterator
+
+from netra_sim.audit.rules import competing, making, patching, sends, state, waits
+from netra_sim.audit.rules.rule import Place, Rule
+from netra_sim.audit.tree import Tree
+
+
+def _nothing(tree: Tree) -> Iterator[Place]:
+    return iter(())
+
+
+RULES: tuple[Rule, ...] = tuple(
+    sorted(
+        (rule for module in (waits, patching, making, sends, state, competing) for rule in module.RULES),
+        key=lambda rule: rule.id,
+    )
+)
+"""What an audit looks for."""
+
+UNREADABLE_FILE = Rule(
+    id="NS001",
+    name="unreadable-file",
+    question="Could every file be read?",
+    unit="files",
+    why="No rule has seen it.",
+    fix="Mend the file, or exclude it.",
+    look=_nothing,
+)
+STALE_ALLOWANCE = Rule(
+    id="NS002",
+    name="stale-allowance",
+    question="Does every allowance still allow something?",
+    unit="allowances",
+    why="It would hide the next finding in that place.",
+    fix="Take it out of `allow`.",
+    look=_nothing,
+)
+NOTICES: tuple[Rule, ...] = (UNREADABLE_FILE, STALE_ALLOWANCE)
+"""What an audit says of itself, under ids of the same kind."""
+
+__all__ = ["NOTICES", "RULES", "STALE_ALLOWANCE", "UNREADABLE_FILE", "Place", "Rule"]

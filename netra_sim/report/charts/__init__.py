@@ -1,0 +1,37 @@
+"""The report's pictures: each a function from what was recorded to a `Picture` whose title says the finding."""
+
+from netra_sim.report.charts.detection import detection_matrix
+from netra_sim.report.charts.isolation import isolation_matrix
+from netra_sim.report.charts.latency import (
+    around_faults,
+    by_user,
+    latency_ecdfs,
+    latency_over_time,
+    latency_percentiles,
+)
+from netra_sim.report.charts.load import load_against_latency
+from netra_sim.report.charts.measures import Latencies, Measure
+from netra_sim.report.charts.over_time import gauge_over_time, live_engines, recovery
+from netra_sim.report.charts.picture import Picture
+from netra_sim.report.charts.sleeps import sleep_error_histogram
+from netra_sim.report.charts.timeline import run_timeline, worst_run_timeline
+
+__all__ = [
+    "Latencies",
+    "Measure",
+    "Picture",
+    "around_faults",
+    "by_user",
+    "detection_matrix",
+    "gauge_over_time",
+    "isolation_matrix",
+    "latency_ecdfs",
+    "latency_over_time",
+    "latency_percentiles",
+    "live_engines",
+    "load_against_latency",
+    "recovery",
+    "run_timeline",
+    "sleep_error_histogram",
+    "worst_run_timeline",
+]

@@ -1,0 +1,160 @@
+"""Up to four scenarios side by side, with the same seed, with their faults turned as an architect wants them."""
+
+import tomllib
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from netra_sim.checks import CheckResult, check, delivery_latencies
+from netra_sim.exploration import Trial, in_order, replay_line
+from netra_sim.history import History
+from netra_sim.report.charts import Picture
+from netra_sim.report.parameters import NotebookParameters
+from netra_sim.report.tables import Html, badge, table
+from netra_sim.simulation import Scenario, ScenarioError, find_scenario, simulate
+
+MOST = 4
+"""Scenarios that fit side by side."""
+
+
+class ExplorerParameters(NotebookParameters, frozen=True, kw_only=True):
+    """What the failure explorer takes."""
+
+    scenarios: Annotated[
+        str, Meta(description=f"names of the library's or TOML files, at most {MOST}, with commas between")
+    ] = "steady-load, disconnect-storm, stalled-sockets, backend-outage"
+    users: Annotated[int, Meta(description="users of each scenario", ge=1, le=100_000)] = 200
+    settings: Annotated[
+        str, Meta(description="PATH=VALUE with semicolons between, for every scenario that has the path")
+    ] = ""
+
+    def __post_init__(self) -> None:
+        """Refuse scenarios and settings that do not exist."""
+        chosen_scenarios(self)
+
+
+class Explored(msgspec.Struct, frozen=True):
+    """One scenario with what came of it.
+
+    Attributes:
+        origin: the name or the file that it came from.
+        scenario: as it was simulated.
+        seed: with which seed.
+        history: what happened.
+        results: of the checks.
+    """
+
+    origin: str
+    scenario: Scenario
+    seed: int
+    history: History
+    results: tuple[CheckResult, ...]
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The checks that failed."""
+        return tuple(result.check for result in self.results if result.state == "failed")
+
+    @property
+    def command(self) -> str:
+        """What simulates it again."""
+        trial = Trial(scenario=self.scenario, seed=self.seed, digest=self.history.digest(), results=self.results)
+        return replay_line(self.origin, find_scenario(self.origin), trial)
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """Scenarios side by side; a notebook shows them as a table."""
+
+    explored: tuple[Explored, ...]
+
+    @property
+    def histories(self) -> dict[str, History]:
+        """The histories, by the scenarios' names, with a number where one name stands twice."""
+        names = [one.scenario.name for one in self.explored]
+        return {
+            name if names.count(name) == 1 else f"{name} ({names[: index + 1].count(name)})": one.history
+            for index, (name, one) in enumerate(zip(names, self.explored, strict=True))
+        }
+
+    def each(self, picture: Callable[[History], Picture]) -> Html:
+        """The same picture of every scenario, side by side.
+
+        Args:
+            picture: makes one from a history.
+        """
+        figures = (
+            f"<div><h3>{escape(name)}</h3>{picture(one)._repr_html_()}</div>" for name, one in self.histories.items()
+        )
+        return Html(f'<div class="side-by-side">{"".join(figures)}</div>')
+
+    def _repr_html_(self) -> str:
+        return table(
+            "The same seed, side by side",
+            ("Scenario", "Users", "Delivery p95", "Checks", "As its file expects", "Made again by"),
+            [_row(one) for one in self.explored],
+        )
+
+
+def compare(parameters: ExplorerParameters) -> Comparison:
+    """Simulate and check the scenarios of the parameters, on all cores."""
+    return side_by_side(chosen_scenarios(parameters), parameters.seed)
+
+
+def side_by_side(chosen: Sequence[tuple[str, Scenario]], seed: int) -> Comparison:
+    """Simulate and check scenarios, each with the name or the file that it came from, on all cores."""
+    histories = in_order(simulate, [(scenario, seed) for _, scenario in chosen])
+    return Comparison(
+        tuple(
+            Explored(origin, scenario, seed, history, tuple(check(history)))
+            for (origin, scenario), history in zip(chosen, histories, strict=True)
+        )
+    )
+
+
+def chosen_scenarios(parameters: ExplorerParameters) -> list[tuple[str, Scenario]]:
+    """The scenarios with the settings applied, each with the name or the file that it came from.
+
+    Raises:
+        ScenarioError: there are none or too many, one does not exist, or no scenario has a setting's path.
+    """
+    names = [name.strip() for name in parameters.scenarios.split(",") if name.strip()]
+    if not 1 <= len(names) <= MOST:
+        raise ScenarioError(f"scenarios takes 1 to {MOST} names, and had {len(names)}: {parameters.scenarios!r}")
+    chosen = [(name, find_scenario(name).with_settings({"users": parameters.users})) for name in names]
+    for setting in filter(None, map(str.strip, parameters.settings.split(";"))):
+        chosen = _with_setting(chosen, setting)
+    return chosen
+
+
+def _with_setting(chosen: Sequence[tuple[str, Scenario]], setting: str) -> list[tuple[str, Scenario]]:
+    path, equals, text = setting.partition("=")
+    try:
+        if not equals:
+            raise ValueError("there is no =")
+        value = tomllib.loads(f"value = {text}")["value"]
+    except ValueError as error:
+        raise ScenarioError(
+            f"settings takes PATH=VALUE with a value as in TOML, and had {setting!r}: {error}"
+        ) from error
+    applied, refusals = [], []
+    for name, scenario in chosen:
+        try:
+            applied.append((name, scenario.with_settings({path.strip(): value})))
+        except ScenarioError as error:
+            applied.append((name, scenario))
+            refusals.append(error)
+    if len(refusals) == len(chosen):
+        raise refusals[0]
+    return applied
+
+
+def _row(one: Explored) -> tuple[str, ...]:
+    latencies = delivery_latencies(one.history)["latency"]
+    p95 = f"{latencies.quantile(0.95) * 1000:,.0f} ms" if len(latencies) else "nothing arrived"
+    checks = badge("passed") if not one.failed else badge("failed") + " " + escape(", ".join(one.failed))
+    expected = "yes" if set(one.failed) == set(one.scenario.expect) else "no"
+    name = escape(one.scenario.name)
+    return name, f"{one.scenario.users:,}", p95, checks, expected, f"<code>{escape(one.command)}</code>"

@@ -1,0 +1,117 @@
+"""What each violation of isolation would have leaked: who would have received whose data."""
+
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from netra_sim.checks import check
+from netra_sim.exploration import detect, in_order
+from netra_sim.history import History, Kind
+from netra_sim.report.parameters import NotebookParameters
+from netra_sim.report.tables import Html, table
+from netra_sim.simulation import Scenario, find_scenario, simulate
+from netra_sim.violations import VIOLATIONS
+
+ISOLATION_CHECKS = (
+    "cross-user-isolation",
+    "connection-isolation",
+    "content-isolation",
+    "context-isolation",
+    "shared-state",
+)
+
+
+class IsolationParameters(NotebookParameters, frozen=True, kw_only=True):
+    """What the notebook on isolation takes."""
+
+    scenario: Annotated[str, Meta(description="scenario of the library's, or a TOML file")] = "steady-load"
+    users: Annotated[int, Meta(description="simulated users", ge=1, le=100_000)] = 500
+
+    def __post_init__(self) -> None:
+        """Refuse a scenario that does not exist, or that is wrong."""
+        find_scenario(self.scenario)
+
+
+class Leak(msgspec.Struct, frozen=True):
+    """What one violation leaked.
+
+    Attributes:
+        violation: its name.
+        incidents: that it brings back.
+        symptom: what it does.
+        foreign: events that reached somebody else than the owner of the data in them.
+        events: events that were received at all.
+        readers: users who received something of somebody else's.
+        caught_by: the checks of isolation that failed.
+        history: what happened.
+    """
+
+    violation: str
+    incidents: tuple[str, ...]
+    symptom: str
+    foreign: int
+    events: int
+    readers: int
+    caught_by: tuple[str, ...]
+    history: History
+
+
+class Leaks(msgspec.Struct, frozen=True):
+    """The violations that break isolation, the worst first; a notebook shows them as a table."""
+
+    leaks: tuple[Leak, ...]
+
+    @property
+    def worst(self) -> Leak:
+        """The one that leaked the most events."""
+        return self.leaks[0]
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                one.violation,
+                ", ".join(one.incidents),
+                one.symptom,
+                f"{one.foreign:,} of {one.events:,}",
+                f"{one.readers:,}",
+                ", ".join(one.caught_by),
+            )
+            for one in self.leaks
+        ]
+        header = ("Violation", "Incident", "What it does", "Events to somebody else", "Users who got them", "Caught by")
+        return Html(table("What each violation would have leaked", header, rows))
+
+
+def of_clean_runtime(parameters: IsolationParameters) -> History:
+    """Simulate the scenario on the runtime as it is."""
+    return simulate(find_scenario(parameters.scenario).with_settings({"users": parameters.users}), parameters.seed)
+
+
+def leaks(parameters: IsolationParameters) -> Leaks:
+    """Simulate the scenario, on all cores, under each violation that a check of isolation catches in its own scenario."""
+    scenario = find_scenario(parameters.scenario).with_settings({"users": parameters.users})
+    rows = detect([parameters.seed]).rows
+    breaking = [row.violation for row in rows if not row.caught.keys().isdisjoint(ISOLATION_CHECKS)]
+    found = in_order(_leak, [(name, scenario, parameters.seed) for name in breaking])
+    return Leaks(tuple(sorted(found, key=lambda one: (-one.foreign, one.violation))))
+
+
+def _leak(name: str, scenario: Scenario, seed: int) -> Leak:
+    violation = VIOLATIONS[name]
+    with violation.switched_on():
+        history = simulate(scenario, seed)
+    received = history.frame(Kind.RECEIVED)
+    is_foreign = (received["user"].astype(str) != received["subject"].astype(str)).to_numpy()
+    failed = [result.check for result in check(history) if result.state == "failed"]
+    return Leak(
+        violation=name,
+        incidents=violation.incidents,
+        symptom=violation.symptom,
+        foreign=int(np.count_nonzero(is_foreign)),
+        events=len(received),
+        readers=int(received["user"][is_foreign].nunique()),
+        caught_by=tuple(check_name for check_name in ISOLATION_CHECKS if check_name in failed),
+        history=history,
+    )

@@ -1,0 +1,65 @@
+"""A page as a tagged PDF, printed by the Chromium that is installed, if one is."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge", "msedge")
+_PLACES = (
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "C:/Program Files/Google/Chrome/Application/chrome.exe",
+    "C:/Program Files (x86)/Microsoft/Edge/Application/msedge.exe",
+)
+_QUIET = (
+    "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-extensions",
+)  # fmt: skip
+_PATIENCE = 60.0
+"""Seconds that a page may take."""
+
+
+def find_chromium() -> str | None:
+    """A Chromium on ``PATH`` or where it is usually installed; None if there is none."""
+    return next(filter(None, map(shutil.which, (*_NAMES, *_PLACES))), None)
+
+
+def write_pdf(page: Path, pdf: Path) -> str:
+    """Print a page.
+
+    Returns:
+        why there is no PDF, in a sentence; "" if there is one.
+    """
+    chromium = find_chromium()
+    if chromium is None:
+        return f"no Chromium was found; looked for {', '.join(_NAMES)}"
+    # The sandbox is not to be had for root, nor in some containers; the page is ours and its policy forbids scripts.
+    attempts = [["--no-sandbox"]] if _is_root() else [[], ["--no-sandbox"]]
+    reason = ""
+    for extra in attempts:
+        reason = _print(chromium, extra, page, pdf)
+        if not reason:
+            return ""
+    pdf.unlink(missing_ok=True)
+    return reason
+
+
+def _is_root() -> bool:
+    return sys.platform != "win32" and os.geteuid() == 0
+
+
+def _print(chromium: str, extra: list[str], page: Path, pdf: Path) -> str:
+    with tempfile.TemporaryDirectory(prefix="netra-", ignore_cleanup_errors=True) as profile:
+        command = [chromium, *_QUIET, *extra, f"--user-data-dir={profile}", "--no-pdf-header-footer",
+                   "--generate-pdf-document-outline", f"--print-to-pdf={pdf}", page.resolve().as_uri()]  # fmt: skip
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)  # noqa: S603
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"{Path(chromium).name} printed nothing: {type(error).__name__}: {error}"
+    if done.returncode or not pdf.exists() or not pdf.stat().st_size:
+        last = done.stderr.strip().rpartition("\n")[2]
+        return f"{Path(chromium).name} printed nothing and ended with {done.returncode}: {last}"
+    return ""

@@ -1,0 +1,195 @@
+"""The index of the report's folder: the verdict first, then why, what changed, the key pictures, and links to everything."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import msgspec
+
+from netra_sim.report.catalogue import VALIDATION
+from netra_sim.report.claims import State
+from netra_sim.report.html import Link, bullets, key_figures, page
+from netra_sim.report.notebooks import NotebookRun
+from netra_sim.report.safe_html import SafeHtml
+from netra_sim.report.summaries import by_heading, counted
+from netra_sim.report.tables import SCORE_DEFINITION, table
+
+INDEX = "index.html"
+TITLE = "Remediation validation"
+
+_LOW = 5.0
+"""A score below this has its bar in the colour of what is bad."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What the whole report says.
+
+    Attributes:
+        decision: "GO", "NO-GO", "BROKEN" if a notebook did not run to its end, or "NO VERDICT" if nobody asked for the
+            validation.
+        reasons: why it is not GO.
+        verdict: the contents of ``verdict.json``; empty if the validation did not get that far.
+        runs: the notebooks.
+        since_base: what is different from the base's verdict; None if there was none to compare with.
+        worse_than_base: what of it is worse.
+        no_pdf: why there is no PDF, or "".
+        earlier: whether an earlier, complete report is kept beside.
+    """
+
+    decision: str
+    reasons: list[str]
+    verdict: dict[str, Any]
+    runs: list[NotebookRun]
+    since_base: list[str] | None = None
+    worse_than_base: list[str] = []
+    no_pdf: str = ""
+    earlier: bool = False
+
+
+def links(runs: Sequence[NotebookRun]) -> list[Link]:
+    """The navigation of every page."""
+    return [Link(INDEX, "Verdict")] + [Link(f"{run.task.notebook.name}.html", run.task.notebook.title) for run in runs]
+
+
+def index_page(outcome: Outcome, *, facts: Mapping[str, str], files: Mapping[str, int]) -> str:
+    """The whole index.
+
+    Args:
+        outcome: what to say.
+        facts: how the report was made, name by name.
+        files: sizes of the files that the notebooks' cards do not link to, in bytes, by name; 0 is not shown.
+    """
+    claims, safe = outcome.verdict.get("claims", []), SafeHtml()
+    body = [
+        f'<h1>{TITLE}</h1><p class="lead">Every claim of the remediation plan, held against evidence.</p>',
+        banner(outcome),
+        _scores(outcome.verdict.get("scores", {})),
+        _changes(outcome),
+        _pictures(outcome.runs, safe),
+        _claims(claims, safe),
+        _notebooks(outcome),
+        _files(files),
+        _facts(facts),
+    ]
+    return page(title=f"{outcome.decision}: {TITLE}", body="\n".join(body), file=INDEX, links=links(outcome.runs))
+
+
+def banner(outcome: Outcome) -> str:
+    """GO, NO-GO or BROKEN, how many claims are proven, and why."""
+    kind = outcome.decision.lower().replace(" ", "-")
+    claims = outcome.verdict.get("claims", [])
+    count = f"<p>{escape(counted(claims))}.</p>" if claims else ""
+    said = outcome.verdict.get("decision", "")
+    if said and said != outcome.decision:
+        count += f"<p>The validation itself ran to its end, and says {escape(said)}.</p>"
+    worse = bullets("Worse than the base", outcome.worse_than_base)
+    worse += bullets("Worse than the last run in this folder", outcome.verdict.get("regressions", []))
+    kept = ""
+    if outcome.earlier:
+        kept = '<p>The last complete report is kept: <a href="earlier/index.html">the earlier report</a>.</p>'
+    return (
+        f'<section class="verdict {escape(kind)}" aria-label="Verdict"><p class="decision">{escape(outcome.decision)}</p>'
+        f"{count}{bullets('Why', outcome.reasons)}{worse}{kept}</section>"
+    )
+
+
+def _changes(outcome: Outcome) -> str:
+    of_run = bullets("Since the last run in this folder", outcome.verdict.get("changes", []), level=3)
+    of_base = bullets("Since the base", outcome.since_base or [], level=3)
+    return f"<h2>What changed</h2>{of_base}{of_run}" if of_base or of_run else ""
+
+
+def _scores(scores: Mapping[str, float]) -> str:
+    if not scores:
+        return ""
+    shown = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{score:.1f}<small> of 10</small>{_bar(score)}</dd></div>"
+        for name, score in scores.items()
+    )
+    return f'<h2>Scores</h2><p class="quiet">{escape(SCORE_DEFINITION)}</p><dl class="scores">{shown}</dl>'
+
+
+def _bar(score: float) -> str:
+    kind = "bar low" if score < _LOW else "bar"
+    return (
+        f'<svg class="{kind}" viewBox="0 0 100 3" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
+        f'<rect class="track" width="100" height="3"/><rect class="fill" width="{score * 10:.0f}" height="3"/></svg>'
+    )
+
+
+def _claims(claims: Sequence[Mapping[str, Any]], safe: SafeHtml) -> str:
+    if not claims:
+        return ""
+    rows = [
+        (escape(heading), *(f"{states[state]:,}" if states[state] else "" for state in State))
+        for heading, states in by_heading(claims).items()
+    ]
+    caption = "How many of the claims under each of its headings are in which state"
+    counts = safe(table(caption, ("The plan's heading", *State), rows))
+    more = '<p><a href="validation.html">Each claim with its evidence</a></p>'
+    return f'<h2>What the plan claims</h2><div class="counts">{counts}</div>{more}'
+
+
+def _pictures(runs: Sequence[NotebookRun], safe: SafeHtml) -> str:
+    shown = [
+        f'<div class="picture">{figure}<p class="quiet">From <a href="{run.task.notebook.name}.html">'
+        f"{escape(run.task.notebook.title)}</a></p></div>"
+        for run in runs
+        for figure in key_figures(run, safe)
+    ]
+    return f'<h2>What was seen</h2><div class="pictures">{"".join(shown)}</div>' if shown else ""
+
+
+def _notebooks(outcome: Outcome) -> str:
+    items = "".join(_notebook(run, outcome) for run in outcome.runs)
+    return f'<h2>Notebooks</h2><ul class="notebooks">{items}</ul>'
+
+
+def _notebook(run: NotebookRun, outcome: Outcome) -> str:
+    notebook = run.task.notebook
+    name, title = escape(notebook.name), escape(notebook.title)
+    state = (
+        f'<span class="state broke">✗ broke</span>: {escape(run.problem)}.'
+        if run.problem
+        else f"Ran in {run.seconds:.0f} s."
+    )
+    ways = [
+        f'<a href="{name}-code.html">with code<span class="hidden">: {title}</span></a>',
+        f'<a href="{name}.ipynb">notebook<span class="hidden">: {title}</span></a>',
+    ]
+    if notebook.name == VALIDATION.name:
+        ways.append(f"no PDF: {escape(outcome.no_pdf)}" if outcome.no_pdf else '<a href="validation.pdf">PDF</a>')
+    return (
+        f'<li><h3><a href="{name}.html">{title}</a></h3><p>{escape(notebook.question)}</p>'
+        f'<p class="quiet">{state} {" · ".join(ways)}</p></li>'
+    )
+
+
+_ABOUT = {
+    "verdict.json": "the verdict, with every check and claim",
+    "summary.md": "the summary for a pull request",
+    "junit.xml": "a test case for each claim, check and violation",
+    "results.sarif": "what the audit of the source found",
+    "manifest.json": "versions, parameters, digests and times",
+}
+
+
+def _files(files: Mapping[str, int]) -> str:
+    items = "".join(
+        f'<li><a href="{escape(name)}">{escape(name)}</a>{_about(name, size)}</li>' for name, size in files.items()
+    )
+    return f'<h2>Files</h2><ul class="files">{items}</ul>'
+
+
+def _about(name: str, size: int) -> str:
+    told = f", {_ABOUT[name]}" if name in _ABOUT else ""
+    return f"{told} ({_size(size)})" if size else told
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{max(size, 100) / 1e3:.1f} kB"
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+    return f'<h2>How it was made</h2><dl class="facts">{items}</dl>'

@@ -1,0 +1,177 @@
+"""Writes the files of a report: pages, PDF, summaries, index, manifest."""
+
+import datetime
+import platform
+import shlex
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import nbformat
+
+from netra_sim.audit import FORMATS, audit
+from netra_sim.history import replacing
+from netra_sim.report import summaries
+from netra_sim.report.catalogue import FOLDER, VALIDATION
+from netra_sim.report.evidence import PACKAGE
+from netra_sim.report.folder import MANIFEST, digests, files_in
+from netra_sim.report.html import notebook_page, page
+from netra_sim.report.notebooks import NotebookRun
+from netra_sim.report.pdf import write_pdf
+from netra_sim.report.site import INDEX, TITLE, Outcome, banner, index_page, links
+from netra_sim.report.verdict import VERDICT_FILE, save_json
+from netra_sim.version import __version__
+
+_PACKAGES = ("ipykernel", "matplotlib", "msgspec", "nbconvert", "numpy", "pandas", "papermill", "pyarrow", "websockets")
+
+
+def write_site(outcome: Outcome, folder: Path, *, seconds: float) -> None:
+    """Write everything but what the notebooks have written themselves.
+
+    Args:
+        outcome: what to say.
+        folder: where.
+        seconds: how long the notebooks took together.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    navigation = links(outcome.runs)
+    for run in outcome.runs:
+        name = run.task.notebook.name
+        executed = folder / f"{name}.ipynb"
+        if run.problem or not executed.exists():
+            _write(executed, nbformat.writes(run.executed))  # type: ignore[no-untyped-call]
+        on_top = banner(_of_validation(outcome)) if name == VALIDATION.name and not run.problem else ""
+        for with_code, file in ((False, f"{name}.html"), (True, f"{name}-code.html")):
+            _write(folder / file, notebook_page(run, links=navigation, banner=on_top, with_code=with_code))
+        if name == VALIDATION.name:
+            # Who interrupts has no time for a browser.
+            page_file, pdf = folder / f"{name}.html", folder / f"{name}.pdf"
+            no_pdf = "the notebook did not run to its end" if run.problem else write_pdf(page_file, pdf)
+            outcome = msgspec.structs.replace(outcome, no_pdf=no_pdf)
+    _write_summaries(outcome, folder)
+    manifest = _manifest(outcome, seconds)
+    shown = {
+        f"{run.task.notebook.name}{end}" for run in outcome.runs for end in (".html", "-code.html", ".ipynb", ".pdf")
+    }
+    others = [name for name in files_in(folder) if name not in shown]
+    sizes = {name: (folder / name).stat().st_size for name in others} | {MANIFEST: 0}
+    _write(folder / INDEX, index_page(outcome, facts=_facts(manifest), files=sizes))
+    _remove_empty_folders(folder)
+    save_json(folder / MANIFEST, manifest | {"files": digests(folder)})
+
+
+def write_last_words(outcome: Outcome, folder: Path) -> None:
+    """Make room by removing all that the run has made, and say in a few kilobytes that it broke, and why.
+
+    Raises:
+        OSError: not even that can be written.
+    """
+    for name in files_in(folder):
+        if not name.startswith("runs/"):
+            (folder / name).unlink()
+    body = f"<h1>{TITLE}</h1>{banner(outcome)}"
+    _write(folder / INDEX, page(title=f"BROKEN: {TITLE}", body=body, file=INDEX, links=links([])))
+    save_json(folder / VERDICT_FILE, {"decision": "BROKEN", "reasons": outcome.reasons})
+    save_json(folder / MANIFEST, _manifest(outcome, 0.0) | {"files": digests(folder)})
+
+
+def _of_validation(outcome: Outcome) -> Outcome:
+    """The validation's own verdict, whatever became of the other notebooks."""
+    if not outcome.verdict:
+        return outcome
+    decision, reasons = outcome.verdict["decision"], outcome.verdict["reasons"]
+    return msgspec.structs.replace(outcome, decision=decision, reasons=reasons, earlier=False)
+
+
+def _write_summaries(outcome: Outcome, folder: Path) -> None:
+    text = summaries.markdown(
+        outcome.verdict,
+        decision=outcome.decision,
+        reasons=outcome.reasons,
+        since_base=outcome.since_base,
+        worse_than_base=outcome.worse_than_base,
+    )
+    _write(folder / "summary.md", text)
+    _write(folder / "junit.xml", summaries.junit(outcome.verdict, outcome.runs))
+    _write(folder / "results.sarif", FORMATS["sarif"](audit(PACKAGE)))
+
+
+def _manifest(outcome: Outcome, seconds: float) -> dict[str, Any]:
+    return {
+        "decision": outcome.decision,
+        "complete": outcome.decision != "BROKEN",
+        "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 2),
+        "command": command(outcome.runs),
+        "version": __version__,
+        "revision": _revision(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "notebooks": {
+            run.task.notebook.name: {
+                "parameters": msgspec.to_builtins(run.task.parameters),
+                "seconds": round(run.seconds, 2),
+                "problem": run.problem,
+            }
+            for run in outcome.runs
+        },
+        "histories": outcome.verdict.get("digests", {}),
+        "no_pdf": outcome.no_pdf,
+    }
+
+
+def command(runs: list[NotebookRun]) -> str:
+    """What makes the same report again."""
+    parts = ["netra-sim report"]
+    for run in runs:
+        name, own = run.task.notebook.name, run.task.parameters
+        for field in own.__struct_fields__:
+            value = getattr(own, field)
+            if field != "output" and value != getattr(type(own)(), field):
+                parts.append(f"-p {name}.{field} {shlex.quote(str(value))}")
+    return " ".join(parts)
+
+
+def _facts(manifest: dict[str, Any]) -> dict[str, str]:
+    packages = ", ".join(f"{name} {number}" for name, number in manifest["packages"].items())
+    facts = {
+        "Made": f"{manifest['made'].replace('T', ' ').replace('+00:00', ' UTC')}, in {manifest['seconds']:.0f} s",
+        "Made again by": manifest["command"],
+        "netra_sim": manifest["version"] + (f", revision {manifest['revision']}" if manifest["revision"] else ""),
+        "Python": f"{manifest['python']} on {manifest['platform']}",
+        "Packages": packages,
+    }
+    return facts | {f"History: {source}": digest for source, digest in manifest["histories"].items()}
+
+
+def _revision() -> str:
+    """The revision of the checkout that the package is in; "" if it is in none."""
+    command = ["git", "-C", str(FOLDER.parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed but for the path
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _remove_empty_folders(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")

@@ -1,0 +1,2 @@
+recent = []  # defect: NS401
+first = [1, 2, 3]  # fine

@@ -1,0 +1,7 @@
+"""A script that nobody imports, and that serves nobody."""
+
+results = []  # fine
+
+
+def collect(value):
+    results.append(value)

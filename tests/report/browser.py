@@ -1,0 +1,116 @@
+"""A headless Chromium for tests, driven over its remote debugging protocol; nothing to install but the browser."""
+
+import base64
+import itertools
+import json
+import os
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from websockets.sync.client import connect
+
+from netra_sim.report.pdf import find_chromium
+
+
+class Tab:
+    """One tab; what the page asks the network for and says on the console is kept."""
+
+    def __init__(self, socket):
+        self._socket, self._ids = socket, itertools.count(1)
+        self.requests, self.complaints, self._loaded = [], [], False
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method, **parameters):
+        number = next(self._ids)
+        self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(self._socket.recv(timeout=60))
+            if message.get("id") == number:
+                assert "error" not in message, message
+                return message["result"]
+            self._note(message)
+
+    def open(self, path, *, width=1280, height=900, dark=False):
+        """Load a page and wait until all of it is there."""
+        self.requests, self.complaints, self._loaded = [], [], False
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.call("Page.navigate", url=Path(path).resolve().as_uri())
+        while not self._loaded:
+            self._note(json.loads(self._socket.recv(timeout=60)))
+
+    def evaluate(self, expression):
+        """The value of a JavaScript expression; a promise is waited for."""
+        done = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in done, done["exceptionDetails"]
+        return done["result"].get("value")
+
+    def screenshot(self, path, *, whole=False):
+        """What the tab shows, or the whole page."""
+        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
+        Path(path).write_bytes(base64.b64decode(data))
+
+    def _note(self, message):
+        method, about = message.get("method"), message.get("params", {})
+        if method == "Network.requestWillBeSent":
+            self.requests.append(about["request"]["url"])
+        elif method == "Page.loadEventFired":
+            self._loaded = True
+        elif method == "Runtime.exceptionThrown" or (method == "Runtime.consoleAPICalled" and about["type"] == "error"):
+            self.complaints.append(about)
+        elif method == "Log.entryAdded" and about["entry"]["level"] in ("error", "warning"):
+            self.complaints.append(about["entry"])
+
+
+@contextmanager
+def chromium():
+    """A tab of a Chromium of its own; the browser ends with the block."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command = [
+            find_chromium(), "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+            "--disable-background-networking", "--disable-component-update", "--disable-extensions",
+            "--remote-debugging-port=0", "--remote-allow-origins=*", f"--user-data-dir={profile}", "about:blank",
+        ]  # fmt: skip
+        if os.geteuid() == 0:
+            command.insert(1, "--no-sandbox")
+        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as browser:
+            try:
+                line = next(line for line in browser.stderr if "DevTools listening on" in line)
+                with connect(line.split()[-1], max_size=None) as socket:
+                    yield _first_tab(socket)
+            finally:
+                browser.terminate()
+                browser.stderr.close()
+                browser.wait(30)
+
+
+def _first_tab(socket):
+    socket.send(json.dumps({"id": 1, "method": "Target.getTargets"}))
+    targets = json.loads(socket.recv(timeout=60))["result"]["targetInfos"]
+    target = next(one["targetId"] for one in targets if one["type"] == "page")
+    socket.send(
+        json.dumps({"id": 2, "method": "Target.attachToTarget", "params": {"targetId": target, "flatten": True}})
+    )
+    while True:
+        message = json.loads(socket.recv(timeout=60))
+        if message.get("id") == 2:
+            return Tab(_Session(socket, message["result"]["sessionId"]))
+
+
+class _Session:
+    """The part of the browser's socket that belongs to one tab."""
+
+    def __init__(self, socket, session):
+        self._socket, self._session = socket, session
+
+    def send(self, text):
+        self._socket.send(json.dumps(json.loads(text) | {"sessionId": self._session}))
+
+    def recv(self, timeout):
+        return self._socket.recv(timeout=timeout)

@@ -1,0 +1,61 @@
+"""CI's recipes: they parse, and every command in them is one that there is."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from netra_sim.cli import cli
+
+ROOT = Path(__file__).parents[2]
+WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
+RECIPE = (ROOT / "docs" / "ci.md").read_text("utf-8")
+STEPS = WORKFLOW["jobs"]["report"]["steps"]
+BLOCKS = re.findall(r"^```(?:sh|yaml)\n(.*?)^```", RECIPE, re.M | re.S)
+
+
+def commands(text):
+    """The arguments of each call of the command line; those that the shell keeps in "$@" are put in."""
+    kept = " ".join(re.findall(r"set -- (--[^;|\n]+)", text))
+    lines = re.findall(r"python3 bootstrap\.py (.*)", text)
+    return [shlex.split(line.split("||")[0].replace('"$@"', kept)) for line in lines]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [command for text in [*BLOCKS, *(step.get("run", "") for step in STEPS)] for command in commands(text)],
+    ids=" ".join,
+)
+def test_every_command_of_the_recipes_is_understood(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    Path("base").mkdir()
+    Path("base", "verdict.json").write_text("{}")
+    name, *rest = arguments
+    cli.commands[name].make_context(name, rest)
+
+
+def test_the_recipe_has_a_valid_gitlab_job_that_keeps_the_report_always():
+    job = yaml.safe_load(next(block for block in BLOCKS if "artifacts:" in block))["validation"]
+    assert job["artifacts"]["when"] == "always"
+    assert "report" in job["artifacts"]["paths"]
+
+
+def test_the_workflow_keeps_and_shows_the_report_whatever_its_outcome():
+    after = STEPS[[step.get("name") for step in STEPS].index("Write the report") + 1 :]
+    assert len(after) == 6
+    assert all(str(step["if"]).startswith("always()") for step in after)
+    kept = [step["with"]["path"] for step in after if "upload-artifact" in step.get("uses", "")]
+    assert kept == ["report", "report/junit.xml"]
+
+
+def test_only_the_report_job_may_write_and_only_what_it_writes():
+    assert WORKFLOW["permissions"] == {"contents": "read"}
+    assert "permissions" not in WORKFLOW["jobs"]["test"]
+    rights = WORKFLOW["jobs"]["report"]["permissions"]
+    assert {name for name, right in rights.items() if right == "write"} == {"security-events", "pull-requests"}
+
+
+def test_no_text_of_a_pull_request_is_pasted_into_a_script():
+    assert not [step for step in STEPS if "${{" in step.get("run", "")]

@@ -1,0 +1,272 @@
+"""The folder that `netra-sim report` writes, as its readers meet it: pages, summaries, manifest."""
+
+import hashlib
+import json
+import re
+from html import unescape
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pages import Page
+from tiny_notebooks import check_result, code, finding, notebook, picture, text, validation, verdict
+
+from netra_sim.exit_code import ExitCode
+from netra_sim.report import summaries
+from netra_sim.report.notebooks import NotebookRun
+from netra_sim.report.report import make_report, plan
+from netra_sim.report.safe_html import SafeHtml
+from netra_sim.report.site import Outcome, index_page
+from netra_sim.report.writing import write_site
+
+NASTY = "<script>alert('x')</script>"
+ALT = "A line chart: 95 of 100 events arrive within the objective of 100 ms"
+SITE_FILES = {
+    "index.html", "isolation.html", "isolation-code.html", "isolation.ipynb", "validation.html", "validation-code.html",
+    "validation.ipynb", "verdict.json", "summary.md", "junit.xml", "results.sarif", "manifest.json", "isolation/kept.txt",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A NO-GO report whose users have names that no one should have."""
+    folder = tmp_path_factory.mktemp("site")
+    found = finding(f"{NASTY} received an event of bob's", user=NASTY, run="r|1", event="agent_started", time=1.25)
+    told = verdict(
+        "NO-GO",
+        reasons=[f"simulated: cross-user-isolation: {NASTY} received an event of bob's"],
+        evidence={"simulated": [check_result("cross-user-isolation", found), check_result("order")]},
+        caught={"one-manager": {"cross-user-isolation": 20}, "shared-bridge": {}},
+        changes=["the verdict was GO and is NO-GO", "the parameter users was 100 and is 200"],
+        regressions=["simulated: cross-user-isolation had passed, and is failed"],
+    )
+    notebooks = [
+        notebook(
+            folder, "isolation", text(f"# Isolation\n\nWho received whose? {NASTY}\n\n### Deep"), code(picture(ALT), "key"),
+            "import pandas\npandas.DataFrame({'user': ['" + NASTY.replace("'", "") + "']}).style.hide()",
+            f"print({NASTY!r}, '\\x1b[31mred\\x1b[0m')\nimport warnings\nwarnings.warn('beware')",
+            "print('long ' * 10000)", "open('kept.txt', 'w').write(str(seed)) and None",
+        ),
+        validation(folder, told, text("## Evidence"), picture("A second picture, that is not for the index")),
+    ]  # fmt: skip
+    base = verdict(version="0.0.9")
+    base["claims"][1]["state"] = "refuted"
+    (folder / "base.json").write_text(json.dumps(base))
+    tasks = plan([("isolation.seed", "7")], notebooks=notebooks)
+    return make_report(tasks, folder / "report", base=folder / "base.json"), folder / "report"
+
+
+def test_the_index_says_the_verdict_first_and_why_and_what_changed(site):
+    report, folder = site
+    assert report.code is ExitCode.NO_GO
+    said = Page(folder / "index.html").text
+    assert said.startswith("NO-GO: Remediation validation Skip to the content")
+    assert "held against evidence. NO-GO " in said
+    order = ["bob's", "Worse than the last run in this folder simulated: cross-user-isolation had passed", "Scores"]
+    order += ["claims that are proven", "9.2 of 10", "What changed", "users was 100 and is 200", "What was seen"]
+    order += ["What the plan claims", "Notebooks", "Files", "How it was made"]
+    places = [said.index(words) for words in order]
+    assert places == sorted(places)
+
+
+def test_key_pictures_stand_on_the_index_with_their_words_and_numbers(site):
+    page = Page(site[1] / "index.html")
+    assert [image["alt"] for image in page.images] == [ALT]
+    assert "The numbers" in page.text
+    assert "alice" in page.text
+
+
+def test_the_index_links_to_every_file_of_the_folder_and_to_nothing_else(site):
+    _, folder = site
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert files - {"validation.pdf"} == SITE_FILES
+    links = {link for link in Page(folder / "index.html").links if not link.startswith("#")}
+    assert links == files
+
+
+def test_a_notebook_has_a_page_without_its_code_and_one_with_it_and_each_links_to_the_other(site):
+    plain, coded = Page(site[1] / "isolation.html"), Page(site[1] / "isolation-code.html")
+    assert "import pandas" not in plain.text
+    assert "import" in coded.text
+    assert "pandas" in coded.text
+    assert "beware" not in plain.text
+    assert "beware" in coded.text
+    assert "isolation-code.html" in plain.links
+    assert "isolation.html" in coded.links
+    assert "isolation.ipynb" in plain.links
+
+
+@pytest.mark.parametrize("name", ["index", "isolation", "isolation-code", "validation", "validation-code"])
+def test_every_page_loads_nothing_runs_nothing_and_can_be_read_by_everybody(site, name):
+    path = site[1] / f"{name}.html"
+    page, html = Page(path), path.read_text("utf-8")
+    assert [load for load in page.loads if not load.startswith("data:image/png;base64,")] == []
+    assert not {"script", "iframe", "object", "form"} & set(page.tags)
+    assert "url(" not in html
+    assert "default-src 'none'" in unescape(html)
+    assert not [attribute for attribute in page.attributes if attribute.startswith("on")]
+    assert page.unbalanced == []
+    assert page.headings.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
+    assert len(page.ids) == len(set(page.ids))
+    assert {"header", "nav", "main", "footer"} <= set(page.tags)
+    assert 'lang="en"' in html
+    assert page.links[0] == "#content"
+    assert all(len(image["alt"]) > 20 for image in page.images)
+    assert html.count("<table") == html.count('<div class="scroll" tabindex="0"')
+    assert NASTY in page.text
+
+
+def test_a_long_output_is_cut_and_says_so(site):
+    page = Page(site[1] / "isolation.html")
+    assert re.search(r"30,00\d characters more in the executed notebook", page.text)
+
+
+def test_the_manifest_has_versions_parameters_times_and_the_digest_of_every_file(site):
+    _, folder = site
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    assert manifest["decision"] == "NO-GO"
+    assert manifest["complete"]
+    assert manifest["command"] == "netra-sim report -p isolation.seed 7"
+    assert manifest["notebooks"]["isolation"]["parameters"]["seed"] == 7
+    assert manifest["notebooks"]["validation"]["seconds"] > 0
+    assert manifest["histories"] == {"simulated": "ab" * 32}
+    assert manifest["packages"]["papermill"]
+    on_disk = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert set(manifest["files"]) == on_disk - {"manifest.json"}
+    for name, about in manifest["files"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == about["sha256"]
+    assert (folder / "isolation" / "kept.txt").read_text() == "7"
+
+
+def test_the_pdf_is_there_or_the_index_says_why_not(site):
+    _, folder = site
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    if (folder / "validation.pdf").exists():
+        assert (folder / "validation.pdf").read_bytes().startswith(b"%PDF")
+        assert b"StructTreeRoot" in (folder / "validation.pdf").read_bytes()
+        assert manifest["no_pdf"] == ""
+    else:
+        assert manifest["no_pdf"]
+        assert f"no PDF: {manifest['no_pdf']}" in Page(folder / "index.html").text
+
+
+def test_without_a_chromium_the_report_is_whole_and_says_why_there_is_no_pdf(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("netra_sim.report.pdf._PLACES", ())
+    (task,) = plan((), notebooks=[validation(tmp_path, verdict())])
+    run = NotebookRun(task=task, executed=task.source(), problem="", seconds=1.0)
+    write_site(Outcome(decision="GO", reasons=[], verdict=verdict(), runs=[run]), tmp_path / "report", seconds=1.0)
+    assert "no PDF: no Chromium was found" in Page(tmp_path / "report" / "index.html").text
+    assert "no Chromium" in json.loads((tmp_path / "report" / "manifest.json").read_text("utf-8"))["no_pdf"]
+
+
+def test_the_summary_counts_the_claims_by_heading_and_shows_no_markup_of_the_logs(site):
+    summary = (site[1] / "summary.md").read_text("utf-8")
+    assert summary.startswith("# Validation: NO-GO\n\n")
+    assert re.search(r"^\d+ of \d+ claims of the plan are proven; 0 refuted, \d+ unproven, \d+ given\.$", summary, re.M)
+    assert "| Executive summary | 4 | 0 | 0 | 1 |" in summary
+    assert "## Worse than the run before\n\n- simulated: cross-user-isolation had passed, and is failed" in summary
+    assert "<" not in summary
+
+
+def test_junit_has_a_case_for_each_claim_check_violation_and_notebook(site):
+    cases = {
+        (suite.get("name"), case.get("name")): case
+        for suite in ElementTree.parse(site[1] / "junit.xml").getroot()
+        for case in suite
+    }
+    told = json.loads((site[1] / "verdict.json").read_text("utf-8"))
+    assert {name for suite, name in cases if suite == "claims"} == {claim["claim"] for claim in told["claims"]}
+    failure = cases["simulated", "cross-user-isolation"].find("failure")
+    assert failure.text == f"{NASTY} received an event of bob's ({NASTY}, r|1, agent_started, at 1.250 s)"
+    assert len(cases["simulated", "order"]) == 0
+    assert len(cases["violations", "one-manager"]) == 0
+    assert cases["violations", "shared-bridge"].find("failure").get("message") == "no check caught this violation"
+    assert len(cases["notebooks", "isolation"]) == 0
+
+
+def test_a_base_verdict_names_what_has_changed_since(site):
+    _, folder = site
+    index = Page(folder / "index.html").text
+    worse = "Worse than the base the verdict was GO and is NO-GO"
+    assert worse in index
+    assert worse in " ".join((folder / "summary.md").read_text("utf-8").replace("- ", "").split())
+    for said in (index, (folder / "summary.md").read_text("utf-8")):
+        assert "ince the base" in said
+        assert "the version was 0.0.9 and is 0.1.0" in said
+        assert "was refuted, is proven" in said
+
+
+texts = st.text() | st.sampled_from(
+    [
+        NASTY,
+        "</ul></main>",
+        '"><img src=x onerror=alert(1)>',
+        "<!--",
+        "]]>",
+        "&lt;",
+        "\x00",
+        "javascript:alert(1)",
+        "a|b\n# c",
+    ]
+)
+
+
+def outcome(**texts_of):
+    told = verdict("NO-GO", reasons=[texts_of["reason"]], changes=[texts_of["change"]], scores={texts_of["score"]: 5.0})
+    told["claims"] = [{"heading": texts_of["heading"], "claim": "c", "state": "proven", "evidence": "", "teeth": []}]
+    return Outcome(decision="NO-GO", reasons=told["reasons"], verdict=told, runs=[], no_pdf=texts_of["reason"])
+
+
+@given(reason=texts, change=texts, score=texts, heading=texts)
+def test_no_text_can_add_anything_but_words_to_the_index(reason, change, score, heading):
+    plain = Page(index_page(outcome(reason="x", change="x", score="x", heading="x"), facts={"x": "x"}, files={"x": 1}))
+    facts, files = {heading: reason}, {score: 1}
+    page = Page(
+        index_page(outcome(reason=reason, change=change, score=score, heading=heading), facts=facts, files=files)
+    )
+    assert page.tags == plain.tags
+    assert page.attributes == plain.attributes
+    assert page.unbalanced == []
+
+
+tags = st.sampled_from(
+    ["<b>", "<table><th>", "<p onclick=x>", "<h1>", "<a href='javascript:x'>", "<link rel=stylesheet href=x>",
+     "<base href=x>",
+     "<meta http-equiv=refresh content='0;url=x'>", "<input autofocus onfocus=x>", "<embed src=x>", "<marquee>"]
+)  # fmt: skip
+
+
+@given(st.lists(texts | tags))
+def test_html_of_a_notebook_is_rebuilt_without_anything_that_runs_or_loads(pieces):
+    safe = SafeHtml()
+    page = Page("".join(safe(piece) for piece in pieces) + safe("".join(pieces)))
+    assert page.unbalanced == []
+    assert set(page.tags) <= {"a", "b", "div", "h2", "h3", "img", "p", "table", "th", "ul", "li"}
+    assert not [name for name in page.attributes if name.startswith("on") or name == "style"]
+    assert [load for load in page.loads if not load.startswith("data:image/")] == []
+    assert not [link for link in page.links if link and not re.match(r"https?://|mailto:|#|[\w.-]+(/[\w.-]+)*\Z", link)]
+    assert 1 not in page.headings
+
+
+def test_scripts_and_styles_in_the_html_of_a_notebook_go_with_all_that_is_in_them():
+    html = "<p>a</p><script>if (1<b>2) x()</script><style>p {}</style><svg><a>x</a></svg><iframe>y</iframe>z"
+    assert SafeHtml()(html) == "<p>a</p>z"
+
+
+@given(message=texts, user=texts, source=texts)
+def test_no_text_breaks_the_junit_file(message, user, source):
+    told = verdict(evidence={source: [check_result("order", finding(message, user=user))]})
+    root = ElementTree.fromstring(summaries.junit(told, []))
+    assert [len(list(suite)) for suite in root][1] == 1
+
+
+@given(texts)
+def test_no_text_adds_markup_or_lines_to_the_summary(reason):
+    plain = summaries.markdown({}, decision="NO-GO", reasons=["x"])
+    summary = summaries.markdown({}, decision="NO-GO", reasons=[reason])
+    assert "<" not in summary
+    assert summary.count("\n") == plain.count("\n")
+    assert not re.search(r"(?<!\\)[`|#]", summary.partition("## Why")[2])

@@ -1,0 +1,90 @@
+"""The pages in a real browser: accessible, quiet, self-contained, and no wider than a phone."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from browser import chromium
+from tiny_notebooks import check_result, code, finding, notebook, picture, text, validation, verdict
+
+from netra_sim.report.pdf import find_chromium
+from netra_sim.report.report import make_report, plan
+
+WIDE = (
+    "from netra_sim.report.tables import Html, table\nHtml(table('Wide', list('abcdefghij'), [['word' * 4] * 10] * 3))"
+)
+NAMES = ["index", "load", "load-code", "validation", "validation-code"]
+
+
+def axe():
+    """The source of axe-core, from any package that brings it; None where there is none."""
+    for package in ("axe_playwright_python", "axe_selenium_python", "axe_core_python"):
+        spec = find_spec(package)
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            for path in Path(folder).rglob("axe.min.js"):
+                return path.read_text("utf-8")
+    return None
+
+
+@pytest.fixture(scope="module")
+def tab():
+    if find_chromium() is None:
+        pytest.skip("there is no Chromium")
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    told = verdict(
+        "NO-GO",
+        reasons=["unproven: a claim with a" + "very" * 40 + "long word"],
+        evidence={"simulated": [check_result("order", finding("one event came twice", user="u" * 80))]},
+    )
+    notebooks = [
+        notebook(folder, "load", text("## Load\n\n| a | b |\n|---|---|\n| 1 | 2 |"),
+                 code(picture("Load. " * 9), "key"), WIDE,
+                 "import pandas as pd\npd.DataFrame({'user': ['alice'], 'late (ms)': [1.5]})", "print('x' * 300)", "1 / 0"),
+        validation(folder, told, text("## Claims"), "from netra_sim.report.tables import *",
+                   f"v = {told!r}\nHtml(claims_table(v['claims']) + scores_table(v['scores']))"),
+    ]  # fmt: skip
+    make_report(plan((), notebooks=notebooks), folder / "report")
+    return folder / "report"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("look", [{}, {"dark": True}, {"width": 390, "height": 844}], ids=["light", "dark", "phone"])
+def test_axe_finds_nothing_serious(tab, site, name, look):
+    source = axe()
+    if source is None:
+        pytest.skip("no package brings axe-core; axe-playwright-python does")
+    tab.open(site / f"{name}.html", **look)
+    tab.evaluate(f"{source}; null")
+    found = tab.evaluate("axe.run().then(all => all.violations.map(one => [one.impact, one.id, one.nodes[0].html]))")
+    assert [one for one in found if one[0] in ("serious", "critical")] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_quiet_asks_for_nothing_and_fits_a_phone(tab, site, name):
+    tab.open(site / f"{name}.html", width=390, height=844)
+    assert [url for url in tab.requests if not url.startswith(("file:", "data:"))] == []
+    assert len([url for url in tab.requests if url.startswith("file:")]) == 1
+    assert tab.complaints == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_first_stop_of_the_keyboard_leads_to_the_content(tab, site):
+    tab.open(site / "index.html")
+    for kind in ("keyDown", "keyUp"):
+        tab.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+    assert tab.evaluate("document.activeElement.textContent") == "Skip to the content"
+    assert tab.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
+    for kind in ("rawKeyDown", "char", "keyUp"):
+        tab.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13)
+    assert tab.evaluate("location.hash") == "#content"
+
+
+def test_the_verdict_is_on_the_first_screen_of_a_phone(tab, site):
+    tab.open(site / "index.html", width=390, height=844)
+    assert tab.evaluate("document.querySelector('.decision').getBoundingClientRect().bottom") < 844

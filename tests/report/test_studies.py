@@ -1,0 +1,124 @@
+"""What the notebooks on load, on Windows' clock and on failures compute."""
+
+import json
+
+import pytest
+
+from netra_sim.history import Kind
+from netra_sim.report import ParameterError
+from netra_sim.report.concurrency import ConcurrencyParameters, load_curve
+from netra_sim.report.controls import Controls
+from netra_sim.report.explorer import ExplorerParameters, compare
+from netra_sim.report.windows import WindowsParameters, early_sleeps, on_both_clocks, sleep_errors
+from netra_sim.simulation import find_scenario
+
+
+@pytest.fixture(scope="module")
+def curve():
+    return load_curve(ConcurrencyParameters(most_users=160, loads=3, seeds=2, step_cost=0.01))
+
+
+def test_latency_grows_with_load_and_the_knee_is_the_first_load_beyond_twice_the_lightest(curve):
+    medians = curve.table.groupby("users")["p95"].median()
+    assert list(medians.index) == [40, 80, 160]
+    assert medians.is_monotonic_increasing
+    assert curve.knee == next(users for users, p95 in medians.items() if p95 > 2 * medians.iloc[0])
+
+
+def test_the_kept_histories_are_those_of_the_lightest_and_the_heaviest_load(curve):
+    requested = {name: len(history.frame(Kind.REQUESTED)) for name, history in curve.extremes.items()}
+    assert requested == {"40 users": 40, "160 users": 160}
+    assert "160" in curve.summary()
+
+
+def test_without_cpu_cost_there_is_no_knee():
+    flat = load_curve(ConcurrencyParameters(most_users=80, loads=2, seeds=1, step_cost=0.0))
+    assert flat.knee is None
+
+
+def test_stock_sleeps_end_early_on_windows_clock_and_safe_ones_never():
+    told = early_sleeps(sleep_errors(WindowsParameters(sleeps=300)))
+    assert told.loc["asyncio.sleep", "ended early"] > 250
+    assert told.loc["windows_safe_sleep", "ended early"] == 0
+    assert told.loc["windows_safe_sleep", "latest (ms)"] < 2 * 15.625
+
+
+def test_both_clocks_see_the_same_requests():
+    histories = on_both_clocks(WindowsParameters(users=20))
+    assert {len(history.frame(Kind.REQUESTED)) for history in histories.values()} == {20}
+
+
+def test_scenarios_are_compared_with_one_seed_and_each_says_how_it_is_repeated():
+    parameters = ExplorerParameters(
+        scenarios="steady-load, disconnect-storm",
+        users=20,
+        settings="faults.0.every=2.0; network.latency.median=0.2",
+        seed=7,
+    )
+    steady, storm = compare(parameters).explored
+    assert steady.scenario.faults == ()
+    assert storm.scenario.faults[0].every == 2.0
+    assert steady.scenario.network.latency.median == storm.scenario.network.latency.median == 0.2
+    assert "--seed 7" in storm.command
+    assert "every = 2.0" in storm.command
+    assert {len(one.history.frame(Kind.REQUESTED)) for one in (steady, storm)} == {20}
+
+
+def test_one_scenario_may_be_compared_with_itself():
+    assert list(compare(ExplorerParameters(scenarios="steady-load, steady-load", users=3)).histories) == [
+        "steady-load (1)",
+        "steady-load (2)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"scenarios": "steady-lood"}, "did you mean steady-load"),
+        ({"scenarios": ""}, "1 to 4 names, and had 0"),
+        ({"scenarios": "a,b,c,d,e"}, "1 to 4 names, and had 5"),
+        ({"settings": "faults.0.share"}, "there is no ="),
+        ({"settings": "faults.0.share=lots"}, "PATH=VALUE"),
+        ({"settings": "nowhere.at=1"}, "no setting nowhere.at"),
+        ({"users": 0}, "users: expected `int` >= 1"),
+    ],
+)
+def test_wrong_parameters_are_refused_before_anything_is_simulated(parameters, message):
+    with pytest.raises(ParameterError, match=message):
+        ExplorerParameters.check(**parameters)
+
+
+def test_a_scenario_that_does_not_exist_stops_the_load_study_before_it_begins():
+    with pytest.raises(ParameterError, match="did you mean burst"):
+        ConcurrencyParameters.check(scenario="brust")
+
+
+def shown(controls):
+    return json.dumps(controls.shown.outputs)
+
+
+def test_the_controls_simulate_what_was_picked_with_its_faults_turned():
+    controls = Controls(ExplorerParameters(scenarios="disconnect-storm", users=5))
+    controls.fault(0, "faults.0.every").value = 3.0
+    controls.seed.value = 9
+    controls.simulate.click()
+    output = shown(controls)
+    assert "--seed 9" in output
+    assert "every = 3.0" in output
+    assert output.count("<figure") == 2
+
+
+def test_the_controls_show_the_faults_of_the_scenario_that_is_picked():
+    controls = Controls(ExplorerParameters(scenarios="steady-load", users=5))
+    with pytest.raises(KeyError):
+        controls.fault(0, "faults.0.drain")
+    controls.scenarios[0].value = "deploy"
+    assert controls.fault(0, "faults.0.drain").value == find_scenario("deploy").faults[0].drain
+
+
+def test_the_controls_say_what_is_wrong_instead_of_failing():
+    controls = Controls(ExplorerParameters(scenarios="disconnect-storm", users=5))
+    controls.fault(0, "faults.0.share").value = 7.0
+    controls.simulate.click()
+    assert "share" in shown(controls)
+    assert "<figure" not in shown(controls)
