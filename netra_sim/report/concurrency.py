@@ -1,6 +1,6 @@
 """How latency grows with the number of users on one event loop, and where the knee is."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 import numpy as np
@@ -10,7 +10,7 @@ from msgspec import Meta
 from netra_sim.checks import delivery_latencies, request_latencies
 from netra_sim.exploration import in_order
 from netra_sim.history import History, Kind
-from netra_sim.report.parameters import NotebookParameters
+from netra_sim.report.parameters import NotebookParameters, whole_path
 from netra_sim.report.tables import Html, table
 from netra_sim.simulation import Scenario, find_scenario, simulate
 
@@ -35,6 +35,10 @@ class ConcurrencyParameters(NotebookParameters, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse a scenario that does not exist, or that is wrong."""
         find_scenario(self.scenario)
+
+    def with_whole_paths(self) -> Self:
+        """See `NotebookParameters`."""
+        return msgspec.structs.replace(self, scenario=whole_path(self.scenario))
 
 
 class LoadCurve(msgspec.Struct, frozen=True):

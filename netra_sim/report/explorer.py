@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 from msgspec import Meta
@@ -12,7 +12,7 @@ from netra_sim.checks import CheckResult, check, delivery_latencies
 from netra_sim.exploration import Trial, in_order, replay_line
 from netra_sim.history import History
 from netra_sim.report.charts import Picture
-from netra_sim.report.parameters import NotebookParameters
+from netra_sim.report.parameters import NotebookParameters, whole_path
 from netra_sim.report.tables import Html, badge, table
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, simulate
 
@@ -34,6 +34,11 @@ class ExplorerParameters(NotebookParameters, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse scenarios and settings that do not exist."""
         chosen_scenarios(self)
+
+    def with_whole_paths(self) -> Self:
+        """See `NotebookParameters`."""
+        names = [whole_path(name.strip()) for name in self.scenarios.split(",")]
+        return msgspec.structs.replace(self, scenarios=", ".join(names))
 
 
 class Explored(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """What each violation of isolation would have leaked: who would have received whose data."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 import numpy as np
@@ -9,7 +9,7 @@ from msgspec import Meta
 from netra_sim.checks import check
 from netra_sim.exploration import detect, in_order
 from netra_sim.history import History, Kind
-from netra_sim.report.parameters import NotebookParameters
+from netra_sim.report.parameters import NotebookParameters, whole_path
 from netra_sim.report.tables import Html, table
 from netra_sim.simulation import Scenario, find_scenario, simulate
 from netra_sim.violations import VIOLATIONS
@@ -32,6 +32,10 @@ class IsolationParameters(NotebookParameters, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse a scenario that does not exist, or that is wrong."""
         find_scenario(self.scenario)
+
+    def with_whole_paths(self) -> Self:
+        """See `NotebookParameters`."""
+        return msgspec.structs.replace(self, scenario=whole_path(self.scenario))
 
 
 class Leak(msgspec.Struct, frozen=True):

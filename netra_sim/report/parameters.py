@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Self, get_type_hints
 
 import msgspec
@@ -84,12 +85,21 @@ class NotebookParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
                 raise ParameterError(f"{name} is given twice, as {values[name]!r} and as {value!r}")
         return cls.check(**values)
 
+    def with_whole_paths(self) -> Self:
+        """The same with files named by their whole paths, for a kernel that runs in another folder."""
+        return self
+
     @classmethod
     def _unknown(cls, name: str) -> str:
         known = cls.__struct_fields__
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
         return f"there is no parameter {name}; {hint}"
+
+
+def whole_path(name: str) -> str:
+    """A scenario's name as it is, a file's with its whole path."""
+    return str(Path(name).resolve()) if name.endswith(".toml") else name
 
 
 class ValidationParameters(NotebookParameters, frozen=True, kw_only=True):

@@ -143,7 +143,7 @@ def _task(notebook: Notebook, texts: Sequence[tuple[str, str]], given: Mapping[s
             mine.append((parameter, text))
     try:
         values = {name: value for name, value in given.items() if name in own}
-        return Task(notebook, notebook.parameters.parse(mine, values))
+        return Task(notebook, notebook.parameters.parse(mine, values).with_whole_paths())
     except ParameterError as error:
         raise ParameterError(f"{notebook.name}: {error}") from error
 

@@ -19,7 +19,9 @@ _DROPPED_WHOLE = _words(
     "audio button canvas form head iframe math noembed noframes noscript object script select style svg template"
     " textarea title video xmp"
 )
-_ATTRIBUTES = _words("alt aria-label class colspan dir download headers height id lang open rowspan scope start title width")
+_ATTRIBUTES = _words(
+    "alt aria-label class colspan dir download headers height id lang open rowspan scope start title width"
+)
 _PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]*\Z")
 _LINK = re.compile(r"(https?://|mailto:|#|data:text/csv;base64,[A-Za-z0-9+/=]*\Z|[\w.-]+(/[\w.-]+)*\Z)", re.I)
 _FIGURE = re.compile(r"<figure\b.*?</figure>", re.S)

@@ -14,7 +14,7 @@ import nbformat
 from netra_sim.audit import FORMATS, audit
 from netra_sim.history import replacing
 from netra_sim.report import summaries
-from netra_sim.report.catalogue import FOLDER, VALIDATION
+from netra_sim.report.catalogue import FOLDER, NOTEBOOKS, VALIDATION
 from netra_sim.report.evidence import PACKAGE
 from netra_sim.report.folder import MANIFEST, digests, files_in
 from netra_sim.report.html import notebook_page, page
@@ -128,6 +128,8 @@ def _manifest(outcome: Outcome, seconds: float) -> dict[str, Any]:
 def command(runs: list[NotebookRun]) -> str:
     """What makes the same report again."""
     parts = ["netra-sim report"]
+    if len(runs) < len(NOTEBOOKS):
+        parts += [f"--notebook {run.task.notebook.name}" for run in runs]
     for run in runs:
         name, own = run.task.notebook.name, run.task.parameters
         for field in own.__struct_fields__:

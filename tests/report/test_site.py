@@ -128,7 +128,7 @@ def test_the_manifest_has_versions_parameters_times_and_the_digest_of_every_file
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     assert manifest["decision"] == "NO-GO"
     assert manifest["complete"]
-    assert manifest["command"] == "netra-sim report -p isolation.seed 7"
+    assert manifest["command"] == "netra-sim report --notebook isolation --notebook validation -p isolation.seed 7"
     assert manifest["notebooks"]["isolation"]["parameters"]["seed"] == 7
     assert manifest["notebooks"]["validation"]["seconds"] > 0
     assert manifest["histories"] == {"simulated": "ab" * 32}

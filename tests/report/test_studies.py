@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 from netra_sim.history import Kind
@@ -9,6 +10,7 @@ from netra_sim.report import ParameterError
 from netra_sim.report.concurrency import ConcurrencyParameters, load_curve
 from netra_sim.report.controls import Controls
 from netra_sim.report.explorer import ExplorerParameters, compare
+from netra_sim.report.report import plan
 from netra_sim.report.windows import WindowsParameters, early_sleeps, on_both_clocks, sleep_errors
 from netra_sim.simulation import find_scenario
 
@@ -122,3 +124,12 @@ def test_the_controls_say_what_is_wrong_instead_of_failing():
     controls.simulate.click()
     assert "share" in shown(controls)
     assert "<figure" not in shown(controls)
+
+
+def test_a_file_of_ones_own_is_found_by_a_kernel_that_runs_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "mine.toml").write_text('name = "mine"\nusers = 2\n')
+    monkeypatch.chdir(tmp_path)
+    for task in plan([("explorer.scenarios", "mine.toml, burst"), ("concurrency.scenario", "mine.toml")]):
+        monkeypatch.chdir("/")
+        task.notebook.parameters.check(**msgspec.to_builtins(task.parameters))
+        monkeypatch.chdir(tmp_path)
