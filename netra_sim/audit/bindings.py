@@ -23,7 +23,7 @@ def assign(
         bind(walk, target, path, value)
         if isinstance(target, ast.Name) and walk.function >= 0 and len(walk.module.calls) > before:
             inner = value.value if isinstance(value, ast.Await) else value
-            if isinstance(inner, ast.Call) and target.id not in walk.globals:
+            if isinstance(inner, ast.Call) and target.id not in walk.globals | walk.nonlocals:
                 walk.bound.append((before, walk.function, target.id))
 
 

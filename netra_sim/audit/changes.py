@@ -106,8 +106,8 @@ def note_patch(walk: "Extractor", node: ast.Call, path: str) -> None:
     """``setattr`` and the patching functions of test libraries."""
     name = path.rpartition(".")[2].lstrip("?")
     text = [_dotted(one) for one in node.args]
-    if name in ("setattr", "delattr") and node.args:
-        if text[0] and name in ("setattr", "delattr"):
+    if name in ("setattr", "delattr", "__setattr__", "__delattr__") and node.args:
+        if text[0]:
             _add_patch(walk, text[0], node)
             return
         owner = path_of(node.args[0], walk.scope)

@@ -41,8 +41,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
         bridge: where emitters are made and WebSockets are written to.
         runtime: the Windows-safe layer itself, and the set-up of event loops.
         streaming: in which modules streaming functions are looked for.
-        request_path: modules that serve the requests of several users; by default those that handle WebSockets, engines
-            or emitters, and all that they import.
+        request_path: modules that serve the requests of several users; by default those that send or read, the
+            factory, the bridge and those that call them, and all that they import.
         exclude: files and folders that are not read, from the folder of the ``pyproject.toml``; may hold ``*``.
         engines: names of classes of engines.
         emitters: names of classes of emitters.

@@ -1,4 +1,4 @@
-"""`extract`: one walk over a module's syntax tree, which keeps the facts that rules ask for."""
+"""`Extractor`: one walk over a module's syntax tree, which keeps the facts that rules ask for."""
 
 import ast
 from collections.abc import Callable, Sequence
@@ -11,8 +11,9 @@ from netra_sim.audit.facts import Call, Fate, Module
 from netra_sim.audit.handlers import swallower, swallowing_with
 from netra_sim.audit.paths import Scope, imported, path_of
 
-SEND_NAMES = frozenset({"send", "send_json", "send_text", "send_bytes", "send_str", "write_message", "broadcast"})
-_HANDED_ON = SEND_NAMES | {"sleep", "wait_for", "gather"}
+_HANDED_ON = frozenset({
+    "send", "send_json", "send_text", "send_bytes", "send_str", "write_message", "broadcast", "sleep", "wait_for", "gather",
+})  # fmt: skip
 _PARTIALS = ("functools.partial", "functools.partialmethod")
 
 
@@ -26,6 +27,7 @@ class Extractor:
         self.inside = -1
         self.handlers: list[tuple[int, int]] = []
         self.globals: set[str] = set()
+        self.nonlocals: set[str] = set()
         self.later: list[Callable[[], None]] = []
         self.loaded: dict[int, set[str]] = {-1: set()}
         self.bound: list[tuple[int, int, str]] = []
@@ -231,11 +233,10 @@ class Extractor:
 
     def walk_function(self, index: int, scope: Scope, body: Sequence[ast.AST]) -> None:
         """Walk a function's body in its own scope, with nothing of what stands around it."""
-        kept = (self.scope, self.function, self.inside, self.handlers, self.globals)
-        self.scope, self.function, self.inside, self.handlers, self.globals = scope, index, -1, [], set()
+        self.scope, self.function, self.inside = scope, index, -1
+        self.handlers, self.globals, self.nonlocals = [], set(), set()
         for node in body:
             self.visit(node)
-        self.scope, self.function, self.inside, self.handlers, self.globals = kept
 
     def with_(self, node: ast.With | ast.AsyncWith) -> None:
         """Contexts, what they bind, and whether one of them swallows failures."""
@@ -263,6 +264,12 @@ class Extractor:
             self.handlers.pop()
         for part in (*node.handlers, *node.orelse, *node.finalbody):
             self.visit(part)
+
+    def caught(self, node: ast.ExceptHandler | ast.MatchAs | ast.MatchStar) -> None:
+        """A handler or a pattern binds a name to something unknown."""
+        if node.name is not None:
+            self.scope.names[node.name] = ""
+        self.children(node)
 
     def loop(self, node: ast.For | ast.AsyncFor | ast.comprehension) -> None:
         """A loop or a part of a comprehension."""
@@ -305,6 +312,10 @@ class Extractor:
         """Names, attributes and elements that are deleted."""
         for target in node.targets:
             note_change(self, target)
+
+    def nonlocal_(self, node: ast.Nonlocal) -> None:
+        """Names of an enclosing function's that the function binds."""
+        self.nonlocals.update(node.names)
 
     def global_(self, node: ast.Global) -> None:
         """Names of the module's that the function binds."""
@@ -357,6 +368,9 @@ _HANDLERS: dict[type[ast.AST], Callable[[Extractor, Any], object]] = {
     ast.AsyncWith: Extractor.with_,
     ast.Try: Extractor.try_,
     ast.TryStar: Extractor.try_,
+    ast.ExceptHandler: Extractor.caught,
+    ast.MatchAs: Extractor.caught,
+    ast.MatchStar: Extractor.caught,
     ast.For: Extractor.loop,
     ast.AsyncFor: Extractor.loop,
     ast.ListComp: Extractor.comprehension,
@@ -366,6 +380,7 @@ _HANDLERS: dict[type[ast.AST], Callable[[Extractor, Any], object]] = {
     ast.Import: Extractor.import_,
     ast.ImportFrom: Extractor.import_,
     ast.Global: Extractor.global_,
+    ast.Nonlocal: Extractor.nonlocal_,
     ast.BinOp: lambda walk, node: walk.chain(node, "left"),
     ast.If: lambda walk, node: walk.chain(node, "orelse"),
 }

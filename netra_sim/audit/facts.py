@@ -56,10 +56,11 @@ class Function(msgspec.Struct, array_like=True):
         parent: index of the function that it is nested in, or -1.
         owner: name of the class that it is a method of, or "".
         decorators: their paths, the outermost first.
+        is_generator: whether it yields.
         returns: path of what it returns, or "".
-        outcomes: whether it returns literal truth values, and whether it is annotated to return bool.
+        returns_bool: whether it is annotated to return bool, or returns True or False.
+        is_trivial: whether it only declares.
         iterates: paths that it iterates over asynchronously.
-        makes_itself: whether a class method makes an instance of its own class.
         callback_of: paths of the calls that it is handed to as an argument, with the keyword.
     """
 
@@ -76,7 +77,6 @@ class Function(msgspec.Struct, array_like=True):
     returns_bool: bool = False
     is_trivial: bool = False
     iterates: list[str] = []
-    makes_itself: bool = False
     callback_of: list[str] = []
 
     @property

@@ -110,8 +110,8 @@ class Sends:
         return method in _RECEIVES and self._socket(module, call.function, receiver or target.path) is not None
 
     def _way(self, module: Module, call: Call, target: Target) -> Way | None:
-        if call.text == "websocket.send" and not target.path.rpartition(".")[2].endswith("()"):
-            return Way.SOCKET
+        if call.text == "websocket.send" and SENDING_NAME.fullmatch(_name(call.path)):
+            return Way.SOCKET  # a message of ASGI
         if target.sort is Sort.FUNCTION:
             return self._way_of_method(module, call, target)
         if target.sort is not Sort.OTHER:

@@ -121,6 +121,18 @@ def test_names_are_followed_through_packages_in_a_source_folder(tmp_path):
     assert [(Path(one.file).name, one.line, one.rule) for one in report.findings] == [("live.py", 4, "NS101")]
 
 
+def test_a_package_that_is_called_asyncio_is_not_asyncio(tmp_path):
+    report = audit(
+        tree(
+            tmp_path,
+            **{"wires/__init__": "", "wires/asyncio/__init__": "from .line import call\n"},
+            wires__asyncio__line="async def call():\n    return 1\n",
+            wires__main="import wires.asyncio\n\nwires.asyncio.call.__module__ = 'wires'\nwires.asyncio.line.call = None\n",
+        )
+    )
+    assert rules_of(report) == []
+
+
 def test_names_that_lead_in_a_circle_lead_nowhere(tmp_path):
     report = audit(
         tree(
@@ -135,6 +147,9 @@ def test_names_that_lead_in_a_circle_lead_nowhere(tmp_path):
 def test_what_is_read_does_not_depend_on_the_number_of_processes(tmp_path):
     for number in range(90):
         tree(tmp_path, **{f"m{number}": PATCH, f"n{number}": f"from m{number} import asyncio\nasyncio.gather = None\n"})
+    tree(tmp_path, odd="print('\\ud800 is no text that can be written')\n")
+    if sys.platform == "linux":
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.py")).write_text("x = 1\n")
     one, two = audit(tmp_path, jobs=1), audit(tmp_path, jobs=2)
     assert one == two
     assert len(one.findings) == 180

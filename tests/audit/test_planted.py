@@ -1,4 +1,8 @@
-"""Two trees of defects and look-alikes, each marked in its line: the second was written after the rules had been."""
+"""Trees of defects and look-alikes, each marked in its line; two of them were written after the rules had been.
+
+At first sight the rules found 79 of 81 defects of the first tree, 27 of 27 of the second one, and 15 of 20 of the last one,
+whose forms are the most out of the way; with 1 false alarm in each. They were mended after that.
+"""
 
 import re
 from pathlib import Path
@@ -26,7 +30,9 @@ def found(tree):
     return {(one.file, one.line, one.rule) for one in audit(HERE / tree).findings}
 
 
-@pytest.mark.parametrize(("tree", "defects", "look_alikes"), [("planted", 80, 90), ("planted_later", 25, 20)])
+@pytest.mark.parametrize(
+    ("tree", "defects", "look_alikes"), [("planted", 80, 90), ("planted_later", 25, 20), ("planted_last", 20, 25)]
+)
 def test_every_planted_defect_is_found_and_no_look_alike_is(tree, defects, look_alikes):
     expected = planted(tree)
     assert len(expected) >= defects
@@ -36,10 +42,3 @@ def test_every_planted_defect_is_found_and_no_look_alike_is(tree, defects, look_
 
 def test_the_planted_defects_are_of_every_rule():
     assert {rule for _, _, rule in planted("planted")} == {rule.id for rule in RULES} | {"NS001"}
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_no_rule_could_be_left_out(rule):
-    """Without its findings, the planted tree's would not be complete."""
-    assert {mark for mark in planted("planted") if mark[2] == rule.id} <= found("planted")
-    assert any(mark[2] == rule.id for mark in planted("planted"))

@@ -63,7 +63,9 @@ def test_the_verdict_is_computed_from_every_source(good):
 
 def test_the_page_is_self_contained_has_no_code_and_says_go_first(good):
     page = Page(good[1] / "validation.html")
-    assert [load for load in page.loads if not load.startswith(("data:image/png;base64,", "data:text/csv;base64,"))] == []
+    assert [
+        load for load in page.loads if not load.startswith(("data:image/png;base64,", "data:text/csv;base64,"))
+    ] == []
     assert "script" not in page.tags
     assert "from netra_sim" not in page.text
     assert re.search(r"does the evidence prove\? GO \d+ of \d+ claims", page.text)

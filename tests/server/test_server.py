@@ -83,7 +83,8 @@ async def test_nobody_without_a_valid_token_gets_as_far_as_a_socket(authorizatio
 
 
 @pytest.mark.parametrize(
-    "claims", [{"aud": "else"}, {"exp": 1}, {"exp": "soon"}, {"sub": None}, {"sub": 7}, {"sub": "registry"}, {"aud": None}]
+    "claims",
+    [{"aud": "else"}, {"exp": 1}, {"exp": "soon"}, {"sub": None}, {"sub": 7}, {"sub": "registry"}, {"aud": None}],
 )
 def test_a_token_that_proves_nothing_is_refused(claims):
     secret = b"s" * 32

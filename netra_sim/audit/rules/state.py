@@ -17,6 +17,12 @@ def shared_state(tree: Tree) -> Iterator[Place]:
     """Names of modules and attributes of classes in modules on the request path."""
     path = request_path(tree)
     changed = _changes(tree)
+    undeclared: dict[str, list[tuple[str, Change]]] = defaultdict(list)
+    for key, changes in changed.items():
+        owner, _, own = key.rpartition(".")
+        home, change = changes[0]
+        if owner == home.name and any(each.is_rebinding for _, each in changes):
+            undeclared[owner].append((own, change))
     for name in sorted(path):
         module = tree.modules[name]
         states = {(state.owner, state.name): state for state in reversed(module.states)}
@@ -24,13 +30,10 @@ def shared_state(tree: Tree) -> Iterator[Place]:
             symbol = f"{state.owner}.{state.name}".lstrip(".")
             yield Place(module, state.line, state.column, symbol, _problem(tree, module, state, changed))
         yield from _made_once(tree, module)
-        for key, changes in changed.items():
-            owner, _, own = key.rpartition(".")
-            if owner == name and ("", own) not in states and any(change.is_rebinding for _, change in changes):
-                home, change = changes[0]
-                if home is module:
-                    problem = f"{own} of the module is bound anew by a function, for all users at once"
-                    yield Place(module, change.line, change.column, own, problem)
+        for own, change in undeclared[name]:
+            if ("", own) not in states:
+                problem = f"{own} of the module is bound anew by a function, for all users at once"
+                yield Place(module, change.line, change.column, own, problem)
 
 
 def request_path(tree: Tree) -> set[str]:
@@ -40,7 +43,10 @@ def request_path(tree: Tree) -> set[str]:
         return {name for name in tree.modules if tree.plays(name, "request_path")}
     sends = Sends.of(tree)
     roots = {send.module.name for send in sends.sends} | {module.name for module, _ in sends.reads}
-    roots |= {name for name in tree.modules if tree.plays(name, "factory") or tree.plays(name, "bridge")}
+    homes = {name for name in tree.modules if tree.plays(name, "factory") or tree.plays(name, "bridge")}
+    roots |= homes | {
+        module.name for module, _, call, target in tree.calls if call.function >= 0 and target.module in homes
+    }
     reached, waiting = set(roots), sorted(roots)
     while waiting:
         for imported in tree.modules[waiting.pop()].imports:

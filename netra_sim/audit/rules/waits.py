@@ -1,4 +1,16 @@
-"""NS101 and NS102: how streaming functions wait."""
+"""NS101 and NS102: how streaming functions wait.
+
+A streaming function is, in the modules that the configuration's ``streaming`` names:
+
+* an asynchronous generator, unless it is made into a context manager or a fixture;
+* a coroutine function that sends to a user or reads from a WebSocket, or calls one of its module that does;
+* a coroutine function of the same module that one of these calls, as the decorator does not reach into it;
+* all that is defined inside one of these.
+
+It is protected by ``@windows_asyncio_safe`` directly above it or above a function around it, and where it calls the
+``windows_safe_`` functions instead. The decorator replaces what names lead to: not what an attribute, a default or a partial
+holds, and with another decorator in between, not the function at all.
+"""
 
 from collections.abc import Iterator
 

@@ -36,3 +36,13 @@ class EstateAgent:
 
     def sell(self, house):
         return house.price
+
+
+@dataclass(frozen=True)
+class RemoteAgent:
+    """What is known of another site's agent."""
+
+    url: str
+
+    async def card(self, session):
+        return await session.get(self.url)

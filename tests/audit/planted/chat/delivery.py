@@ -91,6 +91,7 @@ class Notifier:
     async def gathers(self, users):
         sends = (self.emitter.emit_progress(user) for user in users)
         await asyncio.gather(*sends)  # fine
+        await asyncio.gather(*(self._send(user) for user in users))  # fine
         await asyncio.gather(*(self._send(user) for user in users), return_exceptions=True)  # defect: NS302
 
     async def never_looks(self):
@@ -103,6 +104,16 @@ class Notifier:
         task = asyncio.create_task(self.emitter.emit_progress("half"))  # fine
         await task
         await self.emitter.emit_progress("half")  # fine
+        return sent
+
+    async def looks_later(self):
+        sent = None
+
+        async def one():
+            nonlocal sent
+            sent = await self.bridge.publish("alice", "hello")  # fine
+
+        await one()
         return sent
 
     def coroutine(self):

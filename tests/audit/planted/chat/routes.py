@@ -6,7 +6,7 @@ import chat
 import websockets
 from aiohttp import web
 from chat import Engine, ExecutionEngineFactory
-from chat.agents import EstateAgent, Reporter, ReportAgent, TriageAgent, UserAgent
+from chat.agents import EstateAgent, RemoteAgent, Reporter, ReportAgent, TriageAgent, UserAgent
 from chat.emitter import MetricsEmitter, UserWebSocketEmitter
 from chat.engine import SearchEngine, UnknownAgent, UserExecutionEngine
 from fastapi import FastAPI, WebSocket
@@ -65,13 +65,14 @@ def configured_inline(bridge):
 
 def look_alikes(request, factory):
     browser = UserAgent(request.headers["user-agent"])  # fine
+    remote = RemoteAgent(request.url).card(request)  # fine
     house = EstateAgent().sell(request)  # fine
     words = SearchEngine().find(request)  # fine
     gauge = MetricsEmitter("chat").gauge("requests", 1)  # fine
     engine = factory.make(request)  # fine
     if not browser:
         raise UnknownAgent(house)  # fine
-    return isinstance(engine, UserExecutionEngine), words, gauge  # fine
+    return isinstance(engine, UserExecutionEngine), words, gauge, remote  # fine
 
 
 @app.websocket("/ws")

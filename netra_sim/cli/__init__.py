@@ -1,0 +1,29 @@
+"""The command line: ``netra-sim report``, ``simulate``, ``check``, ``audit`` and the others that ``--help`` lists."""
+
+import sys
+
+import click
+
+from netra_sim.cli import judging, reporting, simulating
+from netra_sim.cli.common import cli
+from netra_sim.exceptions import NetraSimError
+from netra_sim.exit_code import ExitCode
+
+__all__ = ["cli", "judging", "main", "reporting", "simulating"]
+
+
+def main() -> None:
+    """Run the command line; what breaks exits with 3 and says why."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        sys.exit(ExitCode.BROKE)
+    except (OSError, NetraSimError, RuntimeError) as error:
+        click.echo(f"netra-sim broke: {type(error).__name__}: {error}", err=True)
+        sys.exit(ExitCode.BROKE)

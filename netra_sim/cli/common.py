@@ -1,0 +1,42 @@
+"""What all commands share: their group, a progress bar, and how results of checks are shown."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+from tqdm import tqdm
+
+from netra_sim.checks import CheckResult
+from netra_sim.exit_code import ExitCode
+from netra_sim.version import __version__
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Make the remediation plan run, and see whether its claims hold.
+
+    Exit codes: 0 GO; 1 NO-GO, a claim or an objective fell; 2 wrong usage, nothing ran; 3 it broke.
+    """
+
+
+@contextmanager
+def progress(total: int, unit: str) -> Iterator[Callable[[], None]]:
+    """A bar on standard error; what this gives is called once for each unit that is done."""
+    with tqdm(total=total, desc=unit, unit="", leave=False, mininterval=0.2) as bar:
+        yield lambda: bar.update() and None
+
+
+def show(results: list[CheckResult], lines: Sequence[int] = ()) -> ExitCode:
+    """Print what was found, and where: for a log with the numbers of the lines that its history's rows come from."""
+    for result in results:
+        click.echo(f"{result.state:>14}  {result.check}: {result.looked_at:,} {result.unit}")
+        for finding in result.findings[:5]:
+            where = [finding.run, finding.event, f"number {finding.seq}" if finding.seq >= 0 else ""]
+            where += [f"at {finding.time:.3f} s" if finding.time is not None and any(where) else ""]
+            where += [f"line {lines[finding.row]}" if lines and finding.row >= 0 else ""]
+            told = ", ".join(part for part in where if part)
+            click.echo(f"{'':>16}{finding.message}{f' ({told})' if told else ''}")
+        if result.found > 5:
+            click.echo(f"{'':>16}and {result.found - 5:,} more")
+    return ExitCode.NO_GO if any(result.state == "failed" for result in results) else ExitCode.GO

@@ -1,0 +1,111 @@
+"""Commands that judge what there is already: histories and logs, and source trees."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from netra_sim.audit import FORMATS, ConfigError, audit, describe_rules
+from netra_sim.checks import check
+from netra_sim.cli.common import cli, show
+from netra_sim.exit_code import ExitCode
+from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, read_log, replacing
+
+
+@cli.command("check")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--map", "fields", multiple=True, metavar="FIELD=NAME", help="What a field is called in FILE; repeatable."
+)
+@click.option(
+    "--map-value", "words", multiple=True, metavar="FIELD:THEIRS=OURS", help="What a word in FILE means; repeatable."
+)
+@click.option(
+    "--time-unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Of times that are numbers.  [default: s]"
+)
+@click.option(
+    "--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A TOML file with all of these."
+)
+def check_command(
+    file: Path, fields: tuple[str, ...], words: tuple[str, ...], time_unit: TimeUnit | None, mapping: Path | None
+) -> None:
+    """Check FILE: a history that was kept before, or the event log of any system, as JSON lines or Parquet.
+
+    docs/event-log.md tells what a log may hold. Lines that cannot be read are told and left out.
+    """
+    is_mapped = bool(fields or words or time_unit or mapping)
+    if is_mapped and not is_event_log(file):
+        raise click.UsageError(f"{file} is a history of our own, which takes no mapping; leave the options out")
+    lines: list[int] = []
+    try:
+        if is_event_log(file):
+            chosen = LogMapping() if mapping is None else LogMapping.load(mapping)
+            log = read_log(file, chosen.and_also(dict(map(_pair, fields)), _words(words), time_unit))
+            history, lines = log.history, log.lines.tolist()
+            _show_reading(log)
+        else:
+            history = History.load(file)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    sys.exit(show(check(history), lines))
+
+
+@cli.command("audit")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
+@click.option("--config", type=click.Path(path_type=Path), help="A pyproject.toml, instead of the nearest one.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default where there is much to read.")
+@click.option("--rules", is_flag=True, help="List the rules, with why and what to do.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write it to, instead of printing it.")
+def audit_command(
+    path: Path | None, form: str, config: Path | None, jobs: int | None, rules: bool, output: Path | None
+) -> None:
+    """Read the Python tree at PATH, without importing it: who goes round the factory, the bridge, the Windows-safe layer.
+
+    The table [tool.netra-sim.audit] of the nearest pyproject.toml says which module plays which part.
+    """
+    if rules:
+        click.echo(describe_rules(), nl=False)
+        return
+    if path is None:
+        raise click.UsageError("name a folder or a Python file, or ask for --rules")
+    try:
+        found = audit(path, jobs=jobs, config_file=config)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    text = FORMATS[form](found)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        with replacing(output) as beside:
+            beside.write_text(text, encoding="utf-8", newline="\n")
+    sys.exit(ExitCode.NO_GO if found.findings else ExitCode.GO)
+
+
+def _show_reading(log: Log) -> None:
+    for line, reason in log.malformed:
+        click.echo(f"line {line} {reason}")
+    if log.malformed_lines:
+        click.echo(f"{log.malformed_lines:,} lines could not be read, and were left out")
+    for kind, count in log.other_kinds.items():
+        click.echo(f"{count:,} records of the kind {kind!r} mean nothing here, and were left out")
+    click.echo(f"{len(log.history):,} records")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"expected NAME=VALUE, and had {text!r}")
+    return name.strip(), value.strip()
+
+
+def _words(texts: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """FIELD:THEIRS=OURS, by field."""
+    words: dict[str, dict[str, str]] = {}
+    for text in texts:
+        field, colon, meaning = text.partition(":")
+        if not colon:
+            raise click.UsageError(f"--map-value takes FIELD:THEIRS=OURS, and had {text!r}")
+        theirs, ours = _pair(meaning)
+        words.setdefault(field.strip(), {})[theirs] = ours
+    return words

@@ -1,0 +1,89 @@
+"""Commands for the report: run the notebooks, list them, write the reference."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from netra_sim.cli.common import cli, progress
+from netra_sim.history import replacing
+
+
+@cli.command()
+@click.option("--users", type=int, help="The parameter users of every notebook that has it.")
+@click.option("--seed", type=int, help="Seed of everything that is drawn, in every notebook.")
+@click.option(
+    "-p", "texts", nargs=2, multiple=True, metavar="NAME VALUE",
+    help="A parameter of every notebook that has it, or NOTEBOOK.NAME of one; repeatable.",
+)  # fmt: skip
+@click.option("--notebook", "names", multiple=True, metavar="NAME", help="Run only this notebook; repeatable.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Notebooks at a time; one for each core by default.")
+@click.option(
+    "--time-limit", type=click.FloatRange(min=1), default=1800.0, show_default=True, help="Seconds for each notebook."
+)
+@click.option(
+    "--base", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="VERDICT_JSON",
+    help="Another run's verdict, to say what has changed since.",
+)  # fmt: skip
+@click.option("-o", "--output", default="report", show_default=True, help="Folder for the report.")
+def report(
+    users: int | None,
+    seed: int | None,
+    texts: tuple[tuple[str, str], ...],
+    names: tuple[str, ...],
+    jobs: int | None,
+    time_limit: float,
+    base: Path | None,
+    output: str,
+) -> None:
+    """Validate the plan: run the notebooks, and write the folder with the verdict and their pages."""
+    # Not above: papermill, nbconvert and matplotlib take longer to import than a small simulation takes to run.
+    from netra_sim.report.parameters import ParameterError
+    from netra_sim.report.report import make_report, plan
+
+    given = {"users": users, "seed": seed}
+    try:
+        tasks = plan(texts, {name: value for name, value in given.items() if value is not None}, names)
+    except ParameterError as error:
+        raise click.UsageError(str(error)) from error
+    with progress(sum(task.cells for task in tasks), "notebook cells") as on_cell:
+        made = make_report(
+            tasks, Path(output), jobs=jobs, time_limit=time_limit, base=base, on_cell=lambda _: on_cell()
+        )
+    click.echo(made.headline)
+    for reason in made.reasons:
+        click.echo(f"  {reason}")
+    click.echo(f"Report: {made.page}")
+    sys.exit(made.code)
+
+
+@cli.command()
+@click.argument("name", required=False)
+def notebooks(name: str | None) -> None:
+    """List the notebooks, or the notebook NAME: its question, and each parameter with its default and what it takes."""
+    from netra_sim.report.parameters import ParameterError
+    from netra_sim.report.report import explain, plan
+
+    try:
+        tasks = plan((), names=() if name is None else (name,))
+    except ParameterError as error:
+        raise click.UsageError(str(error)) from error
+    for task in tasks:
+        click.echo(f"{task.notebook.name:16} {task.notebook.question}")
+        click.echo(f"{'':16} notebooks/{task.notebook.file}")
+        for line in explain(task.notebook):
+            click.echo(f"{'':16} {line}")
+
+
+@cli.command("reference")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write it to, instead of printing it.")
+def reference_command(output: Path | None) -> None:
+    """Describe all scenarios, faults, checks, rules, claims, notebooks and commands, as docs/reference.md does."""
+    from netra_sim.report.reference import reference
+
+    page = reference(cli)
+    if output is None:
+        click.echo(page, nl=False)
+    else:
+        with replacing(output) as beside:
+            beside.write_text(page, encoding="utf-8", newline="\n")

@@ -1,0 +1,213 @@
+"""Commands that make things happen: simulations, explorations, sweeps, real servers."""
+
+import asyncio
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from netra_sim.bridge import AgentWebSocketBridge
+from netra_sim.checks import check
+from netra_sim.cli.common import cli, progress, show
+from netra_sim.exit_code import ExitCode
+from netra_sim.exploration import cells, detect, explore, in_order, replay_line, run_trial, shrink, sweep
+from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.history import History
+from netra_sim.runtime import run
+from netra_sim.server import AgentServer, Load, TokenAuthenticator, load
+from netra_sim.simulation import FAULTS, Scenario, ScenarioError, find_scenario, scenario_names, scenario_path, simulate
+from netra_sim.violations import VIOLATIONS
+
+
+@cli.command("simulate")
+@click.argument("scenario", default="steady-load")
+@click.option("--users", type=click.IntRange(min=1), help="Users, instead of the scenario's number.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of everything that is drawn.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value, such as network.latency.median=0.2."
+)
+@click.option("-o", "--output", default="history.parquet", show_default=True, help="File for the history.")
+def simulate_command(scenario: str, users: int | None, seed: int, settings: tuple[str, ...], output: str) -> None:
+    """Simulate SCENARIO, a name of the library's or a TOML file; check it, and keep its history."""
+    chosen = _scenario(scenario, settings, users)
+    with progress(chosen.requests, "simulated requests") as on_answer:
+        history = simulate(chosen, seed, on_answer=on_answer)
+    _keep_and_check(history, output)
+
+
+@cli.command()
+@click.argument("scenario", required=False)
+@click.option("--run", "is_run", is_flag=True, help="Simulate all of them, and see whether each shows what it is for.")
+@click.option("--faults", is_flag=True, help="List the faults that a scenario may inject.")
+def scenarios(scenario: str | None, is_run: bool, faults: bool) -> None:
+    """List the library's scenarios, or explain SCENARIO."""
+    if faults:
+        for name, kind in FAULTS.items():
+            click.echo(f"{name:24} {(kind.__doc__ or '').splitlines()[0]}")
+    elif scenario is not None:
+        _scenario(scenario, (), None)  # is refused if it is wrong
+        click.echo(scenario_path(scenario).read_text(encoding="utf-8"))
+    elif is_run:
+        _run_library()
+    else:
+        for name in scenario_names():
+            one = find_scenario(name)
+            click.echo(f"{name:24} {one.description}")
+            click.echo(f"{'':24} incidents {', '.join(one.incidents)}; fails: {', '.join(one.expect) or 'nothing'}")
+
+
+@cli.command()
+@click.option(
+    "--run", "is_run", is_flag=True, help="Try every check against all of them, and against the clean runtime."
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=20, show_default=True, help="Seeds 1 to N for each.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
+def violations(is_run: bool, seeds: int, jobs: int | None) -> None:
+    """List the original system's defects that can be switched on, or see which checks catch them."""
+    if not is_run:
+        for one in VIOLATIONS.values():
+            click.echo(f"{one.name:28} {', '.join(one.incidents):4} {one.symptom}")
+        return
+    with progress(len(VIOLATIONS) + len({one.scenario.name for one in VIOLATIONS.values()}), "violations") as on_trial:
+        found = detect(range(1, seeds + 1), jobs=jobs, on_trial=on_trial)
+    for row in found.rows:
+        caught = ", ".join(f"{name} {count}" for name, count in row.caught.items())
+        click.echo(f"{row.violation:28} {', '.join(row.incidents):4} {caught or 'NOT CAUGHT'}")
+    for name in found.false_alarms:
+        click.echo(f"{name} fires on the clean runtime, in {found.clean[name]} simulations")
+    missed, fired = len(found.undetected), len(found.false_alarms)
+    click.echo(
+        f"{len(found.rows)} violations, {seeds} seeds: {missed} not caught; {fired} checks fire on the clean runtime"
+    )
+    sys.exit(ExitCode.NO_GO if missed or fired else ExitCode.GO)
+
+
+@cli.command("explore")
+@click.argument("scenario", default="steady-load")
+@click.option("--users", type=click.IntRange(min=1), help="Users, instead of the scenario's number.")
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value of the scenario's.")
+@click.option("--seeds", type=click.IntRange(min=1), default=1000, show_default=True, help="Seeds to try at most.")
+@click.option("--seconds", type=float, default=60.0, show_default=True, help="Seconds after which no more are tried.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
+def explore_command(
+    scenario: str, users: int | None, settings: tuple[str, ...], seeds: int, seconds: float, jobs: int | None
+) -> None:
+    """Try many seeds of SCENARIO until a check fails that should not, and shrink what was found."""
+    chosen = _scenario(scenario, settings, users)
+    with progress(seeds, "seeds") as on_trial:
+        found = explore(chosen, seeds=seeds, seconds=seconds, jobs=jobs, on_trial=on_trial)
+    if found is None:
+        click.echo("no violation within the budget")
+        return
+    click.echo(f"seed {found.seed} violates {', '.join(found.violations)}; shrinking")
+    smallest = shrink(found)
+    show(list(smallest.results))
+    click.echo(f"to repeat it: {replay_line(scenario, find_scenario(scenario), smallest)}")
+    sys.exit(ExitCode.NO_GO)
+
+
+@cli.command("sweep")
+@click.argument("scenario", default="steady-load")
+@click.option("--set", "grid", multiple=True, metavar="PATH=[VALUES]", help="A list of values, as TOML; repeatable.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds 1 to N for every combination."
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
+@click.option("--scheduler", metavar="ADDRESS", help="An existing Dask scheduler to use instead.")
+@click.option("-o", "--output", default="sweep", show_default=True, help="Folder; an interrupted sweep in it goes on.")
+def sweep_command(
+    scenario: str, grid: tuple[str, ...], seeds: int, jobs: int | None, scheduler: str | None, output: str
+) -> None:
+    """Simulate SCENARIO over a grid of values and seeds, and write one table of all results."""
+    values = {path: value if isinstance(value, list) else [value] for path, value in map(_setting, grid)}
+    try:
+        planned = cells(find_scenario(scenario), values, range(1, seeds + 1))
+    except ScenarioError as error:
+        raise click.UsageError(str(error)) from error
+    with progress(len(planned), "simulations") as on_cell:
+        table = sweep(planned, output, jobs=jobs, scheduler=scheduler, on_cell=on_cell)
+    unexpected = int((~table["as_expected"]).sum())
+    click.echo(f"{len(table)} simulations in {Path(output) / 'sweep.parquet'}, {unexpected} of them not as expected")
+    sys.exit(ExitCode.NO_GO if unexpected else ExitCode.GO)
+
+
+@cli.command("load")
+@click.option("--users", type=click.IntRange(1, 400), default=50, show_default=True, help="Real WebSocket clients.")
+@click.option("--runs", type=click.IntRange(min=1), default=1, show_default=True, help="Requests of each.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of what the clients do.")
+@click.option("-o", "--output", default="history.parquet", show_default=True, help="File for the history.")
+def load_command(users: int, runs: int, seed: int, output: str) -> None:
+    """Load a real server on this machine with real clients, check the run, and keep its history."""
+    with progress(users * runs, "real requests") as on_answer:
+        history = run(load(Load(users=users, runs_per_user=runs, seed=seed), on_answer=on_answer))
+    _keep_and_check(history, output)
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port; 0 for any free one."
+)
+@click.option(
+    "--user", "users", multiple=True, default=("alice",), show_default=True, help="Print a token for this user."
+)
+def serve(host: str, port: int, users: tuple[str, ...]) -> None:
+    """Serve agents over WebSockets until interrupted; tokens end with the process."""
+    run(_serve(host, port, users))
+
+
+def _scenario(name_or_path: str, settings: tuple[str, ...], users: int | None) -> Scenario:
+    chosen = dict(map(_setting, settings))
+    if users is not None:
+        chosen["users"] = users
+    try:
+        return find_scenario(name_or_path).with_settings(chosen)
+    except ScenarioError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """PATH=VALUE, with the value as in a TOML file."""
+    path, equals, value = text.partition("=")
+    try:
+        if not equals:
+            raise ValueError("there is no =")
+        return path.strip(), tomllib.loads(f"value = {value}")["value"]
+    except ValueError as error:
+        raise click.UsageError(f"--set takes PATH=VALUE with a value as in TOML, and had {text!r}: {error}") from error
+
+
+def _run_library() -> None:
+    chosen = [find_scenario(name) for name in scenario_names()]
+    unexpected = 0
+    with progress(len(chosen), "scenarios") as on_trial:
+        for trial in in_order(run_trial, ((scenario, 1) for scenario in chosen)):
+            on_trial()
+            unexpected += not trial.is_as_expected
+            word = "as expected" if trial.is_as_expected else "UNEXPECTED"
+            tqdm.write(
+                f"{word:12} {trial.scenario.name:24} fails: {', '.join(trial.failed) or 'nothing'}", file=sys.stdout
+            )
+    sys.exit(ExitCode.NO_GO if unexpected else ExitCode.GO)
+
+
+def _keep_and_check(history: History, output: str) -> None:
+    path = history.save(Path(output))
+    click.echo(f"{len(history):,} rows in {path}, digest {history.digest()[:16]}")
+    sys.exit(show(check(history)))
+
+
+async def _serve(host: str, port: int, users: tuple[str, ...]) -> None:
+    bridge = AgentWebSocketBridge()
+    authenticator = TokenAuthenticator()
+    factory = ExecutionEngineFactory(websocket_bridge=bridge)
+    async with AgentServer(
+        bridge=bridge, execution_factory=factory, authenticator=authenticator, host=host, port=port
+    ) as server:
+        click.echo(f"listening on {server.uri}; interrupt to stop")
+        for user in users:
+            click.echo(f"{user}: Authorization: Bearer {authenticator.issue(user)}")
+        await asyncio.Event().wait()
