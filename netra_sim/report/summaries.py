@@ -41,6 +41,7 @@ def markdown(
     if since_base is not None:
         parts += _listed("Changed since the base", since_base)
     parts += _listed("Worse than the run before", verdict.get("regressions", []))
+    parts += _listed("Changed since the run before", verdict.get("changes", []))
     if claims:
         parts += ["## Claims of the plan", _claims_by_heading(claims), "## Scores"]
         parts += ["\n".join(f"- {_plain(name)}: {score:.1f} of 10" for name, score in verdict["scores"].items())]
