@@ -65,6 +65,9 @@ def path_of(node: ast.AST | None, scope: Scope) -> str:
         return _of_call(node, scope)  # type: ignore[arg-type]
     if kind is ast.Await or kind is ast.Starred or kind is ast.NamedExpr:
         return path_of(node.value, scope)  # type: ignore[union-attr]
+    if kind is ast.Yield or kind is ast.YieldFrom:
+        called = path_of(node.value, scope)  # type: ignore[union-attr]
+        return called if called.endswith("()") else ""  # coroutines of before ``await`` yield what they wait for
     if kind is ast.Subscript:
         base = path_of(node.value, scope)  # type: ignore[union-attr]
         key = node.slice  # type: ignore[union-attr]

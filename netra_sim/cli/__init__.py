@@ -1,6 +1,7 @@
 """The command line: ``netra-sim report``, ``simulate``, ``check``, ``audit`` and the others that ``--help`` lists."""
 
 import sys
+import traceback
 
 import click
 
@@ -25,5 +26,9 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(ExitCode.BROKE)
     except (OSError, NetraSimError, RuntimeError) as error:
+        click.echo(f"netra-sim broke: {type(error).__name__}: {error}", err=True)
+        sys.exit(ExitCode.BROKE)
+    except Exception as error:
+        traceback.print_exc()  # nobody foresaw it, so the place is what its reader needs
         click.echo(f"netra-sim broke: {type(error).__name__}: {error}", err=True)
         sys.exit(ExitCode.BROKE)

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from pages import Page
 
-from netra_sim.cli import cli
+from netra_sim.cli import cli, main
 from netra_sim.report import NOTEBOOKS, ParameterError, Source, ValidationParameters
 
 SMALL = ["--notebook", "validation", "--users", "20", "-p", "windows_users", "5", "-p", "server_users", "5"]
@@ -191,3 +191,16 @@ def test_load_runs_real_clients_and_checks_them(tmp_path):
     done = netra_sim("load", "--users", 3, "-o", tmp_path / "h.parquet")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "passed  truthfulness" in done.stdout
+
+
+def test_a_bug_in_a_command_exits_with_3_and_tells_its_place(monkeypatch, capsys):
+    def buggy(*_, **__):
+        raise KeyError("nobody foresaw this")
+
+    monkeypatch.setattr("netra_sim.cli.cli.main", buggy)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 3
+    told = capsys.readouterr().err
+    assert "netra-sim broke: KeyError" in told
+    assert "in buggy" in told

@@ -2,6 +2,7 @@ import asyncio
 from asyncio import wait_for
 
 from chat.safety import limited
+from chat.streaming import logged
 from netra_sim.runtime import windows_safe_wait_for
 
 
@@ -66,3 +67,14 @@ async def plain(work):
 
 async def around_plain(work):
     return await asyncio.wait_for(plain(work), 1)  # fine
+
+
+async def renewed(work):
+    return await asyncio.wait_for(work, 1)  # fine
+
+
+renewed = logged(renewed)
+
+
+async def around_renewed(work):
+    return await asyncio.wait_for(renewed(work), 2)  # defect: NS102

@@ -103,3 +103,8 @@ async def limited(ws: WebSocket):
         return await asyncio.wait_for(ws.receive_text(), 1)  # defect: NS101
 
     return await asyncio.wait_for(asyncio.create_task(first()), 10)  # defect: NS101 # defect: NS102
+
+
+def old_style(client):
+    ws = yield client.ws_connect("/echo")
+    yield ws.send_str("x")  # fine
