@@ -1,15 +1,19 @@
 """`simulate`: the real runtime in virtual time, the same every time."""
 
+import gc
 import os
 import subprocess
 import sys
+import threading
 import time
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netra_sim import Objectives, Scenario, check, simulate
+from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import Kind
 from netra_sim.simulation import (
     Agents,
@@ -46,6 +50,36 @@ def test_the_digest_does_not_depend_on_the_process():
     environment = os.environ | {"PYTHONHASHSEED": "12345"}
     output = subprocess.check_output([sys.executable, "-c", script], env=environment, text=True)
     assert output.strip() == simulate(Scenario(users=10), 3).digest()
+
+
+@pytest.mark.parametrize("lets_go", [True, False])
+def test_only_who_never_lets_go_of_an_engine_leaks_it(lets_go):
+    """A profiler's thread, such as a Dask worker's, holds the engines of the frames that it looks at for a moment."""
+    held, collections, has_ended = [], [], threading.Event()
+
+    class WatchedFactory(ExecutionEngineFactory):
+        @asynccontextmanager
+        async def user_execution_scope(self, context):
+            async with super().user_execution_scope(context) as engine:
+                held.append(engine)
+                yield engine
+
+    def let_go(phase, info):
+        if phase == "start" and info["generation"] == 2:
+            collections.append(info)
+            if lets_go and len(collections) == 3:
+                held.clear()
+
+    onlooker = threading.Thread(target=has_ended.wait)
+    onlooker.start()
+    gc.callbacks.append(let_go)
+    try:
+        history = simulate(Scenario(users=2), factory_class=WatchedFactory)
+    finally:
+        gc.callbacks.remove(let_go)
+        has_ended.set()
+        onlooker.join()
+    assert [name for name, _ in failed(history)] == ([] if lets_go else ["nothing-left"])
 
 
 def test_no_real_time_passes_while_users_wait():
