@@ -29,7 +29,7 @@ class BridgeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         replay_events: events kept of one run.
         replay_bytes: bytes kept of one run.
         replay_seconds: how long a run is kept after its end.
-        replay_total_bytes: bytes kept of all runs; the longest-ended runs go first.
+        replay_total_bytes: bytes kept of all runs; the longest-ended runs go first, then the past of those that grow.
         congested_bytes: above this the transport is given nothing more until it drains.
         stalled_bytes: unsent bytes that a connection may have for `stalled_seconds`.
         stalled_seconds: see `stalled_bytes`.
@@ -153,22 +153,20 @@ class Delivery:
             self.counters.published += 1
             if self._observer is not None:
                 self._observer.published(run.run_id, run.user_id, kind, outgoing.seq)
-        connections = self._connections_of.get(run.user_id)
-        if connections:
-            dirty = self._dirty
-            for connection in connections:
-                if not connection.behind or run not in connection.behind:
-                    connection.outbox.append(outgoing)
-                    connection.outbox_bytes += size
-                if connection not in dirty:
-                    self._mark(connection)
-                if connection.outbox_bytes > limits.congested_bytes:
-                    self._flush(connection)  # A burst within one turn is bounded like everything else.
+        dirty = self._dirty
+        for connection in self._connections_of.get(run.user_id, ()):
+            if not connection.behind or run not in connection.behind:
+                connection.outbox.append(outgoing)
+                connection.outbox_bytes += size
+            if connection not in dirty:
+                self._mark(connection)
+            if connection.outbox_bytes > limits.congested_bytes:
+                self._flush(connection)  # A burst within one turn is bounded like everything else.
         if run.phase is _ENDED:
             run.ended_at = self._request_expiry()
             self._ended[run.run_id] = run
         if replay_bytes > limits.replay_total_bytes:
-            self._forget_oldest()
+            self._make_room(run)
         return outgoing.seq
 
     def refuse(self, run: RunLog, kind: EventType, error: BridgeError) -> None:
@@ -204,9 +202,11 @@ class Delivery:
                 connection.put(self._gap(connection, run.run_id, missing_from, run.next_seq - 1, "evicted"))
                 self._mark(connection)
 
-    def _forget_oldest(self) -> None:
-        while self.replay_bytes > self.limits.replay_total_bytes and self._ended:
+    def _make_room(self, growing: RunLog) -> None:
+        while (excess := self.replay_bytes - self.limits.replay_total_bytes) > 0 and self._ended:
             self.forget(next(iter(self._ended.values())))
+        if excess > 0 and growing.phase is not _ENDED:
+            self.replay_bytes -= growing.shed(excess)
 
     def attach(
         self,

@@ -36,7 +36,7 @@ class HarmlessNames(set[str]):
             self.add(name)
 
 
-def plain(value: object, path: str, harmless: HarmlessNames) -> Any:
+def plain(value: object, path: str, harmless: HarmlessNames, room: int) -> Any:
     """The value as None, bool, int, float, str, list and dict, redacted, independent of the original.
 
     Sets are sorted by their JSON text, so that the same set always makes the same bytes. Keys of mappings become
@@ -46,41 +46,72 @@ def plain(value: object, path: str, harmless: HarmlessNames) -> Any:
         value: any value.
         path: where it stands, for errors.
         harmless: what earlier payloads have taught.
+        room: for so many values and characters, as each makes a byte at least. A value counts wherever it stands, so that
+            lists that hold each other twice over and over, small as they are, are refused before they fill the memory.
 
     Raises:
         PayloadError: something in the value cannot be carried; the error's path tells where.
     """
     try:
-        return _plain(value, 0, harmless)
+        return _plain(value, 0, _Walk(harmless, room))
     except _RefusedError as refused:
         raise PayloadError(path + "".join(reversed(refused.path))[:200], refused.reason) from None
     except Exception as error:
         raise PayloadError(path, f"could not be read: {error_text(error)}") from error
 
 
-def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, depth: int = 0) -> bool:
-    """Whether `plain` would make of these values what the JSON encoder makes of them by itself; False when in doubt.
+def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int, depth: int = 0) -> int:
+    """Whether `plain` would make of these values what the JSON encoder makes of them by itself; 0 when in doubt.
 
     It costs a fraction of `plain`, and nearly all payloads are so.
+
+    Returns:
+        The room that they leave, which is above 0, or 0 if they cannot go.
     """
+    if room <= 0 or depth > MAX_DEPTH:
+        return 0
     for value in values:
         kind = type(value)
         if kind is str:
-            if (len(value) >= ANY_WORD or not value.isidentifier()) and not (value.isascii() and is_harmless(value)):
-                return False
+            if len(value) >= ANY_WORD or not value.isidentifier():
+                room -= len(value)
+                if room <= 0 or not (value.isascii() and is_harmless(value)):
+                    return 0
         elif kind is dict:
-            if (
-                depth >= MAX_DEPTH
-                or not harmless.issuperset(value)
-                or not can_go_as_they_are(value.values(), harmless, depth + 1)
-            ):
-                return False
+            if not harmless.issuperset(value):
+                return 0
+            room = can_go_as_they_are(value.values(), harmless, room - len(value), depth + 1)
+            if not room:
+                return 0
         elif kind is list or kind is tuple:
-            if depth >= MAX_DEPTH or not can_go_as_they_are(value, harmless, depth + 1):
-                return False
+            room = can_go_as_they_are(value, harmless, room - len(value), depth + 1)
+            if not room:
+                return 0
         elif kind not in _NUMBERS:
-            return False
-    return True
+            return 0
+    return room
+
+
+class _Walk:
+    """One way through a payload: what is known of names, and the room that is left."""
+
+    __slots__ = ("harmless", "limit", "room")
+
+    def __init__(self, harmless: HarmlessNames, room: int) -> None:
+        self.harmless = harmless
+        self.limit = self.room = room
+
+    def take(self, amount: int) -> None:
+        """Use room up.
+
+        Raises:
+            _RefusedError: there is not so much left.
+        """
+        self.room -= amount
+        if self.room < 0:
+            raise _RefusedError(
+                f"leads to more values and characters than the bytes of an event; at most {self.limit} are carried"
+            )
 
 
 class _RefusedError(Exception):
@@ -101,10 +132,10 @@ def error_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}".encode(errors="backslashreplace").decode()
 
 
-def _plain(value: Any, depth: int, harmless: HarmlessNames) -> Any:
+def _plain(value: Any, depth: int, walk: _Walk) -> Any:
     kind = type(value)
     if kind is str:
-        return value if value.isascii() and is_harmless(value) else _text(value)
+        return _text(value, walk)
     if kind is int or kind is bool or value is None:
         return value
     if kind is float:
@@ -112,22 +143,25 @@ def _plain(value: Any, depth: int, harmless: HarmlessNames) -> Any:
     if depth >= MAX_DEPTH:
         raise _RefusedError(f"nests deeper than {MAX_DEPTH} levels, or contains itself")
     if kind is dict:
-        return _mapping(value, depth, harmless)
+        return _mapping(value, depth, walk)
     if kind is list or kind is tuple:
-        return _sequence(value, depth, harmless)
-    return _other(value, depth, harmless)
+        return _sequence(value, depth, walk)
+    return _other(value, depth, walk)
 
 
-def _text(value: str) -> str:
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise _RefusedError(f"holds a lone surrogate at character {error.start}; JSON needs UTF-8") from None
+def _text(value: str, walk: _Walk) -> str:
+    walk.take(len(value))
+    if value.isascii():
+        return value if is_harmless(value) else redact_text(value)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise _RefusedError(f"holds a lone surrogate at character {error.start}; JSON needs UTF-8") from None
     return redact_text(value)
 
 
-def _sequence(value: Sequence[Any], depth: int, harmless: HarmlessNames) -> list[Any]:
+def _sequence(value: Sequence[Any], depth: int, walk: _Walk) -> list[Any]:
+    walk.take(len(value))
     result: list[Any] = []
     try:
         for item in value:
@@ -135,30 +169,31 @@ def _sequence(value: Sequence[Any], depth: int, harmless: HarmlessNames) -> list
             if kind is int or (kind is str and len(item) < ANY_WORD and item.isidentifier()):
                 result.append(item)
             else:
-                result.append(_plain(item, depth + 1, harmless))
+                result.append(_plain(item, depth + 1, walk))
     except _RefusedError as refused:
         refused.path.append(f"[{len(result)}]")
         raise
     return result
 
 
-def _mapping(value: Mapping[Any, Any], depth: int, harmless: HarmlessNames) -> dict[str, Any]:
+def _mapping(value: Mapping[Any, Any], depth: int, walk: _Walk) -> dict[str, Any]:
+    walk.take(len(value))
     result: dict[str, Any] = {}
     number = 0
     for key, item in value.items():
         number += 1
         kind = type(item)
-        if type(key) is str and key in harmless:
+        if type(key) is str and key in walk.harmless:
             name = key
             if kind is int or (kind is str and len(item) < ANY_WORD and item.isidentifier()):
                 result[key] = item
                 continue
         else:
-            name, is_secret = _name(key if type(key) is str else _key(key), harmless)
+            name, is_secret = _name(key if type(key) is str else _key(key), walk)
             if is_secret and item is not None and kind is not bool:
                 item = REDACTED
         try:
-            result[name] = _plain(item, depth + 1, harmless)
+            result[name] = _plain(item, depth + 1, walk)
         except _RefusedError as refused:
             refused.path.append(f".{name}")
             raise
@@ -172,10 +207,10 @@ def _mapping(value: Mapping[Any, Any], depth: int, harmless: HarmlessNames) -> d
 _NUMBERS = frozenset({int, float, bool, type(None)})
 
 
-def _name(key: str, harmless: HarmlessNames) -> tuple[str, bool]:
-    name, is_secret = _text(key), is_secret_name(key)
+def _name(key: str, walk: _Walk) -> tuple[str, bool]:
+    name, is_secret = _text(key, walk), is_secret_name(key)
     if name == key and not is_secret:
-        harmless.remember(key)
+        walk.harmless.remember(key)
     return name, is_secret
 
 
@@ -195,24 +230,23 @@ def _key(key: object) -> str:
     raise _RefusedError(f"has a key of type {type(key).__qualname__}; keys must be text, numbers or dates")
 
 
-def _other(value: Any, depth: int, harmless: HarmlessNames) -> Any:
+def _other(value: Any, depth: int, walk: _Walk) -> Any:
     for kind, convert in _CONVERSIONS:
         if isinstance(value, kind):
-            return _plain(_converted(value, convert), depth + 1, harmless)
+            return _plain(_converted(value, convert), depth + 1, walk)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _mapping(
-            {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, depth, harmless
-        )
+        return _mapping({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, depth, walk)
     if isinstance(value, Set):
-        return sorted((_plain(item, depth + 1, harmless) for item in value), key=msgspec.json.encode)
+        walk.take(len(value))
+        return sorted((_plain(item, depth + 1, walk) for item in value), key=msgspec.json.encode)
     if isinstance(value, Mapping):
-        return _mapping(value, depth, harmless)
+        return _mapping(value, depth, walk)
     if isinstance(value, Sequence):
-        return _sequence(value, depth, harmless)
+        return _sequence(value, depth, walk)
     for method in ("model_dump", "tolist"):  # pydantic models; numpy scalars and arrays
         convert_itself = getattr(value, method, None)
         if callable(convert_itself) and not isinstance(value, type):
-            return _plain(_converted(value, operator.methodcaller(method)), depth + 1, harmless)
+            return _plain(_converted(value, operator.methodcaller(method)), depth + 1, walk)
     raise _RefusedError(f"has the type {type(value).__qualname__}, which has no JSON form; convert it first")
 
 

@@ -140,6 +140,13 @@ class RunLog:
         self.frame_bytes = held
         return frame
 
+    def shed(self, excess: int) -> int:
+        """Drop the oldest events until so many bytes are free, or only the last event is left; returns the bytes freed."""
+        before = self.frame_bytes
+        while before - self.frame_bytes < excess and len(self._frames) > 1:
+            self.frame_bytes -= len(self._frames.popleft().data)
+        return before - self.frame_bytes
+
     def frame(self, seq: int) -> OutgoingFrame:
         """The event with this number, which must lie in first_seq .. next_seq - 1."""
         return self._frames[seq - self.first_seq]

@@ -258,6 +258,28 @@ async def test_finished_runs_are_forgotten_in_time_and_unread_ones_are_bounded()
     assert (held.kept_runs, held.replay_bytes) == (0, 0)
 
 
+async def test_what_live_runs_keep_is_bounded_too_and_who_returns_is_told_of_the_gap():  # B9
+    bridge = await integrated(limits=BridgeLimits(replay_total_bytes=50_000))
+    emitters = [open_run(bridge, f"user-{number}", f"run-{number}") for number in range(10)]
+    for emitter in emitters:
+        emitter.agent_started("agent")
+    for number in range(100):
+        for emitter in emitters:
+            emitter.agent_thinking(f"thought {number} " + "x" * 100)
+        assert bridge.metrics().replay_bytes <= 50_000
+    transport = MemoryTransport()
+    bridge.connect(AuthenticatedUser("user-3"), transport, epoch=bridge.epoch, cursors={"run-3": 0})
+    await turn()
+    (gap,) = (message for message in messages(transport) if message["type"] == "gap")
+    assert (gap["run_id"], gap["reason"], gap["missed_from"]) == ("run-3", "evicted", 1)
+    replayed = numbers(transport, "run-3")
+    assert replayed == list(range(gap["missed_to"] + 1, 101))
+    assert 0 < len(replayed) < 50
+    for emitter in emitters:
+        emitter.agent_completed("done")
+    assert bridge.metrics().replay_bytes <= 50_000
+
+
 async def test_two_runs_of_one_user_keep_their_own_ids():  # B10
     bridge = await integrated()
     transport = MemoryTransport()

@@ -96,6 +96,13 @@ def cycle():
     return loop
 
 
+def shared(innermost, levels=60):
+    """Lists that hold each other twice: a handful in memory, 2 ** 60 values as JSON."""
+    for _ in range(levels):
+        innermost = [innermost, innermost]
+    return innermost
+
+
 @pytest.mark.parametrize(
     ("payload", "path", "reason"),
     [
@@ -106,6 +113,13 @@ def cycle():
         ({"text": "\ud800"}, r"\$\.reasoning\.text", "surrogate"),
         ({"x": Broken()}, r"\$\.reasoning\.x", "RuntimeError: no"),
         ("x" * 5_000, r"\$", "at most 4000"),
+        (["\u00e9" * 2_100], r"\$", "event of 4.* bytes; at most 4000"),
+        (shared(1), r"\$\.reasoning(\[0\])+", "at most 4000"),
+        (shared({"api_key": "x"}), r"\$\.reasoning(\[0\])+", "at most 4000"),
+        (shared({Colour.RED: Point(1, Colour.RED)}), r"\$\.reasoning(\[0\])+", "at most 4000"),
+        (["a long text " * 100] * 2_000, r"\$\.reasoning\[1", "at most 4000"),
+        (["password=1 " * 100] * 2_000, r"\$\.reasoning\[1", "at most 4000"),
+        ({"k" * 100 + str(n): n for n in range(100)}, r"\$\.reasoning", "at most 4000"),
     ],
 )
 def test_what_cannot_be_carried_is_refused_with_its_place_and_nothing_is_published(payload, path, reason):  # B11, B12
