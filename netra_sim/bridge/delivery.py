@@ -108,6 +108,7 @@ class Delivery:
         self._request_stall_check = request_stall_check
         self._request_expiry = request_expiry
         self.wall_clock = wall_clock
+        self.event_bytes = limits.event_bytes
         self.harmless_names = HarmlessNames()
 
     def open_run(self, user_id: str, thread_id: str, run_id: str, *, observed: bool = True) -> RunLog:
@@ -144,8 +145,8 @@ class Delivery:
             raise PayloadError("$", f"could not be encoded: {error}") from error
         size = len(frame)
         limits = self.limits
-        if size > limits.event_bytes:
-            raise PayloadError("$", f"makes an event of {size} bytes; at most {limits.event_bytes} are carried")
+        if size > self.event_bytes:
+            raise PayloadError("$", f"makes an event of {size} bytes; at most {self.event_bytes} are carried")
         held = run.frame_bytes
         outgoing = run.append(kind, frame, size, tool_name)
         self.replay_bytes = replay_bytes = self.replay_bytes + run.frame_bytes - held

@@ -118,9 +118,8 @@ class RunEmitter:
         try:
             if (kind is _EXECUTING or kind is _TOOL_COMPLETED) and not (tool_name and type(tool_name) is str):
                 raise PayloadError("$.tool_name", f"must be text that is not empty, and is {tool_name!r}")
-            harmless, room = delivery.harmless_names, delivery.limits.event_bytes
-            if not can_go_as_they_are(payload, harmless, room):
-                paths = _PATHS[event_class]
+            if can_go_as_they_are(payload, delivery.harmless_names, delivery.event_bytes) <= 0:
+                paths, harmless, room = _PATHS[event_class], delivery.harmless_names, delivery.event_bytes
                 payload = tuple(plain(value, path, harmless, room) for value, path in zip(payload, paths, strict=True))
             event = event_class(
                 run.run_id,

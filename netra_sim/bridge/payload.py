@@ -24,6 +24,9 @@ from netra_sim.exceptions import PayloadError
 MAX_DEPTH = 64
 """Levels of nesting that a payload may have; a payload that contains itself exceeds any number."""
 
+LONG_TEXT = 1_000
+"""Characters of a text that need no counting, since so few cost little more than a number."""
+
 
 class HarmlessNames(set[str]):
     """Names of keys that were found to be no secrets, so that each is judged once; bounded, and no name in it is long."""
@@ -60,32 +63,33 @@ def plain(value: object, path: str, harmless: HarmlessNames, room: int) -> Any:
         raise PayloadError(path, f"could not be read: {error_text(error)}") from error
 
 
-def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int, depth: int = 0) -> int:
-    """Whether `plain` would make of these values what the JSON encoder makes of them by itself; 0 when in doubt.
+def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int, levels: int = MAX_DEPTH) -> int:
+    """Whether `plain` would make of these values what the JSON encoder makes of them by itself; 0 or less when in doubt.
 
-    It costs a fraction of `plain`, and nearly all payloads are so.
+    It costs a fraction of `plain`, and nearly all payloads are so. It counts a text of up to `LONG_TEXT` as one value.
 
     Returns:
-        The room that they leave, which is above 0, or 0 if they cannot go.
+        The room that they leave, which is above 0 if they can go.
     """
-    if room <= 0 or depth > MAX_DEPTH:
-        return 0
     for value in values:
         kind = type(value)
         if kind is str:
-            if len(value) >= ANY_WORD or not value.isidentifier():
-                room -= len(value)
-                if room <= 0 or not (value.isascii() and is_harmless(value)):
+            if (size := len(value)) >= ANY_WORD or not value.isidentifier():
+                if size > LONG_TEXT and (room := room - size) <= 0:
+                    return 0
+                if not (value.isascii() and is_harmless(value)):
                     return 0
         elif kind is dict:
-            if not harmless.issuperset(value):
+            if not (levels and harmless.issuperset(value)):
                 return 0
-            room = can_go_as_they_are(value.values(), harmless, room - len(value), depth + 1)
-            if not room:
+            room = can_go_as_they_are(value.values(), harmless, room - len(value), levels - 1)
+            if room <= 0:
                 return 0
         elif kind is list or kind is tuple:
-            room = can_go_as_they_are(value, harmless, room - len(value), depth + 1)
-            if not room:
+            if not levels:
+                return 0
+            room = can_go_as_they_are(value, harmless, room - len(value), levels - 1)
+            if room <= 0:
                 return 0
         elif kind not in _NUMBERS:
             return 0
