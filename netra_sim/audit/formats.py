@@ -28,7 +28,9 @@ def as_text(report: AuditReport) -> str:
     ]
     total = len(report.findings)
     findings = "no finding" if not total else "1 finding" if total == 1 else f"{total:,} findings"
-    lines.append(f"{findings} in {report.files:,} files, {report.lines:,} lines, {report.functions:,} functions")
+    read = {"file": report.files, "line": report.lines, "function": report.functions}
+    told = ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for noun, count in read.items())
+    lines.append(f"{findings} in {told}")
     return "\n".join(lines) + "\n"
 
 

@@ -42,7 +42,7 @@ def critical_events(records: Records, objectives: Objectives) -> CheckResult:
         measured={
             "runs": float(len(opened)),
             "events": float(len(published)),
-            "completed": float(completed),
+            "ended with an answer": float(completed),
             "ended with an error": float(failed),
         },
     )

@@ -97,10 +97,18 @@ def explore_command(
 ) -> None:
     """Try many seeds of SCENARIO until a check fails that should not, and shrink what was found."""
     chosen = _scenario(scenario, settings, users)
+    tried = 0
     with progress(seeds, "seeds") as on_trial:
-        found = explore(chosen, seeds=seeds, seconds=seconds, jobs=jobs, on_trial=on_trial)
+
+        def on_seed() -> None:
+            nonlocal tried
+            tried += 1
+            on_trial()
+
+        found = explore(chosen, seeds=seeds, seconds=seconds, jobs=jobs, on_trial=on_seed)
     if found is None:
-        click.echo("no violation within the budget")
+        more = "" if tried == seeds else f"; the {seconds:g} s were over before the others, --seconds takes more"
+        click.echo(f"no violation in {tried:,} of {seeds:,} seeds{more}")
         return
     click.echo(f"seed {found.seed} violates {', '.join(found.violations)}; shrinking")
     smallest = shrink(found)

@@ -58,11 +58,6 @@ class Detection(msgspec.Struct, frozen=True):
         return tuple(name for name in self.checks if self.clean.get(name))
 
     @property
-    def toothless(self) -> tuple[str, ...]:
-        """The checks that caught nothing at all."""
-        return tuple(name for name in self.checks if not any(name in row.caught for row in self.rows))
-
-    @property
     def by_incident(self) -> dict[str, dict[str, int]]:
         """For each incident the checks that caught a violation of it, with the most seeds."""
         found: dict[str, dict[str, int]] = {}

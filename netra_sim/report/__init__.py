@@ -41,7 +41,7 @@ from netra_sim.report.leaks import IsolationParameters, Leak, Leaks, leaks, of_c
 from netra_sim.report.parameters import NotebookParameters, ParameterError, ValidationParameters
 from netra_sim.report.tables import Html
 from netra_sim.report.verdict import Verdict, reach_verdict
-from netra_sim.report.windows import WindowsParameters, detected_windows, early_sleeps, on_both_clocks, sleep_errors
+from netra_sim.report.windows import WindowsParameters, detected_windows, on_both_clocks, sleep_errors
 
 __all__ = [
     "CLAIMS",
@@ -79,7 +79,6 @@ __all__ = [
     "detected_windows",
     "detection_matrix",
     "detection_picture",
-    "early_sleeps",
     "gauge_over_time",
     "isolation_matrix",
     "judge",

@@ -76,4 +76,4 @@ NOTEBOOKS: tuple[Notebook, ...] = (
     ),
     VALIDATION,
 )
-"""All notebooks, in the order of their numbers; 06 is kept for one on simulation against reality."""
+"""All notebooks, in the order of their numbers."""

@@ -32,7 +32,7 @@ class Source(StrEnum):
 
 _TITLES = {
     Source.SIMULATED: "simulated",
-    Source.WINDOWS_CLOCK: "simulated, Windows clock",
+    Source.WINDOWS_CLOCK: "simulated on Windows' clock",
     Source.SERVER: "real server",
     Source.ROLLBACK: "rollback drill",
     Source.EXPERIMENTS: "experiments on the runtime",
@@ -222,7 +222,8 @@ def _judge_together(claim: Claim, parts: Sequence[JudgedClaim]) -> JudgedClaim:
 
 
 def _listed(needs: Sequence[Need]) -> str:
-    by_check: dict[str, list[str]] = {}
-    for source, name in needs:
-        by_check.setdefault(name, []).append(source.label)
-    return "; ".join(f"{name} ({', '.join(sources)})" for name, sources in by_check.items())
+    sources = {name: [source.label for source in Source if Need(source, name) in needs] for _, name in needs}
+    together: dict[str, list[str]] = {}
+    for name, labels in sources.items():
+        together.setdefault(", ".join(labels), []).append(name)
+    return "; ".join(f"{', '.join(names)} ({labels})" for labels, names in together.items())

@@ -1,5 +1,6 @@
 """How latency grows with the number of users on one event loop, and where the knee is."""
 
+import shlex
 from typing import Annotated, Self
 
 import msgspec
@@ -50,7 +51,7 @@ class LoadCurve(msgspec.Struct, frozen=True):
         lightest: the history of the lightest load, with the first seed.
         heaviest: that of the heaviest.
         knee: users of the first load beyond the knee, or None if no load is.
-        command: sweeps the same grid.
+        command: sweeps the same grid, with all seeds up to the last one.
     """
 
     table: pd.DataFrame
@@ -98,7 +99,7 @@ def load_curve(parameters: ConcurrencyParameters) -> LoadCurve:
             kept[scenario.users] = history
     measured = pd.DataFrame(rows)
     command = (
-        f"netra-sim sweep {parameters.scenario} --seeds {parameters.seeds} "
+        f"netra-sim sweep {shlex.quote(parameters.scenario)} --seeds {seeds[-1]} "
         f"--set 'users={loads}' --set platform.step_cost=[{parameters.step_cost}]"
     )
     return LoadCurve(measured, kept[loads[0]], kept[loads[-1]], _knee(measured), command)

@@ -65,7 +65,7 @@ class Controls:
             self.shown.append_stderr(f"{error}\n")
             return
         comparison = side_by_side(chosen, self.seed.value)
-        objective = comparison.explored[0].scenario.objectives.delivery_p95
+        objective = comparison.objective
         for part in (
             comparison,
             latency_percentiles(comparison.histories, objective),

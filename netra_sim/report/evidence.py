@@ -33,15 +33,17 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         results: of the checks.
         command: what makes it again.
         history: the recorded run, or None where there is none.
+        objectives: that it was held against, or None where there are none.
     """
 
     source: Source
     results: list[CheckResult]
     command: str
     history: History | None = None
+    objectives: Objectives | None = None
 
     def _repr_html_(self) -> str:
-        return checks_table(self.source.label, self.results, self.command)
+        return checks_table(self.source.label, self.results, self.command, self.objectives)
 
 
 def simulated(parameters: ValidationParameters) -> Evidence:
@@ -111,7 +113,11 @@ def _simulated(
 ) -> Evidence:
     chosen = find_scenario(scenario).with_settings({} if users is None else {"users": users})
     command = f"netra-sim simulate {scenario} --users {chosen.users} --seed {parameters.seed}"
-    return _judged(source, simulate(chosen, parameters.seed), command, parameters, objectives)
+    held = objectives or chosen.objectives
+    own = msgspec.to_builtins(chosen.objectives)
+    for name, value in msgspec.to_builtins(held).items():
+        command += f" --set objectives.{name}={value}" if value != own[name] else ""
+    return _judged(source, simulate(chosen, parameters.seed), command, parameters, held)
 
 
 def _judged(
@@ -119,13 +125,14 @@ def _judged(
     history: History,
     command: str,
     parameters: ValidationParameters,
-    objectives: Objectives | None,
+    objectives: Objectives,
 ) -> Evidence:
     if parameters.output:
         folder = Path(parameters.output)
         folder.mkdir(parents=True, exist_ok=True)
         history.save(folder / f"{source}.history.parquet")
-    return Evidence(source=source, results=check(history, objectives), command=command, history=history)
+    results = check(history, objectives)
+    return Evidence(source=source, results=results, command=command, history=history, objectives=objectives)
 
 
 def _tested(tests: Path, name: str) -> CheckResult:

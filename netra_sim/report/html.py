@@ -23,6 +23,7 @@ KEY = "key"
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _PICTURES = ("image/png", "image/jpeg")
+_WIDGETS = "application/vnd.jupyter.widget-view+json"
 _ERROR_MARKS = {"papermill-error-cell-tag"}
 
 
@@ -74,7 +75,7 @@ def notebook_page(run: NotebookRun, *, links: Sequence[Link], banner: str = "", 
     other = f'<a href="{plain}">Without the code</a>' if with_code else f'<a href="{coded}">With the code</a>'
     again = f'<p class="quiet ways">{other} · <a href="{notebook.name}.ipynb">the executed notebook</a></p>'
     head = f'<h1>{escape(notebook.title)}</h1><p class="lead">{escape(notebook.question)}</p>'
-    body = head + _broken_banner(run) + banner + again + _cells(run.executed, with_code=with_code)
+    body = head + _broken_banner(run) + banner + again + _cells(run, with_code=with_code)
     file = coded if with_code else plain
     title = f"{notebook.title}, with code" if with_code else notebook.title
     shown = [Link(coded, link.title) if link.file == plain else link for link in links] if with_code else links
@@ -114,16 +115,17 @@ def _style() -> str:
     return STYLE.read_text(encoding="utf-8")
 
 
-def _cells(notebook: nbformat.NotebookNode, *, with_code: bool) -> str:
+def _cells(run: NotebookRun, *, with_code: bool) -> str:
     safe = SafeHtml()
     parts = []
-    for number, cell in enumerate(notebook.cells):
+    for number, cell in enumerate(run.executed.cells):
         tags = set(cell.metadata.get("tags", ()))
         if tags & _ERROR_MARKS:
             continue
         if cell.cell_type == "markdown":
-            source = re.sub(r"\A\s*# .*\n?", "", cell.source) if number == 0 else cell.source
-            parts.append(safe(_markdown(source)))
+            source = re.sub(r"\A\s*# .*\s*", "", cell.source) if number == 0 else cell.source
+            # The page's head has the title and the question already.
+            parts.append(safe(_markdown(source.removeprefix(run.task.notebook.question))))
         elif cell.cell_type == "code":
             parts.append(_code_cell(cell, safe, with_code=with_code))
     return "\n".join(parts)
@@ -158,6 +160,8 @@ def _output(output: nbformat.NotebookNode, safe: SafeHtml, *, with_code: bool) -
         if kind in data:
             alt = output.metadata.get(kind, {}).get("alt", "")
             return safe(f'<figure><img src="data:{kind};base64,{escape(data[kind])}" alt="{escape(alt)}"></figure>')
+    if _WIDGETS in data:
+        return '<p class="quiet">In JupyterLab, controls stand here; a page has none.</p>'
     if "text/markdown" in data:
         return safe(_markdown(data["text/markdown"]))
     return _text(data["text/plain"]) if "text/plain" in data else ""

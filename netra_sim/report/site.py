@@ -17,6 +17,25 @@ from netra_sim.report.tables import SCORE_DEFINITION, table
 INDEX = "index.html"
 TITLE = "Remediation validation"
 
+_GO = (
+    "GO means that no check failed, that every claim that can be proven on this machine is, and that every defect of the "
+    "original system, put back on purpose, was seen by a check, with no false alarm."
+)
+_WORDS = (
+    '<h2>Words</h2><dl class="facts">'
+    "<dt>Proven</dt><dd>Every check of the claim looked at something and found nothing wrong, and caught the defects that "
+    "the claim is to guard against.</dd>"
+    "<dt>Refuted</dt><dd>At least one of its checks failed.</dd>"
+    "<dt>Unproven</dt><dd>Neither: the reason is beside the claim.</dd>"
+    "<dt>Given</dt><dd>A figure from outside, with its source; it counts for nothing.</dd>"
+    "<dt>Violation</dt><dd>A defect of the original system, put back on purpose; B, F, S or W with a number is the incident "
+    "that it caused.</dd>"
+    "<dt>p95</dt><dd>The time within which 95 of 100 came; p50 and p99 likewise.</dd>"
+    "<dt>Knee</dt><dd>The first load whose p95 is more than twice that of the lightest.</dd>"
+    "<dt>Seed</dt><dd>The number from which all that is random is drawn: the same seed gives the same simulation.</dd>"
+    "<dt>SSOT</dt><dd>Single source of truth: everything is implemented in one place only.</dd></dl>"
+)
+
 _LOW = 5.0
 """A score below this has its bar in the colour of what is bad."""
 
@@ -64,9 +83,11 @@ def index_page(outcome: Outcome, *, facts: Mapping[str, str], files: Mapping[str
         f'<h1>{TITLE}</h1><p class="lead">Every claim of the remediation plan, held against evidence.</p>',
         banner(outcome),
         _scores(outcome.verdict.get("scores", {})),
+        _open(claims),
         _changes(outcome),
         _pictures(outcome.runs, safe),
         _claims(claims, safe),
+        _WORDS if claims else "",
         _notebooks(outcome),
         _files(files),
         _facts(facts),
@@ -82,6 +103,7 @@ def banner(outcome: Outcome) -> str:
     said = outcome.verdict.get("decision", "")
     if said and said != outcome.decision:
         count += f"<p>The validation itself ran to its end, and says {escape(said)}.</p>"
+    meaning = f'<p class="quiet">{_GO}</p>' if outcome.decision == "GO" else ""
     worse = bullets("Worse than the base", outcome.worse_than_base)
     worse += bullets("Worse than the last run in this folder", outcome.verdict.get("regressions", []))
     kept = ""
@@ -89,8 +111,16 @@ def banner(outcome: Outcome) -> str:
         kept = '<p>The last complete report is kept: <a href="earlier/index.html">the earlier report</a>.</p>'
     return (
         f'<section class="verdict {escape(kind)}" aria-label="Verdict"><p class="decision">{escape(outcome.decision)}</p>'
-        f"{count}{bullets('Why', outcome.reasons)}{worse}{kept}</section>"
+        f"{count}{meaning}{bullets('Why', outcome.reasons)}{worse}{kept}</section>"
     )
+
+
+def _open(claims: Sequence[Mapping[str, Any]]) -> str:
+    """What the verdict does not vouch for, and why; a given figure is named once, however many claims name it."""
+    unproven = [claim for claim in claims if claim["state"] == State.UNPROVEN]
+    given = {claim["evidence"]: claim for claim in reversed(claims) if claim["state"] == State.GIVEN}
+    told = (f"{claim['claim']}. {claim['evidence']}" for claim in (*unproven, *given.values()))
+    return bullets("What is not proven, and why", told)
 
 
 def _changes(outcome: Outcome) -> str:

@@ -1,10 +1,12 @@
 """Tables of the report, as HTML that a screen reader can follow: a caption, and headers with a scope."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from netra_sim.checks import CheckResult
+from netra_sim.history import Objectives
 
 _FINDINGS_SHOWN = 12
 _MARKS = {
@@ -49,24 +51,45 @@ def badge(state: str) -> str:
     return f'<span class="state {escape(state.replace(" ", "-"))}">{_MARKS.get(state, "")}&nbsp;{escape(state)}</span>'
 
 
-def checks_table(title: str, results: Sequence[CheckResult], command: str = "") -> str:
+def checks_table(
+    title: str, results: Sequence[CheckResult], command: str = "", objectives: Objectives | None = None
+) -> str:
     """What each check asked, what it looked at and what it says, with the findings of those that failed.
 
     Args:
         title: of the evidence.
         results: of the checks.
         command: what makes the evidence again.
+        objectives: that the evidence was held against; None where there are none.
     """
-    failed = sum(result.state == "failed" for result in results)
-    outcome = "all passed" if not failed else f"{failed} failed"
     rows = [
         (escape(result.question), badge(result.state), f"{result.looked_at:,} {escape(result.unit)}", _figures(result))
         for result in results
     ]
-    caption = f"{title[:1].upper()}{title[1:]}: {len(results)} checks, {outcome}"
+    caption = f"{title[:1].upper()}{title[1:]}: {_counted(results)}"
     again = f"<p>Made again by <code>{escape(command)}</code></p>" if command else ""
     body = table(caption, ("Question", "Answer", "Looked at", "Measured"), rows)
-    return body + again + "".join(map(_findings, results))
+    return body + _told(objectives) + again + "".join(map(_findings, results))
+
+
+def _told(objectives: Objectives | None) -> str:
+    if objectives is None:
+        return ""
+    refused, completed = f"{objectives.refused:.2%}", f"{objectives.completed:.2%}"
+    return (
+        f"<p>Objectives: an event arrives within {objectives.delivery_mean:g} s on average, and within "
+        f"{objectives.delivery_p95:g} s for 95 of 100; a request has its first event within "
+        f"{objectives.first_event_p95:g} s and its last within {objectives.response_p95:g} s, for 95 of 100; at least "
+        f"{objectives.delivered:.2%} of the events are delivered, and {completed} of the requests answered; at "
+        f"most {refused} of the requests, and of the attempts to connect, are refused; all users are served as before "
+        f"within {objectives.recovery:g} s of a fault's end.</p>"
+    )
+
+
+def _counted(results: Sequence[CheckResult]) -> str:
+    states = Counter(result.state for result in results)
+    told = [f"{states[state]:,} {state}" for state in ("failed", "not applicable") if states[state]]
+    return ", ".join([f"{states['passed']:,} of {len(results):,} checks passed", *told])
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
@@ -100,7 +123,9 @@ def _figure(name: str, value: float) -> str:
         return f"{value * 1000:,.1f} ms"
     if name in ("delivered", "completed") or name.startswith("share "):
         return f"{value:.2%}"
-    return f"{value:,.0f}"
+    if name in ("mean", "slowest"):
+        return f"{value:,.1f} s"
+    return f"{value:,.1f}" if name == "steps for each" else f"{value:,.0f}"
 
 
 def _is_seconds(name: str) -> bool:

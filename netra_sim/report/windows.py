@@ -56,19 +56,6 @@ def sleep_errors(parameters: WindowsParameters) -> pd.DataFrame:
     )
 
 
-def early_sleeps(errors: pd.DataFrame) -> pd.DataFrame:
-    """For each function: how many sleeps, how many ended early, and by how much at most, in milliseconds."""
-    grouped = errors.groupby("function", sort=False)["error"]
-    return pd.DataFrame(
-        {
-            "sleeps": grouped.size(),
-            "ended early": grouped.apply(lambda error: int((error < 0).sum())),
-            "earliest (ms)": (-grouped.min().clip(upper=0) * 1000).round(1),
-            "latest (ms)": (grouped.max() * 1000).round(1),
-        }
-    )
-
-
 def _errors(sleep: Callable[[float], Awaitable[object]], parameters: WindowsParameters) -> list[float]:
     draw = random.Random(parameters.seed).uniform
     delays = [round(draw(0.001, 0.2), 6) for _ in range(parameters.sleeps)]

@@ -32,7 +32,7 @@ def test_a_tree_with_findings_ends_with_1_and_a_clean_one_with_0(folder):
     (folder / "bad,name.py").write_text("import asyncio\n")
     code, out, _ = command(".", folder=folder)
     assert code == 0
-    assert "no finding in 1 files" in out
+    assert "no finding in 1 file," in out
 
 
 def test_wrong_usage_ends_with_2(folder):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import msgspec
+import pytest
 from planted import RacyFactory
 
 from netra_sim.exploration import explore, replay_line, run_trial, shrink
@@ -74,9 +75,19 @@ def test_the_command_prints_that_line(tmp_path):
     assert "to repeat it: netra-sim simulate agent-crashes --seed" in done.stdout
 
 
-def test_a_scenario_without_a_violation_ends_with_its_budget():
+@pytest.mark.parametrize(
+    ("budget", "told"),
+    [
+        ([], "no violation in 3 of 3 seeds\n"),
+        (
+            ["--seconds", "0"],
+            "no violation in 1 of 3 seeds; the 0 s were over before the others, --seconds takes more\n",
+        ),
+    ],
+)
+def test_a_scenario_without_a_violation_ends_with_its_budget_and_says_how_far_it_went(budget, told):
     done = subprocess.run(
-        [sys.executable, "-m", "netra_sim", "explore", "--users", "3", "--seeds", "3", "--jobs", "1"],
+        [sys.executable, "-m", "netra_sim", "explore", "--users", "3", "--seeds", "3", "--jobs", "1", *budget],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stdout) == (0, "no violation within the budget\n")
+    assert (done.returncode, done.stdout) == (0, told)

@@ -101,6 +101,12 @@ def test_a_percentile_without_ten_events_beyond_it_is_not_among_the_numbers():
     assert np.isnan(numbers["p99 (ms)"])
 
 
+@pytest.mark.parametrize(("number", "told"), [(1, ""), (2, " in both"), (3, " in all 3 cases")])
+def test_a_title_says_of_how_many_curves_it_speaks(number, told):
+    picture = latency_percentiles({f"s{one}": [0.01] * 20 for one in range(number)}, 0.1)
+    assert picture.title == f"95 of 100 events arrive within the objective of 100 ms{told}"
+
+
 def test_no_two_series_look_the_same_and_of_too_many_the_slowest_are_drawn():
     picture = latency_percentiles({f"s{number}": [0.01 * (number + 1)] * 50 for number in range(40)}, 0.1)
     drawn = [line for line in picture.figure.axes[0].lines if line.get_label().startswith("s")]
@@ -122,7 +128,7 @@ def test_distributions_say_how_much_came_within_the_objective_before_during_and_
         now += 0.5 if 100 <= seq < 200 and seq % 4 else 0.05
         recorder.received("c", "u", "r", "agent_thinking", seq, subject="u", timestamp=0.0)
     picture = latency_ecdfs(around_faults(recorder.finish({})), 0.1)
-    assert picture.title == "Within 100 ms: before 100 %, during 25 %, after 100 %"
+    assert picture.title == "Within 100 ms: before 100%, during 25%, after 100%"
     during = picture.figure.axes[0].lines[2]
     assert during.get_label() == "during"
     assert np.interp(0.1, during.get_xdata(), during.get_ydata()) == pytest.approx(0.25, abs=0.01)
@@ -135,7 +141,7 @@ def test_users_are_compared_on_one_axis_each_with_the_others_in_grey():
     assert [axes.get_title(loc="left") for axes in panels] == list("01234567")
     assert len({axes.get_xlim() for axes in panels}) == 1
     assert {len(axes.lines) for axes in panels} == {9}
-    assert picture.title == "All 8 alike: 100 % of events within 100 ms"
+    assert picture.title == "All 8 alike: 100% of events within 100 ms"
 
 
 def trials(latency, users=(10, 20, 40, 80), seeds=3):
@@ -164,7 +170,7 @@ def test_load_against_latency_names_the_last_good_load_and_the_knee_and_draws_me
     [(0.01, "p95 keeps within 100 ms up to 80 users"), (0.5, "p95 is over 100 ms already with 10 users")],
 )
 def test_load_against_latency_without_a_change_says_so(latency, title):
-    assert load_against_latency(trials(lambda _: latency), 0.1).title == f"{title}; there is no knee"
+    assert load_against_latency(trials(lambda _: latency), 0.1).title == f"{title}; no knee was reached"
 
 
 def test_the_detection_matrix_marks_what_nothing_catches_and_false_alarms():

@@ -65,8 +65,9 @@ def test_the_heat_map_counts_every_event_marks_the_objective_and_names_the_fault
     assert [label.get_text() for label in strip.get_yticklabels()] == ["loop-stall"]
     assert spans(strip) == [(10.0, 20.2)]
     assert spans(axes)[0] == (10.0, 20.2)
-    assert picture.title == "1.69 % of 2,014 events took longer than 100 ms, all of these during loop-stall"
+    assert picture.title == "1.69% of 2,014 events took longer than 100 ms, all of these during loop-stall"
     assert "Faults: loop-stall" in picture.alt
+    assert "Hatched" in picture.caption
     assert picture.numbers["fault on"].sum() == pytest.approx(30, abs=3)
     assert picture.numbers["events"].sum() == 2014
 
@@ -76,7 +77,8 @@ def test_without_a_fault_there_is_no_strip():
     recording.events(3, 0.02)
     picture = latency_over_time(recording.finish(), 0.1)
     assert len([axes for axes in picture.figure.axes if axes.get_label() != "<colorbar>"]) == 1
-    assert picture.title == "0 % of 150 events took longer than 100 ms"
+    assert picture.title == "0% of 150 events took longer than 100 ms"
+    assert "Hatched" not in picture.caption
 
 
 def test_a_first_event_is_measured_from_when_its_request_was_due():
@@ -85,9 +87,9 @@ def test_a_first_event_is_measured_from_when_its_request_was_due():
     recording.recorder.requested("r", "u", 1.0)
     recording.events(5.01, 0.0)
     history = recording.finish()
-    assert "0 % of 1 events" in latency_over_time(history, 0.1).title
+    assert "0% of 1 events" in latency_over_time(history, 0.1).title
     late = latency_over_time(history, 0.1, Measure.FIRST_EVENT)
-    assert late.title == "100 % of 1 first events took longer than 100 ms"
+    assert late.title == "100% of 1 first events took longer than 100 ms"
     assert late.numbers["slowest (ms)"].to_list() == [4000.0]
     assert late.numbers["from (s)"].to_list() == [pytest.approx(1, abs=0.02)]
 
@@ -155,7 +157,7 @@ def test_recovery_shows_the_share_of_users_that_are_connected():
     _, (_, connected) = strip_and_panels(picture)
     assert connected.get_ylabel() == "users\nconnected"
     assert sorted(set(connected.lines[0].get_ydata())) == [0.5, 1.0]
-    assert "At the worst moment 50 % of the users were connected" in picture.alt
+    assert "At the worst moment 50% of the users were connected" in picture.alt
 
 
 def test_a_gauge_is_drawn_with_its_peak_its_end_and_its_limit():

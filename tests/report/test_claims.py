@@ -60,6 +60,18 @@ def test_a_claim_about_other_claims_is_as_good_as_the_worst_of_them():
         assert state_of(whole, results, {}, [*parts, whole]) is expected
 
 
+def test_the_evidence_names_checks_of_the_same_sources_together():
+    claim = Claim(
+        says="it holds", proof=("simulated/one", "windows-clock/one", "windows-clock/two", "simulated/two", "server/x")
+    )
+    results = {source: [result("passed", name) for name in ("one", "two", "x")] for source in Source}
+    (judged,) = judge(results, {}, {}, [claim])
+    assert (
+        judged.evidence
+        == "25 looked at, none wrong: one, two (simulated, simulated on Windows' clock); x (real server)"
+    )
+
+
 def test_a_given_figure_is_told_and_never_counted_as_proven():
     judged = judge({}, {}, {"mrr": "$120,000, says the plan"}, [Claim(says="MRR", given="mrr")])
     assert (judged[0].state, judged[0].evidence) == (State.GIVEN, "$120,000, says the plan")

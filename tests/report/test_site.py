@@ -13,7 +13,8 @@ from pages import Page
 from tiny_notebooks import check_result, code, finding, notebook, picture, text, validation, verdict
 
 from netra_sim.exit_code import ExitCode
-from netra_sim.report import summaries
+from netra_sim.report import NOTEBOOKS, summaries
+from netra_sim.report.html import notebook_page
 from netra_sim.report.notebooks import NotebookRun
 from netra_sim.report.report import make_report, plan
 from netra_sim.report.safe_html import SafeHtml
@@ -64,10 +65,42 @@ def test_the_index_says_the_verdict_first_and_why_and_what_changed(site):
     assert said.startswith("NO-GO: Remediation validation Skip to the content")
     assert "held against evidence. NO-GO " in said
     order = ["bob's", "Worse than the last run in this folder simulated: cross-user-isolation had passed", "Scores"]
-    order += ["claims that are proven", "9.2 of 10", "What changed", "users was 100 and is 200", "What was seen"]
-    order += ["What the plan claims", "Notebooks", "Files", "How it was made"]
+    order += ["claims that are proven", "9.2 of 10", "What is not proven", "What changed", "users was 100 and is 200"]
+    order += ["What was seen", "What the plan claims", "Words", "Notebooks", "Files", "How it was made"]
     places = [said.index(words) for words in order]
     assert places == sorted(places)
+
+
+def test_the_index_names_every_claim_that_is_not_proven_with_its_reason_and_a_given_figure_once(site):
+    said = Page(site[1] / "index.html").text
+    told = said[said.index("What is not proven") : said.index("What changed")]
+    for claim in verdict()["claims"]:
+        if claim["state"] == "unproven":
+            assert f"{claim['claim']}. {claim['evidence']}" in told
+    assert told.count("MRR") == 1
+
+
+def test_go_says_what_it_means_and_what_is_not_go_does_not(site):
+    go = Page(index_page(Outcome(decision="GO", reasons=[], verdict=verdict(), runs=[]), facts={}, files={})).text
+    assert "GO means that no check failed" in go
+    assert "GO means" not in Page(site[1] / "index.html").text
+
+
+def test_what_only_jupyterlab_can_show_is_named_on_the_page_and_not_printed(tmp_path):
+    made = notebook(tmp_path, "isolation", "import ipywidgets\nipywidgets.VBox([ipywidgets.IntText(7)])")
+    make_report(plan((), notebooks=[made]), tmp_path / "report")
+    said = Page(tmp_path / "report" / "isolation.html").text
+    assert "In JupyterLab, controls stand here" in said
+    assert "VBox" not in said
+
+
+@pytest.mark.parametrize("made", NOTEBOOKS, ids=lambda made: made.name)
+def test_a_page_asks_its_question_once_and_speaks_of_no_cell_that_it_does_not_show(made):
+    (task,) = plan((), notebooks=[made])
+    run = NotebookRun(task=task, executed=task.source(), problem="", seconds=1.0)
+    said = Page(notebook_page(run, links=[])).text
+    assert said.count(made.question) == 1
+    assert "cell below" not in said
 
 
 def test_key_pictures_stand_on_the_index_with_their_words_and_numbers(site):

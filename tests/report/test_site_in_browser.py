@@ -13,6 +13,10 @@ from netra_sim.report.report import make_report, plan
 WIDE = (
     "from netra_sim.report.tables import Html, table\nHtml(table('Wide', list('abcdefghij'), [['word' * 4] * 10] * 3))"
 )
+BESIDE = (
+    "from netra_sim.report.tables import Html\n"
+    "Html('<div class=\"side-by-side\">' + '<div><p>One</p></div>' * 4 + '</div>')"
+)
 NAMES = ["index", "load", "load-code", "validation", "validation-code"]
 
 
@@ -44,7 +48,7 @@ def site(tmp_path_factory):
     )
     notebooks = [
         notebook(folder, "load", text("## Load\n\n| a | b |\n|---|---|\n| 1 | 2 |"),
-                 code(picture("Load. " * 9), "key"), WIDE,
+                 code(picture("Load. " * 9), "key"), WIDE, BESIDE,
                  "import pandas as pd\npd.DataFrame({'user': ['alice'], 'late (ms)': [1.5]})", "print('x' * 300)", "1 / 0"),
         validation(folder, told, text("## Claims"), "from netra_sim.report.tables import *",
                    f"v = {told!r}\nHtml(claims_table(v['claims']) + scores_table(v['scores']))"),
@@ -88,3 +92,20 @@ def test_the_first_stop_of_the_keyboard_leads_to_the_content(tab, site):
 def test_the_verdict_is_on_the_first_screen_of_a_phone(tab, site):
     tab.open(site / "index.html", width=390, height=844)
     assert tab.evaluate("document.querySelector('.decision').getBoundingClientRect().bottom") < 844
+
+
+def test_the_count_of_the_claims_fits_a_phone_down_to_its_last_column(tab, site):
+    tab.open(site / "index.html", width=390, height=844)
+    assert tab.evaluate("document.querySelector('.counts table').getBoundingClientRect().right") <= 390
+
+
+def test_pictures_beside_each_other_have_the_windows_width_and_no_more(tab, site):
+    for width, least in ((1280, 600), (2560, 600), (390, 340)):
+        tab.open(site / "load.html", width=width, height=844)
+        boxes = tab.evaluate(
+            "[...document.querySelectorAll('.side-by-side > div')].map(one => one.getBoundingClientRect())"
+            ".map(box => [box.left, box.right])"
+        )
+        assert len(boxes) == 4
+        assert all(right - left >= least and left >= 0 and right <= width for left, right in boxes)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width

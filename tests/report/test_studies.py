@@ -1,17 +1,20 @@
 """What the notebooks on load, on Windows' clock and on failures compute."""
 
 import json
+import shlex
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from netra_sim.cli import cli
 from netra_sim.history import Kind
-from netra_sim.report import ParameterError
+from netra_sim.report import ParameterError, ValidationParameters, simulated
 from netra_sim.report.concurrency import ConcurrencyParameters, load_curve
 from netra_sim.report.controls import Controls
 from netra_sim.report.explorer import ExplorerParameters, compare
 from netra_sim.report.report import plan
-from netra_sim.report.windows import WindowsParameters, early_sleeps, on_both_clocks, sleep_errors
+from netra_sim.report.windows import WindowsParameters, on_both_clocks, sleep_errors
 from netra_sim.simulation import find_scenario
 
 
@@ -33,16 +36,34 @@ def test_the_kept_histories_are_those_of_the_lightest_and_the_heaviest_load(curv
     assert "160" in curve.summary()
 
 
+def test_the_command_of_the_load_study_sweeps_all_of_its_cells():
+    parameters = ConcurrencyParameters(most_users=4, loads=2, seeds=2, seed=3)
+    line = shlex.split(load_curve(parameters).command)
+    assert line[:5] == ["netra-sim", "sweep", "steady-load", "--seeds", "4"]
+    assert line[5:] == ["--set", "users=[2, 4]", "--set", "platform.step_cost=[0.0005]"]
+
+
+def test_the_command_beside_the_evidence_fails_by_the_same_objectives_as_the_report(tmp_path):
+    strict = simulated(ValidationParameters(users=2, delivery_p95=0.001))
+    assert [result.check for result in strict.results if result.state == "failed"] == ["latency"]
+    words = [*shlex.split(strict.command)[1:], "-o", str(tmp_path / "again.parquet")]
+    again = CliRunner().invoke(cli, words)
+    assert again.exit_code == 1
+    assert "failed  latency" in again.output
+    assert "--set" not in simulated(ValidationParameters(users=2)).command
+
+
 def test_without_cpu_cost_there_is_no_knee():
     flat = load_curve(ConcurrencyParameters(most_users=80, loads=2, seeds=1, step_cost=0.0))
     assert flat.knee is None
 
 
 def test_stock_sleeps_end_early_on_windows_clock_and_safe_ones_never():
-    told = early_sleeps(sleep_errors(WindowsParameters(sleeps=300)))
-    assert told.loc["asyncio.sleep", "ended early"] > 250
-    assert told.loc["windows_safe_sleep", "ended early"] == 0
-    assert told.loc["windows_safe_sleep", "latest (ms)"] < 2 * 15.625
+    errors = sleep_errors(WindowsParameters(sleeps=300)).groupby("function")["error"]
+    stock, safe = errors.get_group("asyncio.sleep"), errors.get_group("windows_safe_sleep")
+    assert (stock < 0).sum() > 250
+    assert safe.min() >= 0
+    assert safe.max() < 2 / 64
 
 
 def test_both_clocks_see_the_same_requests():
@@ -58,12 +79,17 @@ def test_scenarios_are_compared_with_one_seed_and_each_says_how_it_is_repeated()
         seed=7,
     )
     steady, storm = compare(parameters).explored
-    assert steady.scenario.faults == ()
-    assert storm.scenario.faults[0].every == 2.0
-    assert steady.scenario.network.latency.median == storm.scenario.network.latency.median == 0.2
+    assert steady.trial.scenario.faults == ()
+    assert storm.trial.scenario.faults[0].every == 2.0
+    assert steady.trial.scenario.network.latency.median == storm.trial.scenario.network.latency.median == 0.2
     assert "--seed 7" in storm.command
     assert "every = 2.0" in storm.command
     assert {len(one.history.frame(Kind.REQUESTED)) for one in (steady, storm)} == {20}
+
+
+def test_a_comparison_is_held_against_its_own_scenarios_objective():
+    assert compare(ExplorerParameters(scenarios="thin-line", users=2)).objective == 4.0
+    assert compare(ExplorerParameters(scenarios="thin-line, steady-load", users=2)).objective == 0.1
 
 
 def test_one_scenario_may_be_compared_with_itself():

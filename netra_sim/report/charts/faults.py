@@ -13,6 +13,10 @@ NAMED = 6
 """Faults that get a row of their own; the others share one."""
 
 
+HATCHED = " Hatched: a fault was on."
+"""For captions of pictures with faults."""
+
+
 class FaultWindow(NamedTuple):
     """When a fault was on, in seconds; one without an end lasts to the end of the history."""
 

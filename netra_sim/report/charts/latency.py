@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from netra_sim.history import History
-from netra_sim.report.charts.faults import during, fault_windows, names, time_limits, timed_panels
+from netra_sim.report.charts.faults import HATCHED, during, fault_windows, names, time_limits, timed_panels
 from netra_sim.report.charts.measures import Latencies, Measure, measured, seconds
 from netra_sim.report.charts.picture import Picture, nothing_to_show, origin
 from netra_sim.report.charts.style import (
@@ -33,7 +33,7 @@ from netra_sim.report.charts.style import (
     styled,
 )
 
-_MARKS = {2: "50 %", 10: "90 %", 20: "95 %", 100: "99 %", 1000: "99.9 %", 10_000: "99.99 %", 100_000: "99.999 %"}
+_MARKS = {2: "50%", 10: "90%", 20: "95%", 100: "99%", 1000: "99.9%", 10_000: "99.99%", 100_000: "99.999%"}
 _NOTHING = "no event reached its owner."
 
 
@@ -73,11 +73,11 @@ def latency_percentiles(
         highest, heights = max(highest, deepest * 1.1), [*heights, *times[[0, -1]]]
     log_durations(axes.yaxis, heights, "time to the client")
     axes.set(xscale="log", xlim=(1.9, highest), xlabel=f"share of {measure} that took no longer")
-    # On a long axis 90 % has no room beside 95 %, where the objective is.
+    # On a long axis 90% has no room beside 95%, where the objective is.
     marks = [mark for mark in _MARKS if mark <= highest and (mark != 10 or highest < 3000)]
     axes.set_xticks(marks, [_MARKS[mark] for mark in marks])
     axes.set_xticks([], minor=True)
-    mark_objective(axes, objective, "objective\nfor 95 %")
+    mark_objective(axes, objective, "objective\nfor 95%")
     axes.axvline(20, color=VERMILION, linewidth=1.0, linestyle=":", zorder=1.6)
     legend(figure, *axes.get_legend_handles_labels())
     if not missed:
@@ -87,7 +87,7 @@ def latency_percentiles(
     headline(figure, title)
     told = "; ".join(f"{plain(name)} {duration(p95)}" for name, p95 in list(p95s.items())[:12])
     alt = f"Percentile curves of how long {measure} took. {title}. The 95th percentiles are: {told}."
-    caption = f"{measure.described} Each curve ends where ten are left."
+    caption = f"{measure.described} A curve stops short of its ten slowest. Both axes are logarithmic."
     if len(drawn) < len(values):
         caption += f" The {len(drawn)} slowest of {len(values)} are drawn; the numbers are of all."
     return Picture(figure, title, alt, caption, _summary(values, objective, measure))
@@ -132,7 +132,7 @@ def latency_over_time(history: History, objective: float, measure: Measure = Mea
         f"Heat map of how long {measure} took, over {duration(limits[1] - limits[0])}. {title}. The slowest took "
         f"{duration(float(took[worst]))}, from {times[worst]:.1f} s after the beginning.{faults}"
     )
-    caption = f"{origin(history)} {measure.described} Hatched: a fault was on."
+    caption = f"{origin(history)} {measure.described}{HATCHED if windows else ''}"
     return Picture(figure, title, alt, caption, _by_time(times, took, edges, windows, measure))
 
 
@@ -240,7 +240,7 @@ def _draw_cumulative(
     curves = {name: _cumulative(values[name]) for name in drawn}
     ends = [end for points, _ in curves.values() for end in points[[0, -1]]]
     low, high = log_durations(grid[0].xaxis, [objective, *ends], "", ticks=9 if columns == 1 else 4)
-    grid[0].set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+    grid[0].set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
     panels = [list(drawn)] if columns == 1 else [[name] for name in drawn]
     for axes, own in zip(grid, panels, strict=False):
         axes.axvline(objective, color=VERMILION, linewidth=1.8, linestyle=(0, (8, 2)))
@@ -289,4 +289,6 @@ def _medians(values: Mapping[str, np.ndarray]) -> str:
 
 
 def _in_all(values: Mapping[str, np.ndarray]) -> str:
-    return "" if len(values) == 1 else f" in all {len(values)}"
+    if len(values) <= 2:
+        return " in both" if len(values) == 2 else ""
+    return f" in all {len(values):,} cases"

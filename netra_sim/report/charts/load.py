@@ -107,7 +107,7 @@ def _finding(users: np.ndarray, p: np.ndarray, objective: float, judged: str, kn
         text = f"{judged} is over {goal} already with {users[0]:,.0f} users"
     else:
         text = f"{judged} keeps within {goal} up to {users[over[0] - 1]:,.0f} users, not with {users[over[0]]:,.0f}"
-    return text + (f"; the knee is at {knee:,.0f}" if knee is not None else "; there is no knee")
+    return text + (f"; the knee is at {knee:,.0f}" if knee is not None else "; no knee was reached")
 
 
 def _numbers(shown: Mapping[str, str], middle: pd.DataFrame, low: pd.DataFrame, high: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from netra_sim.history import History, Kind
-from netra_sim.report.charts.faults import FaultWindow, during, fault_windows, names, time_limits, timed_panels
+from netra_sim.report.charts.faults import HATCHED, FaultWindow, during, fault_windows, names, time_limits, timed_panels
 from netra_sim.report.charts.measures import Measure, measured
 from netra_sim.report.charts.picture import Picture, nothing_to_show, origin
 from netra_sim.report.charts.style import (
@@ -60,7 +60,7 @@ def gauge_over_time(history: History, gauge: str, *, unit: str = "", limit: floa
     figure = _steps(times, values, windows, plain(what, 40), limit)
     headline(figure, title)
     alt = f"Line of {what} over {times[-1] - times[0]:.0f} s, read {len(times):,} times. {title}."
-    caption = f"{origin(history)} Hatched: a fault was on."
+    caption = f"{origin(history)}{HATCHED if windows else ''}"
     return Picture(figure, title, alt, caption, _peaks(times, values, what))
 
 
@@ -109,7 +109,7 @@ def recovery(history: History, objective: float, fault: str = "", measure: Measu
     _draw_recovery(panels, (starts + ends) / 2, p95s, objective, measure)
     if connected is not None:
         panels[1].plot(ends, connected, color=GREEN, linestyle="-.")
-        panels[1].set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+        panels[1].set_yticks([0, 0.5, 1], ["0%", "50%", "100%"])
         panels[1].set(ylim=(-0.08, 1.12), ylabel="users\nconnected")
         table["users connected (%)"] = connected * 100
     if back is not None:

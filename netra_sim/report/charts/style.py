@@ -204,10 +204,10 @@ def duration(seconds: float) -> str:
 def percent(share: float) -> str:
     """A share; never rounded up to all, nor down to nothing."""
     if 0 < share < 0.001:
-        return "under 0.1 %"
+        return "under 0.1%"
     if 0.999 < share < 1:
-        return "over 99.9 %"
-    return f"{share * 100:.{3 if share >= 0.01 else 2}g} %"
+        return "over 99.9%"
+    return f"{share * 100:.{3 if share >= 0.01 else 2}g}%"
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

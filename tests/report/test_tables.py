@@ -1,0 +1,42 @@
+"""The report's tables say what their numbers are, and no more than those bear out."""
+
+import pytest
+
+from netra_sim.checks import CheckResult, check
+from netra_sim.history import Objectives
+from netra_sim.report.tables import checks_table
+from netra_sim.simulation import find_scenario, simulate
+
+
+def result(looked_at=1, found=0):
+    return CheckResult(check="one", question="Is it so?", looked_at=looked_at, unit="things", found=found)
+
+
+@pytest.mark.parametrize(
+    ("results", "told"),
+    [
+        ([result(), result()], "2 of 2 checks passed"),
+        ([result(), result(looked_at=0)], "1 of 2 checks passed, 1 not applicable"),
+        ([result(), result(found=1), result(looked_at=0)], "1 of 3 checks passed, 1 failed, 1 not applicable"),
+    ],
+)
+def test_a_check_that_looked_at_nothing_is_not_counted_as_passed(results, told):
+    assert f"Real server: {told}<" in checks_table("real server", results)
+
+
+def test_counts_shares_and_times_of_the_checks_each_stand_with_what_they_are():
+    results = check(simulate(find_scenario("disconnect-storm").with_settings({"users": 20}), 1))
+    table = checks_table("simulated", results)
+    assert "ended with an answer: 20<" in table
+    assert "completed: 100.00%<" in table
+    recovered = next(one for one in results if one.check == "recovery")
+    assert f"slowest: {recovered.measured['slowest']:.1f} s<" in table
+    idle = next(one for one in results if one.check == "idle-cost")
+    assert f"steps for each: {idle.measured['steps for each']:.1f}<" in table
+
+
+def test_a_table_of_checks_tells_the_objectives_that_made_them_pass():
+    table = checks_table("rollback drill", [result()], "again", Objectives(refused=0.97, first_event_p95=60.0))
+    assert "first event within 60 s" in table
+    assert "at most 97.00% of the requests" in table
+    assert "Objectives" not in checks_table("audit", [result()], "again")
