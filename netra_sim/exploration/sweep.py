@@ -15,7 +15,7 @@ from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.trial import run_trial
 from netra_sim.history import replacing
 from netra_sim.simulation import Scenario
-from netra_sim.version import __version__
+from netra_sim.version import code_fingerprint
 
 TABLE_FILE = "sweep.parquet"
 
@@ -35,8 +35,8 @@ class Cell(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Tells the cell from any other, over versions too."""
-        described = [__version__, msgspec.to_builtins(self.scenario), self.settings, self.seed]
+        """Tells the cell from any other, and from the same one that other code has simulated."""
+        described = [code_fingerprint(), msgspec.to_builtins(self.scenario), self.settings, self.seed]
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:24]
 
 

@@ -11,7 +11,7 @@ from netra_sim.report.claims import State
 from netra_sim.report.html import Link, bullets, key_figures, page
 from netra_sim.report.notebooks import NotebookRun
 from netra_sim.report.safe_html import SafeHtml
-from netra_sim.report.summaries import by_heading, counted
+from netra_sim.report.summaries import by_heading, counted, not_proven
 from netra_sim.report.tables import SCORE_DEFINITION, table
 
 INDEX = "index.html"
@@ -83,7 +83,7 @@ def index_page(outcome: Outcome, *, facts: Mapping[str, str], files: Mapping[str
         f'<h1>{TITLE}</h1><p class="lead">Every claim of the remediation plan, held against evidence.</p>',
         banner(outcome),
         _scores(outcome.verdict.get("scores", {})),
-        _open(claims),
+        bullets("What is not proven, and why", not_proven(claims)),
         _changes(outcome),
         _pictures(outcome.runs, safe),
         _claims(claims, safe),
@@ -113,14 +113,6 @@ def banner(outcome: Outcome) -> str:
         f'<section class="verdict {escape(kind)}" aria-label="Verdict"><p class="decision">{escape(outcome.decision)}</p>'
         f"{count}{meaning}{bullets('Why', outcome.reasons)}{worse}{kept}</section>"
     )
-
-
-def _open(claims: Sequence[Mapping[str, Any]]) -> str:
-    """What the verdict does not vouch for, and why; a given figure is named once, however many claims name it."""
-    unproven = [claim for claim in claims if claim["state"] == State.UNPROVEN]
-    given = {claim["evidence"]: claim for claim in reversed(claims) if claim["state"] == State.GIVEN}
-    told = (f"{claim['claim']}. {claim['evidence']}" for claim in (*unproven, *given.values()))
-    return bullets("What is not proven, and why", told)
 
 
 def _changes(outcome: Outcome) -> str:

@@ -40,8 +40,9 @@ def markdown(
     parts += _listed("Worse than the base", worse_than_base)
     if since_base is not None:
         parts += _listed("Changed since the base", since_base)
-    parts += _listed("Worse than the run before", verdict.get("regressions", []))
-    parts += _listed("Changed since the run before", verdict.get("changes", []))
+    parts += _listed("Worse than the last run in this folder", verdict.get("regressions", []))
+    parts += _listed("Changed since the last run in this folder", verdict.get("changes", []))
+    parts += _listed("What is not proven, and why", not_proven(claims))
     if claims:
         parts += ["## Claims of the plan", _claims_by_heading(claims), "## Scores"]
         parts += ["\n".join(f"- {_plain(name)}: {score:.1f} of 10" for name, score in verdict["scores"].items())]
@@ -54,6 +55,13 @@ def counted(claims: Sequence[Mapping[str, Any]]) -> str:
     states = Counter(claim["state"] for claim in claims)
     told = [f"{states[state]:,} {state}" for state in (State.REFUTED, State.UNPROVEN, State.GIVEN)]
     return f"{states[State.PROVEN]:,} of {len(claims):,} claims of the plan are proven; {', '.join(told)}"
+
+
+def not_proven(claims: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the verdict does not vouch for, and why; a given figure is named once, however many claims name it."""
+    unproven = [claim for claim in claims if claim["state"] == State.UNPROVEN]
+    given = {claim["evidence"]: claim for claim in reversed(claims) if claim["state"] == State.GIVEN}
+    return [f"{claim['claim']}. {claim['evidence']}" for claim in (*unproven, *given.values())]
 
 
 def by_heading(claims: Sequence[Mapping[str, Any]]) -> dict[str, Counter[str]]:

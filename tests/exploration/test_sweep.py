@@ -1,14 +1,17 @@
 """A sweep gives the same table however it was run, and never loses or repeats what was done."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import netra_sim
 from netra_sim.exploration import cells, sweep
 from netra_sim.simulation import Scenario, ScenarioError
 
@@ -74,6 +77,20 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, finished):
     subprocess.run([sys.executable, "-c", SCRIPT, str(killed), "1"], check=True)
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert table_bytes(killed) == table_bytes(whole)
+
+
+def test_what_other_code_has_simulated_is_simulated_again(tmp_path):
+    package = tmp_path / "netra_sim"
+    shutil.copytree(Path(netra_sim.__file__).parent, package)
+    script = SCRIPT.replace("users=20", "users=1").replace("range(1, 11)", "[1]")
+    counts = []
+    for change in ("", "", "# Changed.\n"):
+        with (package / "simulation" / "user.py").open("a") as file:
+            file.write(change)
+        # Python takes the package from the folder where it starts.
+        subprocess.run([sys.executable, "-c", script, "out", "1"], check=True, cwd=tmp_path)
+        counts.append(len(list((tmp_path / "out" / "cells").iterdir())))
+    assert counts == [2, 2, 4]
 
 
 def test_the_command_sweeps_and_says_what_was_not_as_expected(tmp_path):

@@ -200,7 +200,10 @@ def test_the_summary_counts_the_claims_by_heading_and_shows_no_markup_of_the_log
     assert summary.startswith("# Validation: NO-GO\n\n")
     assert re.search(r"^\d+ of \d+ claims of the plan are proven; 0 refuted, \d+ unproven, \d+ given\.$", summary, re.M)
     assert "| Executive summary | 4 | 0 | 0 | 1 |" in summary
-    assert "## Worse than the run before\n\n- simulated: cross-user-isolation had passed, and is failed" in summary
+    assert (
+        "## Worse than the last run in this folder\n\n- simulated: cross-user-isolation had passed, and is failed"
+        in summary
+    )
     assert "<" not in summary
 
 
