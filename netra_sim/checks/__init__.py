@@ -42,6 +42,9 @@ CHECKS: tuple[Check, ...] = (
 )
 """All checks, in the order in which a report shows them."""
 
+CHECK_NAMES = tuple(one.__name__.replace("_", "-") for one in CHECKS)
+"""The names that their results bear, in the same order."""
+
 
 def check(
     history: History, objectives: Objectives | None = None, checks: Sequence[Check] = CHECKS
@@ -61,6 +64,7 @@ def check(
 
 __all__ = [
     "CHECKS",
+    "CHECK_NAMES",
     "Check",
     "CheckResult",
     "Finding",

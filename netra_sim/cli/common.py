@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 from tqdm import tqdm
@@ -9,6 +10,12 @@ from tqdm import tqdm
 from netra_sim.checks import CheckResult
 from netra_sim.exit_code import ExitCode
 from netra_sim.version import __version__
+
+NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+"""A file that a command writes."""
+
+NEW_FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
+"""A folder that a command writes to."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

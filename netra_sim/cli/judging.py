@@ -7,7 +7,7 @@ import click
 
 from netra_sim.audit import FORMATS, ConfigError, audit, describe_rules
 from netra_sim.checks import check
-from netra_sim.cli.common import cli, show
+from netra_sim.cli.common import NEW_FILE, cli, show
 from netra_sim.exit_code import ExitCode
 from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, read_log, replacing
 
@@ -56,7 +56,7 @@ def check_command(
 @click.option("--config", type=click.Path(path_type=Path), help="A pyproject.toml, instead of the nearest one.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default where there is much to read.")
 @click.option("--rules", is_flag=True, help="List the rules, with why and what to do.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write it to, instead of printing it.")
+@click.option("-o", "--output", type=NEW_FILE, help="File to write it to, instead of printing it.")
 def audit_command(
     path: Path | None, form: str, config: Path | None, jobs: int | None, rules: bool, output: Path | None
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from netra_sim.cli.common import cli, progress
+from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, cli, progress
 from netra_sim.history import replacing
 
 
@@ -25,7 +25,10 @@ from netra_sim.history import replacing
     "--base", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="VERDICT_JSON",
     help="Another run's verdict, to say what has changed since.",
 )  # fmt: skip
-@click.option("-o", "--output", default="report", show_default=True, help="Folder for the report.")
+@click.option(
+    "-o", "--output", type=NEW_FOLDER, default="report", show_default=True,
+    help="Folder for the report.",
+)  # fmt: skip
 def report(
     users: int | None,
     seed: int | None,
@@ -34,7 +37,7 @@ def report(
     jobs: int | None,
     time_limit: float,
     base: Path | None,
-    output: str,
+    output: Path,
 ) -> None:
     """Validate the plan: run the notebooks, and write the folder with the verdict and their pages."""
     # Not above: papermill, nbconvert and matplotlib take longer to import than a small simulation takes to run.
@@ -47,9 +50,7 @@ def report(
     except ParameterError as error:
         raise click.UsageError(str(error)) from error
     with progress(sum(task.cells for task in tasks), "notebook cells") as on_cell:
-        made = make_report(
-            tasks, Path(output), jobs=jobs, time_limit=time_limit, base=base, on_cell=lambda _: on_cell()
-        )
+        made = make_report(tasks, output, jobs=jobs, time_limit=time_limit, base=base, on_cell=lambda _: on_cell())
     click.echo(made.headline)
     for reason in made.reasons:
         click.echo(f"  {reason}")
@@ -76,7 +77,7 @@ def notebooks(name: str | None) -> None:
 
 
 @cli.command("reference")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write it to, instead of printing it.")
+@click.option("-o", "--output", type=NEW_FILE, help="File to write it to, instead of printing it.")
 def reference_command(output: Path | None) -> None:
     """Describe all scenarios, faults, checks, rules, claims, notebooks and commands, as docs/reference.md does."""
     from netra_sim.report.reference import reference

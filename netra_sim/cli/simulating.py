@@ -2,23 +2,32 @@
 
 import asyncio
 import sys
-import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 from tqdm import tqdm
 
 from netra_sim.bridge import AgentWebSocketBridge
-from netra_sim.checks import check
-from netra_sim.cli.common import cli, progress, show
+from netra_sim.checks import CHECK_NAMES, check
+from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, cli, progress, show
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import cells, detect, explore, in_order, replay_line, run_trial, shrink, sweep
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
 from netra_sim.runtime import run
 from netra_sim.server import AgentServer, Load, TokenAuthenticator, load
-from netra_sim.simulation import FAULTS, Scenario, ScenarioError, find_scenario, scenario_names, scenario_path, simulate
+from netra_sim.simulation import (
+    FAULTS,
+    Scenario,
+    ScenarioError,
+    find_scenario,
+    parse_setting,
+    scenario_names,
+    scenario_path,
+    simulate,
+)
 from netra_sim.violations import VIOLATIONS
 
 
@@ -29,8 +38,10 @@ from netra_sim.violations import VIOLATIONS
 @click.option(
     "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value, such as network.latency.median=0.2."
 )
-@click.option("-o", "--output", default="history.parquet", show_default=True, help="File for the history.")
-def simulate_command(scenario: str, users: int | None, seed: int, settings: tuple[str, ...], output: str) -> None:
+@click.option(
+    "-o", "--output", type=NEW_FILE, default="history.parquet", show_default=True, help="File for the history."
+)
+def simulate_command(scenario: str, users: int | None, seed: int, settings: tuple[str, ...], output: Path) -> None:
     """Simulate SCENARIO, a name of the library's or a TOML file; check it, and keep its history."""
     chosen = _scenario(scenario, settings, users)
     with progress(chosen.requests, "simulated requests") as on_answer:
@@ -40,18 +51,18 @@ def simulate_command(scenario: str, users: int | None, seed: int, settings: tupl
 
 @cli.command()
 @click.argument("scenario", required=False)
-@click.option("--run", "is_run", is_flag=True, help="Simulate all of them, and see whether each shows what it is for.")
+@click.option("--run", "is_run", is_flag=True, help="Simulate it, or all, and see whether each shows what it is for.")
 @click.option("--faults", is_flag=True, help="List the faults that a scenario may inject.")
 def scenarios(scenario: str | None, is_run: bool, faults: bool) -> None:
     """List the library's scenarios, or explain SCENARIO."""
     if faults:
         for name, kind in FAULTS.items():
             click.echo(f"{name:24} {(kind.__doc__ or '').splitlines()[0]}")
+    elif is_run:
+        _run([_scenario(name, (), None) for name in ([scenario] if scenario else scenario_names())])
     elif scenario is not None:
         _scenario(scenario, (), None)  # is refused if it is wrong
-        click.echo(scenario_path(scenario).read_text(encoding="utf-8"))
-    elif is_run:
-        _run_library()
+        click.echo(scenario_path(scenario).read_text(encoding="utf-8-sig"))
     else:
         for name in scenario_names():
             one = find_scenario(name)
@@ -90,7 +101,10 @@ def violations(is_run: bool, seeds: int, jobs: int | None) -> None:
 @click.option("--users", type=click.IntRange(min=1), help="Users, instead of the scenario's number.")
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value of the scenario's.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1000, show_default=True, help="Seeds to try at most.")
-@click.option("--seconds", type=float, default=60.0, show_default=True, help="Seconds after which no more are tried.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True,
+    help="Seconds after which no more are tried.",
+)  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
 def explore_command(
     scenario: str, users: int | None, settings: tuple[str, ...], seeds: int, seconds: float, jobs: int | None
@@ -125,20 +139,22 @@ def explore_command(
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
 @click.option("--scheduler", metavar="ADDRESS", help="An existing Dask scheduler to use instead.")
-@click.option("-o", "--output", default="sweep", show_default=True, help="Folder; an interrupted sweep in it goes on.")
+@click.option(
+    "-o", "--output", type=NEW_FOLDER, default="sweep", show_default=True,
+    help="Folder; an interrupted sweep in it goes on.",
+)  # fmt: skip
 def sweep_command(
-    scenario: str, grid: tuple[str, ...], seeds: int, jobs: int | None, scheduler: str | None, output: str
+    scenario: str, grid: tuple[str, ...], seeds: int, jobs: int | None, scheduler: str | None, output: Path
 ) -> None:
     """Simulate SCENARIO over a grid of values and seeds, and write one table of all results."""
-    values = {path: value if isinstance(value, list) else [value] for path, value in map(_setting, grid)}
-    try:
-        planned = cells(find_scenario(scenario), values, range(1, seeds + 1))
-    except ScenarioError as error:
-        raise click.UsageError(str(error)) from error
+    chosen = _scenario(scenario, (), None)
+    with _refusing():
+        values = {path: value if isinstance(value, list) else [value] for path, value in map(parse_setting, grid)}
+        planned = cells(chosen, values, range(1, seeds + 1))
     with progress(len(planned), "simulations") as on_cell:
         table = sweep(planned, output, jobs=jobs, scheduler=scheduler, on_cell=on_cell)
     unexpected = int((~table["as_expected"]).sum())
-    click.echo(f"{len(table)} simulations in {Path(output) / 'sweep.parquet'}, {unexpected} of them not as expected")
+    click.echo(f"{len(table)} simulations in {output / 'sweep.parquet'}, {unexpected} of them not as expected")
     sys.exit(ExitCode.NO_GO if unexpected else ExitCode.GO)
 
 
@@ -146,8 +162,10 @@ def sweep_command(
 @click.option("--users", type=click.IntRange(1, 400), default=50, show_default=True, help="Real WebSocket clients.")
 @click.option("--runs", type=click.IntRange(min=1), default=1, show_default=True, help="Requests of each.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of what the clients do.")
-@click.option("-o", "--output", default="history.parquet", show_default=True, help="File for the history.")
-def load_command(users: int, runs: int, seed: int, output: str) -> None:
+@click.option(
+    "-o", "--output", type=NEW_FILE, default="history.parquet", show_default=True, help="File for the history."
+)
+def load_command(users: int, runs: int, seed: int, output: Path) -> None:
     """Load a real server on this machine with real clients, check the run, and keep its history."""
     with progress(users * runs, "real requests") as on_answer:
         history = run(load(Load(users=users, runs_per_user=runs, seed=seed), on_answer=on_answer))
@@ -168,28 +186,26 @@ def serve(host: str, port: int, users: tuple[str, ...]) -> None:
 
 
 def _scenario(name_or_path: str, settings: tuple[str, ...], users: int | None) -> Scenario:
-    chosen = dict(map(_setting, settings))
-    if users is not None:
-        chosen["users"] = users
+    with _refusing():
+        chosen = dict(map(parse_setting, settings))
+        if users is not None:
+            chosen["users"] = users
+        scenario = find_scenario(name_or_path).with_settings(chosen)
+        if unknown := [name for name in scenario.expect if name not in CHECK_NAMES]:
+            there_are = ", ".join(CHECK_NAMES)
+            raise ScenarioError(f"{name_or_path}: expect: there is no check {unknown[0]!r}; there are {there_are}")
+        return scenario
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
     try:
-        return find_scenario(name_or_path).with_settings(chosen)
+        yield
     except ScenarioError as error:
         raise click.UsageError(str(error)) from error
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    """PATH=VALUE, with the value as in a TOML file."""
-    path, equals, value = text.partition("=")
-    try:
-        if not equals:
-            raise ValueError("there is no =")
-        return path.strip(), tomllib.loads(f"value = {value}")["value"]
-    except ValueError as error:
-        raise click.UsageError(f"--set takes PATH=VALUE with a value as in TOML, and had {text!r}: {error}") from error
-
-
-def _run_library() -> None:
-    chosen = [find_scenario(name) for name in scenario_names()]
+def _run(chosen: list[Scenario]) -> None:
     unexpected = 0
     with progress(len(chosen), "scenarios") as on_trial:
         for trial in in_order(run_trial, ((scenario, 1) for scenario in chosen)):
@@ -202,8 +218,8 @@ def _run_library() -> None:
     sys.exit(ExitCode.NO_GO if unexpected else ExitCode.GO)
 
 
-def _keep_and_check(history: History, output: str) -> None:
-    path = history.save(Path(output))
+def _keep_and_check(history: History, output: Path) -> None:
+    path = history.save(output)
     click.echo(f"{len(history):,} rows in {path}, digest {history.digest()[:16]}")
     sys.exit(show(check(history)))
 

@@ -14,7 +14,7 @@ import pandas as pd
 from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.trial import run_trial
 from netra_sim.history import replacing
-from netra_sim.simulation import Scenario
+from netra_sim.simulation import Scenario, ScenarioError
 from netra_sim.version import code_fingerprint
 
 TABLE_FILE = "sweep.parquet"
@@ -44,8 +44,10 @@ def cells(scenario: Scenario, grid: Mapping[str, Sequence[Any]], seeds: Sequence
     """Every combination of the grid's values with every seed, the seed changing fastest.
 
     Raises:
-        ScenarioError: a path does not exist, or a value is not one that it takes; nothing has run.
+        ScenarioError: a path does not exist, has no values, or one that it does not take; nothing has run.
     """
+    if empty := [path for path, values in grid.items() if not values]:
+        raise ScenarioError(f"{empty[0]} has no values to try; name one at least")
     return [
         Cell(scenario.with_settings(settings), settings, seed)
         for values in product(*grid.values())

@@ -16,6 +16,7 @@ These are a record's fields; a log with other names gives them in a `LogMapping`
 - ``detail``: the reason or the code of a refusal, what is left over or shared, which gauge or fault.
 """
 
+import codecs
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,7 +108,7 @@ def _json_lines(path: Path, names: Mapping[str, str]) -> _Read:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                record = decode(line)
+                record = decode(line if number > 1 else line.removeprefix(codecs.BOM_UTF8))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 if line.strip():
                     malformed.append(Malformed(number, f"is no JSON object: {error}"))

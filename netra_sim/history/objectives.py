@@ -1,6 +1,11 @@
 """Objectives: what is good enough, for a scenario, a report or a check."""
 
+from typing import Annotated
+
 import msgspec
+
+Bound = Annotated[float, msgspec.Meta(gt=0, le=1e12)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -19,13 +24,13 @@ class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         replay_bytes: bytes that the bridge may hold for clients that come back.
     """
 
-    delivery_mean: float = 0.100
-    delivery_p95: float = 0.100
-    first_event_p95: float = 1.0
-    response_p95: float = 400.0
-    delivered: float = 0.995
-    refused: float = 0.01
-    completed: float = 0.99
-    recovery: float = 5.0
-    steps_per_record: float = 5.0
-    replay_bytes: float = 64 * 1024 * 1024
+    delivery_mean: Bound = 0.100
+    delivery_p95: Bound = 0.100
+    first_event_p95: Bound = 1.0
+    response_p95: Bound = 400.0
+    delivered: Share = 0.995
+    refused: Share = 0.01
+    completed: Share = 0.99
+    recovery: Bound = 5.0
+    steps_per_record: Bound = 5.0
+    replay_bytes: Bound = 64 * 1024 * 1024

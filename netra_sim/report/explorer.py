@@ -1,6 +1,5 @@
 """Up to four scenarios side by side, with the same seed, with their faults turned as an architect wants them."""
 
-import tomllib
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import Annotated, Self
@@ -14,7 +13,7 @@ from netra_sim.history import History
 from netra_sim.report.charts import Picture
 from netra_sim.report.parameters import NotebookParameters, whole_path
 from netra_sim.report.tables import Html, badge, table
-from netra_sim.simulation import Scenario, ScenarioError, find_scenario, simulate
+from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting, simulate
 
 MOST = 4
 """Scenarios that fit side by side."""
@@ -134,19 +133,11 @@ def chosen_scenarios(parameters: ExplorerParameters) -> list[tuple[str, Scenario
 
 
 def _with_setting(chosen: Sequence[tuple[str, Scenario]], setting: str) -> list[tuple[str, Scenario]]:
-    path, equals, text = setting.partition("=")
-    try:
-        if not equals:
-            raise ValueError("there is no =")
-        value = tomllib.loads(f"value = {text}")["value"]
-    except ValueError as error:
-        raise ScenarioError(
-            f"settings takes PATH=VALUE with a value as in TOML, and had {setting!r}: {error}"
-        ) from error
+    path, value = parse_setting(setting)
     applied, refusals = [], []
     for name, scenario in chosen:
         try:
-            applied.append((name, scenario.with_settings({path.strip(): value})))
+            applied.append((name, scenario.with_settings({path: value})))
         except ScenarioError as error:
             applied.append((name, scenario))
             refusals.append(error)

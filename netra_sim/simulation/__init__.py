@@ -17,6 +17,7 @@ from netra_sim.simulation.scenario import (
     Scenario,
     ScenarioError,
     Workload,
+    parse_setting,
 )
 from netra_sim.simulation.simulate import simulate
 
@@ -45,6 +46,7 @@ __all__ = [
     "VirtualTimeLoop",
     "Workload",
     "find_scenario",
+    "parse_setting",
     "run_virtual",
     "scenario_names",
     "scenario_path",

@@ -9,6 +9,7 @@ import msgspec
 
 from netra_sim.history import Objectives
 from netra_sim.simulation.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
+from netra_sim.simulation.explanation import explain
 from netra_sim.simulation.faults import AnyFault
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -172,7 +173,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
             OSError: the file cannot be read.
         """
         try:
-            return cls.from_mapping(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+            return cls.from_mapping(tomllib.loads(Path(path).read_text(encoding="utf-8-sig")))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ScenarioError(f"{path} is not a TOML file: {error}") from error
         except ScenarioError as error:
@@ -188,7 +189,24 @@ class Scenario(_Part, frozen=True, kw_only=True):
         try:
             return msgspec.convert(fields, cls)
         except msgspec.ValidationError as error:
-            raise ScenarioError(_explain(str(error), fields)) from error
+            raise ScenarioError(explain(str(error), fields, cls)) from error
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """The path and the value of a setting such as ``network.latency.median=0.2``, with the value as in a TOML file.
+
+    Raises:
+        ScenarioError: it is no such setting.
+    """
+    path, equals, value = text.partition("=")
+    try:
+        if not equals:
+            raise ValueError("there is no =")
+        return path.strip(), tomllib.loads(f"value = {value}")["value"]
+    except ValueError as error:
+        raise ScenarioError(
+            f"a setting is PATH=VALUE with a value as in TOML, and this is {text!r}: {error}"
+        ) from error
 
 
 def _set(fields: Any, path: str, value: object) -> None:
@@ -205,21 +223,3 @@ def _set(fields: Any, path: str, value: object) -> None:
             place[last] = value
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise ScenarioError(f"a scenario has no setting {path}") from error
-
-
-def _explain(message: str, fields: object) -> str:
-    """Put what the field had beside the reason that msgspec gives."""
-    reason, _, path = message.rpartition(" - at `$")
-    path = path.rstrip("`")
-    if not reason:
-        return message
-    value = fields
-    for part in path.replace("[", ".[").split("."):
-        try:
-            if part.startswith("["):
-                value = value[int(part[1:-1])]  # type: ignore[index]
-            elif part:
-                value = value[part]  # type: ignore[index]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return f"{path.lstrip('.')}: {reason}"
-    return f"{path.lstrip('.') or 'scenario'}: {reason}; it had {value!r}"

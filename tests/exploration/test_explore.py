@@ -80,8 +80,8 @@ def test_the_command_prints_that_line(tmp_path):
     [
         ([], "no violation in 3 of 3 seeds\n"),
         (
-            ["--seconds", "0"],
-            "no violation in 1 of 3 seeds; the 0 s were over before the others, --seconds takes more\n",
+            ["--seconds", "0.001"],
+            "no violation in 1 of 3 seeds; the 0.001 s were over before the others, --seconds takes more\n",
         ),
     ],
 )

@@ -85,6 +85,14 @@ def test_a_malformed_line_is_told_with_its_number_and_left_out(tmp_path, line, r
     assert (log.malformed_lines, log.lines.tolist()) == (1, [1, 4])
 
 
+def test_a_log_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text(
+        '{"user": "a", "owner": "a", "run": "r", "event": "agent_started", "seq": 0}\n', encoding="utf-8-sig"
+    )
+    assert (len(read_log(path).history), read_log(path).malformed) == (1, ())
+
+
 def test_of_many_malformed_lines_all_are_counted_and_the_first_are_told(tmp_path):
     log = read_log(written(tmp_path, {"user": "a"}, *["{"] * 30, {"run": "r"}))
     assert log.malformed_lines == 31

@@ -91,15 +91,44 @@ def test_digests_are_the_same_every_time_also_under_faults(name):
     ("settings", "message"),
     [
         ({"network.latncy.median": 1}, "no setting network.latncy.median"),
-        ({"faults": [{"kind": "earthquake"}]}, "earthquake"),
+        (
+            {"faults": [{"kind": "earthquake"}]},
+            r"faults\[0\].kind: .*; it had 'earthquake'; it takes one of .*, deploy",
+        ),
         ({"faults": [{"kind": "agent-crash", "share": 2}]}, r"faults\[0\].share: .*; it had 2"),
-        ({"faults": [{"kind": "agent-crash", "shares": 1}]}, "shares"),
+        (
+            {"faults": [{"kind": "agent-crash", "shares": 1}]},
+            r"faults\[0\]: .*`shares`; did you mean share\?; it takes kind, at",
+        ),
+        ({"faults": {"kind": "deploy"}}, "faults: .*array"),
+        ({"network.latency": {"kind": "lognormal", "medain": 1}}, "latency: .*`medain`; did you mean median"),
+        ({"network.latency": {"median": 1}}, 'latency: .*it takes kind = "constant", .*kind = "lognormal"'),
+        ({"workload.arrivals": {"kind": "replay"}}, "arrivals: .*`times`; it had .*; it takes kind, times"),
+        ({"platform.order": "lifo"}, "order: .*; it had 'lifo'; it takes one of fifo, random"),
+        ({"objectives.delivery_p95": -1}, "delivery_p95: .*; it had -1"),
+        ({"objectives.refused": 2}, "refused: .*; it had 2"),
         ({"users": "many"}, "users: .*; it had 'many'"),
     ],
 )
 def test_settings_that_do_not_exist_are_refused_with_their_place(settings, message):
     with pytest.raises(ScenarioError, match=message):
         Scenario().with_settings(settings)
+
+
+def test_a_file_with_a_value_without_end_or_an_unknown_field_is_refused(tmp_path):
+    file = tmp_path / "mine.toml"
+    for text, message in (
+        ("time_limit = inf", "mine.toml: time_limit: .*; it had inf"),
+        ("userz = 3", "mine.toml: scenario: .*`userz`; did you mean users"),
+    ):
+        file.write_text(text)
+        with pytest.raises(ScenarioError, match=message):
+            find_scenario(str(file))
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_as_editors_on_windows_write_it(tmp_path):
+    (tmp_path / "mine.toml").write_text("users = 7", encoding="utf-8-sig")
+    assert find_scenario(str(tmp_path / "mine.toml")).users == 7
 
 
 def test_a_name_that_is_not_in_the_library_gets_a_hint():

@@ -1,0 +1,41 @@
+"""`netra-sim simulate`, `scenarios` and `sweep`: what is wrong is refused before anything runs."""
+
+import pytest
+from click.testing import CliRunner
+
+from netra_sim.cli import cli
+
+
+def said(*arguments):
+    done = CliRunner().invoke(cli, [*map(str, arguments)])
+    return done.exit_code, done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["simulate", "--set", "users"], "'users': there is no ="),
+        (["simulate", "--set", "users=many"], "'users=many': Invalid value"),
+        (["simulate", "--set", 'expect=["latancy"]'], "there is no check 'latancy'; there are cross-user-isolation"),
+        (["simulate", "-o", "folder"], "'folder' is a directory"),
+        (["scenarios", "steady-lod"], "did you mean steady-load?"),
+        (["explore", "--seconds", "0"], "0.0 is not in the range x>0"),
+        (["sweep", "--set", "users=[]"], "users has no values to try; name one at least"),
+        (["sweep", "--set", "users=[1]", "-o", "file"], "'file' is a file"),
+    ],
+)
+def test_wrong_usage_exits_with_2_says_why_and_leaves_nothing_behind(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    code, output = said(*arguments)
+    assert (code, message in output) == (2, True), output
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_one_scenario_can_be_run_by_itself():
+    code, output = said("scenarios", "agent-crashes", "--run")
+    assert code == 0
+    assert [line.split() for line in output.splitlines() if "agent" in line] == [
+        ["as", "expected", "agent-crashes", "fails:", "completion"]
+    ]
