@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pandas as pd
+import pyarrow as pa
 
 from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.trial import run_trial
@@ -86,7 +87,8 @@ def sweep(
     kept = Path(folder) / "cells"
     kept.mkdir(parents=True, exist_ok=True)
     paths = [kept / f"{cell.name}.parquet" for cell in planned]
-    to_do = [(cell, path) for cell, path in zip(planned, paths, strict=True) if not path.exists()]
+    done = {path: table for path in paths if (table := _read(path)) is not None}
+    to_do = [(cell, path) for cell, path in zip(planned, paths, strict=True) if path not in done]
     for _ in range(len(planned) - len(to_do)):
         on_cell()
     todo_cells = [cell for cell, _ in to_do]
@@ -96,8 +98,9 @@ def sweep(
     with closing(rows):
         for (_, path), row in zip(to_do, rows, strict=True):
             _write(pd.DataFrame([row]), path)
+            done[path] = pd.read_parquet(path)  # as a later sweep will have it
             on_cell()
-    table = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True) if paths else pd.DataFrame()
+    table = pd.concat([done[path] for path in paths], ignore_index=True) if paths else pd.DataFrame()
     _write(table, Path(folder) / TABLE_FILE)
     return table
 
@@ -127,6 +130,14 @@ def _on_cluster(todo: Sequence[Cell], scheduler: str) -> Generator[dict[str, Any
                 yield future.result()
         finally:
             client.cancel(futures)
+
+
+def _read(path: Path) -> pd.DataFrame | None:
+    """A cell that is done, or None: a power cut can leave a file that nobody can read."""
+    try:
+        return pd.read_parquet(path)
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

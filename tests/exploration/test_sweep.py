@@ -79,6 +79,21 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, finished):
     assert table_bytes(killed) == table_bytes(whole)
 
 
+def test_a_cell_that_cannot_be_read_is_simulated_again(tmp_path):
+    planned = cells(Scenario(), GRID, [1])
+    sweep(planned, tmp_path, jobs=1)
+    table = table_bytes(tmp_path)
+    first, second, *others = sorted((tmp_path / "cells").iterdir())
+    whole = first.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2]):
+        first.write_bytes(damaged)
+        second.write_bytes(damaged)
+        times = [path.stat().st_mtime_ns for path in others]
+        sweep(planned, tmp_path, jobs=1)
+        assert (first.read_bytes(), table_bytes(tmp_path)) == (whole, table)
+        assert [path.stat().st_mtime_ns for path in others] == times
+
+
 def test_what_other_code_has_simulated_is_simulated_again(tmp_path):
     package = tmp_path / "netra_sim"
     shutil.copytree(Path(netra_sim.__file__).parent, package)
