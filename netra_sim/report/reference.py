@@ -219,7 +219,8 @@ def _takes(kind: Any) -> str:
         case types.VarTupleType(item):
             return f"a list of: {_takes(item)}" if not isinstance(item, types.UnionType) else "a list, see below"
     words: dict[type, str] = {types.IntType: "whole number", types.FloatType: "number", types.StrType: "text"}
-    limits = [f"{sign} {limit:g}" for name, sign in _BOUNDS.items() if (limit := getattr(kind, name, None)) is not None]
+    found = {sign: getattr(kind, name, None) for name, sign in _BOUNDS.items()}
+    limits = [f"{sign} {limit:,}".removesuffix(".0") for sign, limit in found.items() if limit is not None]
     pattern = getattr(kind, "pattern", None)
     told = f"that matches `{pattern}`" if pattern else " and ".join(limits)
     return " ".join([words.get(type(kind), type(kind).__name__), told]).strip()
