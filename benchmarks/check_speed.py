@@ -34,6 +34,7 @@ def history_of(rows: int, seed: int = 1) -> History:
     tables = {
         "user": [f"user-{number}" for number in range(users)],
         "run": [*(f"run-{number}" for number in range(runs)), ""],
+        "thread": [""],
         "connection": [*(f"connection-{number}" for number in range(users)), ""],
         "event": [*dict.fromkeys(EVENTS), ""],
         "subject": [*(f"user-{number}" for number in range(users)), ""],
@@ -45,7 +46,7 @@ def history_of(rows: int, seed: int = 1) -> History:
     parts: list[dict[str, np.ndarray]] = []
 
     def add(kind: Kind, when: np.ndarray, **columns: np.ndarray | int | float) -> None:
-        blank = {"due": np.nan, "seq": -1, "value": np.nan, "user": 0, "detail": 0}
+        blank = {"due": np.nan, "seq": -1, "value": np.nan, "duration": np.nan, "user": 0, "thread": 0, "detail": 0}
         blank |= {name: len(tables[name]) - 1 for name in ("run", "connection", "event", "subject")}
         values = {"time": when, "kind": int(kind)} | blank | columns
         parts.append({name: np.broadcast_to(value, len(when)) for name, value in values.items()})

@@ -3,7 +3,7 @@
 import msgspec
 
 from netra_sim.checks import CheckResult, Finding
-from netra_sim.checks.results import FINDINGS_SHOWN
+from netra_sim.checks.results import FINDINGS_SHOWN, counted
 
 
 class AuditFinding(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -86,7 +86,7 @@ def as_results(report: AuditReport) -> list[CheckResult]:
                 unit=rule.unit,
                 found=len(findings),
                 findings=shown,
-                measured={"allowed": float(count.allowed)},
+                measured={"allowed": counted(count.allowed)},
             )
         )
     return results

@@ -153,7 +153,7 @@ class Delivery:
         if run.is_observed:
             self.counters.published += 1
             if self._observer is not None:
-                self._observer.published(run.run_id, run.user_id, kind, outgoing.seq)
+                self._observer.published(run.run_id, run.user_id, kind, outgoing.seq, run.thread_id)
         dirty = self._dirty
         for connection in self._connections_of.get(run.user_id, ()):
             if not connection.behind or run not in connection.behind:

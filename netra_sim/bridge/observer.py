@@ -15,8 +15,8 @@ class BridgeObserver(Protocol):
     def disconnected(self, connection_id: str, user_id: str, code: int, reason: str) -> None:
         """The connection was detached, by whichever side."""
 
-    def published(self, run_id: str, user_id: str, event: str, seq: int) -> None:
-        """An event of this user's run was numbered and stored."""
+    def published(self, run_id: str, user_id: str, event: str, seq: int, thread_id: str) -> None:
+        """An event of this user's run, which belongs to a thread, was numbered and stored."""
 
     def sent(self, connection_id: str, user_id: str, run_id: str, event: str, seq: int) -> None:
         """The transport of a connection, owned by this user, took the event."""

@@ -13,7 +13,7 @@ from netra_sim.checks.process import asyncio_untouched, context_isolation, idle_
 from netra_sim.checks.records import Records
 from netra_sim.checks.recovery import recovery
 from netra_sim.checks.resources import engine_limit, memory
-from netra_sim.checks.results import CheckResult, Finding
+from netra_sim.checks.results import CheckResult, Finding, Measurement, State
 from netra_sim.history import History, Objectives
 
 Check = Callable[[Records, Objectives], CheckResult]
@@ -68,8 +68,10 @@ __all__ = [
     "Check",
     "CheckResult",
     "Finding",
+    "Measurement",
     "Objectives",
     "Records",
+    "State",
     "asyncio_untouched",
     "check",
     "completion",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from netra_sim.checks.records import Records
-from netra_sim.checks.results import CheckResult
+from netra_sim.checks.results import CheckResult, Measurement, counted
 from netra_sim.history import Kind, Objectives
 
 
@@ -14,17 +14,17 @@ def nothing_left(records: Records, objectives: Objectives) -> CheckResult:
     and tasks after the shutdown; whatever else the history tells of.
     """
     opened, closed = records.rows(Kind.SCOPE_OPENED), records.rows(Kind.SCOPE_CLOSED)
-    counted = records.rows(Kind.LEFT_OVER)
+    left_over = records.rows(Kind.LEFT_OVER)
     values, runs = records.numbers["value"], records.codes["run"]
     if not records.records(Kind.SCOPE_CLOSED):
         opened = opened[:0]
     tells_what_is_left = records.records(Kind.LEFT_OVER) or not np.isnan(values[closed]).any()
     never_closed = opened[records.first_of_each("run", closed)[runs[opened]] < 0]
-    is_itemised = records.first_of_each("run", counted)[runs[closed]] >= 0
+    is_itemised = records.first_of_each("run", left_over)[runs[closed]] >= 0
     untold = closed[(values[closed] > 0) & ~is_itemised]
-    left = counted[values[counted] > 0]
+    left = left_over[values[left_over] > 0]
     wrong = np.concatenate([never_closed, untold, left])
-    after_shutdown = counted[~records.has("run", counted)]
+    after_shutdown = left_over[~records.has("run", left_over)]
 
     def describe(row: int) -> str:
         run = records.text("run", row)
@@ -43,8 +43,11 @@ def nothing_left(records: Records, objectives: Objectives) -> CheckResult:
         found=len(wrong),
         findings=records.findings(wrong, describe),
         measured={
-            "scopes": float(len(opened)),
-            "left": float(len(never_closed) + values[untold].sum() + values[left].sum()),
+            "scopes": counted(len(opened)),
+            "left": Measurement(float(len(never_closed) + values[untold].sum() + values[left].sum()), "count", "lower"),
         }
-        | {f"left, {records.tables['detail'][what]}": float(by_what[what]) for what in np.flatnonzero(by_what)},
+        | {
+            f"left, {records.tables['detail'][what]}": Measurement(float(by_what[what]), "count", "lower")
+            for what in np.flatnonzero(by_what)
+        },
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from netra_sim.checks.events import FINAL
 from netra_sim.checks.records import NOBODY, Records, is_in, running_max
-from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding
+from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding, Measurement, counted
 from netra_sim.history import Kind, Objectives
 
 NORMAL_CLOSURE = 1000
@@ -46,10 +46,10 @@ def delivery(records: Records, objectives: Objectives) -> CheckResult:
         found=sum(map(len, faults.values())) + int(too_few),
         findings=findings,
         measured={
-            "published": float(len(published)),
-            "received": float(len(received)),
-            "delivered": float(delivered),
-            "announced as missing": float(announced.sum()),
+            "published": counted(len(published)),
+            "received": counted(len(received)),
+            "delivered": Measurement(float(delivered), "share", "higher"),
+            "announced as missing": Measurement(float(announced.sum()), "count", "lower"),
         },
     )
 
@@ -76,7 +76,7 @@ def truthfulness(records: Records, objectives: Objectives) -> CheckResult:
         unit="claims and arrivals",
         found=sum(map(len, faults.values())),
         findings=_described(records, faults),
-        measured={"sent": float(len(sent)), "received": float(len(received))},
+        measured={"sent": counted(len(sent)), "received": counted(len(received))},
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from netra_sim.checks.records import Records
-from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding
+from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding, Measurement, counted
 from netra_sim.history import Kind, Objectives
 
 CRITICAL = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
@@ -40,10 +40,10 @@ def critical_events(records: Records, objectives: Objectives) -> CheckResult:
         found=len(wrong),
         findings=tuple(find(row) for row in wrong[:FINDINGS_SHOWN].tolist()),
         measured={
-            "runs": float(len(opened)),
-            "events": float(len(published)),
-            "ended with an answer": float(completed),
-            "ended with an error": float(failed),
+            "runs": counted(len(opened)),
+            "events": counted(len(published)),
+            "ended with an answer": counted(completed),
+            "ended with an error": counted(failed),
         },
     )
 
@@ -122,9 +122,9 @@ def every_run_ends(records: Records, objectives: Objectives) -> CheckResult:
         found=len(silent),
         findings=records.findings(silent, describe),
         measured={
-            "requests": float(len(requested)),
-            "answered": float(answered.sum()),
-            "told of a refusal": float(refused.sum()),
+            "requests": counted(len(requested)),
+            "answered": counted(answered.sum()),
+            "told of a refusal": counted(refused.sum()),
         },
     )
 
@@ -153,7 +153,7 @@ def completion(records: Records, objectives: Objectives) -> CheckResult:
         unit="requests",
         found=1 + len(without) if findings else 0,
         findings=findings,
-        measured={"completed": share},
+        measured={"completed": Measurement(share, "share", "higher")},
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from netra_sim.checks.records import NOBODY, Records
-from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult
+from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, counted
 from netra_sim.history import ENGINES_PROBED, Kind, Objectives
 
 _OWNING = (Kind.REQUESTED, Kind.SCOPE_OPENED, Kind.PUBLISHED)
@@ -39,7 +39,7 @@ def cross_user_isolation(records: Records, objectives: Objectives) -> CheckResul
         unit="events sent and received",
         found=len(wrong),
         findings=records.findings(wrong, describe),
-        measured={"events": float(len(arrived)), "users": float(np.count_nonzero(np.bincount(readers)))},
+        measured={"events": counted(len(arrived)), "users": counted(np.count_nonzero(np.bincount(readers)))},
     )
 
 
@@ -83,7 +83,7 @@ def connection_isolation(records: Records, objectives: Objectives) -> CheckResul
         unit="connections opened and events on them",
         found=len(wrong),
         findings=records.findings(wrong, describe),
-        measured={"connections": float(np.count_nonzero(firsts >= 0)), "events": float(len(arrived))},
+        measured={"connections": counted(np.count_nonzero(firsts >= 0)), "events": counted(len(arrived))},
     )
 
 
@@ -128,7 +128,7 @@ def shared_state(records: Records, objectives: Objectives) -> CheckResult:
         unit="live engines compared",
         found=len(shared),
         findings=records.findings(shared, describe),
-        measured={"probes": float(len(probes)), "engines": engines},
+        measured={"probes": counted(len(probes)), "engines": counted(engines)},
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from netra_sim.checks.records import Records
-from netra_sim.checks.results import CheckResult, Finding
+from netra_sim.checks.results import CheckResult, Finding, Measurement
 from netra_sim.history import History, Kind, Objectives
 
 SLOWEST_SHOWN = 10
@@ -42,7 +42,7 @@ def latency(records: Records, objectives: Objectives) -> CheckResult:
     (first_asked, firsts), (last_asked, lasts) = _answers(records, "first"), _answers(records, "last")
     events = published, times[arrived] - times[published]
     first, last = (firsts, times[firsts] - due[first_asked]), (lasts, times[lasts] - due[last_asked])
-    measured: dict[str, float] = {}
+    measured: dict[str, Measurement] = {}
     findings: list[Finding] = []
     looked_at = 0
     for (rows, seconds), name, figure, of, allowed in (
@@ -54,7 +54,8 @@ def latency(records: Records, objectives: Objectives) -> CheckResult:
         is_known = ~np.isnan(seconds)
         looked_at += int(is_known.sum()) if figure == "p95" else 0
         if is_known.any():
-            value = measured[f"{name}, {figure}"] = float(of(seconds[is_known]))
+            value = float(of(seconds[is_known]))
+            measured[f"{name}, {figure}"] = Measurement(value, "s", "lower")
             if value > allowed:
                 over = int((seconds > allowed).sum())
                 message = (
@@ -80,7 +81,7 @@ def refusals(records: Records, objectives: Objectives) -> CheckResult:
     refused = records.without_repeats("run", records.rows(Kind.REFUSED))
     connected, turned_away = records.rows(Kind.CONNECTED), records.rows(Kind.CONNECT_REFUSED)
     findings: list[Finding] = []
-    measured: dict[str, float] = {}
+    measured: dict[str, Measurement] = {}
     looked_at = 0
     for what, kind, asked, declined, all_of_them in (
         ("requests", Kind.REFUSED, len(requested), refused, len(requested)),
@@ -90,7 +91,7 @@ def refusals(records: Records, objectives: Objectives) -> CheckResult:
             continue
         looked_at += asked
         share = len(declined) / all_of_them if all_of_them else 0.0
-        measured[f"share of {what} refused"] = share
+        measured[f"share of {what} refused"] = Measurement(share, "share", "lower")
         if share <= objectives.refused:
             continue
         message = f"{share:.2%} of the {what} were refused; the objective is {objectives.refused:.2%} at most"

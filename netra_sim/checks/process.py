@@ -3,7 +3,7 @@
 import numpy as np
 
 from netra_sim.checks.records import Records
-from netra_sim.checks.results import CheckResult, Finding
+from netra_sim.checks.results import CheckResult, Finding, Measurement
 from netra_sim.history import ASYNCIO_REPLACED, CONTEXTS_READ, LOOP_STEPS, Kind, Objectives
 
 
@@ -76,7 +76,7 @@ def idle_cost(records: Records, objectives: Objectives) -> CheckResult:
         unit="things that happened",
         found=len(findings),
         findings=findings,
-        measured={"steps for each": each},
+        measured={"steps for each": Measurement(each, "ratio", "lower")},
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from netra_sim.checks.delivery import NORMAL_CLOSURE
 from netra_sim.checks.events import FINAL
 from netra_sim.checks.records import Records, running_max
-from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding
+from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding, Measurement, counted
 from netra_sim.history import Kind, Objectives
 
 _SERVICE = (Kind.PUBLISHED, Kind.RECEIVED, Kind.CONNECTED, Kind.DISCONNECTED)
@@ -54,10 +54,10 @@ def recovery(records: Records, objectives: Objectives) -> CheckResult:
     all_hit = np.concatenate(hit) if hit else np.zeros(0)
     back = all_hit[np.isfinite(all_hit)]
     measured = {
-        "users hit": float(len(all_hit)),
-        "never served again": float(len(all_hit) - len(back)),
-        "slowest": float(back.max(initial=0.0)),
-        "mean": float(back.mean()) if len(back) else 0.0,
+        "users hit": counted(len(all_hit)),
+        "never served again": Measurement(float(len(all_hit) - len(back)), "count", "lower"),
+        "slowest": Measurement(float(back.max(initial=0.0)), "s", "lower"),
+        "mean": Measurement(float(back.mean()) if len(back) else 0.0, "s", "lower"),
     }
     return CheckResult(
         check="recovery",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from netra_sim.checks.records import Records
-from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult
+from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Measurement, counted
 from netra_sim.history import REPLAY_BYTES, Kind, Objectives
 
 
@@ -14,7 +14,7 @@ def engine_limit(records: Records, objectives: Objectives) -> CheckResult:
     """
     wrong = records.rows()
     messages: dict[int, str] = {}
-    measured: dict[str, float] = {}
+    measured: dict[str, Measurement] = {}
     looked_at = 0
     for name, what, begins, ends in (
         ("engines_per_user", "live engines", Kind.SCOPE_OPENED, Kind.SCOPE_CLOSED),
@@ -24,7 +24,7 @@ def engine_limit(records: Records, objectives: Objectives) -> CheckResult:
         if not records.records(begins, ends) or (limit is None and begins == Kind.CONNECTED):
             continue
         changes, live = _live(records, begins, ends)
-        measured[f"most {what} of one user"] = float(live.max(initial=0))
+        measured[f"most {what} of one user"] = counted(live.max(initial=0))
         if limit is None:
             continue
         looked_at += len(records.rows(begins))
@@ -60,7 +60,7 @@ def memory(records: Records, objectives: Objectives) -> CheckResult:
         unit="samples",
         found=len(over),
         findings=records.findings(over, describe),
-        measured={"most bytes": float(values[kept].max()) if len(kept) else 0.0},
+        measured={"most bytes": Measurement(float(values[kept].max()) if len(kept) else 0.0, "bytes", "lower")},
     )
 
 

@@ -1,5 +1,7 @@
 """What a check finds."""
 
+from typing import Literal, SupportsFloat
+
 import msgspec
 
 FINDINGS_SHOWN = 50
@@ -28,6 +30,28 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     row: int = -1
 
 
+class Measurement(msgspec.Struct, frozen=True):
+    """A figure that a check has measured.
+
+    Attributes:
+        value: the figure, in its unit.
+        unit: "s" for seconds, "share" for a part of 1, "bytes", "count" for numbers of things, "ratio" for a quotient.
+        better: which direction is an improvement; "neither" for a figure that describes the size of what was looked at.
+    """
+
+    value: float
+    unit: Literal["s", "share", "bytes", "count", "ratio"]
+    better: Literal["lower", "higher", "neither"] = "neither"
+
+
+def counted(number: SupportsFloat) -> Measurement:
+    """A number of things that describes what was looked at."""
+    return Measurement(float(number), "count")
+
+
+State = Literal["passed", "failed", "not applicable", "inconclusive"]
+
+
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of one check.
 
@@ -38,7 +62,8 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
         unit: what those things are.
         found: how many findings there are.
         findings: the first of them, `FINDINGS_SHOWN` at most.
-        measured: figures, by name; seconds, shares or counts.
+        measured: figures, by name.
+        inconclusive: why what was looked at proves nothing, such as too few connections for a quantile; "" if it does.
     """
 
     check: str
@@ -47,11 +72,17 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     found: int = 0
     findings: tuple[Finding, ...] = ()
-    measured: dict[str, float] = {}
+    measured: dict[str, Measurement] = {}
+    inconclusive: str = ""
 
     @property
-    def state(self) -> str:
-        """Whether it "passed", "failed", or had nothing to look at: "not applicable"."""
+    def state(self) -> State:
+        """The outcome: a check that had nothing to look at is "not applicable", and has not passed.
+
+        A finding always counts; without one, evidence that proves nothing is "inconclusive".
+        """
         if self.found:
             return "failed"
-        return "passed" if self.looked_at else "not applicable"
+        if not self.looked_at:
+            return "not applicable"
+        return "inconclusive" if self.inconclusive else "passed"

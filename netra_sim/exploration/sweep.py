@@ -116,7 +116,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     row |= {"seed": cell.seed, "digest": trial.digest, "as_expected": trial.is_as_expected}
     for result in trial.results:
         row[result.check] = result.state
-        row |= {f"{result.check}: {name}": value for name, value in result.measured.items()}
+        row |= {f"{result.check}: {name}": figure.value for name, figure in result.measured.items()}
     return row
 
 

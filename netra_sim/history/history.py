@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from netra_sim.history.replacing import replacing
 
-FORMAT = 1
+FORMAT = 2
 """Changes when a file of an earlier version can no longer be read as one of this."""
 
 
@@ -26,31 +26,57 @@ class HistoryError(ValueError):
 class Kind(IntEnum):
     """What a row tells. The columns that it fills are in brackets; all rows have a time."""
 
-    REQUESTED = 1  # a user asked for a run (user, run, due)
+    REQUESTED = 1  # a user asked for a run (user, run, thread, due)
     REFUSED = 2  # a client was told that its run will not take place (user, run, detail: code)
     SCOPE_OPENED = 3  # a user's engine was made (user, run)
     SCOPE_CLOSED = 4  # the engine is gone (user, run, value: how much it left)
-    PUBLISHED = 5  # the bridge numbered and kept an event (user: the owner, run, event, seq)
+    PUBLISHED = 5  # the bridge numbered and kept an event (user: the owner, run, thread: the run's, event, seq)
     SENT = 6  # the bridge says that a transport took it (user: the connection's, connection, run, event, seq)
-    RECEIVED = 7  # a client has it (user: who received, subject: whose data it holds, connection, run, event, seq,
-    # value: the event's own timestamp)
-    CONNECTED = 8  # (user, connection)
+    RECEIVED = (
+        7  # a client has it (user: who received, subject: whose mark it holds, or "" if it is unmarked, connection,
+    )
+    # run, thread: as the event says, event, seq, value: the event's own timestamp, duration: as the event says)
+    CONNECTED = 8  # (user, connection, detail: the client, where the source knows it)
     DISCONNECTED = 9  # (user, connection, detail: reason, value: close code)
     GAP = 10  # a client was told what it cannot have (user, connection, run, seq: first, value: last, detail: reason)
     EVENT_REFUSED = 11  # an event could not be published, and its publisher knows (user, run, event, detail: reason)
     LEFT_OVER = 12  # outlived its scope (run) or the shutdown (no run) (user, run, detail: what, value: how many)
     SHARED = 13  # two users' engines reach one mutable object (user, subject: the other, detail: what)
     FAULT_BEGAN = 14  # (detail: which)
-    FAULT_ENDED = 15  # (detail: which)
+    FAULT_ENDED = 15  # (detail: which, value: how many users, runs or messages it hit)
     SAMPLE = 16  # a gauge was read (detail: which, value)
     SCOPE_REFUSED = 17  # the factory made no engine (user, run, detail: reason)
     CONNECT_REFUSED = 18  # a client could not connect (user, detail: reason)
     LEAKED_CONTEXT = 19  # an event was published in another user's context (user, run, event, subject: the other)
     STUCK = 20  # the system did not come to rest (event: "deadlock", "time limit" or "spinning", detail: who waits)
+    ATTACHED = 21  # a client has a connection (user, connection, detail: the client, value: the line's own latency)
+    GAP_RECEIVED = 22  # a client read that it cannot have these (user, connection, run, seq: first, value: last)
+    REPEATED = 23  # a client dropped an event that it had already (user, connection, run, event, seq)
+    MISSING = (
+        24  # a client noticed that events are missing, unannounced (user, connection, run, seq: first, value: last)
+    )
+    CONTROL_RECEIVED = (
+        25  # a client read a control frame (user, connection, event: its type, subject: another user who is
+    )
+    # named in it, else "")
+    OTHER_RUN = (
+        26  # an event holds the mark of another run of its reader's (user, connection, run, event, seq, subject: it)
+    )
+    ANSWERED = (
+        27  # a client held the answer against its question (user, run, event: "complete" or what is wrong, detail)
+    )
+    LOOP_ERROR = 28  # an error that no code handled reached the event loop (event: its type, detail: where and what)
 
 
-TEXT_COLUMNS = ("user", "run", "connection", "event", "subject", "detail")
-NUMBER_COLUMNS: Mapping[str, str] = {"time": "<f8", "due": "<f8", "kind": "<i2", "seq": "<i8", "value": "<f8"}
+TEXT_COLUMNS = ("user", "run", "thread", "connection", "event", "subject", "detail")
+NUMBER_COLUMNS: Mapping[str, str] = {
+    "time": "<f8",
+    "due": "<f8",
+    "kind": "<i2",
+    "seq": "<i8",
+    "value": "<f8",
+    "duration": "<f8",
+}
 
 
 class History:
@@ -93,8 +119,12 @@ class History:
         digest = hashlib.sha256(_canonical({key: value for key, value in self.meta.items() if key != "environment"}))
         for name, values in self.numbers.items():
             digest.update(name.encode())
-            # All NaNs are one: their bits may differ between platforms.
-            digest.update((np.where(np.isnan(values), -1.0, values) if values.dtype.kind == "f" else values).tobytes())
+            if values.dtype.kind == "f":
+                # All NaNs are one: their bits may differ between platforms. Which they are counts beside the values.
+                missing = np.isnan(values)
+                digest.update(missing.tobytes())
+                values = np.where(missing, 0.0, values)
+            digest.update(values.tobytes())
         for name in TEXT_COLUMNS:
             digest.update(name.encode())
             digest.update(self.codes[name].tobytes())

@@ -7,12 +7,14 @@ These are a record's fields; a log with other names gives them in a `LogMapping`
 - ``time``: when, as a number or in ISO 8601; records are put in its order if all have it.
 - ``user``: whom it happened to. Of an event that was received or sent: who got it.
 - ``owner``: whose the run is. It is enough to judge isolation, and takes the place of ``user`` where that is left out.
-- ``run``, ``connection``, ``event``: by their names. A run and a connection are named once and for all.
+- ``run``, ``thread``, ``connection``, ``event``: by their names. A run and a connection are named once and for all.
+- ``client``: of a connection, which client it belongs to, such as one browser tab. A client has one connection at a time.
 - ``seq``: the event's number within its run, without gaps. Of a gap: the first number that is missing.
 - ``subject``: whose data the event holds, if that is known from the data itself. Of shared state: the other user.
 - ``due``: when a request was due; ``time`` if it is left out.
 - ``value``: of an event received, its own timestamp; of a disconnection, the close code; of a gap, the last number that is
   missing; of what is left over, how many; of a sample, the figure.
+- ``duration``: of a tool that completed, how long it says it took, in the log's unit of time.
 - ``detail``: the reason or the code of a refusal, what is left over or shared, which gauge or fault.
 """
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS, History, Kind
-from netra_sim.history.log_mapping import KINDS, LogMapping
+from netra_sim.history.log_mapping import FIELDS, KINDS, LogMapping
 
 Columns = dict[str, list[Any]]
 """By its field the values of every record, None where there is none."""
@@ -34,14 +34,15 @@ def read_columns(
         how many records there are of each kind that means nothing here.
     """
     if not columns:
-        columns = {name: [] for name in ("kind", "time", "user", "owner", "seq", "due", "value", *TEXT_COLUMNS)}
+        columns = {name: [] for name in FIELDS}
     wrong: dict[int, str] = {}
-    texts = {name: _texts(columns[name], name, mapping, wrong) for name in ("kind", "owner", *TEXT_COLUMNS)}
+    texts = {name: _texts(columns[name], name, mapping, wrong) for name in ("kind", "owner", "client", *TEXT_COLUMNS)}
     kind, other_kinds = _kinds(*texts.pop("kind"))
     codes = {name: code for name, (code, _) in texts.items()}
     tables = {name: table for name, (_, table) in texts.items()}
     numbers = {"time": _times(columns["time"], "time", mapping, wrong), "kind": kind}
     numbers["due"] = _times(columns["due"], "due", mapping, wrong)
+    numbers["duration"] = _durations(columns["duration"], mapping, wrong)
     numbers["seq"] = _numbers(columns["seq"], "seq", "a whole number", _whole, wrong)
     numbers["value"] = _values(columns["value"], kind == Kind.RECEIVED, mapping, wrong)
     _fill_in(numbers, codes, tables, mapping)
@@ -89,17 +90,21 @@ def _fill_in(
     numbers: dict[str, np.ndarray], codes: dict[str, np.ndarray], tables: dict[str, list[str]], mapping: LogMapping
 ) -> None:
     """Derive what a record may leave out: the user from the owner, the due time, numbers that mean nothing."""
-    kind, owner = numbers["kind"], codes["owner"]
+    kind = numbers["kind"]
     is_event = np.isin(kind, _OF_EVENTS)
-    is_named = owner != tables["owner"].index("")
-    # An event's row keeps its owner as the log names it; elsewhere the owner is the user.
-    for column, where in (("detail", is_event), ("user", ~is_event & (codes["user"] == tables["user"].index("")))):
-        where = where & is_named
+    # An event's row keeps its owner as the log names it, a connection's its client; elsewhere the owner is the user.
+    codes["detail"] = np.where(is_event, tables["detail"].index(""), codes["detail"])
+    is_userless = codes["user"] == tables["user"].index("")
+    for source, column, where in (
+        ("owner", "detail", is_event),
+        ("owner", "user", ~is_event & is_userless),
+        ("client", "detail", kind == Kind.CONNECTED),
+    ):
+        where = where & (codes[source] != tables[source].index(""))
         known = {text: code for code, text in enumerate(tables[column])}
-        translated = np.array([known.setdefault(text, len(known)) for text in tables["owner"]], np.int64)
+        translated = np.array([known.setdefault(text, len(known)) for text in tables[source]], np.int64)
         tables[column] = list(known)
-        nothing = np.where(is_event, known[""], codes[column]) if column == "detail" else codes[column]
-        codes[column] = np.where(where, translated[owner], nothing)
+        codes[column] = np.where(where, translated[codes[source]], codes[column])
     seq = numbers["seq"]
     has_run = codes["run"] != tables["run"].index("")
     numbers["seq"] = np.where(np.isnan(seq) | ~has_run, -1, seq - mapping.first_seq).astype(np.int64)
@@ -144,6 +149,11 @@ def _values(values: list[Any], is_time: np.ndarray, mapping: LogMapping, wrong: 
     figures = [None if is_stamp else value for value, is_stamp in zip(values, timed, strict=True)]
     read = _numbers(figures, "value", "a number", _finite, wrong)
     return np.where(is_time, _times(stamps, "value", mapping, wrong), read)
+
+
+def _durations(values: list[Any], mapping: LogMapping, wrong: dict[int, str]) -> np.ndarray:
+    """Seconds."""
+    return _numbers(values, "duration", "a number", _finite, wrong) / _PER_SECOND[mapping.time_unit]
 
 
 def _times(values: list[Any], name: str, mapping: LogMapping, wrong: dict[int, str]) -> np.ndarray:

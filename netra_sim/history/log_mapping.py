@@ -9,7 +9,10 @@ import msgspec
 from netra_sim.history.history import TEXT_COLUMNS, HistoryError, Kind
 from netra_sim.history.objectives import Objectives
 
-FIELDS = ("kind", "time", "user", "owner", "run", "connection", "event", "seq", "subject", "due", "value", "detail")
+FIELDS = (
+    *("kind", "time", "user", "owner", "run", "thread", "connection", "client", "event", "seq"),
+    *("subject", "due", "value", "duration", "detail"),
+)
 """Of a record in a log; `read_log` tells what they mean."""
 
 KINDS = {kind.name.lower(): kind for kind in Kind}
@@ -45,7 +48,7 @@ class LogMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def __post_init__(self) -> None:
         for what, names, known in (
             ("fields", self.fields, FIELDS),
-            ("values", self.values, ("kind", "owner", *TEXT_COLUMNS)),
+            ("values", self.values, ("kind", "owner", "client", *TEXT_COLUMNS)),
             ("recorded", self.recorded, tuple(KINDS)),
         ):
             for name in names:

@@ -1,12 +1,13 @@
 """`Recorder`: stands beside the bridge, the factory and the clients, and writes down what each of them says."""
 
+import re
 from collections.abc import Callable, Mapping
 from math import nan
 from typing import Any
 
 import numpy as np
 
-from netra_sim.bridge import Event
+from netra_sim.bridge import Event, Gap, Reading, ToolCompleted
 from netra_sim.history.canary import CONTEXT_CANARY, whose
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS, History, Kind
 
@@ -15,6 +16,7 @@ CONTEXTS_READ = "context variables read"
 
 _CHUNK = 1 << 16
 _context_canary = CONTEXT_CANARY.get
+_WORD = re.compile(r"[^\s\"\\,:;{}\[\]]+")
 _PUBLISHED, _SENT, _RECEIVED = int(Kind.PUBLISHED), int(Kind.SENT), int(Kind.RECEIVED)
 
 
@@ -30,32 +32,99 @@ class Recorder:
         self._rows: list[tuple[Any, ...]] = []
         self._chunks: list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]] = []
         self._contexts_read = 0
+        self._users: set[str] = set()
         self._tables: dict[str, dict[str, int]] = {name: {} for name in TEXT_COLUMNS}
 
-    def requested(self, run_id: str, user_id: str, due: float) -> None:
-        """A user asked for a run, which had been due at this time."""
-        self._row(Kind.REQUESTED, user=user_id, run=run_id, due=due)
+    def requested(self, run_id: str, user_id: str, due: float, thread_id: str = "") -> None:
+        """A user asked for a run, which had been due at this time, in a thread."""
+        self._users.add(user_id)
+        self._row(Kind.REQUESTED, user=user_id, run=run_id, thread=thread_id, due=due)
 
     def refused(self, run_id: str, user_id: str, reason: str) -> None:
         """A client has been told that its run will not take place, with this code."""
         self._row(Kind.REFUSED, user=user_id, run=run_id, detail=reason)
 
     def received(
-        self, connection_id: str, user_id: str, run_id: str, event: str, seq: int, *, subject: str, timestamp: float
+        self,
+        connection_id: str,
+        user_id: str,
+        run_id: str,
+        event: str,
+        seq: int,
+        *,
+        subject: str,
+        timestamp: float,
+        thread_id: str = "",
+        duration: float = nan,
     ) -> None:
-        """A client of ``user_id`` has an event, stamped by the server, which holds data of the user ``subject``."""
+        """A client of ``user_id`` has an event, stamped by the server, with the mark of the user ``subject`` or none: ""."""
         self._rows.append(
-            (self._clock(), nan, _RECEIVED, seq, timestamp, user_id, run_id, connection_id, event, subject, "")
+            (
+                *(self._clock(), nan, _RECEIVED, seq, timestamp, duration),
+                *(user_id, run_id, thread_id, connection_id, event, subject, ""),
+            )
         )
         if len(self._rows) >= _CHUNK:
             self._pack()
 
-    def received_event(self, connection_id: str, user_id: str, frame: bytes, event: Event) -> str:
-        """A client of ``user_id`` has read an event from a frame; returns the event's type."""
-        kind = str(event.__struct_config__.tag)
-        subject = whose(frame, event.user_id, user_id)
-        self.received(connection_id, user_id, event.run_id, kind, event.seq, subject=subject, timestamp=event.timestamp)
-        return kind
+    def read(self, connection_id: str, user_id: str, frame: bytes, reading: Reading) -> None:
+        """A client of ``user_id`` has read a frame: an event or a control frame, and what its reader noticed."""
+        message = reading.message
+        if not isinstance(message, Event):
+            self._read_control(connection_id, user_id, frame, reading)
+            return
+        kind, run_id, seq = str(message.__struct_config__.tag), message.run_id, message.seq
+        subject, other_run = whose(frame, user_id, run_id)
+        duration = message.duration if isinstance(message, ToolCompleted) else nan
+        self.received(
+            *(connection_id, user_id, run_id, kind, seq),
+            subject=subject,
+            timestamp=message.timestamp,
+            thread_id=message.thread_id,
+            duration=duration,
+        )
+        where: dict[str, Any] = {"user": user_id, "connection": connection_id, "run": run_id, "event": kind, "seq": seq}
+        if other_run:
+            self._row(Kind.OTHER_RUN, subject=other_run, **where)
+        if not reading.is_new:
+            self._row(Kind.REPEATED, **where)
+        if reading.missing:
+            where |= {"event": "", "seq": seq - reading.missing}
+            self._row(Kind.MISSING, value=seq - 1, **where)
+
+    def _read_control(self, connection_id: str, user_id: str, frame: bytes, reading: Reading) -> None:
+        message = reading.message
+        self._row(
+            Kind.CONTROL_RECEIVED,
+            user=user_id,
+            connection=connection_id,
+            event=str(message.__struct_config__.tag),
+            subject=self._other_user_in(frame, user_id),
+        )
+        if isinstance(message, Gap):
+            span: dict[str, Any] = {"seq": message.missed_from, "value": message.missed_to}
+            self._row(Kind.GAP_RECEIVED, user=user_id, connection=connection_id, run=message.run_id, **span)
+
+    def _other_user_in(self, frame: bytes, reader: str) -> str:
+        """The first known user other than the reader whose name stands in a frame, alone or before a dot, or ""."""
+        for word in _WORD.findall(frame.decode(errors="replace")):
+            for name in (word, word.partition(".")[0]):
+                if name != reader and name in self._users:
+                    return str(name)
+        return ""
+
+    def attached(self, connection_id: str, user_id: str, client: str, line_latency: float = nan) -> None:
+        """A client has a connection, over a line that delays frames by so many seconds; it may have had others before."""
+        self._users.add(user_id)
+        self._row(Kind.ATTACHED, user=user_id, connection=connection_id, detail=client, value=line_latency)
+
+    def answered(self, run_id: str, user_id: str, how: str, detail: str = "") -> None:
+        """A client held the final answer of a run against its question: "complete", or a word for what is wrong."""
+        self._row(Kind.ANSWERED, user=user_id, run=run_id, event=how, detail=detail)
+
+    def loop_error(self, error: str, detail: str) -> None:
+        """An error that no code handled reached the event loop: its type, and where and what."""
+        self._row(Kind.LOOP_ERROR, event=error, detail=detail)
 
     def connect_refused(self, user_id: str, reason: str) -> None:
         """A client tried to connect, and could not."""
@@ -77,9 +146,9 @@ class Recorder:
         """A fault was injected."""
         self._row(Kind.FAULT_BEGAN, detail=fault)
 
-    def fault_ended(self, fault: str) -> None:
-        """A fault was taken away."""
-        self._row(Kind.FAULT_ENDED, detail=fault)
+    def fault_ended(self, fault: str, hit: float = nan) -> None:
+        """A fault was taken away; it had hit so many users, runs or messages, NaN if that is not known."""
+        self._row(Kind.FAULT_ENDED, detail=fault, value=hit)
 
     def sample(self, gauge: str, value: float) -> None:
         """A gauge was read."""
@@ -87,15 +156,18 @@ class Recorder:
 
     def connected(self, connection_id: str, user_id: str) -> None:
         """See `BridgeObserver`."""
+        self._users.add(user_id)
         self._row(Kind.CONNECTED, user=user_id, connection=connection_id)
 
     def disconnected(self, connection_id: str, user_id: str, code: int, reason: str) -> None:
         """See `BridgeObserver`."""
         self._row(Kind.DISCONNECTED, user=user_id, connection=connection_id, detail=reason, value=code)
 
-    def published(self, run_id: str, user_id: str, event: str, seq: int) -> None:
+    def published(self, run_id: str, user_id: str, event: str, seq: int, thread_id: str = "") -> None:
         """See `BridgeObserver`."""
-        self._rows.append((self._clock(), nan, _PUBLISHED, seq, nan, user_id, run_id, "", event, "", ""))
+        self._rows.append(
+            (self._clock(), nan, _PUBLISHED, seq, nan, nan, user_id, run_id, thread_id, "", event, "", "")
+        )
         planted = _context_canary()
         if planted:
             self._contexts_read += 1
@@ -104,7 +176,7 @@ class Recorder:
 
     def sent(self, connection_id: str, user_id: str, run_id: str, event: str, seq: int) -> None:
         """See `BridgeObserver`."""
-        self._rows.append((self._clock(), nan, _SENT, seq, nan, user_id, run_id, connection_id, event, "", ""))
+        self._rows.append((self._clock(), nan, _SENT, seq, nan, nan, user_id, run_id, "", connection_id, event, "", ""))
 
     def gap(self, connection_id: str, user_id: str, run_id: str, first: int, last: int, reason: str) -> None:
         """See `BridgeObserver`."""
@@ -143,6 +215,7 @@ class Recorder:
         *,
         user: str = "",
         run: str = "",
+        thread: str = "",
         connection: str = "",
         event: str = "",
         subject: str = "",
@@ -151,18 +224,21 @@ class Recorder:
         value: float = nan,
         due: float = nan,
     ) -> None:
-        self._rows.append((self._clock(), due, kind, seq, value, user, run, connection, event, subject, detail))
+        self._rows.append(
+            (self._clock(), due, kind, seq, value, nan, user, run, thread, connection, event, subject, detail)
+        )
 
     def _pack(self) -> None:
         """Turn the rows so far into arrays, which take a tenth of the memory."""
         columns = list(zip(*self._rows, strict=True)) or [()] * (len(NUMBER_COLUMNS) + len(TEXT_COLUMNS))
         self._rows.clear()
-        order = ("time", "due", "kind", "seq", "value")
+        split = len(NUMBER_COLUMNS)
         numbers = {
-            name: np.array(column, NUMBER_COLUMNS[name]) for name, column in zip(order, columns[:5], strict=True)
+            name: np.array(column, dtype)
+            for (name, dtype), column in zip(NUMBER_COLUMNS.items(), columns[:split], strict=True)
         }
         codes = {}
-        for name, column in zip(TEXT_COLUMNS, columns[5:], strict=True):
+        for name, column in zip(TEXT_COLUMNS, columns[split:], strict=True):
             table = self._tables[name]
             for text in dict.fromkeys(column):
                 table.setdefault(str(text), len(table))

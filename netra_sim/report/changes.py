@@ -49,10 +49,15 @@ def regressions_since(before: "Verdict", after: "Verdict") -> list[str]:
         if was["state"] == "passed" and now["state"] != "passed":
             worse.append(f"{source}: {check} had passed, and is {now['state']}")
         if source != _MEASURED_IN_REAL_TIME and _same_parameters(before, after):
+            slower = {
+                name: (figure["value"], now["measured"].get(name, figure)["value"])
+                for name, figure in was["measured"].items()
+                if name.endswith((", mean", ", p95"))
+            }
             worse += [
-                f"{source}: {name} has grown from {old * 1000:.1f} ms to {now['measured'][name] * 1000:.1f} ms"
-                for name, old in was["measured"].items()
-                if name.endswith((", mean", ", p95")) and now["measured"].get(name, 0.0) > old * SLOWER
+                f"{source}: {name} has grown from {old * 1000:.1f} ms to {new * 1000:.1f} ms"
+                for name, (old, new) in slower.items()
+                if new > old * SLOWER
             ]
     for violation, checks in before.caught.items():
         if violation in after.caught:

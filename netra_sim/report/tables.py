@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from netra_sim.checks import CheckResult
+from netra_sim.checks import CheckResult, Measurement
 from netra_sim.history import Objectives
 
 _FINDINGS_SHOWN = 12
@@ -115,22 +115,22 @@ def scores_table(scores: Mapping[str, float]) -> str:
 
 
 def _figures(result: CheckResult) -> str:
-    return "<br>".join(f"{escape(name)}: {_figure(name, value)}" for name, value in result.measured.items())
+    return "<br>".join(f"{escape(name)}: {figure(one)}" for name, one in result.measured.items())
 
 
-def _figure(name: str, value: float) -> str:
-    if _is_seconds(name):
-        return f"{value * 1000:,.1f} ms"
-    if name in ("delivered", "completed") or name.startswith("share "):
-        return f"{value:.2%}"
-    if name in ("mean", "slowest"):
-        return f"{value:,.1f} s"
-    return f"{value:,.1f}" if name == "steps for each" else f"{value:,.0f}"
-
-
-def _is_seconds(name: str) -> bool:
-    """Whether a check's figure of this name is in seconds."""
-    return name.endswith((", mean", ", p95"))
+def figure(measurement: Measurement) -> str:
+    """A measured figure with its unit, for readers."""
+    value = measurement.value
+    match measurement.unit:
+        case "s":
+            return f"{value * 1000:,.1f} ms" if abs(value) < 2.0 else f"{value:,.1f} s"
+        case "share":
+            return f"{value:.2%}"
+        case "ratio":
+            return f"{value:,.1f}"
+        case "bytes" | "count":
+            pass
+    return f"{value:,.0f}"
 
 
 def _findings(result: CheckResult) -> str:

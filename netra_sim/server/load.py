@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 import msgspec
 
-from netra_sim.bridge import FINAL_EVENTS, AgentWebSocketBridge, Event, Reading, Refused
+from netra_sim.bridge import AgentCompleted, AgentError, AgentWebSocketBridge, Hello, Reading, Refused
 from netra_sim.factory import (
     ExecutionEngineFactory,
     UserExecutionContext,
@@ -129,10 +129,11 @@ class _Run:
 
         def on_reading(frame: bytes, reading: Reading, connection_id: str) -> None:
             message = reading.message
-            if isinstance(message, Event):
+            if isinstance(message, Hello):
+                recorder.attached(connection_id, user_id, user_id)
+            recorder.read(connection_id, user_id, frame, reading)
+            if isinstance(message, AgentCompleted | AgentError):
                 run_id = message.run_id
-                if recorder.received_event(connection_id, user_id, frame, message) not in FINAL_EVENTS:
-                    return
             elif isinstance(message, Refused):
                 run_id = run_id_of(user_id, message.request_id or "")
                 recorder.refused(run_id, user_id, message.code)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from netra_sim.bridge import (
     CLOSE_LOST,
     CLOSE_NORMAL,
-    FINAL_EVENTS,
     TERMINAL_CODES,
+    AgentCompleted,
+    AgentError,
     AuthenticatedUser,
     Connection,
-    Event,
     EventReader,
     Refused,
     longest_pause,
@@ -159,6 +159,7 @@ class SimulatedClient:
             )
         except BridgeError as error:
             return self._turned_away(type(error).__name__)
+        world.recorder.attached(name, user_id, f"{user_id}/{self._tab}", transport.latency)
         self._failures_in_a_row = 0
         self._instance, self._connection, self._transport = instance, connection, transport
         self.throttle(self._bandwidth)
@@ -175,11 +176,11 @@ class SimulatedClient:
 
     def _on_frames(self, connection_id: str, frames: Sequence[bytes]) -> None:
         for frame in frames:
-            message = self.reader.feed(frame).message
-            if isinstance(message, Event):
-                kind = self._world.recorder.received_event(connection_id, self.user.user_id, frame, message)
-                if kind in FINAL_EVENTS:
-                    self._on_run_ended(message.run_id)
+            reading = self.reader.feed(frame)
+            self._world.recorder.read(connection_id, self.user.user_id, frame, reading)
+            message = reading.message
+            if isinstance(message, AgentCompleted | AgentError):
+                self._on_run_ended(message.run_id)
             elif isinstance(message, Refused):
                 self._on_refused(message)
 

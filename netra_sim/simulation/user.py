@@ -124,7 +124,7 @@ class SimulatedUser:
         if run_id not in self._ends:
             self._ends[run_id] = self._world.loop.create_future()
             self._tabs_without_end[run_id] = self._world.scenario.workload.tabs_per_user
-            self._world.recorder.requested(run_id, self.user_id, due)
+            self._world.recorder.requested(run_id, self.user_id, due, message["thread_id"])
         return self._ends[run_id]
 
     def _serve(self, message: Message, connection: Connection, instance: Instance) -> None:

@@ -44,7 +44,7 @@ def test_without_faults_there_is_nothing_to_recover_from():
 
 def test_a_fault_that_nobody_noticed_is_recovered_from_at_once():
     result = Outage().end()
-    assert (result.state, result.looked_at, result.measured["users hit"]) == ("passed", 1, 0.0)
+    assert (result.state, result.looked_at, result.measured["users hit"].value) == ("passed", 1, 0.0)
 
 
 @pytest.mark.parametrize(("back", "state"), [(24.9, "passed"), (25.2, "failed")])
@@ -55,7 +55,7 @@ def test_who_was_cut_off_is_back_when_connected_again(back, state):
     outage.at(back).connected("alice/1", "alice")
     result = outage.end()
     assert result.state == state
-    assert result.measured["slowest"] == pytest.approx(back - 20.0)
+    assert result.measured["slowest"].value == pytest.approx(back - 20.0)
     if state == "failed":
         message = "alice was served as before 5.2 s after the end of outage; the objective is 5.0 s"
         assert [finding.message for finding in result.findings] == [message]
@@ -78,7 +78,7 @@ def test_late_events_count_until_the_last_of_an_unbroken_row_has_arrived():
     for published, arrived, seq in ((21.0, 26.5, 2), (26.4, 28.0, 3), (60.0, 61.0, 4)):
         outage.event("bob", published, arrived, seq)
     result = outage.end()
-    assert result.measured["slowest"] == pytest.approx(8.0)
+    assert result.measured["slowest"].value == pytest.approx(8.0)
     assert [finding.user for finding in result.findings] == ["bob"]
 
 
@@ -89,8 +89,8 @@ def test_a_system_that_is_slow_for_everybody_is_not_yet_back():
             told.event("alice", 20.0 + seq, 20.5 + seq if seq <= slow else 20.01 + seq, seq)
         return told
 
-    assert outage(slow=35).end().measured["slowest"] == pytest.approx(35.5)
-    assert outage(slow=8).end().measured["users hit"] == 0.0
+    assert outage(slow=35).end().measured["slowest"].value == pytest.approx(35.5)
+    assert outage(slow=8).end().measured["users hit"].value == 0.0
 
 
 def test_a_late_event_long_after_the_fault_is_none_of_its_doing():
@@ -106,7 +106,7 @@ def test_a_system_that_still_refuses_is_not_yet_back():
     outage.at(70.0).requested("alice.2", "alice", 70.0)
     outage.recorder.refused("alice.2", "alice", "engine_limit")
     result = outage.end()
-    assert [(finding.user, result.measured["slowest"]) for finding in result.findings] == [("bob", 6.0)]
+    assert [(finding.user, result.measured["slowest"].value) for finding in result.findings] == [("bob", 6.0)]
 
 
 def test_who_asked_before_and_never_gets_an_end_is_never_served_again():
@@ -114,7 +114,7 @@ def test_who_asked_before_and_never_gets_an_end_is_never_served_again():
     outage.at(20.0).requested("carol.1", "carol", 15.0)
     outage.fault(21.0, 22.0)
     result = outage.end()
-    assert result.measured["never served again"] == 1.0
+    assert result.measured["never served again"].value == 1.0
     assert "carol was never served as before after the end of outage" in result.findings[0].message
 
 
@@ -128,7 +128,7 @@ def test_the_time_counts_from_the_end_of_the_last_fault_that_is_on_and_to_the_be
     outage.at(90.0).fault_ended("next")
     outage.at(91.0).connected("alice/1", "alice")
     result = outage.end(recovery=2.0)
-    assert (result.looked_at, result.measured["slowest"]) == (3, 3.0)
+    assert (result.looked_at, result.measured["slowest"].value) == (3, 3.0)
     assert [finding.time for finding in result.findings] == [50.0]
 
 

@@ -131,9 +131,9 @@ recorded([("bob", "r", 0)]).save(sys.argv[1])
 def test_a_canary_tells_whose_data_it_is_whatever_the_event_says():
     own = f'{{"user_id": "alice", "text": "{canary("alice")}"}}'.encode()
     leaked = f'{{"user_id": "alice", "text": "{canary("alice")} {canary("bob")}"}}'.encode()
-    assert whose(own, "alice", "alice") == "alice"
-    assert whose(leaked, "alice", "alice") == "bob"
-    assert whose(b"{}", "bob", "alice") == "bob"
+    assert whose(own, "alice") == ("alice", "")
+    assert whose(leaked, "alice") == ("bob", "")
+    assert whose(b"{}", "alice") == ("", "")
 
 
 def test_numbers_that_do_not_apply_are_nan():

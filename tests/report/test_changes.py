@@ -5,7 +5,12 @@ import pytest
 
 from netra_sim.report import Verdict, changes_since, regressions_since
 
-CHECKED = {"check": "latency", "state": "passed", "looked_at": 5, "measured": {"delivery of events, p95": 0.050}}
+CHECKED = {
+    "check": "latency",
+    "state": "passed",
+    "looked_at": 5,
+    "measured": {"delivery of events, p95": {"value": 0.050}},
+}
 CLAIM = {"heading": "Conclusion", "claim": "it holds", "state": "proven", "evidence": "5 looked at", "teeth": []}
 BEFORE = Verdict(
     decision="GO",
@@ -55,7 +60,7 @@ def test_what_is_different_is_told(values, sentence):
         ({"claims": []}, "was proven and is no longer there: it holds"),
         ({"evidence": {"simulated": [CHECKED | {"state": "failed"}]}}, "simulated: latency had passed, and is failed"),
         (
-            {"evidence": {"simulated": [CHECKED | {"measured": {"delivery of events, p95": 0.060}}]}},
+            {"evidence": {"simulated": [CHECKED | {"measured": {"delivery of events, p95": {"value": 0.060}}}]}},
             "simulated: delivery of events, p95 has grown from 50.0 ms to 60.0 ms",
         ),
         (
@@ -69,8 +74,8 @@ def test_what_is_worse_is_named(values, sentence):
 
 
 def test_what_is_better_or_was_asked_for_is_no_regression():
-    quicker = [CHECKED | {"measured": {"delivery of events, p95": 0.020}}]
-    slower = [CHECKED | {"measured": {"delivery of events, p95": 0.200}}]
+    quicker = [CHECKED | {"measured": {"delivery of events, p95": {"value": 0.020}}}]
+    slower = [CHECKED | {"measured": {"delivery of events, p95": {"value": 0.200}}}]
     assert regressions_since(other(decision="NO-GO"), BEFORE) == []
     assert regressions_since(BEFORE, other(evidence={"simulated": quicker})) == []
     # More users, other latencies.

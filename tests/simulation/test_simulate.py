@@ -152,7 +152,7 @@ def test_isolation_order_and_clean_up_hold_for_any_seed_and_clock(users, seed, t
 def test_a_clients_view_of_a_latency_is_the_networks():
     scenario = Scenario(users=5, network=Network(latency=Constant(0.2), jitter=Constant(0.05), bandwidth=1e9))
     result = next(result for result in check(simulate(scenario)) if result.check == "latency")
-    assert result.measured["delivery of events, mean"] == pytest.approx(0.25, abs=0.001)
+    assert result.measured["delivery of events, mean"].value == pytest.approx(0.25, abs=0.001)
     assert result.state == "failed"
 
 
