@@ -63,6 +63,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
         found: how many findings there are.
         findings: the first of them, `FINDINGS_SHOWN` at most.
         measured: figures, by name.
+        minimum: the least evidence from which it concludes anything, in words; "" where one thing to look at is enough.
         inconclusive: why what was looked at proves nothing, such as too few connections for a quantile; "" if it does.
     """
 
@@ -73,6 +74,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     found: int = 0
     findings: tuple[Finding, ...] = ()
     measured: dict[str, Measurement] = {}
+    minimum: str = ""
     inconclusive: str = ""
 
     @property
