@@ -9,9 +9,9 @@ from netra_sim.factory.context import (
 )
 from netra_sim.factory.engine import EngineLimits, PipelineResult, RunOutcome, UserExecutionEngine
 from netra_sim.factory.factory import ExecutionEngineFactory
-from netra_sim.factory.isolation import SharedObject, shared_mutable_objects
+from netra_sim.factory.isolation import SharedObject, SharedStateProbe, shared_mutable_objects
 from netra_sim.factory.observer import FactoryObserver
-from netra_sim.factory.pipeline import Timing, default_pipeline
+from netra_sim.factory.pipeline import Timing, answer_to, default_pipeline
 from netra_sim.factory.routing import (
     MESSAGE_TYPES,
     ExecuteAgent,
@@ -33,11 +33,13 @@ __all__ = [
     "PipelineResult",
     "RunOutcome",
     "SharedObject",
+    "SharedStateProbe",
     "Timing",
     "Tool",
     "UserExecutionContext",
     "UserExecutionEngine",
     "answer_message",
+    "answer_to",
     "create_user_execution_context",
     "default_pipeline",
     "require_real_id",

@@ -84,6 +84,11 @@ class UserExecutionEngine:
         self._is_closed = False
         self._answer: asyncio.Future[PipelineResult] | None = None
 
+    @property
+    def agents(self) -> Sequence[Sequence[Agent]]:
+        """The run's agents, in stages; none once the run has begun."""
+        return self._stages or ()
+
     async def execute_agent_pipeline(self) -> PipelineResult:
         """Run all agents, and end the run with exactly one ``agent_completed`` or ``agent_error``.
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from itertools import islice
 
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.exceptions import (
@@ -64,6 +65,10 @@ class ExecutionEngineFactory:
     def engines(self) -> tuple[UserExecutionEngine, ...]:
         """The live engines, oldest first."""
         return tuple(self._engines.values())
+
+    def latest_engines(self, count: int) -> tuple[UserExecutionEngine, ...]:
+        """The live engines that were made last, the newest first."""
+        return tuple(islice(reversed(self._engines.values()), count))
 
     def live_engines(self, user_id: str | None = None) -> int:
         """How many engines live or are being made: a user's, or everybody's."""

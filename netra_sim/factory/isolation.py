@@ -10,18 +10,20 @@ import functools
 import gc
 import logging
 import re
+import sys
 import types
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.bridge.delivery import Delivery
 from netra_sim.factory.engine import UserExecutionEngine
+from netra_sim.factory.module_state import ModuleState
 
 _IMMUTABLE = (
     str, int, float, complex, bytes, type(None), range, slice, enum.Enum, datetime.date, datetime.time, datetime.timedelta,
@@ -55,6 +57,51 @@ class SharedObject(msgspec.Struct, frozen=True):
     path: str
 
 
+class SharedStateProbe:
+    """Looks again and again for state that users share, and so sees what changes from one look to the next.
+
+    It keeps what the agents of the engine that was made last can reach, until another look: engines that never live at the
+    same time are compared too. `forget` lets go of it.
+    """
+
+    def __init__(self) -> None:
+        self._module_state = ModuleState()
+        self._kept: _Reach | None = None
+
+    @property
+    def kept_user(self) -> str | None:
+        """The user of the engine whose agents' reach is kept."""
+        return self._kept.user_id if self._kept else None
+
+    def look_at_opening(self, engines: Sequence[UserExecutionEngine]) -> list[SharedObject]:
+        """As `look`, and compare the first of the engines, which has not begun its run, with the one that was kept."""
+        kept, made = self._kept, engines[0]
+        self._kept = _reach(made.context.user_id, "agents", made.agents)
+        return self.look(engines, kept)
+
+    def forget(self) -> None:
+        """Hold nothing any more."""
+        self._kept = None
+
+    def look(self, engines: Sequence[UserExecutionEngine], earlier: "_Reach | None" = None) -> list[SharedObject]:
+        """What the engines of two different users can both reach and change.
+
+        Beside `shared_mutable_objects` these are the globals that their agents' functions name, if those have changed since
+        an earlier look.
+        """
+        reached = [_reach(engine.context.user_id, "engine", engine) for engine in engines]
+        if earlier is not None:
+            reached.insert(0, earlier)
+        found = _in_two_hands(reached)
+        users: dict[str, str] = {}
+        for one in reached:
+            for place in self._module_state.changed(one.classes):
+                first = users.setdefault(str(place), one.user_id)
+                if first != one.user_id:
+                    found.append(SharedObject(first, one.user_id, "module global", str(place)))
+        return found
+
+
 def shared_mutable_objects(engines: Iterable[UserExecutionEngine]) -> list[SharedObject]:
     """Every mutable object that the engines of two different users can both reach.
 
@@ -62,32 +109,48 @@ def shared_mutable_objects(engines: Iterable[UserExecutionEngine]) -> list[Share
     (incident F9). Containers that are attributes of an agent's or a tool's class count as reachable. Modules, event
     loops, loggers and the bridge are infrastructure and are not looked into.
     """
+    return _in_two_hands(_reach(engine.context.user_id, "engine", engine) for engine in engines)
+
+
+class _Reach(NamedTuple):
+    """What can be reached from an engine: mutable objects, with the way to each, and the classes that have code to run."""
+
+    user_id: str
+    objects: list[tuple[object, str]]
+    classes: list[type]
+
+
+def _in_two_hands(reached: Iterable[_Reach]) -> list[SharedObject]:
     found: dict[int, tuple[object, str, str]] = {}
     shared: list[SharedObject] = []
-    for engine in engines:
-        user_id = engine.context.user_id
-        for value, path in _reachable(engine):
+    for user_id, objects, _ in reached:
+        for value, path in objects:
             holder = found.setdefault(id(value), (value, user_id, path))
             if holder[1] != user_id:
                 shared.append(SharedObject(holder[1], user_id, type(value).__qualname__, holder[2]))
     return shared
 
 
-def _reachable(engine: UserExecutionEngine) -> Iterator[tuple[object, str]]:
-    """All mutable objects that can be reached from an engine, each once, with the way there."""
+def _reach(user_id: str, name: str, root: object) -> _Reach:
     seen: set[int] = set()
-    waiting: deque[tuple[object, str, bool]] = deque([(engine, "engine", True)])
+    objects: list[tuple[object, str]] = []
+    classes: dict[type, None] = {}
+    waiting: deque[tuple[object, str, bool]] = deque([(root, name, True)])
     while waiting:
         value, path, counts = waiting.popleft()
         if id(value) in seen or isinstance(value, (*_IMMUTABLE, *_INFRASTRUCTURE)):
             continue
         seen.add(id(value))
         if counts and _is_mutable(value):
-            yield value, path
+            objects.append((value, path))
+        kind = type(value)
+        if kind not in classes and (hasattr(kind, "run") or "__call__" in vars(kind)):
+            classes[kind] = None
         # What is behind a read-only view or in a frozen instance cannot be changed through it, but its parts may be.
         parts_count = not (isinstance(value, types.MappingProxyType) or _is_frozen(value))
         for name, part in _parts(value):
             waiting.append((part, f"{path} > {name}", parts_count or not isinstance(part, dict)))
+    return _Reach(user_id, objects, list(classes))
 
 
 def _parts(value: object) -> Iterator[tuple[str, object]]:
@@ -110,8 +173,15 @@ def _class_state(kind: type) -> Iterator[tuple[str, object]]:
         if ancestor.__module__.partition(".")[0] in _STANDARD:
             continue
         for name, part in vars(ancestor).items():
-            if not name.startswith("__") and isinstance(part, _CONTAINERS):
-                yield f"{ancestor.__qualname__}.{name}", part
+            held = part.__func__ if isinstance(part, classmethod | staticmethod) else part
+            if isinstance(held, types.FunctionType) or (not name.startswith("__") and _is_state(held)):
+                yield f"{ancestor.__qualname__}.{name}", held
+
+
+def _is_state(part: object) -> bool:
+    """Whether an attribute of a class is a container, or an object of a class that somebody wrote for it."""
+    module = type(part).__module__.partition(".")[0]
+    return isinstance(part, _CONTAINERS) or not (module in _STANDARD or module in sys.stdlib_module_names)
 
 
 _STANDARD = frozenset(

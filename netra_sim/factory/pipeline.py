@@ -1,4 +1,8 @@
-"""The default pipeline: triage, data, optimisation, actions, reporting. How long each step takes is its caller's choice."""
+"""The default pipeline: triage, data beside contracts, optimisation, actions, reporting.
+
+How long each step takes is its caller's choice. Every result names the question that it belongs to, as a row of a database
+names its owner, so that a result which reaches the wrong run says so by itself.
+"""
 
 import asyncio
 import hashlib
@@ -40,13 +44,22 @@ class NoDelay(msgspec.Struct, frozen=True):
 
 
 def default_pipeline(timing: Timing | None = None) -> Pipeline:
-    """Five agents, one after the other, each with a tool of its own."""
+    """Six agents in five stages, each with a tool; the agents of one stage run at once."""
     pace = timing or NoDelay()
 
     def pipeline(context: UserExecutionContext) -> Sequence[Sequence[Agent]]:
-        return tuple((_Step(name, thought, tool, pace),) for name, thought, tool in _STEPS)
+        steps = {name: _Step(name, thought, tool, pace) for name, thought, tool in _STEPS}
+        return tuple(tuple(steps[name] for name in stage) for stage in _STAGES)
 
     return pipeline
+
+
+def answer_to(question: str) -> object:
+    """What the default pipeline answers a question, computed at once; a client can hold an answer against it."""
+    known: dict[str, Any] = {}
+    for name, _, work in _STEPS:
+        known[name] = work(question, known) if work else [usage(question, index) for index in range(len(_SERVICES))]
+    return known[_STAGES[-1][0]]
 
 
 class _Step:
@@ -118,36 +131,53 @@ def classify_request(question: str, known: Mapping[str, Any]) -> object:
     """What the question is about."""
     words = question.lower()
     topic = next((topic for topic, hints in _TOPICS.items() if any(hint in words for hint in hints)), "usage")
-    return {"topic": topic, "words": len(question.split())}
+    return {"question": question, "topic": topic, "words": len(question.split())}
 
 
 def usage(question: str, index: int) -> dict[str, object]:
     """Monthly units and cost of a service: figures that depend on the question alone."""
-    digest = hashlib.sha256(question.encode("utf-8", "surrogatepass")).digest()
-    return {"service": _SERVICES[index], "units": 100 + digest[index], "cost": 10 * digest[index + 4]}
+    return _row(question, index, _digest(question)[:8])
+
+
+def look_up_contracts(question: str, known: Mapping[str, Any]) -> object:
+    """Monthly units and cost of each service that are paid for anyway: figures that depend on the question alone."""
+    return [_row(question, index, _digest(question)[8:16]) for index in range(len(_SERVICES))]
 
 
 def find_savings(question: str, known: Mapping[str, Any]) -> object:
-    """The dearest service by unit, and what a tenth of it would save."""
-    dearest = max(known["data"], key=lambda row: (row["cost"] / row["units"], row["service"]))
-    return {"service": dearest["service"], "saving": dearest["cost"] / 10}
+    """The service that costs most beyond its contract, and what a tenth of its cost would save."""
+    paid = {row["service"]: row["cost"] for row in known["contracts"]}
+    dearest = max(known["data"], key=lambda row: (row["cost"] - paid[row["service"]], row["service"]))
+    return {"question": question, "service": dearest["service"], "saving": dearest["cost"] / 10}
 
 
 def draft_actions(question: str, known: Mapping[str, Any]) -> object:
     """What to do about it."""
     saving = known["optimisation"]
-    return [f"Review {saving['service']}", f"Plan for {saving['saving']:.1f} less a month"]
+    actions = [f"Review {saving['service']}", f"Plan for {saving['saving']:.1f} less a month"]
+    return {"question": question, "actions": actions}
 
 
 def write_report(question: str, known: Mapping[str, Any]) -> object:
     """The answer to the user."""
-    return {"question": question, "topic": known["triage"]["topic"], "actions": known["actions"]}
+    return {"question": question, "topic": known["triage"]["topic"], "actions": known["actions"]["actions"]}
+
+
+def _digest(question: str) -> bytes:
+    return hashlib.sha256(question.encode("utf-8", "surrogatepass")).digest()
+
+
+def _row(question: str, index: int, figures: bytes) -> dict[str, object]:
+    service, units, cost = _SERVICES[index], 100 + figures[index], 10 * figures[index + 4]
+    return {"question": question, "service": service, "units": units, "cost": cost}
 
 
 _STEPS: tuple[tuple[str, str, Work | None], ...] = (
     ("triage", "What is this about: {question}", classify_request),
     ("data", "Which figures does it take: {question}", None),
+    ("contracts", "What is paid for anyway: {question}", look_up_contracts),
     ("optimisation", "Where could it be better: {question}", find_savings),
     ("actions", "What should be done about: {question}", draft_actions),
     ("reporting", "Putting together the answer to: {question}", write_report),
 )
+_STAGES = (("triage",), ("data", "contracts"), ("optimisation",), ("actions",), ("reporting",))

@@ -14,6 +14,11 @@ def canary(user_id: str, run_id: str = "") -> str:
     return f"canary:{user_id};run:{run_id};" if run_id else f"canary:{user_id};"
 
 
+def marked_question(user_id: str, run_id: str) -> str:
+    """What the user asks in a run: a question that bears the mark of both."""
+    return f"How can I cut the cost of {canary(user_id, run_id)}?"
+
+
 def whose(frame: bytes, reader: str, run_id: str = "") -> tuple[str, str]:
     """Whose data a frame carries.
 

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Callable
-from weakref import WeakSet
 
 import msgspec
 
@@ -11,18 +10,18 @@ from netra_sim.bridge import AgentCompleted, AgentError, AgentWebSocketBridge, H
 from netra_sim.factory import (
     ExecutionEngineFactory,
     UserExecutionContext,
-    UserExecutionEngine,
     default_pipeline,
     run_id_of,
 )
 from netra_sim.history import (
+    ENGINES_AT_A_LOOK,
+    EngineWatch,
     History,
     Recorder,
-    canary,
     environment,
+    marked_question,
     record_gauges,
     record_left_overs,
-    record_shared_state,
 )
 from netra_sim.runtime import measuring
 from netra_sim.server.auth import TokenAuthenticator
@@ -33,7 +32,6 @@ from netra_sim.version import __version__
 PROBE_INTERVAL = 0.1
 """Seconds between two looks for state that users share."""
 
-PROBED_ENGINES = 4
 PATIENCE = 60.0
 
 
@@ -92,14 +90,15 @@ class _Run:
         self._on_answer = on_answer
         self._clock: Callable[[], float] = lambda: loop.time() - began
         self._recorder = Recorder(self._clock)
+        self._watch = EngineWatch(self._recorder)
         self._bridge = AgentWebSocketBridge(observer=self._recorder)
         self._factory = ExecutionEngineFactory(
             websocket_bridge=self._bridge,
             pipeline=default_pipeline(_UniformTiming(plan.step, plan.seed)),
-            observer=self._recorder,
+            observer=self._watch,
         )
+        self._watch.watch(self._factory)
         self._authenticator = TokenAuthenticator()
-        self._engines_seen: WeakSet[UserExecutionEngine] = WeakSet()
 
     async def live(self) -> History:
         plan = self._plan
@@ -111,7 +110,7 @@ class _Run:
                     group.create_task(self._user(f"user-{number:0{len(str(plan.users - 1))}d}", server.uri))
             probing.cancel()
             await asyncio.wait([probing])
-        record_left_overs(self._recorder, self._bridge, self._factory, self._engines_seen)
+        record_left_overs(self._recorder, self._bridge, self._factory, self._watch)
         return self._recorder.finish(
             {
                 "source": "server",
@@ -150,7 +149,7 @@ class _Run:
                 run_id = run_id_of(user_id, str(number))
                 ends[run_id] = asyncio.get_running_loop().create_future()
                 recorder.requested(run_id, user_id, due)
-                question = f"How can I cut the cost of {canary(user_id)}?"
+                question = marked_question(user_id, run_id)
                 await client.send({"type": "execute_agent", "message": question, "request_id": str(number)})
                 await asyncio.wait([ends[run_id]], timeout=PATIENCE)
                 self._on_answer()
@@ -159,5 +158,4 @@ class _Run:
         while True:
             await asyncio.sleep(PROBE_INTERVAL)
             record_gauges(self._recorder, self._bridge)
-            self._engines_seen.update(self._factory.engines)
-            record_shared_state(self._recorder, self._factory.engines[:PROBED_ENGINES])
+            self._watch.look(self._factory.latest_engines(ENGINES_AT_A_LOOK))

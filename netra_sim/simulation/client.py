@@ -18,6 +18,7 @@ from netra_sim.bridge import (
     longest_pause,
 )
 from netra_sim.exceptions import BridgeError
+from netra_sim.history import how_answered
 from netra_sim.simulation.faults import Message
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.network import SimulatedTransport
@@ -179,10 +180,16 @@ class SimulatedClient:
             reading = self.reader.feed(frame)
             self._world.recorder.read(connection_id, self.user.user_id, frame, reading)
             message = reading.message
+            if isinstance(message, AgentCompleted) and reading.is_new:
+                self._judge(message)
             if isinstance(message, AgentCompleted | AgentError):
                 self._on_run_ended(message.run_id)
             elif isinstance(message, Refused):
                 self._on_refused(message)
+
+    def _judge(self, end: AgentCompleted) -> None:
+        expected = self._world.right_answer(self.user.user_id, end.run_id)
+        self._world.recorder.answered(end.run_id, self.user.user_id, *how_answered(end.final_response, expected))
 
     def _on_close(self, code: int, reason: str) -> None:
         self._is_connected.clear()

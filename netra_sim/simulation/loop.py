@@ -7,6 +7,7 @@ at the same instant, which makes interleavings explorable from a seed.
 
 import asyncio
 import heapq
+import itertools
 import math
 import random
 import threading
@@ -91,6 +92,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         self._compact_at = _COMPACT_FROM
         self._thread_called = threading.Event()
         self._jobs_elsewhere = 0
+        self._task_numbers = itertools.count()
         self._install_call_soon()
         # As BaseEventLoop.create_future, without a Python frame for each of the many futures.
         self.create_future = partial(asyncio.Future, loop=self)  # type: ignore[method-assign]
@@ -112,6 +114,15 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
             not _is_dead(timer) for timers in self._timers.values() for timer in _each(timers)
         )
 
+    def create_task(  # type: ignore[override]
+        self, coro: Coroutine[Any, Any, T], **settings: Any
+    ) -> "asyncio.Task[T]":
+        """Start a task; sets of tasks, such as those of a `asyncio.TaskGroup`, have the same order in every process."""
+        if self.get_task_factory() is not None:
+            return super().create_task(coro, **settings)
+        self._check_closed()  # type: ignore[attr-defined]
+        return _Task(next(self._task_numbers), coro, loop=self, **settings)
+
     def spend(self, seconds: float) -> None:
         """Let the callback that runs now take this much CPU time: everybody on the loop is held up."""
         if not seconds >= 0:
@@ -122,7 +133,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         """Give the instance a `call_soon` that takes steps of C tasks without making a Handle of each."""
         enqueue = self._ready.append
         enqueue_task = self._ready_tasks.append if self._is_drawn else enqueue
-        loop, handle_class, task_class, builtin = self, events.Handle, asyncio.Task, types.BuiltinFunctionType
+        loop, handle_class, task_class, builtin = self, events.Handle, _Task, types.BuiltinFunctionType
 
         # The first argument by name, as a wake-up has one and needs no tuple for it.
         def call_soon(callback: Any, argument: Any = _NO_ARGUMENT, *more: Any, context: Context | None = None) -> Any:
@@ -344,6 +355,19 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
 def run_virtual(coroutine: Coroutine[Any, Any, T], **options: Any) -> T:
     """Run a coroutine on a new `VirtualTimeLoop`, which is made with the options given."""
     return run(coroutine, loop_factory=lambda: VirtualTimeLoop(**options))
+
+
+class _Task(asyncio.Task):  # type: ignore[type-arg]
+    """A task that hashes by its number, as an address would order sets of tasks differently in every process."""
+
+    __slots__ = ("_number",)
+
+    def __init__(self, number: int, coro: Coroutine[Any, Any, Any], **settings: Any) -> None:
+        self._number = number
+        super().__init__(coro, **settings)
+
+    def __hash__(self) -> int:
+        return self._number
 
 
 class _Sleeper:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from netra_sim.bridge import Connection, Refused
 from netra_sim.factory import answer_message, run_id_of
-from netra_sim.history import CONTEXT_CANARY, canary
+from netra_sim.history import CONTEXT_CANARY, marked_question
 from netra_sim.simulation.client import SimulatedClient
 from netra_sim.simulation.faults import Cancellation, Message, MessageFault
 from netra_sim.simulation.instance import Instance
@@ -92,11 +92,15 @@ class SimulatedUser:
         self._requests += 1
         message: Message = {
             "type": "execute_agent",
-            "message": f"How can I cut the cost of {canary(self.user_id)}?",
+            "message": "",
             "thread_id": f"{self.user_id}-thread",
             "request_id": str(self._requests),
         }
-        messages = self._mangled(message)
+        # The question bears its run's mark, and what a fault makes of the message may be another run.
+        messages = [
+            one | {"message": marked_question(self.user_id, run_id_of(self.user_id, one["request_id"]))}
+            for one in self._mangled(message)
+        ]
         ends = {self._expect(one, due) for one in messages}
         try:
             async with asyncio.timeout_at(due + self._world.scenario.workload.patience):

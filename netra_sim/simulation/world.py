@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
-from weakref import WeakSet
 
 import msgspec
 
@@ -16,17 +15,19 @@ from netra_sim.factory import (
     ExecutionEngineFactory,
     Pipeline,
     UserExecutionContext,
-    UserExecutionEngine,
+    answer_to,
     default_pipeline,
 )
 from netra_sim.history import (
+    ENGINES_AT_A_LOOK,
     LOOP_STEPS,
+    EngineWatch,
     History,
     Recorder,
     environment,
+    marked_question,
     record_gauges,
     record_left_overs,
-    record_shared_state,
 )
 from netra_sim.simulation.client import SimulatedClient
 from netra_sim.simulation.faults import AgentFault, Fault
@@ -44,9 +45,6 @@ PROBE_INTERVAL = 1.0
 """Virtual seconds between two looks at what the server holds and what its engines share."""
 
 _OF_THIS_PROCESS = re.compile(r" at 0x[0-9a-f]+|(?<=Task)-\d+")
-
-PROBED_ENGINES = 8
-"""Engines that are compared at each look."""
 
 
 class Conditions:
@@ -96,7 +94,6 @@ class World:
         self._instances: list[Instance] = []
         self._users: list[SimulatedUser] = []
         self._duties: set[asyncio.Task[object]] = set()
-        self._engines_seen: WeakSet[UserExecutionEngine] = WeakSet()
         self._story_until_stuck: History | None = None
         loop.on_stuck = self._be_stuck
 
@@ -133,7 +130,7 @@ class World:
         for instance in self._instances:
             await instance.stop()
         for instance in self._instances:
-            record_left_overs(self.recorder, instance.bridge, instance.factory, self._engines_seen)
+            record_left_overs(self.recorder, instance.bridge, instance.factory, instance.watch)
         return self._story()
 
     def _story(self) -> History:
@@ -161,6 +158,11 @@ class World:
         """What the servers' wall clock shows, in seconds since 1970."""
         return EPOCH + self.loop.time() + self.conditions.clock_offset
 
+    def right_answer(self, user_id: str, run_id: str) -> object:
+        """What the question of a run has as its answer; None where a factory's variant may answer otherwise."""
+        is_known = self._factory_class is ExecutionEngineFactory
+        return answer_to(marked_question(user_id, run_id)) if is_known else None
+
     def is_hit(self, fault: Fault, name: str) -> bool:
         """Whether a fault hits the user or the run of this name; drawn by name, independent of everything else."""
         return fault.share >= 1.0 or uniform(key(self.seed, "fault", fault.name, fault.at, name)) < fault.share
@@ -186,6 +188,7 @@ class World:
             epoch=f"{key(self.seed, 'epoch', number):016x}",
             observer=self.recorder,
         )
+        watch = EngineWatch(self.recorder)
         factory = self._factory_class(
             websocket_bridge=bridge,
             pipeline=self._pipeline(),
@@ -194,9 +197,10 @@ class World:
                 agent_seconds=scenario.limits.agent_seconds,
                 engine_seconds=scenario.limits.engine_seconds,
             ),
-            observer=self.recorder,
+            observer=watch,
         )
-        instance = Instance(number, bridge, factory)
+        watch.watch(factory)
+        instance = Instance(number, bridge, factory, watch)
         self._instances.append(instance)
         return instance
 
@@ -264,9 +268,8 @@ class World:
         record_gauges(self.recorder, instance.bridge)
         self.recorder.sample(LOOP_STEPS, self.loop.steps)
         engines = instance.factory.engines
-        self._engines_seen.update(engines)
         first = int(uniform(key(self.seed, "probe"), looks) * len(engines))
-        record_shared_state(self.recorder, engines[first : first + PROBED_ENGINES])
+        instance.watch.look(engines[first : first + ENGINES_AT_A_LOOK])
 
 
 class _DrawnTiming(msgspec.Struct, frozen=True):

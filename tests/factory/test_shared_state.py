@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import pytest
 
+from netra_sim import check, simulate
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.factory import ExecutionEngineFactory, UserExecutionContext, shared_mutable_objects
+from netra_sim.simulation import Scenario, Workload
 
 
 class Plain:
@@ -113,3 +115,87 @@ async def test_a_debugger_that_watches_the_agents_is_no_shared_state():
         assert shared_mutable_objects(engines) == []
         for run in runs:
             run.cancel()
+
+
+CURRENT = None
+NOTES = {}
+TABLE = {"cost": ("cheap",)}
+CLIENT = None
+
+
+class Rebinds(Plain):
+    async def run(self, session):
+        global CURRENT
+        CURRENT = session.context.user_id
+        await asyncio.sleep(0.3)
+        return CURRENT
+
+
+def note(user_id):
+    NOTES["user"] = user_id
+
+
+class WritesThroughAHelper(Plain):
+    async def run(self, session):
+        note(session.context.user_id)
+        await asyncio.sleep(0.3)
+        return NOTES["user"]
+
+
+class ReadsATable(Plain):
+    async def run(self, session):
+        await asyncio.sleep(0.3)
+        return TABLE["cost"]
+
+
+class MakesAClientOnce(Plain):
+    async def run(self, session):
+        global CLIENT
+        CLIENT = CLIENT or Store()
+        await asyncio.sleep(0.3)
+        return len(CLIENT.rows)
+
+
+class WithADefault(Plain):
+    async def run(self, session, seen=[]):  # noqa: B006 - the defect
+        return "answered"
+
+
+class Store:
+    def __init__(self):
+        self.rows = []
+
+
+class WithAStore(Plain):
+    store = Store()
+
+    async def run(self, session):
+        return "answered"
+
+
+AT_ONCE = WithRegistry(["answered"])
+
+
+def finds_shared_state(agent, seed):
+    class Variant(ExecutionEngineFactory):
+        def __init__(self, **settings):
+            super().__init__(**settings | {"pipeline": lambda _: [[agent()]]})
+
+    scenario = Scenario(users=8, workload=Workload(window=2.0))
+    results = check(simulate(scenario, seed, factory_class=Variant))
+    return next(result.state for result in results if result.check == "shared-state") == "failed"
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "agent",
+    [Rebinds, WritesThroughAHelper, WithADefault, WithAStore, WithClassCache, lambda: AT_ONCE],
+    ids=["global rebound", "global written", "default", "object of a class", "class attribute", "one agent at once"],
+)
+def test_state_that_all_users_share_is_found_with_every_seed(agent, seed):  # F2
+    assert finds_shared_state(agent, seed)
+
+
+@pytest.mark.parametrize("agent", [ReadsATable, MakesAClientOnce], ids=["a constant", "made on first use"])
+def test_a_global_that_never_changes_again_is_no_shared_state(agent):
+    assert not any(finds_shared_state(agent, seed) for seed in range(5))

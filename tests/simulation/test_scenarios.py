@@ -74,8 +74,8 @@ def test_a_fault_leaves_its_mark_in_the_history():
 
 
 def test_a_fault_that_hits_nobody_changes_nothing_but_its_marks():
-    healthy = find_scenario("agent-crashes").with_settings({"faults": []})
-    harmless = find_scenario("agent-crashes").with_settings({"faults.0.share": 0.0})
+    in_turn = find_scenario("agent-crashes").with_settings({"platform.order": "fifo"})
+    healthy, harmless = (in_turn.with_settings(settings) for settings in ({"faults": []}, {"faults.0.share": 0.0}))
     kinds = [Kind.REQUESTED, Kind.PUBLISHED, Kind.RECEIVED]
     first, second = (simulate(one).frame(*kinds).reset_index(drop=True) for one in (healthy, harmless))
     columns = ["time", "kind", "user", "run", "event", "seq"]

@@ -1,0 +1,117 @@
+"""Finds the module globals that agents' code works with, and notices which of them change: state outside every engine."""
+
+import sys
+import types
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+_SETTLED = (types.ModuleType, type, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
+"""Values that code uses and does not work on."""
+
+
+class ModuleGlobal(NamedTuple):
+    """A global of a module, by the names of both."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+class ModuleState:
+    """Remembers what the globals held that agents' classes and their functions name.
+
+    A global that keeps what it held when it was first seen is a constant or was made once, such as a table or a client.
+    One that changes later while the agents of several users run is a state that they share.
+    """
+
+    def __init__(self) -> None:
+        self._named_by: dict[type, tuple[ModuleGlobal, ...]] = {}
+        self._held: dict[ModuleGlobal, tuple[object, ...]] = {}
+        self._changed: set[ModuleGlobal] = set()
+
+    def changed(self, classes: Iterable[type]) -> Iterator[ModuleGlobal]:
+        """The globals that the functions of these classes name, and that have changed since they were first seen."""
+        for one in classes:
+            if one not in self._named_by:
+                self._named_by[one] = tuple(_globals_of(one))
+            for place in self._named_by[one]:
+                if self._has_changed(place):
+                    yield place
+
+    def _has_changed(self, place: ModuleGlobal) -> bool:
+        if place not in self._changed:
+            now = _content(vars(sys.modules[place.module]).get(place.name))
+            before = self._held.setdefault(place, now)
+            # Made on first use: what was None is not yet a state.
+            if before == (None,):
+                self._held[place] = now
+            elif before != now:
+                self._changed.add(place)
+        return place in self._changed
+
+
+def _content(value: object) -> tuple[object, ...]:
+    """What tells a value from what it was: its parts, where they are plain, or their identities."""
+    if isinstance(value, dict):
+        return (id(value), *(_identity(part) for item in value.items() for part in item))
+    if isinstance(value, list | set | deque | bytearray):
+        return (id(value), *map(_identity, value))
+    module = sys.modules.get(type(value).__module__)
+    attributes = getattr(value, "__dict__", None)
+    # The parts of a lock, a client or a logger are its own affair.
+    if not attributes or module is None or _is_installed(module):
+        return (_identity(value),)
+    return (id(value), *((name, _identity(part)) for name, part in attributes.items()))
+
+
+def _identity(value: object) -> object:
+    return value if value is None or isinstance(value, str | int | float | bytes) else id(value)
+
+
+def _globals_of(one: type) -> Iterator[ModuleGlobal]:
+    """The globals that a class's functions name, and the functions and classes that those call, in turn."""
+    waiting: deque[Callable[..., Any] | type] = deque([one])
+    seen: set[int] = set()
+    while waiting:
+        value = waiting.popleft()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, type):
+            parts = [part for ancestor in value.__mro__ for part in vars(ancestor).values()]
+            waiting.extend(function for part in parts if (function := _function_in(part)) is not None)
+            continue
+        module = sys.modules.get(value.__module__ or "")
+        if module is None or _is_installed(module):
+            continue
+        for name in _names_in(value.__code__):
+            part = vars(module).get(name)
+            if isinstance(part, type | types.FunctionType):
+                waiting.append(part)
+            elif name in vars(module) and not isinstance(part, _SETTLED):
+                yield ModuleGlobal(module.__name__, name)
+
+
+def _function_in(part: object) -> types.FunctionType | None:
+    if isinstance(part, classmethod | staticmethod):
+        part = part.__func__
+    elif isinstance(part, property):
+        part = part.fget
+    return part if isinstance(part, types.FunctionType) else None
+
+
+def _names_in(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for part in code.co_consts:
+        if isinstance(part, types.CodeType):
+            yield from _names_in(part)
+
+
+def _is_installed(module: types.ModuleType) -> bool:
+    """Whether a module is of the standard library or an installed package, whose globals are infrastructure."""
+    if module.__name__.partition(".")[0] in sys.stdlib_module_names:
+        return module.__name__ != "__main__"
+    return "site-packages" in (getattr(module, "__file__", None) or "")

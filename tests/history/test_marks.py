@@ -1,0 +1,90 @@
+"""Marks in the data of users and runs, and answers that are held against their questions."""
+
+import json
+
+import pytest
+
+from netra_sim import Scenario, simulate
+from netra_sim.factory import answer_to, pipeline
+from netra_sim.history import Kind, canary, how_answered, marked_question, whose
+
+
+def test_all_but_a_runs_first_event_bear_its_mark():
+    history = simulate(Scenario(users=5), seed=1)
+    received = history.frame(Kind.RECEIVED)
+    unmarked = received[received["subject"] == ""]
+    assert len(received) > 5 * len(unmarked)
+    assert set(unmarked["event"]) == {"agent_started"}
+    marked = received[received["subject"] != ""]
+    assert (marked["subject"].astype(str) == marked["user"].astype(str)).all()
+    assert history.frame(Kind.OTHER_RUN).empty
+
+
+@pytest.mark.parametrize(
+    ("frame", "owner"),
+    [
+        (canary("alice", "alice.1"), ("alice", "")),
+        (canary("alice", "alice.2"), ("alice", "alice.2")),
+        (canary("alice", "alice.1") + canary("bob", "bob.1"), ("bob", "")),
+        (canary("alice"), ("alice", "")),
+        ("no mark", ("", "")),
+    ],
+)
+def test_a_frame_tells_whose_data_it_carries_and_of_which_run(frame, owner):
+    assert whose(frame.encode(), "alice", "alice.1") == owner
+
+
+def test_a_stale_answer_of_the_users_other_run_is_recorded(monkeypatch):
+    kept = {}
+
+    def stale(question, known):
+        user = question.partition(";")[0]
+        return kept.setdefault(user, pipeline.write_report(question, known))
+
+    steps = tuple((name, text, stale if name == "reporting" else work) for name, text, work in pipeline._STEPS)
+    monkeypatch.setattr(pipeline, "_STEPS", steps)
+    two_runs = Scenario(users=3).with_settings({"workload.runs_per_user": 2})
+    history = simulate(two_runs, seed=1)
+    assert len(history.frame(Kind.OTHER_RUN)) >= 3
+
+
+def test_every_answer_of_the_clean_runtime_is_complete():
+    history = simulate(Scenario(users=5), seed=1)
+    assert history.frame(Kind.ANSWERED)["event"].astype(str).tolist() == ["complete"] * 5
+
+
+def test_an_agent_that_works_on_another_question_gives_wrong_answers(monkeypatch):
+    async def of_another_question(self, *, question):
+        return self._work("another question", self._known)
+
+    monkeypatch.setattr(pipeline._TimedTool, "__call__", of_another_question)
+    history = simulate(Scenario(users=3), seed=1)
+    assert history.frame(Kind.ANSWERED)["event"].astype(str).tolist() == ["wrong"] * 3
+
+
+RIGHT = answer_to(marked_question("alice", "alice.1"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "how"),
+    [
+        (RIGHT, "complete"),
+        (json.loads(json.dumps(RIGHT)), "complete"),
+        (None, "empty"),
+        ("", "empty"),
+        ({}, "empty"),
+        (str(RIGHT)[:20], "truncated"),
+        ({"question": RIGHT["question"]}, "truncated"),
+        (RIGHT | {"actions": RIGHT["actions"][:1]}, "truncated"),
+        (RIGHT | {"topic": "weather"}, "wrong"),
+        (answer_to(marked_question("bob", "bob.1")), "wrong"),
+        ("something else", "wrong"),
+    ],
+)
+def test_an_answer_is_held_against_its_question(answer, how):
+    assert how_answered(answer, RIGHT)[0] == how
+
+
+def test_where_nobody_knows_the_answer_it_counts_that_there_is_one():
+    assert how_answered("anything") == ("complete", "")
+    assert how_answered(None)[0] == "empty"
