@@ -3,7 +3,18 @@
 Nothing in the runtime knows of them. A violation works in the process in which it is switched on, and nowhere else.
 """
 
-from netra_sim.violations import bridge, delivery, factory, windows
+from netra_sim.violations import bridge, delivery, factory, mixups, replay, windows
 from netra_sim.violations.violation import VIOLATIONS, Swaps, Violation, violation
 
-__all__ = ["VIOLATIONS", "Swaps", "Violation", "bridge", "delivery", "factory", "violation", "windows"]
+__all__ = [
+    "VIOLATIONS",
+    "Swaps",
+    "Violation",
+    "bridge",
+    "delivery",
+    "factory",
+    "mixups",
+    "replay",
+    "violation",
+    "windows",
+]

@@ -2,7 +2,15 @@
 
 from netra_sim.history import Objectives
 from netra_sim.simulation import Agents, Burst, Closed, Constant, Limits, LogNormal, Scenario, Workload
-from netra_sim.simulation.faults import AgentCrash, Cancellation, Deploy, Disconnect, StalledSocket
+from netra_sim.simulation.faults import (
+    AgentCrash,
+    AgentNeverEnds,
+    Cancellation,
+    Deploy,
+    Disconnect,
+    MemoryPressure,
+    StalledSocket,
+)
 
 _QUICK = Agents(think=LogNormal(0.3, 0.3), tool=LogNormal(0.2, 0.3))
 _PATIENCE = 30.0
@@ -114,3 +122,35 @@ DEPLOYED = Scenario(
     ),
 )
 """The server is replaced while runs are alive."""
+
+SHORT_MEMORY = Scenario(
+    name="short-memory-of-runs",
+    users=8,
+    workload=_SOON,
+    agents=_QUICK,
+    faults=(MemoryPressure(events=3), Disconnect(at=3.0, lasts=2.0)),
+    objectives=Objectives(delivered=0.0, delivery_mean=2.0, delivery_p95=5.0, first_event_p95=5.0, refused=0.9),
+)
+"""Everybody is cut off for longer than the bridge remembers."""
+
+LARGE_REPLAY = COMING_BACK
+
+MANY_REQUESTS = Scenario(
+    name="many-requests",
+    users=12,
+    workload=Workload(arrivals=Closed(think=Constant(0.1)), runs_per_user=11, patience=_PATIENCE),
+    agents=Agents(think=Constant(0.05), tool=Constant(0.05)),
+    objectives=_PATIENT,
+)
+"""Users with numbers of one and of two digits, and requests with such numbers too."""
+
+SLOW_ENDS = Scenario(
+    name="slow-ends",
+    users=6,
+    workload=Workload(window=4.0, runs_per_user=4, patience=_PATIENCE),
+    agents=_QUICK,
+    limits=Limits(engines_per_user=1),
+    faults=(AgentNeverEnds(at=0.0, lasts=30.0, stubborn=3.0), Cancellation(at=0.0, lasts=30.0, within=1.0)),
+    objectives=_NOT_ALL_ANSWERED,
+)
+"""Runs that are cancelled, and take their time to end."""
