@@ -7,6 +7,13 @@ from collections.abc import Awaitable, Callable
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.checks import CheckResult, Finding
 from netra_sim.exceptions import ContextError, FactoryError
+from netra_sim.exploration.lab_experiments import (
+    cursors_of_another_epoch_count_for_nothing,
+    every_draw_depends_on_the_seed_and_the_user,
+    every_user_asks_as_often_as_planned,
+    requests_are_timed_from_when_they_were_due,
+    the_digest_covers_every_column,
+)
 from netra_sim.factory import ExecutionEngineFactory, create_user_execution_context
 from netra_sim.runtime import (
     WindowsAsyncioSafePatterns,
@@ -155,9 +162,35 @@ def real_ids() -> CheckResult:
     return _probe("real-ids", "Are ids refused that stand for nobody?", takes_a_real_one, refuses_placeholders)
 
 
+def epochs() -> CheckResult:
+    """Try a client that comes back to a server which has another memory."""
+    question = "Does a client that comes back to another server's memory get everything from the start?"
+    return _probe("epochs", question, cursors_of_another_epoch_count_for_nothing)
+
+
+def lab() -> CheckResult:
+    """Try whether the lab does what it is told: its plan, its draws, its clock and its digest."""
+    return _probe(
+        "lab",
+        "Does the lab make every planned request, draw everything from the seed, time from due, and hash every column?",
+        the_digest_covers_every_column,
+        every_user_asks_as_often_as_planned,
+        requests_are_timed_from_when_they_were_due,
+        every_draw_depends_on_the_seed_and_the_user,
+    )
+
+
 def experiments() -> list[CheckResult]:
     """All experiments."""
-    return [windows_layer(), proactor_loop(), bridge_integration(), factory_needs_bridge(), real_ids()]
+    return [
+        windows_layer(),
+        proactor_loop(),
+        bridge_integration(),
+        factory_needs_bridge(),
+        real_ids(),
+        epochs(),
+        lab(),
+    ]
 
 
 def _probe(name: str, question: str, *experiments: Experiment) -> CheckResult:

@@ -3,7 +3,7 @@
 Nothing in the runtime knows of them. A violation works in the process in which it is switched on, and nowhere else.
 """
 
-from netra_sim.violations import bridge, delivery, factory, mixups, replay, windows
+from netra_sim.violations import bridge, delivery, factory, harness, mixups, replay, windows
 from netra_sim.violations.violation import VIOLATIONS, Swaps, Violation, violation
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "bridge",
     "delivery",
     "factory",
+    "harness",
     "mixups",
     "replay",
     "violation",
