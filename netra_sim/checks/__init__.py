@@ -7,13 +7,20 @@ import msgspec
 from netra_sim.checks.cleanup import nothing_left
 from netra_sim.checks.delivery import delivery, truthfulness
 from netra_sim.checks.events import completion, critical_events, every_run_ends, timestamps
-from netra_sim.checks.isolation import connection_isolation, content_isolation, cross_user_isolation, shared_state
+from netra_sim.checks.isolation import (
+    connection_isolation,
+    content_isolation,
+    cross_user_isolation,
+    shared_state,
+    thread_isolation,
+)
 from netra_sim.checks.latency import delivery_latencies, latency, refusals, request_latencies
 from netra_sim.checks.process import asyncio_untouched, context_isolation, idle_cost, liveness
 from netra_sim.checks.records import Records
 from netra_sim.checks.recovery import recovery
 from netra_sim.checks.resources import engine_limit, memory
 from netra_sim.checks.results import CheckResult, Finding, Measurement, State
+from netra_sim.checks.scopes import scopes
 from netra_sim.history import History, Objectives
 
 Check = Callable[[Records, Objectives], CheckResult]
@@ -23,10 +30,12 @@ CHECKS: tuple[Check, ...] = (
     connection_isolation,
     content_isolation,
     context_isolation,
+    thread_isolation,
     shared_state,
     liveness,
     critical_events,
     every_run_ends,
+    scopes,
     delivery,
     truthfulness,
     nothing_left,
@@ -92,7 +101,9 @@ __all__ = [
     "recovery",
     "refusals",
     "request_latencies",
+    "scopes",
     "shared_state",
+    "thread_isolation",
     "timestamps",
     "truthfulness",
 ]

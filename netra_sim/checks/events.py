@@ -105,6 +105,7 @@ def every_run_ends(records: Records, objectives: Objectives) -> CheckResult:
     refused = records.first_of_each("run", records.rows(Kind.REFUSED)) >= 0
     answered = ends[runs[requested]] >= 0
     silent = requested[~answered & ~refused[runs[requested]]]
+    silent = np.sort(np.append(silent, _unanswered_again(records, ends)))
     scopes = records.first_of_each("run", records.rows(Kind.SCOPE_OPENED))
     declined = records.first_of_each("run", records.rows(Kind.SCOPE_REFUSED))
 
@@ -127,6 +128,16 @@ def every_run_ends(records: Records, objectives: Objectives) -> CheckResult:
             "told of a refusal": counted(refused.sum()),
         },
     )
+
+
+def _unanswered_again(records: Records, ends: np.ndarray) -> np.ndarray:
+    """Later requests for a run that was asked for before, after which its user has learned nothing more."""
+    requested, runs = records.rows(Kind.REQUESTED), records.codes["run"]
+    if not records.records(Kind.RECEIVED):
+        return requested[:0]
+    first = records.first_of_each("run", requested)[runs[requested]]
+    told = np.maximum(ends, records.last_of_each("run", records.rows(Kind.REFUSED)))[runs[requested]]
+    return np.asarray(requested[(requested > first) & (told < requested) & (told >= 0)])
 
 
 def completion(records: Records, objectives: Objectives) -> CheckResult:

@@ -6,6 +6,9 @@ from netra_sim.checks.records import NOBODY, Records
 from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, counted
 from netra_sim.history import ENGINES_PROBED, Kind, Objectives
 
+AT_ONCE = "users at once"
+"""The figure without which a claim about several users proves nothing: how many had runs at the same time."""
+
 _OWNING = (Kind.REQUESTED, Kind.SCOPE_OPENED, Kind.PUBLISHED)
 
 
@@ -39,7 +42,11 @@ def cross_user_isolation(records: Records, objectives: Objectives) -> CheckResul
         unit="events sent and received",
         found=len(wrong),
         findings=records.findings(wrong, describe),
-        measured={"events": counted(len(arrived)), "users": counted(np.count_nonzero(np.bincount(readers)))},
+        measured={
+            "events": counted(len(arrived)),
+            "users": counted(np.count_nonzero(np.bincount(readers))),
+            AT_ONCE: counted(records.users_at_once),
+        },
     )
 
 
@@ -83,28 +90,73 @@ def connection_isolation(records: Records, objectives: Objectives) -> CheckResul
         unit="connections opened and events on them",
         found=len(wrong),
         findings=records.findings(wrong, describe),
-        measured={"connections": counted(np.count_nonzero(firsts >= 0)), "events": counted(len(arrived))},
+        measured={
+            "connections": counted(np.count_nonzero(firsts >= 0)),
+            "events": counted(len(arrived)),
+            AT_ONCE: counted(records.users_at_once),
+        },
     )
 
 
 def content_isolation(records: Records, objectives: Objectives) -> CheckResult:
-    """Look into every event that was received: is the data in it its reader's?
+    """Look into every frame that was received: is what it says and holds its reader's, and of the right run?
 
-    Whose data it is was told, when it arrived, by the canaries that are planted in every user's data.
+    Marks that are planted in the data of every user and run say whose an event's data is. An event without a mark counts
+    apart, and proves nothing. Frames that control a connection name nobody but their reader.
     """
-    received = records.rows(Kind.RECEIVED)
-    received = received[records.has("subject", received)]
-    wrong = received[records.as_users("subject", received) != records.codes["user"][received]]
+    all_received, control = records.rows(Kind.RECEIVED), records.rows(Kind.CONTROL_RECEIVED)
+    received = all_received[records.has("subject", all_received)]
+    foreign = received[records.as_users("subject", received) != records.codes["user"][received]]
+    named = control[records.has("subject", control)]
+    wrong = np.sort(np.concatenate([foreign, named, records.rows(Kind.OTHER_RUN)]))
 
     def describe(row: int) -> str:
-        user, event = records.text("user", row), records.text("event", row)
-        return f"{user} received data of {records.text('subject', row)} in {event}"
+        user, event, subject = records.text("user", row), records.text("event", row), records.text("subject", row)
+        kind = records.numbers["kind"][row]
+        if kind == Kind.OTHER_RUN:
+            return f"{user} received data of the run {subject} in {event} of another run"
+        return f"{user} received {'the name' if kind == Kind.CONTROL_RECEIVED else 'data'} of {subject} in {event}"
 
     return CheckResult(
         check="content-isolation",
-        question="Did every event carry data of its reader only?",
+        question="Did every frame carry data of its reader and its run only?",
         looked_at=len(received),
-        unit="events received",
+        unit="events received that bear a mark",
+        found=len(wrong),
+        findings=records.findings(wrong, describe),
+        measured={
+            "events received": counted(len(all_received)),
+            "with a mark": counted(len(received)),
+            "control frames": counted(len(control)),
+            AT_ONCE: counted(records.users_at_once),
+        },
+    )
+
+
+def thread_isolation(records: Records, objectives: Objectives) -> CheckResult:
+    """Look at every event that names its conversation: is it the one in which its run was asked for, and always the same?
+
+    The thread of a run is the one that its request names; without that the one of its first event.
+    """
+    published, received = records.rows(Kind.PUBLISHED), records.rows(Kind.RECEIVED)
+    events = np.sort(np.concatenate([published, received]))
+    events = events[records.has("thread", events)]
+    named = np.concatenate([records.rows(Kind.REQUESTED), events])
+    named = named[records.has("thread", named)]
+    runs, threads = records.codes["run"], records.codes["thread"]
+    # Requests come first, so that what they ask for counts.
+    right = records.first_of_each("run", named)[runs[events]]
+    wrong = events[(threads[right] != threads[events]) & (right >= 0)]
+
+    def describe(row: int) -> str:
+        right_one = records.text("thread", int(records.first_of_each("run", named)[runs[row]]))
+        return f"{records.text('event', row)} bears the thread {records.text('thread', row)}; its run's is {right_one}"
+
+    return CheckResult(
+        check="thread-isolation",
+        question="Did every event bear the thread of its own run?",
+        looked_at=len(events),
+        unit="events with a thread",
         found=len(wrong),
         findings=records.findings(wrong, describe),
     )
@@ -128,7 +180,11 @@ def shared_state(records: Records, objectives: Objectives) -> CheckResult:
         unit="live engines compared",
         found=len(shared),
         findings=records.findings(shared, describe),
-        measured={"probes": counted(len(probes)), "engines": counted(engines)},
+        measured={
+            "probes": counted(len(probes)),
+            "engines": counted(engines),
+            AT_ONCE: counted(records.users_at_once),
+        },
     )
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from netra_sim.checks.isolation import AT_ONCE
 from netra_sim.checks.records import Records
-from netra_sim.checks.results import CheckResult, Finding, Measurement
+from netra_sim.checks.results import CheckResult, Finding, Measurement, counted
 from netra_sim.history import ASYNCIO_REPLACED, CONTEXTS_READ, LOOP_STEPS, Kind, Objectives
 
 
@@ -35,6 +36,7 @@ def context_isolation(records: Records, objectives: Objectives) -> CheckResult:
         unit="events published in a marked context",
         found=len(leaked),
         findings=records.findings(leaked, describe),
+        measured={AT_ONCE: counted(records.users_at_once)},
     )
 
 

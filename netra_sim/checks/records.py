@@ -117,6 +117,26 @@ class Records(History):
         firsts = self.first_of_each("run", self.rows(Kind.REQUESTED, Kind.SCOPE_OPENED, Kind.PUBLISHED))
         return np.where(firsts >= 0, self.codes["user"][firsts], NOBODY) if len(self) else firsts
 
+    @cached_property
+    def users_at_once(self) -> int:
+        """The most users of whom runs went on at the same time: from its first event or request to its last."""
+        rows = self.rows(Kind.REQUESTED, Kind.PUBLISHED, Kind.RECEIVED)
+        rows = rows[self.has("run", rows)]
+        first, last = self.first_of_each("run", rows), self.last_of_each("run", rows)
+        is_there = first >= 0
+        users = np.where(is_there, self.owners[: len(first)], NOBODY)[is_there]
+        changes = np.concatenate([first[is_there], last[is_there]])
+        steps = np.repeat([1, -1], len(users))
+        order = np.argsort(changes, kind="stable")
+        live: dict[int, int] = {}
+        most = 0
+        for user, step in zip(np.tile(users, 2)[order].tolist(), steps[order].tolist(), strict=True):
+            live[user] = live.get(user, 0) + step
+            if not live[user]:
+                del live[user]
+            most = max(most, len(live))
+        return most
+
     def owners_of(self, rows: np.ndarray) -> np.ndarray:
         """The code of the owner of each row's run, or `NOBODY`: whom an event's row itself names, else as in `owners`."""
         owners = self.owners[self.codes["run"][rows]]

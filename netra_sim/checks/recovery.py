@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from netra_sim.checks.delivery import NORMAL_CLOSURE
+from netra_sim.checks.clients import LEAVING
 from netra_sim.checks.events import FINAL
 from netra_sim.checks.records import Records, running_max
 from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding, Measurement, counted
@@ -129,7 +129,7 @@ def _back_again(records: Records, begin: int) -> np.ndarray:
     steps = np.select([kinds[before] == Kind.CONNECTED, kinds[before] == Kind.DISCONNECTED], [1.0, -1.0], 0.0)
     is_open = np.bincount(users[before], steps, len(records.tables["user"])) > 0
     last = records.last_of_each("user", before)
-    has_left = (kinds[last] == Kind.DISCONNECTED) & (records.numbers["value"][last] == NORMAL_CLOSURE)
+    has_left = (kinds[last] == Kind.DISCONNECTED) & np.isin(records.numbers["value"][last], LEAVING)
     is_cut_off = (last >= 0) & ~is_open & ~has_left
     connected = records.first_of_each("user", after[kinds[after] == Kind.CONNECTED])
     return np.asarray(connected[is_cut_off & (connected >= 0)])

@@ -1,0 +1,69 @@
+"""The check of scopes: every run lives in one scope of an engine, made for one request."""
+
+import numpy as np
+
+from netra_sim.checks.records import Records
+from netra_sim.checks.results import CheckResult, counted
+from netra_sim.history import Kind, Objectives
+
+NOT_CARRIED_OUT = ("duplicate_request", "cancelled")
+"""Refusals that say nothing of the run itself: a copy of its request, or its cancellation, which its end tells of too."""
+
+
+def scopes(records: Records, objectives: Objectives) -> CheckResult:
+    """Look at every run's scope: is there one, no more often than the run was asked for, and are all events inside it?
+
+    Wrong are: a run that publishes and has no scope, an event that is published after its run's last scope was closed, a
+    scope for which there is no request, and a run that completes although its user was told that it will not take place.
+    """
+    opened, closed = records.rows(Kind.SCOPE_OPENED), records.rows(Kind.SCOPE_CLOSED)
+    published, runs = records.rows(Kind.PUBLISHED), records.codes["run"]
+    tells = records.records(Kind.SCOPE_OPENED) and len(opened)
+    firsts = records.without_repeats("run", published)
+    is_open = records.first_of_each("run", opened) >= 0
+    faults = {
+        "the run publishes {event} and has no scope": firsts[~is_open[runs[firsts]]] if tells else opened,
+        "{event} was published after the scope of its run had been closed": _after_the_scope(
+            records, published, closed
+        ),
+        "a scope was opened for which there is no request": _unasked(records, opened),
+        "the run was refused, and it completed": _refused_and_completed(records),
+    }
+    messages = {row: fault for fault, rows in faults.items() for row in rows.tolist()}
+    wrong = np.sort(np.array(list(messages), np.int64))
+    return CheckResult(
+        check="scopes",
+        question="Did every run live inside one scope, made for its request?",
+        looked_at=len(opened) if tells or not len(wrong) else len(wrong),
+        unit="scopes",
+        found=len(wrong),
+        findings=records.findings(wrong, lambda row: messages[row].format(event=records.text("event", row))),
+        measured={"scopes": counted(len(opened))},
+    )
+
+
+def _after_the_scope(records: Records, published: np.ndarray, closed: np.ndarray) -> np.ndarray:
+    runs = records.codes["run"]
+    last = records.last_of_each("run", records.rows(Kind.SCOPE_OPENED, Kind.SCOPE_CLOSED))[runs[published]]
+    is_closed = (last >= 0) & (records.numbers["kind"][last] == Kind.SCOPE_CLOSED)
+    return np.asarray(published[is_closed & (published > last)])
+
+
+def _unasked(records: Records, opened: np.ndarray) -> np.ndarray:
+    """Scopes beyond the number of requests for their run; no scope where requests are not recorded."""
+    requested = records.rows(Kind.REQUESTED)
+    if not records.records(Kind.REQUESTED) or not len(requested):
+        return opened[:0]
+    runs = records.codes["run"]
+    asked = np.bincount(runs[requested], minlength=len(records.tables["run"]))
+    order = opened[np.argsort(runs[opened], kind="stable")]
+    starts = np.flatnonzero(np.diff(runs[order], prepend=-1))
+    number = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    return np.asarray(np.sort(order[number >= asked[runs[order]]]))
+
+
+def _refused_and_completed(records: Records) -> np.ndarray:
+    refused, received = records.rows(Kind.REFUSED), records.rows(Kind.RECEIVED)
+    refused = refused[~records.one_of("detail", refused, *NOT_CARRIED_OUT)]
+    completed = records.first_of_each("run", received[records.one_of("event", received, "agent_completed")])
+    return np.asarray(refused[completed[records.codes["run"][refused]] >= 0])
