@@ -1,116 +1,46 @@
 """Every check is seen to catch the very defect that it is for, and nothing else's; no relabelling changes what it finds."""
 
-from contextvars import copy_context
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from story import EVENTS, Story
+from story import Story
 
-from netra_sim import History, Objectives, check
-from netra_sim.checks import CHECKS
-from netra_sim.history import ASYNCIO_REPLACED, LOOP_STEPS, Kind
-from netra_sim.history.canary import CONTEXT_CANARY
+from netra_sim import History, check
+from netra_sim.checks import CHECK_NAMES
+from netra_sim.history import Kind
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS
-
-
-def told(story, *, plant=lambda recorder: None, **objectives):
-    plant(story.recorder)
-    return story.end(), Objectives(**objectives)
-
-
-def clean():
-    return Story().run().run("bob", "bob.1")
-
-
-def with_a_second_engine_too_many():
-    story = clean()
-    for number in range(3):
-        story.recorder.scope_opened(f"alice.1{number}", "alice")
-    for number in range(3):
-        for seq, event in enumerate(EVENTS):
-            story.recorder.published(f"alice.1{number}", "alice", event, seq)
-            story.recorder.sent("alice/0", "alice", f"alice.1{number}", event, seq)
-            story.recorder.received(
-                "alice/0", "alice", f"alice.1{number}", event, seq, subject="alice", timestamp=story.now
-            )
-        story.recorder.scope_closed(f"alice.1{number}", "alice", {})
-    return story
-
-
-def with_a_run_in_somebody_elses_context():
-    story = clean()
-    context = copy_context()
-    context.run(CONTEXT_CANARY.set, "bob")
-    context.run(story.run, "carol", "carol.1")
-    return story
-
-
-def with_a_user_who_came_back_late():
-    story = clean()
-    story.recorder.fault_began("outage")
-    story.recorder.disconnected("alice/0", "alice", 1006, "gone")
-    story.recorder.fault_ended("outage")
-    story.now += 6.0
-    story.recorder.connected("alice/1", "alice")
-    return story
-
-
-CASES = {
-    "cross-user-isolation": lambda: told(
-        clean(), plant=lambda it: it.sent("carol/0", "carol", "alice.1", EVENTS[0], 0) or it.received(
-            "carol/0", "carol", "alice.1", EVENTS[0], 0, subject="carol", timestamp=9.0)),
-    "connection-isolation": lambda: told(clean(), plant=lambda it: it.connected("alice/0", "bob")),
-    "content-isolation": lambda: told(Story().run(subject="bob").run("bob", "bob.1")),
-    "context-isolation": lambda: told(with_a_run_in_somebody_elses_context()),
-    "shared-state": lambda: told(clean(), plant=lambda it: it.shared("alice", "bob", "dict")),
-    "critical-events": lambda: told(Story().run().run("bob", "bob.1", (EVENTS[0], *EVENTS[2:]))),
-    "every-run-ends": lambda: told(
-        clean(), completed=0.5, plant=lambda it: it.fault_began("x") or it.requested("alice.2", "alice", 0.0)),
-    "delivery": lambda: told(Story().run(drop=(2,)).run("bob", "bob.1")),
-    "truthfulness": lambda: told(clean(), plant=lambda it: it.sent("alice/0", "alice", "alice.1", EVENTS[0], 9)),
-    "nothing-left": lambda: told(clean(), plant=lambda it: it.left_over("connections", 1)),
-    "engine-limit": lambda: told(with_a_second_engine_too_many()),
-    "timestamps": lambda: told(clean(), plant=lambda it: [
-        it.published("carol.1", "carol", EVENTS[0], seq) or it.connected("carol/0", "carol")
-        or it.sent("carol/0", "carol", "carol.1", EVENTS[0], seq)
-        or it.received("carol/0", "carol", "carol.1", EVENTS[0], seq, subject="carol", timestamp=-seq)
-        for seq in (0, 1)]),
-    "liveness": lambda: told(clean(), plant=lambda it: it.stuck("deadlock", "alice waits for bob")),
-    "asyncio-untouched": lambda: told(clean(), plant=lambda it: it.sample(ASYNCIO_REPLACED, 1)),
-    "idle-cost": lambda: told(clean(), plant=lambda it: it.sample(LOOP_STEPS, 1e6)),
-    "memory": lambda: told(clean(), replay_bytes=999.0),
-    "latency": lambda: told(Story().run(delay=0.15).run("bob", "bob.1"), recovery=60.0),
-    "completion": lambda: told(Story().run().run("bob", "bob.1", (EVENTS[0], "agent_error"))),
-    "refusals": lambda: told(
-        clean(), completed=0.5, plant=lambda it: it.requested("bob.2", "bob", 0.0) or it.refused("bob.2", "bob", "no")),
-    "recovery": lambda: told(with_a_user_who_came_back_late()),
-}  # fmt: skip
-"""For each check a history with its defect, and with no other check's; where a fault goes on, nothing recovers."""
+from netra_sim.violations.planted_histories import PLANTED_HISTORIES, two_users
 
 CANNOT_COME_ALONE = {"cross-user-isolation": {"connection-isolation"}}
 """What a defect is as well: who gets an event of somebody else's gets it on a connection."""
 
 
-def failed(history, objectives):
-    return {result.check for result in check(history, objectives) if result.state == "failed"}
+def states(history, objectives):
+    return {result.check: result.state for result in check(history, objectives)}
 
 
-def test_every_check_has_a_case():
-    history, objectives = told(clean())
-    assert {result.check for result in check(history, objectives)} == set(CASES)
-    assert len(CHECKS) == len(CASES)
+def test_every_check_has_a_planted_history():
+    assert set(PLANTED_HISTORIES) == set(CHECK_NAMES)
 
 
 def test_no_check_fails_on_a_clean_history_and_each_looks_at_something():
-    history, objectives = told(clean())
-    assert {result.check: result.state for result in check(history, objectives)} == dict.fromkeys(CASES, "passed")
+    assert states(two_users().end(), None) == dict.fromkeys(CHECK_NAMES, "passed")
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", PLANTED_HISTORIES)
 def test_a_planted_defect_fails_its_own_check_and_no_other(name):
-    assert failed(*CASES[name]()) - CANNOT_COME_ALONE.get(name, set()) == {name}
+    one = PLANTED_HISTORIES[name]
+    failed = {check for check, state in states(one.planted(), one.objectives).items() if state == "failed"}
+    assert failed - CANNOT_COME_ALONE.get(name, set()) == {name}
+
+
+@pytest.mark.parametrize("name", PLANTED_HISTORIES)
+def test_the_clean_twin_of_a_planted_history_passes_its_check_and_fails_no_other(name):
+    one = PLANTED_HISTORIES[name]
+    clean = states(one.clean(), one.objectives)
+    assert clean[name] == "passed"
+    assert "failed" not in clean.values()
 
 
 USERS = ("alice", "bob", "carol")
