@@ -57,6 +57,7 @@ class BridgeMetrics(msgspec.Struct, frozen=True):
     kept_runs: int
     replay_bytes: int
     unsent_bytes: int
+    most_unsent_bytes: int
     probes: int
     failed_probes: int
 
@@ -184,13 +185,15 @@ class AgentWebSocketBridge:
 
     def metrics(self) -> BridgeMetrics:
         """Counts since the bridge was made, and what it holds now."""
+        unsent = [connection.unsent_bytes for connection in self._delivery.connections]
         return BridgeMetrics(
             state=self._state,
             counters=msgspec.structs.replace(self._delivery.counters),
             live_connections=len(self._delivery.connections),
             kept_runs=len(self._delivery.runs),
             replay_bytes=self._delivery.replay_bytes,
-            unsent_bytes=sum(connection.unsent_bytes for connection in self._delivery.connections),
+            unsent_bytes=sum(unsent),
+            most_unsent_bytes=max(unsent, default=0),
             probes=self._probes,
             failed_probes=self._failed_probes,
         )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from netra_sim.checks.answers import answers, silence, tools
 from netra_sim.checks.cleanup import nothing_left
 from netra_sim.checks.delivery import delivery, truthfulness
 from netra_sim.checks.events import completion, critical_events, every_run_ends, timestamps
@@ -15,10 +16,18 @@ from netra_sim.checks.isolation import (
     thread_isolation,
 )
 from netra_sim.checks.latency import delivery_latencies, latency, refusals, request_latencies
-from netra_sim.checks.process import asyncio_untouched, context_isolation, idle_cost, liveness
+from netra_sim.checks.needs import what_is_missing
+from netra_sim.checks.process import (
+    asyncio_untouched,
+    context_isolation,
+    faults_acted,
+    idle_cost,
+    liveness,
+    unhandled_errors,
+)
 from netra_sim.checks.records import Records
 from netra_sim.checks.recovery import recovery
-from netra_sim.checks.resources import engine_limit, memory
+from netra_sim.checks.resources import engine_limit, memory, unsent_bytes
 from netra_sim.checks.results import CheckResult, Finding, Measurement, State
 from netra_sim.checks.scopes import scopes
 from netra_sim.history import History, Objectives
@@ -33,7 +42,10 @@ CHECKS: tuple[Check, ...] = (
     thread_isolation,
     shared_state,
     liveness,
+    unhandled_errors,
     critical_events,
+    tools,
+    answers,
     every_run_ends,
     scopes,
     delivery,
@@ -42,12 +54,15 @@ CHECKS: tuple[Check, ...] = (
     engine_limit,
     timestamps,
     memory,
+    unsent_bytes,
     asyncio_untouched,
     idle_cost,
     latency,
+    silence,
     completion,
     refusals,
     recovery,
+    faults_acted,
 )
 """All checks, in the order in which a report shows them."""
 
@@ -81,6 +96,7 @@ __all__ = [
     "Objectives",
     "Records",
     "State",
+    "answers",
     "asyncio_untouched",
     "check",
     "completion",
@@ -93,6 +109,7 @@ __all__ = [
     "delivery_latencies",
     "engine_limit",
     "every_run_ends",
+    "faults_acted",
     "idle_cost",
     "latency",
     "liveness",
@@ -103,7 +120,12 @@ __all__ = [
     "request_latencies",
     "scopes",
     "shared_state",
+    "silence",
     "thread_isolation",
     "timestamps",
+    "tools",
     "truthfulness",
+    "unhandled_errors",
+    "unsent_bytes",
+    "what_is_missing",
 ]

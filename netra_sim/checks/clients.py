@@ -58,7 +58,7 @@ class Clients:
     def _combined(self, clients: np.ndarray, rows: np.ndarray, with_seq: bool) -> np.ndarray:
         records = self._records
         keys = clients.astype(np.int64) * len(records.tables["run"]) + records.codes["run"][rows]
-        keys = keys * self._uses + self._use_of_row[rows]
+        keys = keys * self._uses + records.uses[rows]
         return np.asarray(keys * self._span + self.place_of(records.numbers["seq"][rows]) if with_seq else keys)
 
     def place_of(self, numbers: np.ndarray) -> np.ndarray:
@@ -66,6 +66,10 @@ class Clients:
         if self._ordered is None:
             return np.asarray(np.maximum(numbers, -1).astype(np.int64) + 1)
         return np.searchsorted(self._ordered, numbers, side="right").astype(np.int64)
+
+    @property
+    def _uses(self) -> int:
+        return int(self._records.uses.max(initial=0)) + 1
 
     @cached_property
     def _span(self) -> int:
@@ -78,25 +82,6 @@ class Clients:
         numbers = self._records.numbers["seq"]
         groups = self.count * max(1, len(self._records.tables["run"])) * self._uses
         return np.unique(numbers) if groups * (int(numbers.max(initial=0)) + 2) >= 1 << 62 else None
-
-    @cached_property
-    def _use_of_row(self) -> np.ndarray:
-        """For each row the how-manieth use of its run's id it belongs to; an id may be used again once it is forgotten."""
-        records = self._records
-        begins = records.rows(Kind.PUBLISHED)
-        begins = begins[records.numbers["seq"][begins] == 0]
-        runs = records.codes["run"].astype(np.int64)
-        if len(np.unique(runs[begins])) == len(begins):
-            return np.zeros(len(records), np.int64)
-        places = np.sort(runs[begins] * len(records) + begins)
-        here = runs * len(records) + np.arange(len(records))
-        before = np.searchsorted(places, here, side="right")
-        first = np.searchsorted(places, runs * len(records))
-        return np.asarray(np.maximum(before - first - 1, 0))
-
-    @property
-    def _uses(self) -> int:
-        return int(self._use_of_row.max(initial=0)) + 1
 
     @cached_property
     def gaps(self) -> np.ndarray:

@@ -220,7 +220,7 @@ def _false_gaps(records: Records, clients: Clients) -> np.ndarray:
     gaps = records.rows(Kind.GAP_RECEIVED)
     gaps = gaps[records.numbers["value"][gaps] >= records.numbers["seq"][gaps]]
     if not len(gaps):
-        return gaps
+        return np.asarray(gaps)
     received = np.sort(clients.keys(records.rows(Kind.RECEIVED)))
     first = clients.keys(gaps)
     last = first + clients.place_of(records.numbers["value"][gaps]) - clients.place_of(records.numbers["seq"][gaps])

@@ -6,20 +6,28 @@ from netra_sim.checks.records import Records
 from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding, Measurement, counted
 from netra_sim.history import Kind, Objectives
 
+TOOL_EVENTS = ("tool_executing", "tool_completed")
 CRITICAL = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
 FINAL = ("agent_completed", "agent_error")
 
 
 def critical_events(records: Records, objectives: Objectives) -> CheckResult:
-    """Look at what every run published: numbered without a gap, begun once, ended once, all five events, in order."""
+    """Look at what every run published: numbered without a gap, begun once, ended once, all five events, in order.
+
+    A run without a tool is complete where "tools_required" of the history's meta is false. Where the meta says nothing, as
+    that of a log, a run must use a tool if any other run does.
+    """
     published = records.rows(Kind.PUBLISHED)
     opened = records.rows(Kind.SCOPE_OPENED) if records.records(Kind.PUBLISHED) else records.rows()
-    runs = records.codes["run"]
-    by_run = published[np.argsort(runs[published], kind="stable")]
-    starts = np.flatnonzero(np.diff(runs[by_run], prepend=-1))
-    place = np.full(len(records.tables["run"]), -1)
-    place[runs[by_run[starts]]] = np.arange(len(starts))
+    runs, keys = records.codes["run"], records.keys("run", "use")
+    by_run = published[np.argsort(keys[published], kind="stable")]
+    starts = np.flatnonzero(np.diff(keys[by_run], prepend=-1))
     is_wrong = np.append(_are_wrong(records, by_run, starts), True)  # The last is for runs that published nothing.
+    # Of an id that was used several times, the first use that is wrong counts.
+    place = np.full(len(records.tables["run"]), -1)
+    for chosen in (~is_wrong[:-1], is_wrong[:-1]):
+        numbers = np.flatnonzero(chosen)[::-1]
+        place[runs[by_run[starts[numbers]]]] = numbers
     wrong = opened[is_wrong[place[runs[opened]]]]
     ends = np.append(starts, len(by_run))
 
@@ -74,7 +82,15 @@ def _are_wrong(records: Records, by_run: np.ndarray, starts: np.ndarray) -> np.n
         in_order &= (first >= latest) & (first < _NEVER)
         latest = first
     in_order |= records.one_of("event", by_run[last], FINAL[1])
+    if not _takes_tools(records):
+        in_order |= ~np.logical_or.reduceat(records.one_of("event", by_run, *TOOL_EVENTS), starts)
     return np.asarray(misnumbered | ~framed | ~once | ~in_order)
+
+
+def _takes_tools(records: Records) -> bool:
+    """Whether every run must use a tool: as the history's meta says, or else if any run in it does."""
+    required = records.meta.get("tools_required")
+    return any(records.code("event", name) >= 0 for name in TOOL_EVENTS) if required is None else bool(required)
 
 
 def _problem(records: Records, rows: list[int]) -> tuple[int, str]:
@@ -92,7 +108,8 @@ def _problem(records: Records, rows: list[int]) -> tuple[int, str]:
         return rows[-1], f"{names[-1]} comes after the end of the run"
     if names.count(CRITICAL[0]) != 1:
         return rows[-1], "the run begins more than once"
-    missing = [name for name in CRITICAL if name not in names]
+    is_free_of_tools = not _takes_tools(records) and not any(name in TOOL_EVENTS for name in names)
+    missing = [name for name in CRITICAL if name not in names and not (is_free_of_tools and name in TOOL_EVENTS)]
     if missing:
         return rows[-1], f"the run completed without {missing[0]}"
     return rows[-1], "the critical events come in the wrong order"
@@ -169,25 +186,74 @@ def completion(records: Records, objectives: Objectives) -> CheckResult:
 
 
 def timestamps(records: Records, objectives: Objectives) -> CheckResult:
-    """Look at the timestamps that clients see: do they run forward within each run?"""
+    """Look at the timestamps that clients see, and at the times of the history itself: does everything run forward?
+
+    Where most events were received before they were published, a clock is wrong, and one finding says so.
+    """
     arrivals, stamps = records.arrivals, records.numbers["value"]
     steps = arrivals.steps(stamps)
-    back = np.flatnonzero(steps < 0)
-    order = np.argsort(arrivals.rows[back])
-    wrong, by = arrivals.rows[back][order], -steps[back][order]
-    by_how_much = dict(zip(wrong[:FINDINGS_SHOWN].tolist(), by[:FINDINGS_SHOWN].tolist(), strict=True))
+    is_back = steps < 0
+    by_how_much = dict(zip(arrivals.rows[is_back].tolist(), (-steps[is_back]).tolist(), strict=True))
+    published, early = _received_too_early(records)
+    is_skewed = 2 * len(early) > len(published) > 0
+    faults = {
+        "is stamped before the event before it": arrivals.rows[is_back],
+        "has no timestamp of any clock": arrivals.rows[(stamps[arrivals.rows] <= 0) & ~is_back],
+        "bears the timestamp of its run's first event, as all events between": _standing_still(records),
+        "was received before it was published": early[:0] if is_skewed else early,
+        "was received before its run was asked for": _before_its_request(records),
+    }
+    messages = {row: fault for fault, rows in faults.items() for row in rows.tolist()}
+    wrong = np.sort(np.array(list(messages), np.int64))
 
     def describe(row: int) -> str:
-        return f"{records.text('event', row)} is stamped {by_how_much[row]:.3f} s before the event before it"
+        by = f", by {by_how_much[row]:.3f} s" if row in by_how_much else ""
+        return f"{records.text('event', row)} {messages[row]}{by}"
 
+    findings = records.findings(wrong, describe)
+    if is_skewed:
+        times = records.numbers["time"]
+        behind = float(np.median(times[records.deliveries[0]] - times[records.deliveries[1]]))
+        message = f"the clients' clock is about {behind:.3f} s behind the server's: no latency of this history is right"
+        findings = (Finding(message=message), *findings)
     return CheckResult(
         check="timestamps",
-        question="Did the timestamps of every run go forward?",
+        question="Do all times run forward: timestamps of a run, publishing before receiving, requests before answers?",
         looked_at=int((~np.isnan(stamps[arrivals.rows])).sum()),
         unit="events received",
-        found=len(wrong),
-        findings=records.findings(wrong, describe),
+        found=len(wrong) + is_skewed,
+        findings=findings,
     )
+
+
+_CLOCKS_AGREE = 1e-3
+"""Seconds by which the clocks of two processes on one machine may disagree."""
+
+
+def _received_too_early(records: Records) -> tuple[np.ndarray, np.ndarray]:
+    """The events that were published and received, and the arrivals that lie before their publishing."""
+    published, arrived = records.deliveries
+    times = records.numbers["time"]
+    return published, np.sort(arrived[times[arrived] < times[published] - _CLOCKS_AGREE])
+
+
+def _standing_still(records: Records) -> np.ndarray:
+    """The last events of runs that were received over a second or more, all with one timestamp."""
+    arrivals, stamps, times = records.arrivals, records.numbers["value"], records.numbers["time"]
+    starts = np.flatnonzero(arrivals.is_first)
+    if not len(starts):
+        return arrivals.rows
+    ends = np.append(starts[1:], len(arrivals.rows)) - 1
+    first, last = arrivals.rows[starts], arrivals.rows[ends]
+    return np.asarray(last[(stamps[first] == stamps[last]) & (times[last] - times[first] >= 1.0)])
+
+
+def _before_its_request(records: Records) -> np.ndarray:
+    """The first events of runs that were received before the request for them."""
+    received = records.without_repeats("run", records.rows(Kind.RECEIVED))
+    asked = records.first_of_each("run", records.rows(Kind.REQUESTED))[records.codes["run"][received]]
+    times = records.numbers["time"]
+    return np.asarray(received[(asked > received) & ~(times[asked] - times[received] <= _CLOCKS_AGREE)])
 
 
 def _requests_and_ends(records: Records) -> tuple[np.ndarray, np.ndarray]:

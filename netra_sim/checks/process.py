@@ -40,6 +40,38 @@ def context_isolation(records: Records, objectives: Objectives) -> CheckResult:
     )
 
 
+def unhandled_errors(records: Records, objectives: Objectives) -> CheckResult:
+    """Look at the errors that reached the event loop because no code handled them."""
+    requested, errors = records.rows(Kind.REQUESTED), records.rows(Kind.LOOP_ERROR)
+
+    def describe(row: int) -> str:
+        return f"no code handled {records.text('event', row)}: {records.text('detail', row)}"
+
+    return CheckResult(
+        check="unhandled-errors",
+        question="Was every error handled before it reached the event loop?",
+        looked_at=max(len(requested), len(errors)) if records.records(Kind.LOOP_ERROR) else 0,
+        unit="requests",
+        found=len(errors),
+        findings=records.findings(errors, describe),
+    )
+
+
+def faults_acted(records: Records, objectives: Objectives) -> CheckResult:
+    """Look at every fault that has ended: did it hit a user, a run or a message? One that hit nothing has tried nothing."""
+    ended, hit = records.rows(Kind.FAULT_ENDED), records.numbers["value"]
+    counted_ones = ended[~np.isnan(hit[ended])]
+    idle = counted_ones[hit[counted_ones] == 0]
+    return CheckResult(
+        check="faults-acted",
+        question="Did every injected fault hit somebody or something?",
+        looked_at=len(counted_ones),
+        unit="faults that count what they hit",
+        found=len(idle),
+        findings=records.findings(idle, lambda row: f"the fault {records.text('detail', row)} hit nobody"),
+    )
+
+
 def asyncio_untouched(records: Records, objectives: Objectives) -> CheckResult:
     """Look whether asyncio's own functions are in their places, as code sees them that nobody has decorated."""
     samples = records.rows(Kind.SAMPLE)

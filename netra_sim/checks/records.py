@@ -96,7 +96,7 @@ class Records(History):
         """For every row of the history one number: equal where the columns are equal, and ordered as the columns are.
 
         Args:
-            columns: text columns, which are ordered by their codes, and "seq".
+            columns: text columns, which are ordered by their codes, "seq", and "use" for `uses`.
         """
         found = self._keys.get(columns)
         if found is None:
@@ -110,6 +110,21 @@ class Records(History):
                 found, size = found * span + values, size * span
             self._keys[columns] = found
         return found
+
+    @cached_property
+    def uses(self) -> np.ndarray:
+        """For every row how often its run's id had been used before: an id may be used again once it is forgotten.
+
+        A use begins with an event that is published under the number 0.
+        """
+        begins = self.rows(Kind.PUBLISHED)
+        begins = begins[self.numbers["seq"][begins] == 0]
+        runs = self.codes["run"].astype(np.int64)
+        if len(np.unique(runs[begins])) == len(begins):
+            return np.zeros(len(self), np.int64)
+        places = np.sort(runs[begins] * len(self) + begins)
+        before = np.searchsorted(places, runs * len(self) + np.arange(len(self)), side="right")
+        return np.asarray(np.maximum(before - np.searchsorted(places, runs * len(self)) - 1, 0))
 
     @cached_property
     def owners(self) -> np.ndarray:
@@ -147,7 +162,7 @@ class Records(History):
     def arrivals(self) -> "Arrivals":
         """What was received, by connection and run."""
         rows = self.rows(Kind.RECEIVED)
-        keys = self.keys("connection", "user", "run")[rows]
+        keys = self.keys("connection", "user", "run", "use")[rows]
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
         is_first = np.ones(len(rows), bool)
@@ -159,7 +174,7 @@ class Records(History):
         """The rows of numbered events as they were published, and as they first reached their owners, or -1."""
         published, received = self.rows(Kind.PUBLISHED), self.rows(Kind.RECEIVED)
         published = published[self.numbers["seq"][published] >= 0]
-        keys = self.keys("user", "run", "seq")
+        keys = self.keys("user", "run", "use", "seq")
         at = _positions(keys[published], keys[received])
         return published, np.append(received, -1)[at]
 
@@ -201,7 +216,7 @@ class Records(History):
     def _compact(self, column: str) -> tuple[np.ndarray, int]:
         if column in TEXT_COLUMNS:
             return self.codes[column], max(1, len(self.tables[column]))
-        values = self.numbers[column]
+        values = self.uses if column == "use" else self.numbers[column]
         low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
         return values - low, high - low + 1
 

@@ -4,17 +4,19 @@ import numpy as np
 
 from netra_sim.checks.records import Records
 from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Measurement, counted
-from netra_sim.history import REPLAY_BYTES, Kind, Objectives
+from netra_sim.history import MOST_UNSENT_BYTES, REPLAY_BYTES, Kind, Objectives
 
 
 def engine_limit(records: Records, objectives: Objectives) -> CheckResult:
     """Count every user's live engines and open connections over time, and hold them against the limits.
 
-    The limits are those under which the history was made: "engines_per_user" and "connections_per_user" of its meta.
+    The limits are those under which the history was made: "engines_per_user" and "connections_per_user" of its meta. A limit
+    that no user has reached was not tried.
     """
     wrong = records.rows()
     messages: dict[int, str] = {}
     measured: dict[str, Measurement] = {}
+    untried: list[str] = []
     looked_at = 0
     for name, what, begins, ends in (
         ("engines_per_user", "live engines", Kind.SCOPE_OPENED, Kind.SCOPE_CLOSED),
@@ -28,6 +30,8 @@ def engine_limit(records: Records, objectives: Objectives) -> CheckResult:
         if limit is None:
             continue
         looked_at += len(records.rows(begins))
+        if not (live >= limit).any():
+            untried.append(f"no user had as many as {limit} {what}, which is the limit")
         over = live > limit
         for row, count in list(zip(changes[over].tolist(), live[over].tolist(), strict=True))[:FINDINGS_SHOWN]:
             messages[row] = f"{records.text('user', row)} has {count} {what}, and may have {limit}"
@@ -40,6 +44,29 @@ def engine_limit(records: Records, objectives: Objectives) -> CheckResult:
         found=len(wrong),
         findings=records.findings(wrong, messages.__getitem__),
         measured=measured,
+        minimum="a user with as many engines or connections as the limit allows",
+        inconclusive="; ".join(untried),
+    )
+
+
+def unsent_bytes(records: Records, objectives: Objectives) -> CheckResult:
+    """Hold what waits to be sent on one connection against the bound under which the history was made.
+
+    The bound is "unsent_bytes" of the history's meta: what the bridge keeps for a slow client, and one event more.
+    """
+    samples, values = records.rows(Kind.SAMPLE), records.numbers["value"]
+    waiting, bound = samples[records.one_of("detail", samples, MOST_UNSENT_BYTES)], records.meta.get("unsent_bytes")
+    over = waiting[:0] if bound is None else waiting[values[waiting] > bound]
+    return CheckResult(
+        check="unsent-bytes",
+        question="Was every client that does not read cut off before too much waited for it?",
+        looked_at=0 if bound is None else len(waiting),
+        unit="samples",
+        found=len(over),
+        findings=records.findings(
+            over, lambda row: f"{values[row]:,.0f} bytes wait on one connection, and {bound:,} may"
+        ),
+        measured={"most bytes": Measurement(float(values[waiting].max()), "bytes", "lower")} if len(waiting) else {},
     )
 
 

@@ -18,7 +18,7 @@ def scopes(records: Records, objectives: Objectives) -> CheckResult:
     """
     opened, closed = records.rows(Kind.SCOPE_OPENED), records.rows(Kind.SCOPE_CLOSED)
     published, runs = records.rows(Kind.PUBLISHED), records.codes["run"]
-    tells = records.records(Kind.SCOPE_OPENED) and len(opened)
+    tells = records.records(Kind.SCOPE_OPENED) and len(opened) > 0
     firsts = records.without_repeats("run", published)
     is_open = records.first_of_each("run", opened) >= 0
     faults = {
@@ -34,7 +34,7 @@ def scopes(records: Records, objectives: Objectives) -> CheckResult:
     return CheckResult(
         check="scopes",
         question="Did every run live inside one scope, made for its request?",
-        looked_at=len(opened) if tells or not len(wrong) else len(wrong),
+        looked_at=len(opened) if len(published) or len(records.rows(Kind.REQUESTED)) else 0,
         unit="scopes",
         found=len(wrong),
         findings=records.findings(wrong, lambda row: messages[row].format(event=records.text("event", row))),

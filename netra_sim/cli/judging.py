@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from netra_sim.audit import FORMATS, ConfigError, audit, describe_rules
-from netra_sim.checks import check
+from netra_sim.checks import check, what_is_missing
 from netra_sim.cli.common import NEW_FILE, cli, show
 from netra_sim.exit_code import ExitCode
 from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, read_log, replacing
@@ -24,30 +24,54 @@ from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, 
     "--time-unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Of times that are numbers.  [default: s]"
 )
 @click.option(
+    "--unreadable-share",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="Share of lines that may be unreadable; with more the log counts as not judged.",
+)
+@click.option(
     "--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A TOML file with all of these."
 )
 def check_command(
-    file: Path, fields: tuple[str, ...], words: tuple[str, ...], time_unit: TimeUnit | None, mapping: Path | None
+    file: Path,
+    fields: tuple[str, ...],
+    words: tuple[str, ...],
+    time_unit: TimeUnit | None,
+    unreadable_share: float,
+    mapping: Path | None,
 ) -> None:
     """Check FILE: a history that was kept before, or the event log of any system, as JSON lines or Parquet.
 
-    docs/event-log.md tells what a log may hold. Lines that cannot be read are told and left out.
+    docs/event-log.md says what a log may hold. Lines that cannot be read are named and left out. A log that no check can
+    judge, or of which too many lines cannot be read, exits with 2.
     """
     is_mapped = bool(fields or words or time_unit or mapping)
     if is_mapped and not is_event_log(file):
         raise click.UsageError(f"{file} is a history of our own, which takes no mapping; leave the options out")
     lines: list[int] = []
+    unreadable = 0.0
     try:
         if is_event_log(file):
             chosen = LogMapping() if mapping is None else LogMapping.load(mapping)
             log = read_log(file, chosen.and_also(dict(map(_pair, fields)), _words(words), time_unit))
             history, lines = log.history, log.lines.tolist()
             _show_reading(log)
+            unreadable = log.malformed_lines / (log.malformed_lines + len(history))
         else:
             history = History.load(file)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    sys.exit(show(check(history), lines))
+    results = check(history)
+    code = show(results, lines)
+    if all(result.state == "not applicable" for result in results):
+        raise click.UsageError(f"no check could judge {file}: {'; '.join(what_is_missing(history))}")
+    if code is ExitCode.GO and unreadable > unreadable_share:
+        raise click.UsageError(
+            f"{unreadable:.1%} of the lines of {file} cannot be read, and {unreadable_share:.1%} may be; mend the log or "
+            "the mapping, or allow more with --unreadable-share"
+        )
+    sys.exit(code)
 
 
 @cli.command("audit")

@@ -8,9 +8,11 @@ from netra_sim.history.log_mapping import LogMapping, TimeUnit
 from netra_sim.history.objectives import Objectives
 from netra_sim.history.probes import (
     ASYNCIO_REPLACED,
+    CONTROL_LATENCY,
     ENGINES_AT_A_LOOK,
     ENGINES_PROBED,
     LOOP_STEPS,
+    MOST_UNSENT_BYTES,
     OUTBOX_BYTES,
     REPLAY_BYTES,
     EngineWatch,
@@ -24,9 +26,11 @@ __all__ = [
     "ASYNCIO_REPLACED",
     "CONTEXTS_READ",
     "CONTEXT_CANARY",
+    "CONTROL_LATENCY",
     "ENGINES_AT_A_LOOK",
     "ENGINES_PROBED",
     "LOOP_STEPS",
+    "MOST_UNSENT_BYTES",
     "OUTBOX_BYTES",
     "REPLAY_BYTES",
     "EngineWatch",

@@ -122,7 +122,9 @@ def _json_lines(path: Path, names: Mapping[str, str]) -> _Read:
 
 
 def _getter(name: str) -> Callable[[dict[str, Any]], Any]:
-    """Reads a field by its name, in which dots may lead into nested objects, or be part of a key."""
+    """Reads a field by its name, in which dots may lead into nested objects, or be part of a key; "" is no field."""
+    if not name:
+        return lambda record: None
     key, dot, rest = name.partition(".")
     if not dot:
         return lambda record: record.get(name)
@@ -159,6 +161,7 @@ def _values(table: pa.Table | pa.StructArray, name: str) -> list[Any]:
         return _values(inner, rest) if inner is not None and pa.types.is_struct(inner.type) else [None] * len(table)
     column = table.column(name) if isinstance(table, pa.Table) else pc.struct_field(table, name)
     if pa.types.is_timestamp(column.type):
-        column = pc.strftime(column.cast(pa.timestamp("us", "UTC")), "%Y-%m-%dT%H:%M:%SZ")
+        # Parts of a microsecond are beyond what a History keeps.
+        column = pc.strftime(column.cast(pa.timestamp("us", "UTC"), safe=False), "%Y-%m-%dT%H:%M:%SZ")
     values: list[Any] = column.to_pylist()
     return values

@@ -1,7 +1,8 @@
 """The records of another system's log, column by column, as the rows of a History."""
 
 from collections.abc import Callable, Mapping
-from math import isinf
+from decimal import Decimal
+from math import isinf, nan
 from typing import Any
 
 import msgspec
@@ -74,7 +75,11 @@ def _history(
         own_codes[name], used = pd.factorize(codes[name][rows])
         own_tables[name] = [tables[name][code] for code in used.tolist()]
     recorded = {Kind(kind).name.lower() for kind in np.unique(chosen["kind"]).tolist()} | set(mapping.recorded)
-    limits = {"engines_per_user": mapping.engines_per_user, "connections_per_user": mapping.connections_per_user}
+    limits = {
+        "engines_per_user": mapping.engines_per_user,
+        "connections_per_user": mapping.connections_per_user,
+        "tools_required": mapping.tools_required,
+    }
     meta = {
         "source": "log",
         "began": began,
@@ -138,7 +143,7 @@ def _numbers(
     """A column of numbers, NaN for what is left out."""
     if set(map(type, values)) <= {type(None)}:
         return np.full(len(values), np.nan)
-    kinds: _Converters = dict.fromkeys((int, float, str), number) | {type(None): lambda _: np.nan}
+    kinds: _Converters = dict.fromkeys((int, float, str, Decimal), number) | {type(None): lambda _: np.nan}
     return np.array(_converted(values, name, expected, kinds, wrong, np.nan), np.float64)
 
 
@@ -159,10 +164,12 @@ def _durations(values: list[Any], mapping: LogMapping, wrong: dict[int, str]) ->
 def _times(values: list[Any], name: str, mapping: LogMapping, wrong: dict[int, str]) -> np.ndarray:
     """Seconds since whatever the log counts from, or since 1970 for texts in ISO 8601."""
     expected = "a number or a time in ISO 8601"
+    values = [_number_in(value) if type(value) is str else value for value in values]
     at = [record for record, value in enumerate(values) if type(value) is str]
     if not at:
         return _numbers(values, name, expected, _finite, wrong) / _PER_SECOND[mapping.time_unit]
-    texts = pd.Series([values[record] for record in at])
+    # Python's logging puts a comma before the fraction of a second.
+    texts = pd.Series([values[record].replace(",", ".") for record in at])
     seconds = _numbers([None if type(value) is str else value for value in values], name, expected, _finite, wrong)
     seconds /= _PER_SECOND[mapping.time_unit]
     moments = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
@@ -170,6 +177,14 @@ def _times(values: list[Any], name: str, mapping: LogMapping, wrong: dict[int, s
     for record in np.array(at)[moments.isna().to_numpy()].tolist():
         wrong.setdefault(record, f"{name} is {_short(values[record])}; expected {expected}")
     return seconds
+
+
+def _number_in(text: str) -> Any:
+    """The number that a text is, such as a 64-bit integer in quotes; else the text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _finite(value: Any) -> float:
@@ -180,6 +195,8 @@ def _finite(value: Any) -> float:
 
 
 def _whole(value: Any) -> float:
+    if value != value:  # NaN stands for what is left out, as pandas writes it.
+        return nan
     number = int(value)
     if number != float(value) or abs(number) > _EXACT:
         raise ValueError(value)

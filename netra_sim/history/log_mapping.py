@@ -26,13 +26,14 @@ class LogMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """How another system's log says what this one would.
 
     Attributes:
-        fields: for each field its name in the log; dots lead into nested objects.
+        fields: for each field its name in the log; dots lead into nested objects; "" for a field that the log lacks.
         values: for fields that hold texts, what the log's words mean here.
         time_unit: of numbers in ``time``, ``due`` and the timestamps in ``value``.
         first_seq: the number of a run's first event.
         recorded: kinds that the log would tell of, though none has happened: nothing refused, for one.
         engines_per_user: the limit that the system had, if it had one.
         connections_per_user: the limit that the system had, if it had one.
+        tools_required: whether every run must use a tool; if any does, unless it is said here.
         objectives: what is good enough; only those that differ from the defaults.
     """
 
@@ -43,6 +44,7 @@ class LogMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     recorded: tuple[str, ...] = ()
     engines_per_user: int | None = None
     connections_per_user: int | None = None
+    tools_required: bool | None = None
     objectives: Objectives = Objectives()
 
     def __post_init__(self) -> None:

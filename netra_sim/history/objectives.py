@@ -16,6 +16,7 @@ class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         delivery_p95: the same, for 95 of 100 events.
         first_event_p95: seconds from when a request was due to its first event at the client, for 95 of 100 requests.
         response_p95: seconds from when a request was due to its last event at the client, for 95 of 100 requests.
+        silence: the longest time in seconds that a user may be without a sign of a run: three times an agent's own limit.
         delivered: share of events that must reach their owner.
         refused: share of requests, and of attempts to connect, that may be refused.
         completed: share of requests that must end with an answer.
@@ -28,6 +29,7 @@ class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     delivery_p95: Bound = 0.100
     first_event_p95: Bound = 1.0
     response_p95: Bound = 400.0
+    silence: Bound = 90.0
     delivered: Share = 0.995
     refused: Share = 0.01
     completed: Share = 0.99

@@ -17,6 +17,12 @@ ASYNCIO_REPLACED = "asyncio functions replaced"
 LOOP_STEPS = "loop steps"
 """The gauge of how many steps the event loop has taken since its beginning."""
 
+CONTROL_LATENCY = "control latency"
+"""The gauge of how long a bare echo takes that is measured beside a real run, one way, in seconds."""
+
+MOST_UNSENT_BYTES = "most unsent bytes of one connection"
+"""The gauge of what waits to be sent on the connection on which most does."""
+
 OUTBOX_BYTES = "outbox bytes"
 """The gauge of what waits to be sent on all connections."""
 
@@ -43,6 +49,7 @@ def record_gauges(recorder: Recorder, bridge: AgentWebSocketBridge) -> None:
     held = bridge.metrics()
     recorder.sample(REPLAY_BYTES, held.replay_bytes)
     recorder.sample(OUTBOX_BYTES, held.unsent_bytes)
+    recorder.sample(MOST_UNSENT_BYTES, held.most_unsent_bytes)
     record_asyncio(recorder)
 
 

@@ -116,6 +116,8 @@ class _Run:
                 "source": "server",
                 "load": msgspec.to_builtins(plan),
                 "engines_per_user": self._factory.limits.engines_per_user,
+                "unsent_bytes": self._bridge.limits.outbox_bytes + self._bridge.limits.event_bytes,
+                "tools_required": True,
                 "seed": plan.seed,
                 "version": __version__,
                 "environment": environment(),

@@ -141,6 +141,8 @@ class World:
                 "scenario": msgspec.to_builtins(self.scenario),
                 "objectives": msgspec.to_builtins(self.scenario.objectives),
                 "engines_per_user": self.scenario.limits.engines_per_user,
+                "unsent_bytes": BridgeLimits().outbox_bytes + BridgeLimits().event_bytes,
+                "tools_required": True,
                 "seed": self.seed,
                 "version": __version__,
                 "environment": environment(),

@@ -8,7 +8,15 @@ from contextvars import copy_context
 
 import msgspec
 
-from netra_sim.history import ASYNCIO_REPLACED, CONTEXT_CANARY, LOOP_STEPS, REPLAY_BYTES, History, Objectives
+from netra_sim.history import (
+    ASYNCIO_REPLACED,
+    CONTEXT_CANARY,
+    LOOP_STEPS,
+    MOST_UNSENT_BYTES,
+    REPLAY_BYTES,
+    History,
+    Objectives,
+)
 from netra_sim.violations.story import EVENTS, Story
 
 Tell = Callable[[bool], Story]
@@ -158,6 +166,7 @@ def _(is_planted: bool) -> Story:
     story = two_users()
     recorder, engines = story.recorder, [f"alice.1{number}" for number in range(3 if is_planted else 2)]
     for run in engines:
+        recorder.requested(run, "alice", story.now)
         recorder.scope_opened(run, "alice")
     for run in engines:
         for seq, event in enumerate(EVENTS):
@@ -170,16 +179,8 @@ def _(is_planted: bool) -> Story:
 
 @planted_history("timestamps")
 def _(is_planted: bool) -> Story:
-    """The second event of a run is stamped before the first."""
-    story = two_users()
-    recorder = story.recorder
-    recorder.connected("carol/0", "carol")
-    for seq in (0, 1):
-        stamp = story.now + (-seq if is_planted else seq)
-        recorder.published("carol.1", "carol", EVENTS[0], seq)
-        recorder.sent("carol/0", "carol", "carol.1", EVENTS[0], seq)
-        recorder.received("carol/0", "carol", "carol.1", EVENTS[0], seq, subject="carol", timestamp=stamp)
-    return story
+    """The events of a run are stamped in the wrong order."""
+    return two_users().run("carol", "carol.1", stamp=lambda seq, now: 100.0 - seq if is_planted else now)
 
 
 @planted_history("memory", objectives=Objectives(replay_bytes=100_000.0))
@@ -209,7 +210,8 @@ def _(is_planted: bool) -> Story:
 @planted_history("latency", objectives=Objectives(recovery=60.0))
 def _(is_planted: bool) -> Story:
     """Every event takes half as long again as it may."""
-    return Story().run(delay=0.15 if is_planted else 0.05).run("bob", "bob.1")
+    delay = 0.15 if is_planted else 0.05
+    return Story().run(delay=delay).run("bob", "bob.1", delay=delay)
 
 
 @planted_history("completion")
@@ -237,4 +239,67 @@ def _(is_planted: bool) -> Story:
     story.recorder.fault_ended("outage")
     story.now += 6.0 if is_planted else 1.0
     story.recorder.connected("alice/1", "alice")
+    return story
+
+
+@planted_history("thread-isolation")
+def _(is_planted: bool) -> Story:
+    """The events of a run bear the thread of another conversation."""
+    return two_users().run("carol", "carol.1", thread="another-thread" if is_planted else None)
+
+
+@planted_history("scopes")
+def _(is_planted: bool) -> Story:
+    """A request is carried out twice."""
+    story = two_users()
+    if is_planted:
+        story.recorder.scope_opened("bob.1", "bob")
+        story.recorder.scope_closed("bob.1", "bob", {})
+    return story
+
+
+@planted_history("tools")
+def _(is_planted: bool) -> Story:
+    """A tool never completes."""
+    events = (*EVENTS[:4], "tool_executing", *(() if is_planted else ("tool_completed",)), EVENTS[4])
+    return Story().run().run("bob", "bob.1", events)
+
+
+@planted_history("answers")
+def _(is_planted: bool) -> Story:
+    """An answer is cut short."""
+    story = two_users()
+    story.recorder.answered("alice.1", "alice", "truncated" if is_planted else "complete")
+    return story
+
+
+@planted_history("silence", objectives=Objectives(recovery=600.0))
+def _(is_planted: bool) -> Story:
+    """A user waits for two minutes without a sign."""
+    return Story().run(pauses={3: 120.0 if is_planted else 1.0}).run("bob", "bob.1")
+
+
+@planted_history("unhandled-errors")
+def _(is_planted: bool) -> Story:
+    """A task fails, and nobody looks at its error."""
+    story = two_users()
+    if is_planted:
+        story.recorder.loop_error("ZeroDivisionError", "Task exception was never retrieved")
+    return story
+
+
+@planted_history("unsent-bytes")
+def _(is_planted: bool) -> Story:
+    """Two hundred kilobytes wait on one connection, and half of that may."""
+    story = two_users()
+    story.recorder.sample(MOST_UNSENT_BYTES, 200_000 if is_planted else 50_000)
+    return story
+
+
+@planted_history("faults-acted")
+def _(is_planted: bool) -> Story:
+    """A fault hits nobody."""
+    story = two_users()
+    story.recorder.fault_began("a slow network")
+    story.recorder.fault_ended("a slow network", 0 if is_planted else 2)
     return story

@@ -1,6 +1,8 @@
 """Histories told by hand: users, runs and what goes wrong with them, without a runtime that makes them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import nan
+from types import MappingProxyType
 from typing import Self
 
 from netra_sim.history import (
@@ -8,6 +10,7 @@ from netra_sim.history import (
     CONTEXTS_READ,
     ENGINES_PROBED,
     LOOP_STEPS,
+    MOST_UNSENT_BYTES,
     REPLAY_BYTES,
     History,
     Recorder,
@@ -37,6 +40,9 @@ class Story:
         drop: Collection[int] = (),
         receiver: str | None = None,
         subject: str | None = None,
+        thread: str | None = None,
+        pauses: Mapping[int, float] = MappingProxyType({}),
+        stamp: Callable[[int, float], float] = lambda _, now: now,
     ) -> Self:
         """Tell one run, half a second for each event.
 
@@ -47,21 +53,33 @@ class Story:
             delay: seconds from publishing to client.
             drop: numbers of the events that are published and never sent.
             receiver: who gets the events, if not the user.
-            subject: whose data the events carry, if not the user's.
+            subject: whose mark the events carry, if not the user's; "" for none.
+            thread: the conversation that the events bear, if not the one that was asked for.
+            pauses: by the number of an event, seconds that pass before it.
+            stamp: from the number of an event and the time, the event's own timestamp.
         """
         recorder, reader = self.recorder, receiver or user
         connection = f"{reader}/0"
         recorder.connected(connection, reader)
-        recorder.requested(run, user, self.now)
+        asked, thread = f"{user}-thread", thread or f"{user}-thread"
+        recorder.requested(run, user, self.now, asked)
         recorder.scope_opened(run, user)
         for seq, event in enumerate(events):
-            self.now += 0.5
-            recorder.published(run, user, event, seq)
+            self.now += 0.5 + pauses.get(seq, 0.0)
+            recorder.published(run, user, event, seq, thread)
             if seq in drop:
                 continue
             recorder.sent(connection, reader, run, event, seq)
             self.now += delay
-            recorder.received(connection, reader, run, event, seq, subject=subject or user, timestamp=self.now)
+            recorder.received(
+                *(connection, reader, run, event, seq),
+                subject=user if subject is None else subject,
+                timestamp=stamp(seq, self.now),
+                thread_id=thread,
+                duration=0.4 if event == "tool_completed" else nan,
+            )
+            if event == "agent_completed":
+                recorder.answered(run, reader, "complete")
         recorder.scope_closed(run, user, {})
         return self
 
@@ -69,9 +87,10 @@ class Story:
         """The history, with a fault that passes and with what the probes of a clean process say."""
         self.recorder.fault_began("a slow disk")
         self.now += 1.0
-        self.recorder.fault_ended("a slow disk")
+        self.recorder.fault_ended("a slow disk", 1)
         for gauge, value in ((ASYNCIO_REPLACED, 0), (CONTEXTS_READ, 10), (LOOP_STEPS, 100), (ENGINES_PROBED, 2)):
             self.recorder.sample(gauge, value)
         self.recorder.sample(REPLAY_BYTES, 1_000)
+        self.recorder.sample(MOST_UNSENT_BYTES, 1_000)
         self.recorder.left_over("tasks", 0)
-        return self.recorder.finish({"engines_per_user": 2})
+        return self.recorder.finish({"engines_per_user": 2, "unsent_bytes": 100_000})
