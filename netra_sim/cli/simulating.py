@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import msgspec
 from tqdm import tqdm
 
 from netra_sim.bridge import AgentWebSocketBridge
@@ -15,9 +16,9 @@ from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, cli, progress, show
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import cells, detect, explore, in_order, replay_line, run_trial, shrink, sweep
 from netra_sim.factory import ExecutionEngineFactory
-from netra_sim.history import History
+from netra_sim.history import History, Objectives
 from netra_sim.runtime import run
-from netra_sim.server import AgentServer, Load, TokenAuthenticator, load
+from netra_sim.server import MOST_USERS, AgentServer, Load, TokenAuthenticator, load
 from netra_sim.simulation import (
     FAULTS,
     Scenario,
@@ -159,16 +160,52 @@ def sweep_command(
 
 
 @cli.command("load")
-@click.option("--users", type=click.IntRange(1, 400), default=50, show_default=True, help="Real WebSocket clients.")
+@click.option(
+    "--users", type=click.IntRange(1, MOST_USERS), default=50, show_default=True, help="Real WebSocket clients."
+)
 @click.option("--runs", type=click.IntRange(min=1), default=1, show_default=True, help="Requests of each.")
+@click.option(
+    "--window", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Seconds in which they are due."
+)
+@click.option(
+    "--step",
+    type=click.FloatRange(min=0),
+    default=0.04,
+    show_default=True,
+    help="Longest step of an agent, in seconds.",
+)
+@click.option(
+    "--disconnects", type=click.FloatRange(0, 1), default=0.1, show_default=True,
+    help="Share of users whose connection is cut once, during a run.",
+)  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of what the clients do.")
+@click.option(
+    "--objective", "bounds", multiple=True, metavar="NAME=VALUE", help="Another objective, such as delivery_p95=0.2."
+)
 @click.option(
     "-o", "--output", type=NEW_FILE, default="history.parquet", show_default=True, help="File for the history."
 )
-def load_command(users: int, runs: int, seed: int, output: Path) -> None:
-    """Load a real server on this machine with real clients, check the run, and keep its history."""
+def load_command(
+    users: int,
+    runs: int,
+    window: float,
+    step: float,
+    disconnects: float,
+    seed: int,
+    bounds: tuple[str, ...],
+    output: Path,
+) -> None:
+    """Load a real server with real clients, in a process of their own, check the run, and keep its history.
+
+    Exits with 1 if a check fails or an objective is missed.
+    """
+    try:
+        plan = Load(users=users, runs_per_user=runs, window=window, step=step, disconnects=disconnects, seed=seed)
+        objectives = msgspec.convert(dict(map(parse_setting, bounds)), Objectives)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     with progress(users * runs, "real requests") as on_answer:
-        history = run(load(Load(users=users, runs_per_user=runs, seed=seed), on_answer=on_answer))
+        history = run(load(plan, objectives=objectives, on_answer=on_answer))
     _keep_and_check(history, output)
 
 

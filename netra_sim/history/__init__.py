@@ -5,10 +5,13 @@ from netra_sim.history.canary import CONTEXT_CANARY, canary, marked_question, wh
 from netra_sim.history.history import History, HistoryError, Kind, environment
 from netra_sim.history.log import Log, Malformed, is_event_log, read_log
 from netra_sim.history.log_mapping import LogMapping, TimeUnit
+from netra_sim.history.merging import merge
 from netra_sim.history.objectives import Objectives
 from netra_sim.history.probes import (
     ASYNCIO_REPLACED,
+    CONNECTIONS_CUT,
     CONTROL_LATENCY,
+    DRIVER_LATENESS,
     ENGINES_AT_A_LOOK,
     ENGINES_PROBED,
     LOOP_STEPS,
@@ -24,9 +27,11 @@ from netra_sim.history.replacing import replacing
 
 __all__ = [
     "ASYNCIO_REPLACED",
+    "CONNECTIONS_CUT",
     "CONTEXTS_READ",
     "CONTEXT_CANARY",
     "CONTROL_LATENCY",
+    "DRIVER_LATENESS",
     "ENGINES_AT_A_LOOK",
     "ENGINES_PROBED",
     "LOOP_STEPS",
@@ -48,6 +53,7 @@ __all__ = [
     "how_answered",
     "is_event_log",
     "marked_question",
+    "merge",
     "read_log",
     "record_gauges",
     "record_left_overs",

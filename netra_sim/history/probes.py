@@ -17,9 +17,6 @@ ASYNCIO_REPLACED = "asyncio functions replaced"
 LOOP_STEPS = "loop steps"
 """The gauge of how many steps the event loop has taken since its beginning."""
 
-CONTROL_LATENCY = "control latency"
-"""The gauge of how long a bare echo takes that is measured beside a real run, one way, in seconds."""
-
 MOST_UNSENT_BYTES = "most unsent bytes of one connection"
 """The gauge of what waits to be sent on the connection on which most does."""
 
@@ -42,6 +39,16 @@ ENGINES_PROBED = "engines probed for shared state"
 
 REPLAY_BYTES = "replay bytes"
 """The gauge of what the bridge keeps for clients that come back."""
+
+
+CONTROL_LATENCY = "control latency"
+"""The gauge of the machine itself: half of the seconds that a round trip to a bare echo takes, from when it was due."""
+
+DRIVER_LATENESS = "driver lateness"
+"""The gauge of the seconds by which a request was sent after it was due; its latencies count from when it was due."""
+
+CONNECTIONS_CUT = "connections cut"
+"""The gauge of how many connections the clients of a load run have broken on purpose."""
 
 
 def record_gauges(recorder: Recorder, bridge: AgentWebSocketBridge) -> None:

@@ -65,8 +65,10 @@ def rollback_drill(parameters: ValidationParameters) -> Evidence:
 
 def on_real_server(parameters: ValidationParameters) -> Evidence:
     """Have real clients ask a real server, on this machine, now."""
-    history = run(load(Load(users=parameters.server_users, seed=parameters.seed)))
-    command = f"netra-sim load --users {parameters.server_users} --seed {parameters.seed}"
+    plan = Load(users=parameters.server_users, seed=parameters.seed)
+    history = run(load(plan, objectives=parameters.objectives))
+    command = f"netra-sim load --users {plan.users} --seed {plan.seed}"
+    command += _others("--objective ", parameters.objectives, Objectives())
     return _judged(Source.SERVER, history, command, parameters, parameters.objectives)
 
 
@@ -114,10 +116,15 @@ def _simulated(
     chosen = find_scenario(scenario).with_settings({} if users is None else {"users": users})
     command = f"netra-sim simulate {scenario} --users {chosen.users} --seed {parameters.seed}"
     held = objectives or chosen.objectives
-    own = msgspec.to_builtins(chosen.objectives)
-    for name, value in msgspec.to_builtins(held).items():
-        command += f" --set objectives.{name}={value}" if value != own[name] else ""
+    command += _others("--set objectives.", held, chosen.objectives)
     return _judged(source, simulate(chosen, parameters.seed), command, parameters, held)
+
+
+def _others(option: str, held: Objectives, usual: Objectives) -> str:
+    """The options of a command for the objectives that are not the usual ones."""
+    own = msgspec.to_builtins(usual)
+    values = msgspec.to_builtins(held).items()
+    return "".join(f" {option}{name}={value}" for name, value in values if value != own[name])
 
 
 def _judged(

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from netra_sim.exceptions import NetraSimError
 from netra_sim.history import Objectives
+from netra_sim.server import MOST_USERS
 
 _INTEGER = re.compile(r"[+-]?\d+\Z")
 
@@ -109,7 +110,7 @@ class ValidationParameters(NotebookParameters, frozen=True, kw_only=True):
     windows_users: Annotated[
         int, Meta(description="simulated users on a clock as coarse as Windows'", ge=1, le=100_000)
     ] = 100
-    server_users: Annotated[int, Meta(description="real WebSocket clients", ge=1, le=400)] = 50
+    server_users: Annotated[int, Meta(description="real WebSocket clients", ge=1, le=MOST_USERS)] = 50
     detection_seeds: Annotated[
         int, Meta(description="seeds with which each check is tried against each violation", ge=1, le=1000)
     ] = 20

@@ -2,7 +2,16 @@
 
 from netra_sim.server.auth import AuthenticationError, TokenAuthenticator
 from netra_sim.server.client import AgentClient
-from netra_sim.server.load import Load, load
+from netra_sim.server.loading import MOST_USERS, Load, load
 from netra_sim.server.server import AgentServer, Resume
 
-__all__ = ["AgentClient", "AgentServer", "AuthenticationError", "Load", "Resume", "TokenAuthenticator", "load"]
+__all__ = [
+    "MOST_USERS",
+    "AgentClient",
+    "AgentServer",
+    "AuthenticationError",
+    "Load",
+    "Resume",
+    "TokenAuthenticator",
+    "load",
+]

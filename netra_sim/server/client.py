@@ -81,6 +81,11 @@ class AgentClient:
                 continue
             return
 
+    def cut(self) -> None:
+        """Break the connection without a closing handshake, as a network that is lost does; the client then comes back."""
+        if self._socket is not None:
+            self._socket.transport.abort()
+
     async def _connect(self) -> ClientConnection:
         socket = await connect(
             self._uri,

@@ -1,0 +1,42 @@
+"""`merge`: several recorders' Histories of one run of the system, as one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS, History
+
+
+def merge(histories: Sequence[History], meta: Mapping[str, Any]) -> History:
+    """All rows of several Histories in the order of their times.
+
+    Rows of one time come in the order in which their Histories are given, and the rows of each History keep their order,
+    even where its clock ran backwards. The same Histories give the same merged History.
+
+    Args:
+        histories: of one run, at least one; all of their times count from the same moment.
+        meta: of the merged History.
+    """
+    # A row comes no earlier than those before it in its own History.
+    times = np.concatenate([np.fmax.accumulate(one.numbers["time"]) for one in histories])
+    order = np.argsort(times, kind="stable")
+    numbers = {name: np.concatenate([one.numbers[name] for one in histories])[order] for name in NUMBER_COLUMNS}
+    codes, tables = {}, {}
+    for name in TEXT_COLUMNS:
+        index: dict[str, int] = {}
+        for one in histories:
+            for text in one.tables[name]:
+                index.setdefault(text, len(index))
+        parts = [np.array([index[text] for text in one.tables[name]], "<i4")[one.codes[name]] for one in histories]
+        codes[name], tables[name] = _by_first_use(np.concatenate(parts)[order], list(index))
+    return History(numbers, codes, tables, meta)
+
+
+def _by_first_use(codes: np.ndarray, table: list[str]) -> tuple[np.ndarray, list[str]]:
+    """A column whose texts are numbered by their first use, as a History's are; texts without use are left out."""
+    used, firsts, places = np.unique(codes, return_index=True, return_inverse=True)
+    by_use = np.argsort(firsts)
+    rank = np.empty(len(used), np.int64)
+    rank[by_use] = np.arange(len(used))
+    return rank[places], [table[code] for code in used[by_use]]

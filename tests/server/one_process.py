@@ -1,0 +1,64 @@
+"""Server and clients of a load run in one process, so that a test can reach both."""
+
+import asyncio
+from time import perf_counter
+
+import msgspec
+
+from netra_sim.bridge import AgentWebSocketBridge
+from netra_sim.factory import EngineLimits, ExecutionEngineFactory, default_pipeline
+from netra_sim.history import Kind, Recorder, merge
+from netra_sim.server import AgentServer, TokenAuthenticator
+from netra_sim.server.loading.channel import Orders
+from netra_sim.server.loading.clients import drive
+from netra_sim.server.loading.control import bare_echo
+from netra_sim.server.loading.plan import UniformTiming
+
+
+async def in_one_process(plan, *, on_answer=lambda: None, pipeline=None, limits=None, tokens_of=None):
+    began = perf_counter()
+    recorder = Recorder(lambda: perf_counter() - began)
+    bridge = AgentWebSocketBridge(observer=recorder)
+    factory = ExecutionEngineFactory(
+        websocket_bridge=bridge,
+        pipeline=pipeline or default_pipeline(UniformTiming(plan.step, plan.seed)),
+        observer=recorder,
+        limits=limits or EngineLimits(),
+    )
+    authenticator = TokenAuthenticator()
+    server = AgentServer(bridge=bridge, execution_factory=factory, authenticator=authenticator)
+    tokens = {user.user_id: (tokens_of or authenticator).issue(user.user_id) for user in plan.planned()}
+    async with bare_echo() as control_uri, server:
+        theirs = await drive(Orders(plan, server.uri, control_uri, tokens, began), on_answer)
+    return merge([recorder.finish({}), theirs], {})
+
+
+def samples(history, gauge):
+    rows = history.frame(Kind.SAMPLE)
+    return rows["value"][rows["detail"] == gauge]
+
+
+def spying(monkeypatch):
+    """The processes that are started from now on."""
+    started = []
+    start = asyncio.create_subprocess_exec
+
+    async def spy(*command, **options):
+        process = await start(*command, **options)
+        started.append(process)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", spy)
+    return started
+
+
+def other_orders(monkeypatch, **changes):
+    """The clients get orders in which something else stands."""
+    from netra_sim.server.loading.process import ClientsProcess
+
+    original = ClientsProcess.drive
+
+    def drive_otherwise(self, orders, on_answer):
+        return original(self, msgspec.structs.replace(orders, **changes), on_answer)
+
+    monkeypatch.setattr(ClientsProcess, "drive", drive_otherwise)
