@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import time
 
 import pytest
@@ -199,6 +200,29 @@ async def test_a_cancelled_run_leaves_no_process(monkeypatch):
     with pytest.raises(asyncio.CancelledError):
         await running
     assert started[0].returncode is not None
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stops a process")
+async def test_clients_that_hang_are_ended_too(monkeypatch):
+    started = spying(monkeypatch)
+    answered = asyncio.Event()
+    running = asyncio.create_task(load(Load(users=4, window=5.0, step=0.01), on_answer=answered.set))
+    await answered.wait()
+    started[0].send_signal(signal.SIGSTOP)
+    running.cancel()
+    async with asyncio.timeout(60):
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert started[0].returncode == -signal.SIGKILL
+
+
+async def test_a_loop_that_cannot_start_processes_says_what_to_use(monkeypatch):
+    async def cannot(*_, **__):
+        raise NotImplementedError
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", cannot)  # as Windows' selector loop
+    with pytest.raises(RuntimeError, match=r"cannot start the clients' process; use netra_sim\.run"):
+        await load(SMALL)
 
 
 async def test_two_processes_without_a_common_clock_are_refused(monkeypatch):
