@@ -13,7 +13,7 @@ from netra_sim import AgentWebSocketBridge, check, run
 from netra_sim.bridge import EventReader
 from netra_sim.checks import request_latencies
 from netra_sim.factory import EngineLimits
-from netra_sim.history import CONNECTIONS_CUT, CONTROL_LATENCY, DRIVER_LATENESS, Kind
+from netra_sim.history import CONNECTIONS_CUT, CONTROL_LATENCY, DRIVER_LATENESS, Kind, Recorder
 from netra_sim.server import Load, TokenAuthenticator, load
 from netra_sim.server.loading import clients, control, process
 from netra_sim.server.loading import run as load_run
@@ -170,6 +170,15 @@ async def test_a_probe_that_raises_breaks_the_run_and_ends_the_clients(monkeypat
     assert started[0].returncode is not None
 
 
+async def test_a_recorder_that_raises_at_a_clients_frame_breaks_the_run(monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("a bug in the recorder")
+
+    monkeypatch.setattr(Recorder, "read", broken)
+    with pytest.raises(ZeroDivisionError, match="a bug in the recorder"):
+        await in_one_process(SMALL)
+
+
 async def test_a_control_that_ends_breaks_the_run(monkeypatch):
     async def ends(*_):
         return
@@ -252,7 +261,8 @@ async def test_errors_that_reach_the_loop_of_either_process_are_recorded(in_the_
 
 async def test_a_clients_loop_that_stands_still_is_late_in_the_control_for_all_that_was_due():
     stalls = iter([0.5])
-    history = await in_one_process(SMALL, on_answer=lambda: time.sleep(next(stalls, 0.0)))
+    plan = Load(users=4, window=2.0, step=0.01)  # the last request is due long after the stall
+    history = await in_one_process(plan, on_answer=lambda: time.sleep(next(stalls, 0.0)))
     late = samples(history, CONTROL_LATENCY)
     # Round trips were due every 0.02 s of the 0.5 s; half of their time is recorded.
     assert (late > 0.1).sum() >= (0.5 - 0.2) / control.INTERVAL - 2

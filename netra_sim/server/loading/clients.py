@@ -93,18 +93,23 @@ async def drive(orders: Orders, on_answer: Callable[[], None]) -> History:
         return perf_counter() - orders.began
 
     recorder = Recorder(clock)
-    users = [_User(planned, orders, recorder, clock, on_answer) for planned in orders.plan.planned()]
+    failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    users = [_User(planned, orders, recorder, clock, on_answer, failure) for planned in orders.plan.planned()]
     gate = asyncio.Semaphore(_AT_ONCE)
     with loop_errors_recorded(recorder):
         await _all(_through(gate, user.arrive()) for user in users)
         begins = clock() + HEAD_START
         try:
             asking = _all(user.ask(request, begins) for user in users for request in user.planned.requests)
-            await alongside(asking, measure_control(orders.control_uri, recorder, clock))
+            await alongside(asking, measure_control(orders.control_uri, recorder, clock), _raise(failure))
         finally:
             await _all(_through(gate, user.leave()) for user in users)
     recorder.sample(CONNECTIONS_CUT, sum(user.was_cut for user in users))
     return recorder.finish({"began": begins})
+
+
+async def _raise(failure: asyncio.Future[None]) -> None:
+    await failure
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -128,6 +133,7 @@ class _User:
         recorder: Recorder,
         clock: Callable[[], float],
         on_answer: Callable[[], None],
+        failure: asyncio.Future[None],
     ) -> None:
         self.planned = planned
         self.was_cut = False
@@ -135,6 +141,7 @@ class _User:
         self._recorder = recorder
         self._clock = clock
         self._on_answer = on_answer
+        self._failure = failure
         self._client: AgentClient | None = None
         self._asked: set[str] = set()
         self._events: Counter[str] = Counter()
@@ -178,6 +185,14 @@ class _User:
         self._on_answer()
 
     def _on_reading(self, frame: bytes, reading: Reading, connection_id: str) -> None:
+        try:
+            self._take(frame, reading, connection_id)
+        except Exception as error:  # It is our own, and would only end the client's reading.
+            if not self._failure.done():
+                self._failure.set_exception(error)
+            raise
+
+    def _take(self, frame: bytes, reading: Reading, connection_id: str) -> None:
         message, user_id = reading.message, self.planned.user_id
         if isinstance(message, Hello):
             self._recorder.attached(connection_id, user_id, user_id)

@@ -82,9 +82,13 @@ class ClientsProcess:
         Raises:
             RuntimeError: the process has died, or met an error.
         """
-        await self._tell(orders)
-        while isinstance(message := await self._hear(Answered, Recorded), Answered):
-            on_answer()
+        try:
+            await self._tell(orders)
+            while isinstance(message := await self._hear(Answered, Recorded), Answered):
+                on_answer()
+        except BaseException:
+            await self._end()  # At once: a server that stops would first wait for clients that hang.
+            raise
         assert isinstance(message, Recorded)  # noqa: S101 - there is no third
         return message.history()
 

@@ -29,7 +29,7 @@ async def alongside(work: Coroutine[Any, Any, T], *background: Coroutine[Any, An
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)  # The first error is raised, the others are of no use.
 
 
 @contextmanager
