@@ -1,5 +1,6 @@
 """The simulator: thousands of users over the real runtime, in virtual time, from a seed."""
 
+from netra_sim.simulation.diagnosis import HarnessError
 from netra_sim.simulation.distributions import Constant, Distribution, Exponential, LogNormal, Pareto, Uniform
 from netra_sim.simulation.faults import FAULTS, Fault
 from netra_sim.simulation.library import find_scenario, scenario_names, scenario_path
@@ -31,6 +32,7 @@ __all__ = [
     "Distribution",
     "Exponential",
     "Fault",
+    "HarnessError",
     "Limits",
     "LogNormal",
     "Network",

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from netra_sim.bridge import (
 )
 from netra_sim.exceptions import BridgeError
 from netra_sim.history import how_answered
-from netra_sim.simulation.faults import Message
+from netra_sim.simulation.faults import HandshakeRace, LateAuthentication, Line, Message
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.network import SimulatedTransport
 from netra_sim.simulation.randomness import key, uniform
@@ -27,13 +28,22 @@ from netra_sim.simulation.randomness import key, uniform
 if TYPE_CHECKING:
     from netra_sim.simulation.world import World
 
+PING_INTERVAL, PING_TIMEOUT = 20.0, 20.0
+"""Seconds between two keepalive pings of either side, and until an unanswered one ends a connection (`websockets`' own)."""
+
+CLOSE_KEEPALIVE = 1011
+"""The code with which `websockets` closes a connection whose ping was not answered."""
+
 
 class SimulatedClient:
     """One tab of one user.
 
-    Attributes:
-        is_offline: whether it has no network at all.
-        home: the server that it connects to; the world's current one unless set.
+    Args:
+        world: where it lives.
+        user_id: whose it is.
+        tab: its number among the user's tabs.
+        on_run_ended: called with the tab's number and a run's id at each end of a run that arrives.
+        on_refused: called with each refusal that arrives.
     """
 
     def __init__(
@@ -41,13 +51,11 @@ class SimulatedClient:
         world: "World",
         user_id: str,
         tab: int,
-        on_run_ended: Callable[[str], None],
+        on_run_ended: Callable[[int, str], None],
         on_refused: Callable[[Refused], None],
     ) -> None:
         self.user = AuthenticatedUser(user_id)
         self.reader = EventReader()
-        self.is_offline = False
-        self.home: Instance | None = None
         self._world = world
         self._tab = tab
         self._stream = key(world.seed, "network", user_id, tab)
@@ -56,7 +64,8 @@ class SimulatedClient:
         self._instance: Instance | None = None
         self._connection: Connection | None = None
         self._transport: SimulatedTransport | None = None
-        self._bandwidth: float | None = None
+        self._attached_at = 0.0
+        self._is_elsewhere = False
         self._is_connected = asyncio.Event()
         self._attempts = 0
         self._failures_in_a_row = 0
@@ -65,7 +74,7 @@ class SimulatedClient:
 
     def open(self) -> None:
         """Open the tab: it begins to connect, and goes on until it is closed."""
-        self._connecting = asyncio.create_task(self._connect(0.0), name=f"connecting of {self.user.user_id}")
+        self._connecting = self._world.spawn(self._connect(0.0), f"connecting of {self.user.user_id}")
 
     def close(self) -> None:
         """Close the tab; it does not come back."""
@@ -86,74 +95,82 @@ class SimulatedClient:
             if connection.is_open and not transport.is_gone:
                 deliver(message, connection, instance)
                 return
-            if transport.is_gone:
+            if self._transport is transport:
                 self._is_connected.clear()
 
-    def throttle(self, bytes_per_second: float | None) -> None:
-        """Read no faster than this; None for as fast as the network allows."""
-        self._bandwidth = bytes_per_second
-        if self._transport is not None:
-            self._transport.bandwidth = bytes_per_second or self._world.scenario.network.bandwidth
-
-    def stall(self) -> None:
-        """Stop reading."""
-        if self._transport is not None:
-            self._transport.stall()
-
-    def resume(self) -> None:
-        """Read on."""
-        if self._transport is not None:
-            self._transport.resume()
-
-    def cut(self) -> None:
-        """Lose the connection: both sides know at once, and what is in flight is lost."""
-        if self._lose() and self._connection is not None and self._instance is not None:
-            self._instance.bridge.disconnect(self._connection, CLOSE_LOST, "the connection was reset")
-            self.notice_loss()
-
-    def vanish(self, keepalive: float) -> None:
-        """Lose the connection without a word; the server's pings notice after ``keepalive`` seconds."""
-        if self._lose() and self._connection is not None and self._instance is not None:
-            disconnect, connection = self._instance.bridge.disconnect, self._connection
-            self._world.loop.call_later(keepalive, disconnect, connection, CLOSE_LOST, "no answer to pings")
-
-    def notice_loss(self) -> None:
-        """Notice that the connection is gone, and connect again."""
-        if self._transport is not None and self._transport.is_gone and not self._is_reconnecting():
-            self._on_close(CLOSE_LOST, "the connection is gone")
-
-    def _lose(self) -> bool:
+    def adapt(self) -> None:
+        """Meet the conditions that hold now, on the connection that there is."""
         transport = self._transport
-        if transport is None or transport.is_gone:
+        if transport is None:
+            return
+        line = self._world.conditions.line(self.user.user_id)
+        if transport.is_gone:
+            if not line.is_silent:
+                self._on_close(CLOSE_LOST, "the connection is gone")
+        elif line.is_offline or line.is_elsewhere != self._is_elsewhere:
+            self.cut()
+        elif line.is_silent:
+            self._vanish(transport)
+        else:
+            _set_pace(transport, line)
+
+    def cut(self, code: int = CLOSE_LOST, reason: str = "the connection was reset") -> bool:
+        """Lose the connection: both sides know at once, and what is in flight is lost; False if there is none."""
+        transport = self._transport
+        if transport is None or transport.is_gone or self._connection is None or self._instance is None:
             return False
         transport.vanish()
+        self._instance.bridge.disconnect(self._connection, code, reason)
+        self._on_close(code, reason)
         return True
 
-    def _is_reconnecting(self) -> bool:
-        return self._connecting is not None and not self._connecting.done()
+    def outlast_stall(self, began: float, ended: float) -> None:
+        """Learn that the server answered nothing for a while: a connection whose ping fell into it may be given up."""
+        if self._transport is not None and self._next_ping(began) + PING_TIMEOUT < ended:
+            self.cut(CLOSE_KEEPALIVE, "keepalive ping timeout")
+
+    def _vanish(self, transport: SimulatedTransport) -> None:
+        transport.vanish()
+        if self._connection is not None and self._instance is not None:
+            disconnect, connection = self._instance.bridge.disconnect, self._connection
+            noticed_at = self._next_ping(self._world.loop.time()) + PING_TIMEOUT
+            self._world.loop.call_at(noticed_at, disconnect, connection, CLOSE_LOST, "no answer to pings")
+
+    def _next_ping(self, after: float) -> float:
+        number = max(1, math.ceil((after - self._attached_at) / PING_INTERVAL))
+        return self._attached_at + number * PING_INTERVAL
 
     async def _connect(self, pause: float) -> None:
-        conditions = self._world.conditions
+        world, user_id = self._world, self.user.user_id
         await asyncio.sleep(pause)
         while True:
             self._attempts += 1
-            handshake = self._world.scenario.network.handshake.draw(uniform(self._stream, -self._attempts))
-            await asyncio.sleep(handshake + conditions.handshake_delay)
+            handshake = world.scenario.network.handshake.draw(uniform(self._stream, -self._attempts))
+            await asyncio.sleep(handshake + sum(race.delay for race in world.conditions.on(HandshakeRace, user_id)))
             if self._attach():
                 return
             await asyncio.sleep(self._pause())
 
     def _attach(self) -> bool:
         world, user_id = self._world, self.user.user_id
-        instance = self.home or world.instance
-        if self.is_offline or instance is None or world.conditions.handshakes_fail:
-            return self._turned_away(
-                "no network" if self.is_offline else "no server" if instance is None else "no token service"
-            )
+        line = world.conditions.line(user_id)
+        if line.is_offline or line.is_silent:
+            return self._turned_away("no network")
+        instance = world.server(is_elsewhere=line.is_elsewhere)
+        if instance is None:
+            return self._turned_away("no server")
+        if world.conditions.on(LateAuthentication, user_id):
+            return self._turned_away("no token service")
         name = f"{user_id}/{self._tab}/{self._attempts}"
-        on_frames = functools.partial(self._on_frames, name)
-        stream = key(self._stream, self._attempts)
-        transport = SimulatedTransport(world.loop, world.scenario.network, stream, on_frames, self._on_close)
+        transport = SimulatedTransport(
+            world.loop,
+            world.scenario.network,
+            key(self._stream, self._attempts),
+            instance.bridge.limits.congested_bytes,
+            functools.partial(self._on_frames, name),
+            self._on_close,
+        )
+        _set_pace(transport, line)
         try:
             connection = instance.bridge.connect(
                 self.user, transport, connection_id=name, epoch=self.reader.epoch, cursors=dict(self.reader.cursors)
@@ -163,7 +180,7 @@ class SimulatedClient:
         world.recorder.attached(name, user_id, f"{user_id}/{self._tab}", transport.latency)
         self._failures_in_a_row = 0
         self._instance, self._connection, self._transport = instance, connection, transport
-        self.throttle(self._bandwidth)
+        self._attached_at, self._is_elsewhere = world.loop.time(), line.is_elsewhere
         self._is_connected.set()
         return True
 
@@ -183,7 +200,7 @@ class SimulatedClient:
             if isinstance(message, AgentCompleted) and reading.is_new:
                 self._judge(message)
             if isinstance(message, AgentCompleted | AgentError):
-                self._on_run_ended(message.run_id)
+                self._on_run_ended(self._tab, message.run_id)
             elif isinstance(message, Refused):
                 self._on_refused(message)
 
@@ -193,9 +210,18 @@ class SimulatedClient:
 
     def _on_close(self, code: int, reason: str) -> None:
         self._is_connected.clear()
+        self._transport = None
         if self._is_closed or code in TERMINAL_CODES:
             return
         self._failures_in_a_row += 1
-        self._connecting = asyncio.create_task(
-            self._connect(self._pause()), name=f"reconnecting of {self.user.user_id}: {code} {reason}"
+        self._connecting = self._world.spawn(
+            self._connect(self._pause()), f"reconnecting of {self.user.user_id}: {code} {reason}"
         )
+
+
+def _set_pace(transport: SimulatedTransport, line: Line) -> None:
+    transport.throttle(line.bandwidth)
+    if line.is_stalled:
+        transport.stall()
+    else:
+        transport.resume()

@@ -2,10 +2,15 @@
 
 import asyncio
 import linecache
+import re
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+_OF_THIS_PROCESS = re.compile(r" at 0x[0-9a-f]+|(?<=Task)-\d+")
+_LONGEST_TEXT = 300
 _PRIMITIVES = (asyncio.Lock, asyncio.Event, asyncio.Condition, asyncio.Semaphore, asyncio.Queue, asyncio.Barrier)
 
 
@@ -35,6 +40,52 @@ class VirtualTimeLimitError(RuntimeError):
         super().__init__(f"{reason}:\n{report}")
         self.how = "spinning" if is_spinning else "time limit"
         self.report = report
+
+
+class HarnessError(RuntimeError):
+    """A part of the simulation itself failed: a fault, a probe, a simulated user. There is no History to be trusted."""
+
+
+@contextmanager
+def blaming(what: str) -> Iterator[None]:
+    """Raise an error of this part of the simulation as a `HarnessError` that names it."""
+    try:
+        yield
+    except Exception as error:
+        raise harness_error(what, error) from error
+
+
+def harness_error(what: str, error: BaseException) -> HarnessError:
+    """The error of a part of the simulation, of what is innermost if several parts handed it on."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, HarnessError) else HarnessError(f"{what} failed with {_told(error)}")
+
+
+def process_independent(text: str) -> str:
+    """A text without addresses and the numbers of nameless tasks, which differ from process to process."""
+    return _OF_THIS_PROCESS.sub("", text)
+
+
+def loop_error(context: Mapping[str, Any]) -> tuple[str, str]:
+    """The type of an error that reached the event loop, and where and what it was, the same in every process.
+
+    Args:
+        context: what asyncio gives to a loop's exception handler.
+    """
+    error, task, handle = (context.get(name) for name in ("exception", "task", "handle"))
+    what = "Exception in a callback" if handle is not None else str(context.get("message", "Unhandled error"))
+    if handle is None and task is None:
+        task = context.get("future")
+    source = getattr(handle, "_callback", None) if task is None else getattr(task, "get_coro", lambda: None)()
+    where = getattr(source, "__qualname__", "")
+    parts = [what, where, "" if error is None else _told(error)]
+    text = process_independent(": ".join(part for part in parts if part))
+    return "" if error is None else type(error).__name__, text[:_LONGEST_TEXT]
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def waits_report(loop: asyncio.AbstractEventLoop, limit: int = 20) -> str:

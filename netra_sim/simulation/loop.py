@@ -14,7 +14,7 @@ import threading
 import types
 from asyncio import base_events, events, futures
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from concurrent.futures import Executor
 from contextvars import Context
 from functools import partial
@@ -107,11 +107,13 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         """Virtual seconds since the loop was made, in whole ticks."""
         return math.floor(self._now / self._tick) * self._tick if self._tick else self._now
 
-    @property
-    def has_plans(self) -> bool:
-        """Whether anything is ready, or will be when its time comes."""
+    def has_plans(self, beside: Collection["asyncio.Task[Any]"] = ()) -> bool:
+        """Whether anything is ready, or will be when its time comes, beside the sleep of tasks that never end."""
+        sleeps = [getattr(task, "_fut_waiter", None) for task in beside]
         return bool(self._ready or self._ready_tasks) or any(
-            not _is_dead(timer) for timers in self._timers.values() for timer in _each(timers)
+            not _is_dead(timer) and not (type(timer) is tuple and any(timer[0] is sleep for sleep in sleeps))
+            for timers in self._timers.values()
+            for timer in _each(timers)
         )
 
     def create_task(  # type: ignore[override]

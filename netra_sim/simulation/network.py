@@ -1,21 +1,50 @@
 """The network between the server and a simulated client: a transport of the bridge's with delay, and what can befall it."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from netra_sim.simulation.randomness import uniform
 from netra_sim.simulation.scenario import Network
 
+_TOGETHER = 0.1
+"""Seconds on the wire up to which frames that were sent together arrive together."""
+
+
+class _InTransit:
+    """Frames on their way: when their first byte leaves, when their last has left, and the timer of their arrival."""
+
+    __slots__ = ("begins", "frames", "jitter", "leaves", "size", "timer")
+
+    def __init__(self, frames: Sequence[bytes], size: int, jitter: float) -> None:
+        self.frames = frames
+        self.size = size
+        self.jitter = jitter
+        self.begins = 0.0
+        self.leaves = 0.0
+        self.timer: asyncio.TimerHandle | None = None
+
 
 class SimulatedTransport:
     """Carries frames from the server to one client in virtual time, in order, as a TCP connection would.
 
+    As asyncio does, it counts only what the operating system has not taken as buffered, and says that it is writable again
+    when that has fallen from above ``write_limit`` to a quarter of it. The operating system takes ``network.send_buffer``
+    bytes that the client has not read.
+
+    Not modelled: retransmissions and congestion, acknowledgements, and a limit on what the client sends.
+
     Args:
         loop: tells and keeps the time.
-        network: latency, jitter and bandwidth.
+        network: latency, jitter, bandwidth and the size of the send buffer.
         stream: the key of this connection's draws.
+        write_limit: the high-water mark, in bytes.
         on_frames: called with frames when they reach the client.
         on_close: called with the code and the reason when the client learns that the connection is closed.
+
+    Attributes:
+        latency: seconds one way, without jitter.
+        is_gone: whether the connection has ended for the client, or has been lost without a word.
     """
 
     def __init__(
@@ -23,23 +52,27 @@ class SimulatedTransport:
         loop: asyncio.AbstractEventLoop,
         network: Network,
         stream: int,
+        write_limit: int,
         on_frames: Callable[[Sequence[bytes]], None],
         on_close: Callable[[int, str], None],
     ) -> None:
         self.on_writable: Callable[[], None] | None = None
         self.latency = network.latency.draw(uniform(stream))
+        self.is_gone = False
         self._loop = loop
         self._network = network
-        self.bandwidth = network.bandwidth
-        self.is_gone = False
+        self._bandwidth = network.bandwidth
         self._stream = stream
-        self._deliveries = 0
+        self._write_limit = write_limit
         self._on_frames = on_frames
         self._on_close = on_close
-        self._free_at = 0.0
+        self._sends = 0
+        self._in_transit: deque[_InTransit] = deque()
+        self._leaves_at = 0.0
         self._arrives_at = 0.0
-        self._in_flight = 0
-        self._stalled: list[Sequence[bytes]] | None = None
+        self._unread = 0
+        self._is_paused = False
+        self._stalled: list[_InTransit] | None = None
         self._closed = False
 
     def send(self, frames: Sequence[bytes]) -> None:
@@ -51,26 +84,42 @@ class SimulatedTransport:
         if self._closed:
             raise ConnectionResetError("the connection is closed")
         size = sum(map(len, frames))
-        self._in_flight += size
-        now = self._loop.time()
-        self._free_at = max(self._free_at, now) + size / self.bandwidth
-        self._deliveries += 1
-        jitter = self._network.jitter.draw(uniform(self._stream, self._deliveries))
-        # Never two at the same instant, or a drawn order could turn them round.
-        self._arrives_at = max(self._arrives_at + 1e-9, self._free_at + self.latency + jitter)
-        self._loop.call_at(self._arrives_at, self._arrive, frames, size)
+        self._unread += size
+        self._is_paused = self._is_paused or self.buffered() > self._write_limit
+        self._sends += 1
+        jitter = self._network.jitter.draw(uniform(self._stream, self._sends))
+        batches = [frames] if size <= _TOGETHER * self._bandwidth else [[frame] for frame in frames]
+        for batch in batches:
+            sent = _InTransit(batch, size if batch is frames else len(batch[0]), jitter)
+            self._in_transit.append(sent)
+            self._schedule(sent, sent.size)
 
     def buffered(self) -> int:
-        """Bytes on the wire or waiting for a client that does not read."""
-        return self._in_flight
+        """Bytes that the operating system has not taken."""
+        return max(0, self._unread - self._network.send_buffer)
 
     def close(self, code: int, reason: str) -> None:
         """Close from the server's side; the client learns of it after what is on the wire."""
         if self._closed:
             return
         self._closed = True
-        arrives_at = max(self._arrives_at + 1e-9, self._loop.time() + self.latency)
-        self._loop.call_at(arrives_at, self._learn_of_close, code, reason)
+        self._loop.call_at(self._loop.time() + self.latency, self._learn_of_close, code, reason)
+
+    def throttle(self, bandwidth: float) -> None:
+        """Let bytes through no faster than this from now on, and no faster than the network; those on the wire go on."""
+        bandwidth = min(bandwidth, self._network.bandwidth)
+        if bandwidth == self._bandwidth:
+            return
+        before, self._bandwidth = self._bandwidth, bandwidth
+        now = self._loop.time()
+        waiting = [sent for sent in self._in_transit if sent.leaves > now]
+        on_the_wire = [sent for sent in self._in_transit if sent.leaves <= now]
+        self._leaves_at = now
+        self._arrives_at = on_the_wire[-1].timer.when() if on_the_wire and on_the_wire[-1].timer else now
+        for sent in waiting:
+            if sent.timer is not None:
+                sent.timer.cancel()
+            self._schedule(sent, (sent.leaves - max(sent.begins, now)) * before)
 
     def stall(self) -> None:
         """The client stops reading."""
@@ -80,25 +129,40 @@ class SimulatedTransport:
     def resume(self) -> None:
         """The client reads on."""
         waiting, self._stalled = self._stalled or [], None
-        for frames in waiting:
-            self._arrive(frames, sum(map(len, frames)))
+        for sent in waiting:
+            self._read(sent)
 
     def vanish(self) -> None:
         """The client is gone without a word: a half-open connection. What is on the wire is lost."""
         self.is_gone = True
 
-    def _arrive(self, frames: Sequence[bytes], size: int) -> None:
+    def _schedule(self, sent: _InTransit, size: float) -> None:
+        sent.begins = max(self._leaves_at, self._loop.time())
+        sent.leaves = self._leaves_at = sent.begins + size / self._bandwidth
+        # Never two at the same instant, or a drawn order could turn them round.
+        self._arrives_at = max(self._arrives_at + 1e-9, sent.leaves + self.latency + sent.jitter)
+        sent.timer = self._loop.call_at(self._arrives_at, self._arrive)
+
+    def _arrive(self) -> None:
+        sent = self._in_transit.popleft()
+        if self._stalled is not None:
+            self._stalled.append(sent)
+        else:
+            self._read(sent)
+
+    def _read(self, sent: _InTransit) -> None:
         if self.is_gone:
             return
-        if self._stalled is not None:
-            self._stalled.append(frames)
-            return
-        self._in_flight -= size
-        self._on_frames(frames)
-        if not self._in_flight and self.on_writable is not None:
-            self.on_writable()
+        self._unread -= sent.size
+        self._on_frames(sent.frames)
+        if self._is_paused and self.buffered() <= self._write_limit // 4:
+            self._is_paused = False
+            if self.on_writable is not None:
+                self.on_writable()
 
     def _learn_of_close(self, code: int, reason: str) -> None:
-        if not self.is_gone:
+        if self._in_transit:
+            self._loop.call_at(self._arrives_at + 1e-9, self._learn_of_close, code, reason)
+        elif not self.is_gone:
             self.is_gone = True
             self._on_close(code, reason)

@@ -63,7 +63,7 @@ class Workload(_Part, frozen=True, kw_only=True):
         arrivals: when requests are due.
         window: seconds over which open-loop arrivals are spread.
         runs_per_user: requests of each user.
-        tabs_per_user: connections of each user; each gets all of the user's events.
+        tabs_per_user: connections of each user; each gets all of the user's events, and a user waits for the end on all.
         patience: seconds that a user waits for the end of a run before giving it up.
     """
 
@@ -75,10 +75,17 @@ class Workload(_Part, frozen=True, kw_only=True):
 
 
 class Agents(_Part, frozen=True, kw_only=True):
-    """How long the default pipeline's agents and tools take."""
+    """How long the default pipeline's agents and tools take, and how much they say.
+
+    Attributes:
+        think: seconds before an agent uses its tool.
+        tool: seconds that the tool takes.
+        reasoning: bytes of one more ``agent_thinking`` event of every agent, a number or a distribution; 0 for none.
+    """
 
     think: Distribution = LogNormal(0.8, 0.6)
     tool: Distribution = LogNormal(0.5, 0.8)
+    reasoning: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] | Distribution = 0
 
 
 class Network(_Part, frozen=True, kw_only=True):
@@ -88,12 +95,15 @@ class Network(_Part, frozen=True, kw_only=True):
         latency: one way, drawn once for each connection.
         jitter: added to every delivery; TCP keeps the order all the same.
         bandwidth: bytes per second and connection, server to client.
+        send_buffer: bytes that the operating systems of both sides hold for a client that does not read; the server sees
+            as buffered what is beyond them. Linux begins with 16 KiB and grows to 4 MiB (tcp(7), ``tcp_wmem``).
         handshake: from the start of connecting until the server accepts, authentication included.
     """
 
     latency: Distribution = LogNormal(0.03, 0.5)
     jitter: Distribution = Uniform(0.0, 0.01)
     bandwidth: Positive = 1_000_000.0
+    send_buffer: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 65_536
     handshake: Distribution = LogNormal(0.08, 0.4)
 
 
@@ -112,11 +122,19 @@ class Platform(_Part, frozen=True, kw_only=True):
 
 
 class Limits(_Part, frozen=True, kw_only=True):
-    """Limits of the runtime, where they differ from its defaults."""
+    """Limits and times of the runtime, where they differ from its defaults.
+
+    Attributes:
+        engines_per_user: live engines that one user may have.
+        agent_seconds: the longest turn of one agent.
+        engine_seconds: the longest life of a run.
+        check_interval: seconds between two health checks of the bridge; an outage that is shorter may go unnoticed.
+    """
 
     engines_per_user: Count = 2
     agent_seconds: Positive = 30.0
     engine_seconds: Positive = 300.0
+    check_interval: Positive = 5.0
 
 
 class Scenario(_Part, frozen=True, kw_only=True):

@@ -31,7 +31,11 @@ def simulate(
         factory_class: makes the engines; a variant of the factory may be put to the test.
 
     A simulation that does not come to rest, because its tasks wait for each other, because its ``time_limit`` was reached
-    or because a task spins, ends there: its History says so, and who waits on what, where.
+    or because a task spins, ends there: its History says so, and who waits on what, where. An error that no code of the
+    runtime or of an agent handled is recorded, too.
+
+    Raises:
+        HarnessError: a part of the simulation itself failed, such as a fault or a probe.
     """
     settings = scenario.platform
     loop = VirtualTimeLoop(
@@ -46,6 +50,8 @@ def simulate(
         try:
             return run(world.live(), loop_factory=lambda: loop)
         except (DeadlockError, VirtualTimeLimitError):
+            if world.failure is not None:
+                raise world.failure from None
             return world.story_until_stuck
 
 
@@ -54,7 +60,9 @@ def _rare_collections() -> Iterator[None]:
     """Let the cyclic collector run rarely: a simulation makes many objects and almost no cycles."""
     thresholds = gc.get_threshold()
     gc.set_threshold(100_000, 20, 100)
+    gc.freeze()  # No collection looks at what was there before.
     try:
         yield
     finally:
+        gc.unfreeze()
         gc.set_threshold(*thresholds)

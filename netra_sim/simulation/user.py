@@ -4,11 +4,19 @@ import asyncio
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
-from netra_sim.bridge import Connection, Refused
+from netra_sim.bridge import Connection, IntegrationState, Refused
 from netra_sim.factory import answer_message, run_id_of
 from netra_sim.history import CONTEXT_CANARY, marked_question
 from netra_sim.simulation.client import SimulatedClient
-from netra_sim.simulation.faults import Cancellation, Message, MessageFault
+from netra_sim.simulation.diagnosis import blaming
+from netra_sim.simulation.faults import (
+    BackendFault,
+    Cancellation,
+    Message,
+    MessageFault,
+    ServerFault,
+    TabMultiplication,
+)
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.randomness import key, uniform
 from netra_sim.simulation.scenario import Closed
@@ -31,13 +39,15 @@ class SimulatedUser:
     """
 
     def __init__(self, number: int, world: "World") -> None:
-        self.user_id = f"user-{number:0{len(str(world.scenario.users - 1))}d}"
+        self.user_id = f"user-{number}"
         self.tabs: list[SimulatedClient] = []
         self.is_there = False
         self._number = number
         self._world = world
         self._requests = 0
-        self._tabs_without_end: dict[str, int] = {}
+        self._tabs_opened = 0
+        self._threads_in_use: set[int] = set()
+        self._tabs_without_end: dict[str, set[int]] = {}
         self._ends: dict[str, asyncio.Future[None]] = {}
         self._answers: set[asyncio.Task[object]] = set()
 
@@ -64,9 +74,18 @@ class SimulatedUser:
                 # The server goes on with what nobody waits for any more, until it has ended.
                 await asyncio.wait(self._answers)
 
-    def open_more_tabs(self, count: int) -> None:
-        """Open tabs beside those that are open; answers are waited for on the first ones only."""
-        for _ in range(count):
+    def adapt(self) -> None:
+        """Meet the conditions that hold now."""
+        conditions = self._world.conditions
+        conditions.on(ServerFault, self.user_id)
+        more = sum(fault.tabs for fault in conditions.on(TabMultiplication, self.user_id))
+        wanted = self._world.scenario.workload.tabs_per_user + more
+        for tab in self.tabs[wanted:]:
+            tab.close()
+        del self.tabs[wanted:]
+        for tab in self.tabs:
+            tab.adapt()
+        while len(self.tabs) < wanted:
             self._open_tab()
 
     async def _ask_in_turn(self, arrivals: Closed) -> None:
@@ -80,20 +99,23 @@ class SimulatedUser:
     def _come(self) -> None:
         if not self.is_there:
             self.is_there = True
-            for _ in range(self._world.scenario.workload.tabs_per_user):
-                self._open_tab()
+            self.adapt()
 
     def _open_tab(self) -> None:
-        tab = SimulatedClient(self._world, self.user_id, len(self.tabs), self._ended, self._refused)
+        tab = SimulatedClient(self._world, self.user_id, self._tabs_opened, self._ended, self._refused)
+        self._tabs_opened += 1
         self.tabs.append(tab)
         tab.open()
 
     async def _ask(self, due: float) -> None:
         self._requests += 1
+        # A conversation has one run at a time: who asks while another run is under way does so in another thread.
+        thread = next(number for number in range(1, self._requests + 1) if number not in self._threads_in_use)
+        self._threads_in_use.add(thread)
         message: Message = {
             "type": "execute_agent",
             "message": "",
-            "thread_id": f"{self.user_id}-thread",
+            "thread_id": f"{self.user_id}-thread-{thread}",
             "request_id": str(self._requests),
         }
         # The question bears its run's mark, and what a fault makes of the message may be another run.
@@ -101,7 +123,7 @@ class SimulatedUser:
             one | {"message": marked_question(self.user_id, run_id_of(self.user_id, one["request_id"]))}
             for one in self._mangled(message)
         ]
-        ends = {self._expect(one, due) for one in messages}
+        ends = {self._expect(one, due): None for one in messages}
         try:
             async with asyncio.timeout_at(due + self._world.scenario.workload.patience):
                 for one in messages:
@@ -111,23 +133,26 @@ class SimulatedUser:
         except TimeoutError:
             return  # The history shows requests without an end.
         finally:
+            self._threads_in_use.discard(thread)
             self._world.on_answer()
 
     def _mangled(self, message: Message) -> list[Message]:
-        world = self._world
-        messages = [message]
-        for fault in world.scenario.faults:
-            if isinstance(fault, MessageFault) and fault.is_active(world.loop.time()):
-                name = f"{self.user_id}.{self._requests}"
-                if world.is_hit(fault, name):
-                    messages = [mangled for one in messages for mangled in fault.mangle(one)]
+        conditions, messages = self._world.conditions, [message]
+        for injection in conditions.of(MessageFault):
+            if not injection.is_on:
+                continue
+            with blaming(f"fault {injection.fault.name}"):
+                mangled = [other for one in messages for other in injection.fault.mangle(one)]
+            # A fault that changes nothing, such as the first use of an id that collides, has not hit.
+            if mangled != messages and injection.strikes(f"{self.user_id}.{message['request_id']}"):
+                messages = mangled
         return messages
 
     def _expect(self, message: Message, due: float) -> "asyncio.Future[None]":
         run_id = run_id_of(self.user_id, message["request_id"])
         if run_id not in self._ends:
             self._ends[run_id] = self._world.loop.create_future()
-            self._tabs_without_end[run_id] = self._world.scenario.workload.tabs_per_user
+            self._tabs_without_end[run_id] = set(range(self._world.scenario.workload.tabs_per_user))
             self._world.recorder.requested(run_id, self.user_id, due, message["thread_id"])
         return self._ends[run_id]
 
@@ -140,17 +165,18 @@ class SimulatedUser:
         for answers in (self._answers, instance.answers):
             answers.add(task)
             task.add_done_callback(answers.discard)
-        world = self._world
-        for fault in world.scenario.faults:
-            if isinstance(fault, Cancellation) and fault.is_active(world.loop.time()):
-                name = f"{self.user_id}.{message['request_id']}"
-                if world.is_hit(fault, name):
-                    world.loop.call_later(fault.within * uniform(key(world.seed, "cancellation", name)), task.cancel)
+        world, request = self._world, f"{self.user_id}.{message['request_id']}"
+        if instance.bridge.state is not IntegrationState.ACTIVE:
+            world.conditions.on(BackendFault, request)
+        for fault in world.conditions.on(Cancellation, request):
+            world.loop.call_later(fault.within * uniform(key(world.seed, "cancellation", request)), task.cancel)
 
-    def _ended(self, run_id: str) -> None:
-        left = self._tabs_without_end[run_id] = self._tabs_without_end.get(run_id, 1) - 1
-        end = self._ends.get(run_id)
-        if left <= 0 and end is not None and not end.done():
+    def _ended(self, tab: int, run_id: str) -> None:
+        left, end = self._tabs_without_end.get(run_id), self._ends.get(run_id)
+        if left is None or end is None:
+            return  # of a run that it has not asked for
+        left.discard(tab)
+        if not left and not end.done():
             end.set_result(None)
 
     def _refused(self, refusal: Refused) -> None:

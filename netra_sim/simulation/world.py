@@ -1,13 +1,14 @@
 """The world of a simulation: servers, users, faults, and the record of what they do."""
 
 import asyncio
-import re
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+import gc
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
+from weakref import ref
 
 import msgspec
 
-from netra_sim.bridge import AgentWebSocketBridge, BridgeLimits
+from netra_sim.bridge import AgentWebSocketBridge, BridgeLimits, IntegrationPolicy
 from netra_sim.factory import (
     Agent,
     AgentSession,
@@ -29,8 +30,9 @@ from netra_sim.history import (
     record_gauges,
     record_left_overs,
 )
-from netra_sim.simulation.client import SimulatedClient
-from netra_sim.simulation.faults import AgentFault, Fault
+from netra_sim.simulation.conditions import Conditions, Injection
+from netra_sim.simulation.diagnosis import HarnessError, blaming, harness_error, loop_error, process_independent
+from netra_sim.simulation.faults import AgentFault, BackendFault, Deploy, Fault, LimitsFault
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.loop import DeadlockError, VirtualTimeLimitError, VirtualTimeLoop
 from netra_sim.simulation.randomness import key, uniform
@@ -43,25 +45,6 @@ EPOCH = 1_700_000_000.0
 
 PROBE_INTERVAL = 1.0
 """Virtual seconds between two looks at what the server holds and what its engines share."""
-
-_OF_THIS_PROCESS = re.compile(r" at 0x[0-9a-f]+|(?<=Task)-\d+")
-
-
-class Conditions:
-    """What faults change and everybody else meets.
-
-    Attributes:
-        backend_is_up: whether the bridge's back end answers probes.
-        clock_offset: seconds by which the wall clock is wrong.
-        handshake_delay: seconds that handshakes take longer.
-        handshakes_fail: whether nobody gets in.
-    """
-
-    def __init__(self) -> None:
-        self.backend_is_up = True
-        self.clock_offset = 0.0
-        self.handshake_delay = 0.0
-        self.handshakes_fail = False
 
 
 class World:
@@ -87,15 +70,21 @@ class World:
         self.seed = seed
         self.loop = loop
         self.recorder = Recorder(loop.time)
-        self.conditions = Conditions()
+        self.conditions = Conditions(scenario.faults, seed)
         self.on_answer = on_answer
-        self.instance: Instance | None = None
+        self.failure: HarnessError | None = None
         self._factory_class = factory_class
         self._instances: list[Instance] = []
+        self._current: Instance | None = None
+        self._other: Instance | None = None
+        self._is_deployed = False
         self._users: list[SimulatedUser] = []
-        self._duties: set[asyncio.Task[object]] = set()
+        self._background: dict[asyncio.Task[Any], None] = {}
+        self._errors_at_the_end: list[tuple[str, str]] = []
+        self._main: asyncio.Task[Any] | None = None
         self._story_until_stuck: History | None = None
         loop.on_stuck = self._be_stuck
+        loop.set_exception_handler(self._on_loop_error)
 
     @property
     def story_until_stuck(self) -> History:
@@ -109,31 +98,66 @@ class World:
         return self._story_until_stuck
 
     async def live(self) -> History:
-        """Let everything happen, from the start of the server to its shutdown."""
-        for fault in self.scenario.faults:
-            if fault.at == 0:
-                self._begin(fault)
-        self.instance = self.start_instance()
-        await self.instance.bridge.ensure_integration()
-        self._take_on(self._look_around(), "looks around")
-        for fault in self.scenario.faults:
-            self._take_on(self._suffer(fault), f"fault {fault.name}")
-        async with asyncio.TaskGroup() as group:
-            for number in range(self.scenario.users):
-                user = SimulatedUser(number, self)
-                self._users.append(user)
-                group.create_task(user.live(), name=user.user_id)
-        for duty in self._duties:
-            duty.cancel()
-        if self._duties:
-            await asyncio.wait(self._duties)
+        """Let everything happen, from the start of the server to its shutdown.
+
+        Raises:
+            HarnessError: a fault, a probe or a simulated user failed.
+        """
+        self._main = asyncio.current_task()
+        try:
+            await self._happen()
+        except asyncio.CancelledError:
+            if self.failure is None:
+                raise
+        if self.failure is not None:
+            raise self.failure
+        return self._story()
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Start work of the simulation's own; if it fails, the simulation ends with a `HarnessError` of this name."""
+        task = asyncio.create_task(work, name=name)
+        self._background[task] = None
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._background[task]
+        if task.cancelled() or (error := task.exception()) is None or self.failure is not None:
+            return
+        self.failure = harness_error(task.get_name(), error)
+        self.failure.__cause__ = error
+        if self._main is not None:
+            self._main.cancel()
+
+    async def _happen(self) -> None:
+        for injection in self.conditions.injections:
+            if injection.fault.at == 0 or isinstance(injection.fault, LimitsFault):
+                self._begin(injection)
+        self._is_deployed = True
+        self._adapt()
+        self.spawn(self._look_around(), "the probe")
+        for injection in self.conditions.injections:
+            if not isinstance(injection.fault, LimitsFault):
+                self.spawn(self._suffer(injection), f"fault {injection.fault.name}")
+        self._users = [SimulatedUser(number, self) for number in range(self.scenario.users)]
+        await asyncio.wait([self.spawn(user.live(), user.user_id) for user in self._users])
+        for task in (left := list(self._background)):
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
+        for injection in self.conditions.injections:
+            # Also of a fault that had not begun when the last user left, and so hit nobody.
+            if not injection.has_ended:
+                self._take_away(injection)
         for instance in self._instances:
             await instance.stop()
         for instance in self._instances:
             record_left_overs(self.recorder, instance.bridge, instance.factory, instance.watch)
-        return self._story()
 
     def _story(self) -> History:
+        gc.collect()  # Errors of tasks that nobody awaited are told of when the task is freed.
+        for error in sorted(self._errors_at_the_end):
+            self.recorder.loop_error(*error)
         self.recorder.sample(LOOP_STEPS, self.loop.steps)
         return self.recorder.finish(
             {
@@ -152,9 +176,15 @@ class World:
     def _be_stuck(self, error: DeadlockError | VirtualTimeLimitError) -> None:
         if self._story_until_stuck is None:
             for line in error.report.splitlines():
-                # Addresses and the numbers of nameless tasks differ from process to process.
-                self.recorder.stuck(error.how, _OF_THIS_PROCESS.sub("", line.strip()))
+                self.recorder.stuck(error.how, process_independent(line.strip()))
             self._story_until_stuck = self._story()
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+        if "handle" in context:
+            self.recorder.loop_error(*loop_error(context))
+        else:
+            # Most of these are found out when an object is freed, which happens earlier or later in every process.
+            self._errors_at_the_end.append(loop_error(context))
 
     def wall_clock(self) -> float:
         """What the servers' wall clock shows, in seconds since 1970."""
@@ -165,26 +195,54 @@ class World:
         is_known = self._factory_class is ExecutionEngineFactory
         return answer_to(marked_question(user_id, run_id)) if is_known else None
 
-    def is_hit(self, fault: Fault, name: str) -> bool:
-        """Whether a fault hits the user or the run of this name; drawn by name, independent of everything else."""
-        return fault.share >= 1.0 or uniform(key(self.seed, "fault", fault.name, fault.at, name)) < fault.share
+    def server(self, *, is_elsewhere: bool) -> Instance | None:
+        """The server that clients reach now, or the other one, which is started for the first who is led there."""
+        if not is_elsewhere:
+            return self._current
+        if self._other is None:
+            self._other = self._new_instance()
+            self.spawn(self._other.start(), "start of another server")
+        return self._other
 
-    def users_hit(self, fault: Fault) -> Iterator[SimulatedUser]:
-        """The users that a fault hits, and that are there."""
-        return (user for user in self._users if user.is_there and self.is_hit(fault, user.user_id))
+    def reset_connections(self, fault: Fault) -> None:
+        """See `FaultTarget`."""
+        for injection in self.conditions.injections:
+            if injection.fault is fault:
+                for user in self._present:
+                    if injection.is_for(user.user_id) and sum(tab.cut() for tab in user.tabs):
+                        injection.hit.add(user.user_id)
 
-    def clients_hit(self, fault: Fault) -> Iterator[SimulatedClient]:
-        """Their tabs."""
-        return (tab for user in self.users_hit(fault) for tab in user.tabs)
+    def block_loop(self, until: float) -> None:
+        """See `FaultTarget`."""
+        began = self.loop.time()
+        self.loop.spend(max(0.0, until - began))
+        for user in self._present:
+            for tab in user.tabs:
+                tab.outlast_stall(began, self.loop.time())
 
-    def start_instance(self) -> Instance:
-        """Start one more server, with a memory of its own."""
+    def begin_again(self, fault: Fault, seconds: float) -> None:
+        """See `FaultTarget`."""
+
+        async def act() -> None:
+            await asyncio.sleep(seconds)
+            fault.begin(self)
+
+        self.spawn(act(), f"fault {fault.name}")
+
+    @property
+    def _present(self) -> list[SimulatedUser]:
+        return [user for user in self._users if user.is_there]
+
+    def _new_instance(self) -> Instance:
+        """Make one more server, with a memory of its own."""
         scenario, number = self.scenario, len(self._instances)
         limits = BridgeLimits()
-        for fault in scenario.faults:
-            limits = fault.adjust(limits)
+        for fault in self.conditions.on_for_all(LimitsFault):
+            with blaming(f"fault {fault.name}"):
+                limits = fault.adjust(limits)
         bridge = AgentWebSocketBridge(
             limits=limits,
+            policy=IntegrationPolicy(check_interval=scenario.limits.check_interval),
             backends={"model service": self._answer_probe},
             wall_clock=self.wall_clock,
             epoch=f"{key(self.seed, 'epoch', number):016x}",
@@ -206,65 +264,81 @@ class World:
         self._instances.append(instance)
         return instance
 
-    def stop_instance(self, drain: float) -> None:
-        """Take the server down; it may go on with its runs for ``drain`` seconds, and takes on no more."""
-        instance, self.instance = self.instance, None
-        if instance is not None:
-            self._take_on(instance.stop(drain), "stop of a server")
-
-    def replace_instance(self) -> None:
-        """Bring a new server up."""
-        self.instance = self.start_instance()
-        self._take_on(self.instance.bridge.ensure_integration(), "start of a server")
-
-    def check_health(self) -> None:
-        """Have the server's bridge checked now."""
-        if self.instance is not None:
-            self._take_on(self.instance.bridge.check_health(), "health check")
-
     async def _answer_probe(self) -> None:
-        if not self.conditions.backend_is_up:
+        if self.conditions.on_for_all(BackendFault):
             raise ConnectionError("the model service does not answer")
 
-    def _take_on(self, work: Coroutine[Any, Any, object], name: str) -> None:
-        self._duties.add(asyncio.create_task(work, name=name))
+    def _begin(self, injection: Injection[Fault]) -> None:
+        self.recorder.fault_began(injection.fault.name)
+        injection.is_on = True
+        with blaming(f"the beginning of fault {injection.fault.name}"):
+            injection.fault.begin(self)
+        self._adapt()
 
-    def _begin(self, fault: Fault) -> None:
-        self.recorder.fault_began(fault.name)
-        fault.begin(self)
+    async def _suffer(self, injection: Injection[Fault]) -> None:
+        fault = injection.fault
+        if not injection.is_on:
+            await asyncio.sleep(fault.at - self.loop.time())
+            self._begin(injection)
+        # Those whose time came while the loop was blocked come first, and have met the fault.
+        await asyncio.sleep(max(fault.at + fault.lasts - self.loop.time(), 1e-6))
+        self._take_away(injection)
+        self._adapt()
 
-    async def _suffer(self, fault: Fault) -> None:
-        if fault.at > 0:
-            await asyncio.sleep(fault.at)
-            self._begin(fault)
-        await asyncio.sleep(fault.at + fault.lasts - self.loop.time())
-        fault.end(self)
-        self.recorder.fault_ended(fault.name)
+    def _take_away(self, injection: Injection[Fault]) -> None:
+        was_on, injection.is_on, injection.has_ended = injection.is_on, False, True
+        if was_on:
+            with blaming(f"the end of fault {injection.fault.name}"):
+                injection.fault.end(self)
+        self.recorder.fault_ended(injection.fault.name, len(injection.hit))
+
+    def _adapt(self) -> None:
+        """Have the server and everybody who is there meet the conditions that hold now."""
+        deploys = self.conditions.on_for_all(Deploy)
+        if deploys and self._current is not None:
+            stopping, self._current = self._current, None
+            self.spawn(stopping.stop(deploys[-1].drain), "stop of a server")
+        elif not deploys and self._current is None and self._is_deployed:
+            self._current = self._new_instance()
+            self.spawn(self._current.start(), "start of a server")
+        for user in self._present:
+            user.adapt()
 
     def _pipeline(self) -> Pipeline:
-        healthy = default_pipeline(_DrawnTiming(self.scenario.agents, key(self.seed, "timing")))
-        faults = [fault for fault in self.scenario.faults if isinstance(fault, AgentFault)]
-        if not faults:
+        scenario, seed = self.scenario, self.seed
+        healthy = default_pipeline(_DrawnTiming(scenario.agents, key(seed, "timing")))
+        faults = self.conditions.of(AgentFault)
+        if not faults and scenario.agents.reasoning == 0:
             return healthy
 
         def pipeline(context: UserExecutionContext) -> Sequence[Sequence[Agent]]:
             stages = [list(stage) for stage in healthy(context)]
-            for fault in faults:
-                if self.is_hit(fault, context.run_id):
-                    stage = stages[int(uniform(key(self.seed, "agent", fault.name, context.run_id)) * len(stages))]
-                    stage[0] = _Troubled(stage[0], fault)
+            if scenario.agents.reasoning != 0:
+                stages = [[_Talkative(agent, scenario.agents, seed) for agent in stage] for stage in stages]
+            places = [(stage, index) for stage in stages for index in range(len(stage))]
+            for one in faults:
+                if one.is_for(context.run_id):
+                    drawn = uniform(key(seed, "agent", one.fault.name, context.run_id))
+                    stage, index = places[int(drawn * len(places))]
+                    stage[index] = _Troubled(stage[index], ref(one))
             return stages
 
         return pipeline
 
     async def _look_around(self) -> None:
         looks = 0
-        # Who goes on looking when nothing else can happen hides a deadlock.
-        while self.loop.has_plans:
+        # Stop looking, and watching over the bridges, when nothing else is scheduled: that would hide a deadlock.
+        while self.loop.has_plans(beside=self._monitors):
             await asyncio.sleep(PROBE_INTERVAL)
             looks += 1
-            if self.instance is not None:
-                self._look_at(self.instance, looks)
+            if self._current is not None:
+                self._look_at(self._current, looks)
+        for instance in self._instances:
+            await instance.stop_monitor()
+
+    @property
+    def _monitors(self) -> list[asyncio.Task[None]]:
+        return [instance.monitor for instance in self._instances if instance.monitor is not None]
 
     def _look_at(self, instance: Instance, looks: int) -> None:
         record_gauges(self.recorder, instance.bridge)
@@ -285,17 +359,42 @@ class _DrawnTiming(msgspec.Struct, frozen=True):
         return distribution.draw(uniform(key(self.seed, context.run_id, step)))
 
 
+class _Talkative:
+    """An agent that thinks aloud at length."""
+
+    __slots__ = ("_agent", "_agents", "_seed", "name")
+
+    def __init__(self, agent: Agent, agents: Agents, seed: int) -> None:
+        self.name = agent.name
+        self._agent = agent
+        self._agents = agents
+        self._seed = seed
+
+    async def run(self, session: AgentSession) -> object:
+        context, length = session.context, self._agents.reasoning
+        if not isinstance(length, int):
+            length = int(length.draw(uniform(key(self._seed, "reasoning", context.run_id, self.name))))
+        question = str(context.request.get("message", ""))
+        session.think(f"{question} ".ljust(length, "."))
+        return await self._agent.run(session)
+
+
 class _Troubled:
     """An agent that a fault befalls when its turn comes while the fault is on."""
 
-    __slots__ = ("_agent", "_fault", "name")
+    __slots__ = ("_agent", "_injection", "name")
 
-    def __init__(self, agent: Agent, fault: AgentFault) -> None:
+    def __init__(self, agent: Agent, injection: ref[Injection[AgentFault]]) -> None:
         self.name = agent.name
         self._agent = agent
-        self._fault = fault
+        self._injection = injection  # not held: what two users' agents hold would be shared state
 
     async def run(self, session: AgentSession) -> object:
-        if self._fault.is_active(asyncio.get_running_loop().time()):
-            await self._fault.disturb(session)
+        fault = self._fault(session.context.run_id)
+        if fault is not None:
+            await fault.disturb(session)
         return await self._agent.run(session)
+
+    def _fault(self, run_id: str) -> AgentFault | None:
+        injection = self._injection()
+        return injection.fault if injection is not None and injection.strikes(run_id) else None

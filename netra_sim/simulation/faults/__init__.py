@@ -14,7 +14,7 @@ from netra_sim.simulation.faults.agents import (
     ToolHang,
     UnserialisablePayload,
 )
-from netra_sim.simulation.faults.base import Fault, Message
+from netra_sim.simulation.faults.base import Fault, FaultTarget, Message
 from netra_sim.simulation.faults.connections import (
     AnotherInstance,
     DeadSocket,
@@ -22,6 +22,8 @@ from netra_sim.simulation.faults.connections import (
     DisconnectStorm,
     HandshakeRace,
     LateAuthentication,
+    Line,
+    LineFault,
     SlowConsumer,
     StalledSocket,
     TabMultiplication,
@@ -34,12 +36,15 @@ from netra_sim.simulation.faults.messages import (
     UnknownMessageType,
 )
 from netra_sim.simulation.faults.server import (
+    BackendFault,
     BackendNotReady,
     BridgeLost,
     ClockJump,
     Deploy,
+    LimitsFault,
     LoopStall,
     MemoryPressure,
+    ServerFault,
     SweepNotRunning,
 )
 
@@ -63,6 +68,7 @@ __all__ = [
     "AgentNeverEnds",
     "AnotherInstance",
     "AnyFault",
+    "BackendFault",
     "BackendNotReady",
     "BridgeLost",
     "Cancellation",
@@ -75,14 +81,19 @@ __all__ = [
     "DuplicateMessage",
     "EngineLimitReached",
     "Fault",
+    "FaultTarget",
     "HandshakeRace",
     "IdCollision",
     "LateAuthentication",
+    "LimitsFault",
+    "Line",
+    "LineFault",
     "LoopStall",
     "MemoryPressure",
     "Message",
     "MessageFault",
     "OversizedPayload",
+    "ServerFault",
     "SlowConsumer",
     "StalledSocket",
     "SweepNotRunning",

@@ -2,16 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 
 from netra_sim.factory import AgentSession
 from netra_sim.simulation.distributions import Positive
 from netra_sim.simulation.faults.base import Fault
-
-if TYPE_CHECKING:
-    pass
 
 
 class AgentFault(Fault, frozen=True):

@@ -1,21 +1,42 @@
 """Faults of connections: slow, stalled, dead, cut, moved, too many, late."""
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+import math
+from typing import Annotated
 
 import msgspec
 
 from netra_sim.simulation.distributions import Positive
-from netra_sim.simulation.faults.base import Fault
-
-if TYPE_CHECKING:
-    from netra_sim.simulation.world import World
-
-KEEPALIVE = 40.0
-"""Seconds after which a server that pings, as `websockets` does, knows that a silent client is gone."""
+from netra_sim.simulation.faults.base import Fault, FaultTarget
 
 
-class SlowConsumer(Fault, frozen=True, tag="slow-consumer"):
+class Line(msgspec.Struct):
+    """What the faults that are on make of one user's connections.
+
+    Attributes:
+        bandwidth: the most bytes per second that clients read.
+        is_stalled: clients do not read.
+        is_offline: there is no network, and both sides know it.
+        is_silent: nothing gets through, and neither side is told.
+        is_elsewhere: connections lead to another server.
+    """
+
+    bandwidth: float = math.inf
+    is_stalled: bool = False
+    is_offline: bool = False
+    is_silent: bool = False
+    is_elsewhere: bool = False
+
+
+class LineFault(Fault, frozen=True):
+    """A fault of all connections that a user has, or makes, while it is on."""
+
+    def affect(self, line: Line) -> None:
+        """Add this fault to those that are on."""
+        raise NotImplementedError
+
+
+class SlowConsumer(LineFault, frozen=True, tag="slow-consumer"):
     """Clients read at ``bytes_per_second`` only: their events come late, and who falls too far behind is cut off.
 
     Incidents: B6, S17.
@@ -23,67 +44,42 @@ class SlowConsumer(Fault, frozen=True, tag="slow-consumer"):
 
     bytes_per_second: Positive = 200.0
 
-    def begin(self, world: "World") -> None:
-        """Throttle the clients."""
-        for client in world.clients_hit(self):
-            client.throttle(self.bytes_per_second)
-
-    def end(self, world: "World") -> None:
-        """Give them their bandwidth back."""
-        for client in world.clients_hit(self):
-            client.throttle(None)
+    def affect(self, line: Line) -> None:
+        """Throttle the clients: the slowest wins."""
+        line.bandwidth = min(line.bandwidth, self.bytes_per_second)
 
 
-class StalledSocket(Fault, frozen=True, tag="stalled-socket"):
+class StalledSocket(LineFault, frozen=True, tag="stalled-socket"):
     """Clients stop reading and stay connected: what they should see comes when they read on.
 
     Incidents: B6.
     """
 
-    def begin(self, world: "World") -> None:
+    def affect(self, line: Line) -> None:
         """Stop reading."""
-        for client in world.clients_hit(self):
-            client.stall()
-
-    def end(self, world: "World") -> None:
-        """Read on."""
-        for client in world.clients_hit(self):
-            client.resume()
+        line.is_stalled = True
 
 
-class DeadSocket(Fault, frozen=True, tag="dead-socket"):
+class DeadSocket(LineFault, frozen=True, tag="dead-socket"):
     """Half-open connections: clients vanish without a word and come back after ``lasts``; the server learns by its pings.
 
     Incidents: B6.
     """
 
-    def begin(self, world: "World") -> None:
-        """Lose the connections, and tell nobody."""
-        for client in world.clients_hit(self):
-            client.vanish(KEEPALIVE)
-
-    def end(self, world: "World") -> None:
-        """The clients notice, and connect again."""
-        for client in world.clients_hit(self):
-            client.notice_loss()
+    def affect(self, line: Line) -> None:
+        """Let nothing through, and tell nobody."""
+        line.is_silent = True
 
 
-class Disconnect(Fault, frozen=True, tag="disconnect"):
+class Disconnect(LineFault, frozen=True, tag="disconnect"):
     """Connections are reset, and stay so for ``lasts`` seconds: events in flight are lost and must be replayed.
 
     Incidents: B8.
     """
 
-    def begin(self, world: "World") -> None:
-        """Reset, and let nobody of those in again."""
-        for client in world.clients_hit(self):
-            client.is_offline = True
-            client.cut()
-
-    def end(self, world: "World") -> None:
-        """Let them in."""
-        for client in world.clients_hit(self):
-            client.is_offline = False
+    def affect(self, line: Line) -> None:
+        """Reset, and let nobody of those in."""
+        line.is_offline = True
 
 
 class DisconnectStorm(Fault, frozen=True, tag="disconnect-storm"):
@@ -94,41 +90,31 @@ class DisconnectStorm(Fault, frozen=True, tag="disconnect-storm"):
 
     every: Positive = 2.0
 
-    def begin(self, world: "World") -> None:
+    def begin(self, target: FaultTarget) -> None:
         """Reset, and again, and again."""
-        for client in world.clients_hit(self):
-            client.cut()
-        loop = asyncio.get_running_loop()
-        if self.is_active(loop.time() + self.every):
-            loop.call_later(self.every, self.begin, world)
+        target.reset_connections(self)
+        if self.is_active(asyncio.get_running_loop().time() + self.every):
+            target.begin_again(self, self.every)
 
 
-class AnotherInstance(Fault, frozen=True, tag="another-instance"):
-    """Clients are cut off and reconnect to another server, which knows none of their runs: they learn of a gap.
+class AnotherInstance(LineFault, frozen=True, tag="another-instance"):
+    """Clients are moved to another server, which knows none of their runs, and back at the end: they learn of gaps.
 
     Incidents: S5, S6.
     """
 
-    def begin(self, world: "World") -> None:
-        """Start another server, and move the clients."""
-        other = world.start_instance()
-        for client in world.clients_hit(self):
-            client.home = other
-            client.cut()
+    def affect(self, line: Line) -> None:
+        """Lead them to the other server."""
+        line.is_elsewhere = True
 
 
 class TabMultiplication(Fault, frozen=True, tag="tab-multiplication"):
-    """Users open ``tabs`` more tabs each: at the limit of connections new ones are refused, and the old ones stay.
+    """Users have ``tabs`` more tabs open: at the limit of connections new ones are refused, and the old ones stay.
 
     Incidents: S7, S8.
     """
 
     tabs: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
-
-    def begin(self, world: "World") -> None:
-        """Open the tabs."""
-        for user in world.users_hit(self):
-            user.open_more_tabs(self.tabs)
 
 
 class HandshakeRace(Fault, frozen=True, tag="handshake-race"):
@@ -139,25 +125,9 @@ class HandshakeRace(Fault, frozen=True, tag="handshake-race"):
 
     delay: Positive = 2.0
 
-    def begin(self, world: "World") -> None:
-        """Slow the handshakes."""
-        world.conditions.handshake_delay += self.delay
-
-    def end(self, world: "World") -> None:
-        """Let them be as they were."""
-        world.conditions.handshake_delay -= self.delay
-
 
 class LateAuthentication(Fault, frozen=True, tag="late-authentication"):
     """The token service does not answer: nobody gets in until it does, and clients try again with growing pauses.
 
     Incidents: B13, S1, S16.
     """
-
-    def begin(self, world: "World") -> None:
-        """Let every handshake fail."""
-        world.conditions.handshakes_fail = True
-
-    def end(self, world: "World") -> None:
-        """Let them succeed."""
-        world.conditions.handshakes_fail = False

@@ -1,13 +1,10 @@
 """Faults of what clients send."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
 from netra_sim.simulation.faults.base import Fault, Message
-
-if TYPE_CHECKING:
-    pass
 
 
 class MessageFault(Fault, frozen=True):

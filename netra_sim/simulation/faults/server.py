@@ -1,50 +1,37 @@
-"""Faults of the server: its back ends, its process, its event loop, its clocks, its memory."""
+"""Faults of the server: its back ends, its process, its event loop, its clocks, its memory. They hit everybody."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
 from netra_sim.bridge import BridgeLimits
 from netra_sim.simulation.distributions import Seconds
-from netra_sim.simulation.faults.base import Fault
-
-if TYPE_CHECKING:
-    from netra_sim.simulation.world import World
+from netra_sim.simulation.faults.base import Fault, FaultTarget
 
 
-class BackendNotReady(Fault, frozen=True, tag="backend-not-ready"):
+class ServerFault(Fault, frozen=True):
+    """A fault that hits every user who is there while it is on."""
+
+
+class BackendFault(Fault, frozen=True):
+    """A back end of the bridge's is down: it hits the requests that find the bridge not ready."""
+
+
+class BackendNotReady(BackendFault, frozen=True, tag="backend-not-ready"):
     """A back end answers no probe: runs are refused at once instead of hanging.
 
     Incidents: F12, S4, S12.
     """
 
-    def begin(self, world: "World") -> None:
-        """Take the back end down."""
-        world.conditions.backend_is_up = False
 
-    def end(self, world: "World") -> None:
-        """Bring it up."""
-        world.conditions.backend_is_up = True
-
-
-class BridgeLost(Fault, frozen=True, tag="bridge-lost"):
+class BridgeLost(BackendFault, frozen=True, tag="bridge-lost"):
     """The bridge's health check fails: it says so, refuses runs, and recovers by itself when it can.
 
     Incidents: B5, S13.
     """
 
-    def begin(self, world: "World") -> None:
-        """Take its back end down, and have the health checked."""
-        world.conditions.backend_is_up = False
-        world.check_health()
 
-    def end(self, world: "World") -> None:
-        """Bring it up, and have the bridge recover."""
-        world.conditions.backend_is_up = True
-        world.check_health()
-
-
-class Deploy(Fault, frozen=True, tag="deploy"):
+class Deploy(ServerFault, frozen=True, tag="deploy"):
     """The server drains for ``drain`` seconds, goes down, and comes up after ``lasts``: runs that did not end are ended.
 
     Incidents: S9, S15.
@@ -52,27 +39,19 @@ class Deploy(Fault, frozen=True, tag="deploy"):
 
     drain: Seconds = 2.0
 
-    def begin(self, world: "World") -> None:
-        """Go down."""
-        world.stop_instance(self.drain)
 
-    def end(self, world: "World") -> None:
-        """Come up, as another process with another memory."""
-        world.replace_instance()
-
-
-class LoopStall(Fault, frozen=True, tag="loop-stall"):
-    """Something blocks the event loop for ``lasts`` seconds: everybody on it waits.
+class LoopStall(ServerFault, frozen=True, tag="loop-stall"):
+    """Something blocks the event loop for ``lasts`` seconds: everybody waits, and clients give up unanswered pings.
 
     Incidents: F11.
     """
 
-    def begin(self, world: "World") -> None:
+    def begin(self, target: FaultTarget) -> None:
         """Spend the time on the loop."""
-        world.loop.spend(self.lasts)
+        target.block_loop(self.at + self.lasts)
 
 
-class ClockJump(Fault, frozen=True, tag="clock-jump"):
+class ClockJump(ServerFault, frozen=True, tag="clock-jump"):
     """The wall clock is set by ``seconds``: timestamps jump, and nothing that waits may notice.
 
     Incidents: W5.
@@ -80,16 +59,16 @@ class ClockJump(Fault, frozen=True, tag="clock-jump"):
 
     seconds: float = -30.0
 
-    def begin(self, world: "World") -> None:
-        """Set the clock."""
-        world.conditions.clock_offset += self.seconds
 
-    def end(self, world: "World") -> None:
-        """Set it back."""
-        world.conditions.clock_offset -= self.seconds
+class LimitsFault(ServerFault, frozen=True):
+    """A wrong setting of the bridge's. It is there from the beginning to the end: ``at`` and ``lasts`` mean nothing."""
+
+    def adjust(self, limits: BridgeLimits) -> BridgeLimits:
+        """The bridge's limits under this fault."""
+        raise NotImplementedError
 
 
-class SweepNotRunning(Fault, frozen=True, tag="sweep-not-running"):
+class SweepNotRunning(LimitsFault, frozen=True, tag="sweep-not-running"):
     """For the whole run nothing forgets finished runs: what is kept grows to its bound, and no further.
 
     Incidents: B9, F4, S9.
@@ -100,7 +79,7 @@ class SweepNotRunning(Fault, frozen=True, tag="sweep-not-running"):
         return msgspec.structs.replace(limits, replay_seconds=1e9)
 
 
-class MemoryPressure(Fault, frozen=True, tag="memory-pressure"):
+class MemoryPressure(LimitsFault, frozen=True, tag="memory-pressure"):
     """For the whole run the bridge keeps ``events`` events a run only: who was away for longer learns of a gap.
 
     Incidents: B8, B9.
