@@ -71,10 +71,10 @@ OFTEN_CUT_OFF = Scenario(
 """Two tabs of each user are cut off again and again."""
 
 STALLED = Scenario(
-    name="stalled", users=36, workload=_SOON, agents=_QUICK, faults=(StalledSocket(at=3.0, lasts=12.0, share=0.1),),
+    name="stalled", users=36, workload=_SOON, agents=_QUICK, faults=(StalledSocket(at=3.0, lasts=12.0, share=0.2),),
     objectives=Objectives(delivery_mean=2.0, delivery_p95=20.0, first_event_p95=20.0),
 )  # fmt: skip
-"""One client in ten stops reading for a while."""
+"""One client in five stops reading for a while."""
 
 CANCELLED = Scenario(
     name="cancelled",
@@ -96,7 +96,7 @@ ONE_BY_ONE = Scenario(
 """Every user asks again when the answer has come."""
 
 CRASHING = Scenario(
-    name="crashing", users=8, workload=_SOON, agents=_QUICK, faults=(AgentCrash(at=0.0, lasts=60.0, share=0.5),),
+    name="crashing", users=12, workload=_SOON, agents=_QUICK, faults=(AgentCrash(at=0.0, lasts=60.0, share=0.5),),
     objectives=_NOT_ALL_ANSWERED,
 )  # fmt: skip
 """Every second run has an agent that fails."""
