@@ -1,18 +1,63 @@
-"""The package's version, from its metadata's single source, and what tells its code from any other's."""
+"""The package's version, from its metadata's single source, and what tells its code and data from any other's."""
 
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+import msgspec
+
 __version__ = "0.1.0"
+
+PACKAGE = Path(__file__).parent
+CHECKOUT = PACKAGE.parent
+
+
+class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
+    """SHA-256 of what a result is about, so that two results of different code or data are never taken for the same.
+
+    Attributes:
+        package: every file of the package: sources, claims, scenarios, templates.
+        claims: what the plan claims.
+        scenarios: the library of scenarios.
+        notebooks: the notebooks beside the package; of no file where there are none.
+        tests: the plan's test files and what they share; of no file where there are none.
+    """
+
+    package: str
+    claims: str
+    scenarios: str
+    notebooks: str
+    tests: str
+
+    @property
+    def whole(self) -> str:
+        """All of them in one."""
+        parts = " ".join(getattr(self, name) for name in self.__struct_fields__)
+        return hashlib.sha256(parts.encode()).hexdigest()
 
 
 @cache
-def code_fingerprint() -> str:
-    """SHA-256 of all the package's sources, so that what other code has made is never taken for this code's."""
-    package = Path(__file__).parent
+def fingerprint() -> Fingerprint:
+    """The fingerprint of this package and of the checkout that it is in."""
+    tests = [path for name in ("critical", "mission_critical", "unit") for path in _files(CHECKOUT / "tests" / name)]
+    return Fingerprint(
+        package=_digest(PACKAGE, _files(PACKAGE)),
+        claims=_digest(PACKAGE, [PACKAGE / "report" / "claims.toml"]),
+        scenarios=_digest(PACKAGE, _files(PACKAGE / "simulation" / "scenarios")),
+        notebooks=_digest(CHECKOUT, sorted((CHECKOUT / "notebooks").glob("*.ipynb"))),
+        tests=_digest(CHECKOUT, [*tests, *(CHECKOUT / "tests").glob("conftest.py")]),
+    )
+
+
+def _files(folder: Path) -> list[Path]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in paths if "__pycache__" not in path.parts and not path.name.startswith("."))
+
+
+def _digest(folder: Path, files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        source = path.read_bytes().replace(b"\r\n", b"\n")
-        digest.update(f"{path.relative_to(package).as_posix()} {len(source)} ".encode() + source)
+    for path in files:
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{path.relative_to(folder).as_posix()} {len(content)} ".encode() + content)
     return digest.hexdigest()

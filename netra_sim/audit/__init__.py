@@ -13,7 +13,7 @@ There it goes by names (``ws``, ``websocket_manager``), and says nothing where t
 
 from netra_sim.audit.audit import audit
 from netra_sim.audit.config import Allowance, Config, ConfigError
-from netra_sim.audit.formats import FORMATS, describe_rules
+from netra_sim.audit.formats import FORMATS, as_sarif, describe_rules
 from netra_sim.audit.report import AuditFinding, AuditReport, RuleCount, as_results
 from netra_sim.audit.rules import NOTICES, RULES, Rule
 
@@ -29,6 +29,7 @@ __all__ = [
     "Rule",
     "RuleCount",
     "as_results",
+    "as_sarif",
     "audit",
     "describe_rules",
 ]

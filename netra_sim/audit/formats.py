@@ -39,8 +39,13 @@ def as_json(report: AuditReport) -> str:
     return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
 
 
-def as_sarif(report: AuditReport) -> str:
-    """For code scanning: the rules, and the findings as results."""
+def as_sarif(report: AuditReport, occasion: str = "") -> str:
+    """For code scanning: the rules, and the findings as results.
+
+    Args:
+        report: of an audit.
+        occasion: what the audit was part of, in a sentence; viewers show it with the run.
+    """
     rules = (*NOTICES, *RULES)
     index = {rule.id: number for number, rule in enumerate(rules)}
     described = [
@@ -73,7 +78,9 @@ def as_sarif(report: AuditReport) -> str:
         for one in report.findings
     ]
     driver = {"name": "netra-sim", "semanticVersion": __version__, "rules": described}
-    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    run: dict[str, Any] = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    if occasion:
+        run["automationDetails"] = {"description": {"text": occasion}}
     document = {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 

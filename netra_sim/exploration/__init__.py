@@ -1,9 +1,10 @@
-"""Many simulations: seeds explored until one fails, failures shrunk, grids swept."""
+"""Many simulations: seeds explored until one fails, failures shrunk, grids swept, checks tried against defects."""
 
 from netra_sim.exploration.detection import Detected, Detection, detect
 from netra_sim.exploration.experiments import experiments
 from netra_sim.exploration.explore import explore, shrink
 from netra_sim.exploration.pool import in_order
+from netra_sim.exploration.self_proof import SelfProof, seen_to_detect, self_proofs
 from netra_sim.exploration.sweep import Cell, cells, sweep
 from netra_sim.exploration.trial import Trial, replay_line, run_trial
 
@@ -11,6 +12,7 @@ __all__ = [
     "Cell",
     "Detected",
     "Detection",
+    "SelfProof",
     "Trial",
     "cells",
     "detect",
@@ -19,6 +21,8 @@ __all__ = [
     "in_order",
     "replay_line",
     "run_trial",
+    "seen_to_detect",
+    "self_proofs",
     "shrink",
     "sweep",
 ]

@@ -16,7 +16,7 @@ from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.trial import run_trial
 from netra_sim.history import replacing
 from netra_sim.simulation import Scenario, ScenarioError
-from netra_sim.version import code_fingerprint
+from netra_sim.version import fingerprint
 
 TABLE_FILE = "sweep.parquet"
 
@@ -37,7 +37,7 @@ class Cell(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """Tells the cell from any other, and from the same one that other code has simulated."""
-        described = [code_fingerprint(), msgspec.to_builtins(self.scenario), self.settings, self.seed]
+        described = [fingerprint().package, msgspec.to_builtins(self.scenario), self.settings, self.seed]
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:24]
 
 

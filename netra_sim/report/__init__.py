@@ -26,6 +26,7 @@ from netra_sim.report.concurrency import ConcurrencyParameters, LoadCurve, load_
 from netra_sim.report.controls import Controls
 from netra_sim.report.evidence import (
     Evidence,
+    Proofs,
     detected,
     detection_picture,
     of_experiments,
@@ -33,6 +34,7 @@ from netra_sim.report.evidence import (
     of_source,
     on_real_server,
     on_windows_clock,
+    proofs,
     rollback_drill,
     simulated,
 )
@@ -66,6 +68,7 @@ __all__ = [
     "NotebookParameters",
     "ParameterError",
     "Picture",
+    "Proofs",
     "Source",
     "State",
     "ValidationParameters",
@@ -96,6 +99,7 @@ __all__ = [
     "on_both_clocks",
     "on_real_server",
     "on_windows_clock",
+    "proofs",
     "reach_verdict",
     "read_claims",
     "recovery",

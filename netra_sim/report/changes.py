@@ -1,16 +1,24 @@
 """What is different between two verdicts, and which of it is worse."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from netra_sim.checks import CheckResult, Measurement
+from netra_sim.report.claims import JudgedClaim, Source, State
+from netra_sim.report.tables import figure
 
 if TYPE_CHECKING:
     from netra_sim.report.verdict import Verdict
 
-SLOWER = 1.05
-"""A measured time that has grown by this factor, under the same parameters, is a regression."""
+WORSE = 1.05
+"""A figure that is worse by this factor, under the same parameters, is a regression."""
+
+WORSE_SHARE = 0.001
+"""A share that is worse by so much is one: near 1 a factor would hide that ten times as many are lost."""
 
 _DRIFTS = frozenset({"output"})
-_MEASURED_IN_REAL_TIME = "server"
+_MEASURED_IN_REAL_TIME = Source.SERVER
+"""Its figures are never the same twice, and no factor tells a busy machine from slower code."""
 
 
 def changes_since(before: "Verdict", after: "Verdict") -> list[str]:
@@ -18,16 +26,20 @@ def changes_since(before: "Verdict", after: "Verdict") -> list[str]:
     changes = []
     if before.decision != after.decision:
         changes.append(f"the verdict was {before.decision} and is {after.decision}")
-    for name, value in after.parameters.items():
-        if name not in _DRIFTS and before.parameters.get(name) != value:
-            changes.append(f"the parameter {name} was {before.parameters.get(name)} and is {value}")
+    for name in after.parameters.__struct_fields__:
+        was, now = getattr(before.parameters, name), getattr(after.parameters, name)
+        if name not in _DRIFTS and was != now:
+            changes.append(f"the parameter {name} was {was} and is {now}")
     if before.version != after.version:
         changes.append(f"the version was {before.version} and is {after.version}")
-    states = {(claim["heading"], claim["claim"]): claim["state"] for claim in before.claims}
-    for claim in after.claims:
-        was = states.get((claim["heading"], claim["claim"]), "not there")
-        if was != claim["state"]:
-            changes.append(f"{claim['heading']}: {claim['claim']}: was {was}, is {claim['state']}")
+    for name in after.about.__struct_fields__:
+        if getattr(before.about, name) != getattr(after.about, name):
+            changes.append(f"the {name} {'is' if name == 'package' else 'are'} not the same as before")
+    states = {_key(one): one.state for one in before.claims}
+    for one in after.claims:
+        state = states.get(_key(one), "not there")
+        if state != one.state:
+            changes.append(f"{one.claim.heading}: {one.claim.says}: was {state}, is {one.state}")
     if _same_parameters(before, after):
         for source, digest in after.digests.items():
             if source != _MEASURED_IN_REAL_TIME and before.digests.get(source, digest) != digest:
@@ -40,24 +52,19 @@ def regressions_since(before: "Verdict", after: "Verdict") -> list[str]:
     worse = []
     if before.decision == "GO" and after.decision != "GO":
         worse.append(f"the verdict was GO and is {after.decision}")
-    states = {(claim["heading"], claim["claim"]): claim["state"] for claim in after.claims}
-    for claim in before.claims:
-        now = states.get((claim["heading"], claim["claim"]), "no longer there")
-        if claim["state"] == "proven" and now != "proven":
-            worse.append(f"was proven and is {now}: {claim['claim']}")
-    for source, check, was, now in _checks_of_both(before, after):
-        if was["state"] == "passed" and now["state"] != "passed":
-            worse.append(f"{source}: {check} had passed, and is {now['state']}")
+    states = {_key(one): one.state for one in after.claims}
+    for one in before.claims:
+        now = states.get(_key(one), "no longer there")
+        if one.state is State.PROVEN and now != State.PROVEN:
+            worse.append(f"was proven and is {now}: {one.claim.says}")
+    for source, earlier, later in _checks_of_both(before, after):
+        if earlier.state == "passed" and later.state != "passed":
+            worse.append(f"{source}: {later.check} had passed, and is {later.state}")
         if source != _MEASURED_IN_REAL_TIME and _same_parameters(before, after):
-            slower = {
-                name: (figure["value"], now["measured"].get(name, figure)["value"])
-                for name, figure in was["measured"].items()
-                if name.endswith((", mean", ", p95"))
-            }
             worse += [
-                f"{source}: {name} has grown from {old * 1000:.1f} ms to {new * 1000:.1f} ms"
-                for name, (old, new) in slower.items()
-                if new > old * SLOWER
+                f"{source}: {later.check}: {name} was {figure(was)} and is {figure(is_now)}"
+                for name, was in earlier.measured.items()
+                if (is_now := later.measured.get(name, was)) and _is_worse(was, is_now)
             ]
     for violation, checks in before.caught.items():
         if violation in after.caught:
@@ -66,14 +73,28 @@ def regressions_since(before: "Verdict", after: "Verdict") -> list[str]:
     return worse
 
 
-def _checks_of_both(before: "Verdict", after: "Verdict") -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+def _is_worse(was: Measurement, now: Measurement) -> bool:
+    """Whether a figure has gone in the wrong direction by more than its tolerance."""
+    if now.better == "neither" or was.unit != now.unit:
+        return False
+    low, high = (was.value, now.value) if now.better == "lower" else (now.value, was.value)
+    if now.unit == "share":
+        return high - low > WORSE_SHARE
+    return high > low * WORSE and figure(was) != figure(now)
+
+
+def _key(one: JudgedClaim) -> tuple[str, str]:
+    return one.claim.heading, one.claim.says
+
+
+def _checks_of_both(before: "Verdict", after: "Verdict") -> Iterator[tuple[Source, CheckResult, CheckResult]]:
     for source, results in after.evidence.items():
-        earlier = {result["check"]: result for result in before.evidence.get(source, [])}
+        earlier = {result.check: result for result in before.evidence.get(source, [])}
         for result in results:
-            if result["check"] in earlier:
-                yield source, result["check"], earlier[result["check"]], result
+            if result.check in earlier:
+                yield source, earlier[result.check], result
 
 
 def _same_parameters(before: "Verdict", after: "Verdict") -> bool:
-    names = (before.parameters.keys() | after.parameters.keys()) - _DRIFTS
-    return all(before.parameters.get(name) == after.parameters.get(name) for name in names)
+    names = set(after.parameters.__struct_fields__) - _DRIFTS
+    return all(getattr(before.parameters, name) == getattr(after.parameters, name) for name in names)

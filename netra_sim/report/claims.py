@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from netra_sim.checks import CheckResult
 
@@ -49,7 +50,7 @@ class Need(NamedTuple):
     check: str
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+class Claim(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True, omit_defaults=True):
     """One statement of the plan that can be true or false.
 
     Attributes:
@@ -96,21 +97,31 @@ class State(StrEnum):
     PROVEN = "proven"
     REFUTED = "refuted"
     UNPROVEN = "unproven"
+    NOT_ENOUGH = "not enough evidence"
     GIVEN = "given"
+
+
+BUSY = "the machine was busy"
+"""How `CheckResult.inconclusive` begins where a check was not judged because the machine was late by itself."""
 
 
 class JudgedClaim(msgspec.Struct, frozen=True, kw_only=True):
     """A claim with what the evidence says of it.
 
     Attributes:
-        evidence: why it is in its state, in words.
+        evidence: why it is in its state, in words; of a refuted claim the figures, with what was promised.
+        minimum: the least evidence from which its checks conclude anything, in words; a check without an entry needs one
+            thing to look at.
         teeth: for each incident that it guards against, which of its checks caught it.
+        is_undecided: whether all that it lacks is a machine that was not busy.
     """
 
     claim: Claim
     state: State
     evidence: str
+    minimum: tuple[str, ...] = ()
     teeth: tuple[str, ...] = ()
+    is_undecided: bool = False
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,7 +144,7 @@ def read_claims(path: Path = CLAIMS_FILE) -> tuple[Claim, ...]:
     claims = []
     for section in msgspec.toml.decode(path.read_bytes(), type=_File).section:
         for claim in section.claim:
-            claims.append(msgspec.structs.replace(claim, heading=section.heading, score=section.score))
+            claims.append(replace(claim, heading=section.heading, score=section.score))
             ways = [bool(way) for way in (claim.proof, claim.all_of, claim.given, claim.why)]
             if sum(ways) != 1 or (claim.guards and not claim.proof):
                 raise ValueError(f"{claim.says!r} must have exactly one of proof, all-of, given and why")
@@ -147,22 +158,32 @@ CLAIMS = read_claims()
 def judge(
     results: Mapping[Source, Sequence[CheckResult]],
     caught: Mapping[str, Mapping[str, int]],
+    seen: Mapping[str, Sequence[str]],
     given: Mapping[str, str],
     claims: Sequence[Claim] = CLAIMS,
 ) -> list[JudgedClaim]:
     """Hold every claim against the evidence.
 
-    A claim is proven if every check that it needs looked at something and found nothing wrong, and if its checks have
-    caught every incident that it guards against. One failed check refutes it. Anything less leaves it unproven.
+    A claim is proven if every check that it needs looked at enough, found nothing wrong and was itself seen to detect
+    something, and if its checks have caught every incident that it guards against. One failed check refutes it; where a
+    check had too little to look at there is not enough evidence; anything else leaves it unproven.
 
     Args:
         results: of the checks, by source.
         caught: for each incident the checks that caught its violations, with the number of seeds.
+        seen: for each check what it was seen to detect.
         given: in words, the parameters that claims may name.
         claims: which claims.
     """
     found = {Need(source, result.check): result for source, own in results.items() for result in own}
-    judged = {claim: _judge(claim, found, caught, given) for claim in claims if not claim.all_of}
+    judged: dict[Claim, JudgedClaim] = {}
+    for claim in claims:
+        if claim.given:
+            judged[claim] = JudgedClaim(claim=claim, state=State.GIVEN, evidence=given[claim.given])
+        elif claim.why:
+            judged[claim] = JudgedClaim(claim=claim, state=State.UNPROVEN, evidence=claim.why)
+        elif claim.proof:
+            judged[claim] = _judge(claim, found, caught, seen)
     for claim in claims:
         if claim.all_of:
             judged[claim] = _judge_together(
@@ -172,36 +193,52 @@ def judge(
 
 
 def _judge(
-    claim: Claim, found: Mapping[Need, CheckResult], caught: Mapping[str, Mapping[str, int]], given: Mapping[str, str]
+    claim: Claim,
+    found: Mapping[Need, CheckResult],
+    caught: Mapping[str, Mapping[str, int]],
+    seen: Mapping[str, Sequence[str]],
 ) -> JudgedClaim:
-    if claim.given:
-        return JudgedClaim(claim=claim, state=State.GIVEN, evidence=given[claim.given])
-    if claim.why:
-        return JudgedClaim(claim=claim, state=State.UNPROVEN, evidence=claim.why)
+    own = {need: found[need] for need in claim.needs if need in found}
+    minimum = tuple(dict.fromkeys(f"{need.check}: {one.minimum}" for need, one in own.items() if one.minimum))
+
+    def judged(state: State, evidence: str) -> JudgedClaim:
+        return JudgedClaim(claim=claim, state=state, evidence=evidence, minimum=minimum)
+
     if not claim.can_be_proven_here:
-        reason = f"It takes a run on {claim.platform}; this one was made on {sys.platform}."
-        return JudgedClaim(claim=claim, state=State.UNPROVEN, evidence=reason)
-    states = {need: found[need].state if need in found else "missing" for need in claim.needs}
-    failed = [need for need, state in states.items() if state == "failed"]
-    if failed:
-        return JudgedClaim(claim=claim, state=State.REFUTED, evidence="failed: " + _listed(failed))
-    unseen = [need for need, state in states.items() if state != "passed"]
-    if unseen:
-        reason = "nothing was looked at in: " + _listed(unseen)
-        return JudgedClaim(claim=claim, state=State.UNPROVEN, evidence=reason)
-    own = {need.check for need in claim.needs}
-    catches = {incident: sorted(own & caught.get(incident, {}).keys()) for incident in claim.guards}
-    blind = [incident for incident, checks in catches.items() if not checks]
-    if blind:
-        reason = f"its checks caught no violation of {', '.join(blind)}, so that their passing says nothing of it"
-        return JudgedClaim(claim=claim, state=State.UNPROVEN, evidence=reason)
-    looked_at = sum(found[need].looked_at for need in claim.needs)
-    return JudgedClaim(
-        claim=claim,
-        state=State.PROVEN,
-        evidence=f"{looked_at:,} looked at, none wrong: " + _listed(claim.needs),
-        teeth=tuple(f"{incident}: {', '.join(checks)}" for incident, checks in catches.items()),
-    )
+        return judged(State.UNPROVEN, f"It takes a run on {claim.platform}; this one was made on {sys.platform}.")
+    if failed := [need for need, one in own.items() if one.state == "failed"]:
+        return judged(State.REFUTED, "; ".join(_cause(need, found[need]) for need in failed))
+    if missing := [need for need in claim.needs if need not in own]:
+        return judged(State.UNPROVEN, "there is no result of: " + _listed(missing))
+    checks = dict.fromkeys(need.check for need in claim.needs)
+    if blind := [name for name in checks if not seen.get(name)]:
+        return judged(State.UNPROVEN, f"never seen to detect anything: {', '.join(blind)}; their passing says nothing")
+    catches = {incident: sorted(checks.keys() & caught.get(incident, {}).keys()) for incident in claim.guards}
+    if overlooked := [incident for incident, names in catches.items() if not names]:
+        reason = f"its checks caught no violation of {', '.join(overlooked)}, so that their passing says nothing of it"
+        return judged(State.UNPROVEN, reason)
+    if weak := {need: one for need, one in own.items() if one.state != "passed"}:
+        reason = "; ".join(_lack(need, one) for need, one in weak.items())
+        is_undecided = all(map(was_busy, weak.values()))
+        return replace(judged(State.NOT_ENOUGH, reason), is_undecided=is_undecided)
+    looked_at = sum(one.looked_at for one in own.values())
+    proven = judged(State.PROVEN, f"{looked_at:,} looked at, none wrong: " + _listed(claim.needs))
+    return replace(proven, teeth=tuple(f"{incident}: {', '.join(names)}" for incident, names in catches.items()))
+
+
+def was_busy(result: CheckResult) -> bool:
+    """Whether a check was not judged because the machine was busy."""
+    return result.state == "inconclusive" and result.inconclusive.startswith(BUSY)
+
+
+def _cause(need: Need, result: CheckResult) -> str:
+    more = f", and {result.found - 1:,} more" if result.found > 1 else ""
+    message = result.findings[0].message if result.findings else f"{result.found:,} found"
+    return f"{need.check} ({need.source.label}): {message}{more}"
+
+
+def _lack(need: Need, result: CheckResult) -> str:
+    return f"{need.check} ({need.source.label}): {result.inconclusive or 'there was nothing to look at'}"
 
 
 def _covers(whole: Claim, part: Claim) -> bool:
@@ -215,10 +252,10 @@ def _covers(whole: Claim, part: Claim) -> bool:
 def _judge_together(claim: Claim, parts: Sequence[JudgedClaim]) -> JudgedClaim:
     states = [part.state for part in parts]
     told = f"{states.count(State.PROVEN)} of the {len(parts)} claims that it rests on are proven"
-    if State.REFUTED in states:
-        return JudgedClaim(claim=claim, state=State.REFUTED, evidence=told)
-    is_proven = bool(parts) and all(state is State.PROVEN for state in states)
-    return JudgedClaim(claim=claim, state=State.PROVEN if is_proven else State.UNPROVEN, evidence=told)
+    worst = next(
+        (state for state in (State.REFUTED, State.UNPROVEN, State.NOT_ENOUGH) if state in states), State.PROVEN
+    )
+    return JudgedClaim(claim=claim, state=worst if parts else State.UNPROVEN, evidence=told)
 
 
 def _listed(needs: Sequence[Need]) -> str:

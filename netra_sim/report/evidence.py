@@ -1,28 +1,23 @@
 """Evidence for the report: recorded runs with what the checks say of them, experiments, the audit, the plan's tests."""
 
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
-from xml.etree import ElementTree
 
 import msgspec
 import numpy as np
 
 from netra_sim.audit import as_results, audit
-from netra_sim.checks import CheckResult, Finding, check
-from netra_sim.exploration import Detection, detect, experiments
+from netra_sim.checks import CheckResult, check
+from netra_sim.exploration import Detection, SelfProof, detect, experiments, self_proofs
 from netra_sim.history import History, Objectives
 from netra_sim.report.charts import Picture, detection_matrix
-from netra_sim.report.claims import CLAIMS, Source
+from netra_sim.report.claims import Source
 from netra_sim.report.parameters import ValidationParameters
-from netra_sim.report.tables import checks_table
+from netra_sim.report.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_tests
+from netra_sim.report.tables import checks_table, proofs_table
 from netra_sim.runtime import run
 from netra_sim.server import Load, load
 from netra_sim.simulation import find_scenario, simulate
-
-PACKAGE = Path(__file__).resolve().parents[1]
-TESTS = PACKAGE.parent / "tests"
+from netra_sim.version import PACKAGE
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,13 +92,24 @@ def of_source() -> Evidence:
     return Evidence(source=Source.AUDIT, results=as_results(audit(PACKAGE)), command="netra-sim audit netra_sim")
 
 
-def of_plan_tests(tests: Path = TESTS) -> Evidence:
+def of_plan_tests() -> Evidence:
     """Run the test files that the plan names, each as one check; none where there is no checkout."""
-    names = sorted({need.check for claim in CLAIMS for need in claim.needs if need.source is Source.TESTS})
-    present = [name for name in names if (tests / name).exists()]
-    command = " ".join(["pytest", *(f"tests/{name}" for name in names)])
-    results = [_tested(tests, name) for name in present]
-    return Evidence(source=Source.TESTS, results=results, command=command)
+    command = " ".join(["pytest", *(f"tests/{name}" for name in BROKEN_BY)])
+    return Evidence(source=Source.TESTS, results=run_plan_tests(), command=command)
+
+
+class Proofs(msgspec.Struct, frozen=True):
+    """What every check, rule and test file of the plan says of its own planted defect; a notebook shows it as a table."""
+
+    proofs: tuple[SelfProof, ...]
+
+    def _repr_html_(self) -> str:
+        return proofs_table(self.proofs)
+
+
+def proofs() -> Proofs:
+    """Hold every check, rule and test file of the plan against its own planted defect, and against the same without it."""
+    return Proofs((*self_proofs(), *prove_plan_tests()))
 
 
 def _simulated(
@@ -113,8 +119,10 @@ def _simulated(
     users: int | None = None,
     objectives: Objectives | None = None,
 ) -> Evidence:
-    chosen = find_scenario(scenario).with_settings({} if users is None else {"users": users})
+    settings = {"platform.step_cost": parameters.step_cost} | ({} if users is None else {"users": users})
+    chosen = find_scenario(scenario).with_settings(settings)
     command = f"netra-sim simulate {scenario} --users {chosen.users} --seed {parameters.seed}"
+    command += f" --set platform.step_cost={parameters.step_cost}"
     held = objectives or chosen.objectives
     command += _others("--set objectives.", held, chosen.objectives)
     return _judged(source, simulate(chosen, parameters.seed), command, parameters, held)
@@ -140,32 +148,3 @@ def _judged(
         history.save(folder / f"{source}.history.parquet")
     results = check(history, objectives)
     return Evidence(source=source, results=results, command=command, history=history, objectives=objectives)
-
-
-def _tested(tests: Path, name: str) -> CheckResult:
-    with tempfile.TemporaryDirectory() as folder:
-        record = Path(folder) / "junit.xml"
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            f"--junitxml={record}",
-            str(tests / name),
-        ]
-        done = subprocess.run(command, cwd=tests.parent, capture_output=True, text=True, check=False)  # noqa: S603 - our own
-        cases = list(ElementTree.parse(record).iter("testcase")) if record.exists() else []  # noqa: S314 - pytest wrote it
-    wrong = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
-    findings = [Finding(message=f"the test {case.get('name')} failed") for case in wrong]
-    if done.returncode and not findings:
-        findings = [Finding(message=f"pytest ended with {done.returncode}: {done.stdout.strip()[-300:]}")]
-    return CheckResult(
-        check=name,
-        question=f"Does the plan's {Path(name).name} pass?",
-        looked_at=sum(case.find("skipped") is None for case in cases),
-        unit="tests",
-        found=len(findings),
-        findings=tuple(findings),
-    )

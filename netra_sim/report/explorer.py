@@ -2,21 +2,33 @@
 
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import msgspec
 from msgspec import Meta
 
-from netra_sim.checks import check, delivery_latencies
+from netra_sim.checks import State, check, delivery_latencies
 from netra_sim.exploration import Trial, in_order, replay_line
 from netra_sim.history import History
 from netra_sim.report.charts import Picture
+from netra_sim.report.held import Held, keep
 from netra_sim.report.parameters import NotebookParameters, whole_path
 from netra_sim.report.tables import Html, badge, table
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting, simulate
 
 MOST = 4
 """Scenarios that fit side by side."""
+
+
+_JUDGED_BY = {
+    "delivered": "delivery",
+    "refused": "refusals",
+    "completed": "completion",
+    "recovery": "recovery",
+    "steps_per_record": "idle-cost",
+    "replay_bytes": "memory",
+}
+"""The check that judges each objective; the others are times, and `latency` judges them."""
 
 
 class ExplorerParameters(NotebookParameters, frozen=True, kw_only=True):
@@ -99,7 +111,22 @@ class Comparison(msgspec.Struct, frozen=True):
 
 def compare(parameters: ExplorerParameters) -> Comparison:
     """Simulate and check the scenarios of the parameters, on all cores."""
-    return side_by_side(chosen_scenarios(parameters), parameters.seed)
+    compared = side_by_side(chosen_scenarios(parameters), parameters.seed)
+    settings = map(parse_setting, filter(None, map(str.strip, parameters.settings.split(";"))))
+    names = {path.removeprefix("objectives.") for path, _ in settings if path.startswith("objectives.")}
+    held = [_held(one, name) for one in compared.explored for name in sorted(names)]
+    keep(parameters.output, held)
+    return compared
+
+
+def _held(one: Explored, objective: str) -> Held:
+    judging = _JUDGED_BY.get(objective, "latency")
+    result = next(result for result in one.trial.results if result.check == judging)
+    state: dict[State, Literal["met", "missed"]] = {"passed": "met", "failed": "missed"}
+    found = [finding.message for finding in result.findings[:1]]
+    words = "; ".join([f"objectives.{objective}: {judging} is {result.state}", *found])
+    where = one.trial.scenario.name
+    return Held(parameter="settings", where=where, measured=words, state=state.get(result.state, "not judged"))
 
 
 def side_by_side(chosen: Sequence[tuple[str, Scenario]], seed: int) -> Comparison:

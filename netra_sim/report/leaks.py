@@ -9,7 +9,8 @@ from msgspec import Meta
 from netra_sim.checks import check
 from netra_sim.exploration import detect, in_order
 from netra_sim.history import History, Kind
-from netra_sim.report.parameters import NotebookParameters, whole_path
+from netra_sim.report.held import keep_p95
+from netra_sim.report.parameters import DeliveryP95, NotebookParameters, whole_path
 from netra_sim.report.tables import Html, table
 from netra_sim.simulation import Scenario, find_scenario, simulate
 from netra_sim.violations import VIOLATIONS
@@ -28,6 +29,7 @@ class IsolationParameters(NotebookParameters, frozen=True, kw_only=True):
 
     scenario: Annotated[str, Meta(description="scenario of the library's, or a TOML file")] = "steady-load"
     users: Annotated[int, Meta(description="simulated users", ge=1, le=100_000)] = 500
+    delivery_p95: DeliveryP95 = 0.1
 
     def __post_init__(self) -> None:
         """Refuse a scenario that does not exist, or that is wrong."""
@@ -90,7 +92,10 @@ class Leaks(msgspec.Struct, frozen=True):
 
 def of_clean_runtime(parameters: IsolationParameters) -> History:
     """Simulate the scenario on the runtime as it is."""
-    return simulate(find_scenario(parameters.scenario).with_settings({"users": parameters.users}), parameters.seed)
+    scenario = find_scenario(parameters.scenario).with_settings({"users": parameters.users})
+    history = simulate(scenario, parameters.seed)
+    keep_p95(parameters.output, {scenario.name: history}, parameters.delivery_p95)
+    return history
 
 
 def leaks(parameters: IsolationParameters) -> Leaks:

@@ -19,6 +19,7 @@ import nbformat
 
 from netra_sim.report.catalogue import VALIDATION, Notebook
 from netra_sim.report.parameters import NotebookParameters
+from netra_sim.version import CHECKOUT
 
 TIME_LIMIT = 1800.0
 """Seconds that one notebook may take, unless told otherwise."""
@@ -29,10 +30,17 @@ _GRACE = 4.0
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A notebook with the parameters to run it with."""
+    """A notebook with the parameters to run it with.
+
+    Attributes:
+        notebook: which one.
+        parameters: all of them.
+        given: the names of those that the caller has given, be it their default.
+    """
 
     notebook: Notebook
     parameters: NotebookParameters
+    given: tuple[str, ...] = ()
 
     @property
     def cells(self) -> int:
@@ -198,6 +206,8 @@ class _Process:
         }
         # The kernel is this interpreter's, and knows nothing of what its user has set up for interactive work.
         own = {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_RUNTIME_DIR": str(runtime), "IPYTHONDIR": str(runtime)}
+        own |= {"PYTHONNOUSERSITE": "1", "PYTHONPATH": str(CHECKOUT)}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
         with self._lock:
             if self._stopped:
                 return None
@@ -207,7 +217,7 @@ class _Process:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 encoding="utf-8",
-                env=os.environ | own,
+                env=inherited | own,
                 # Ctrl+C is for the process that started this one, which then stops it in good order.
                 start_new_session=True,
             )

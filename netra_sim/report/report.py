@@ -1,7 +1,6 @@
 """`make_report`: from notebooks and parameters to the folder with the report, and the exit code."""
 
 import difflib
-import json
 import signal
 import threading
 import time
@@ -13,16 +12,14 @@ from typing import Any, NoReturn, get_args, get_type_hints
 import msgspec
 
 from netra_sim.exit_code import ExitCode
-from netra_sim.report.catalogue import NOTEBOOKS, VALIDATION, Notebook
-from netra_sim.report.changes import changes_since, regressions_since
+from netra_sim.report.catalogue import NOTEBOOKS, Notebook
 from netra_sim.report.folder import move_into_place, room_beside, will_keep_earlier
-from netra_sim.report.notebooks import TIME_LIMIT, NotebookRun, Task, run_notebooks
+from netra_sim.report.notebooks import TIME_LIMIT, Task, run_notebooks
+from netra_sim.report.outcome import CODES, outcome_of
 from netra_sim.report.parameters import ParameterError
-from netra_sim.report.site import INDEX, Outcome
-from netra_sim.report.verdict import RUNS_FOLDER, VERDICT_FILE, Verdict, read_verdict, save_json
+from netra_sim.report.site import INDEX
+from netra_sim.report.verdict import RUNS_FOLDER
 from netra_sim.report.writing import write_last_words, write_site
-
-_CODES = {"GO": ExitCode.GO, "NO VERDICT": ExitCode.GO, "NO-GO": ExitCode.NO_GO, "BROKEN": ExitCode.BROKE}
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -121,7 +118,7 @@ def make_report(
     began = time.monotonic()
     with room_beside(folder, RUNS_FOLDER) as room, _ended_like_interrupted():
         runs = run_notebooks(tasks, room, jobs=jobs, time_limit=time_limit, on_cell=on_cell)
-        outcome = _outcome(runs, room, base)
+        outcome = outcome_of(runs, room, base)
         earlier = will_keep_earlier(folder)
         outcome = msgspec.structs.replace(outcome, earlier=earlier and outcome.decision == "BROKEN")
         try:
@@ -131,7 +128,7 @@ def make_report(
             outcome = msgspec.structs.replace(outcome, decision="BROKEN", reasons=reasons, earlier=earlier)
             write_last_words(outcome, room)
         move_into_place(room, folder, keep_earlier=outcome.decision == "BROKEN")
-    return Report(_CODES[outcome.decision], folder / INDEX, _headline(outcome), outcome.reasons)
+    return Report(CODES[outcome.decision], folder / INDEX, outcome.headline, outcome.reasons)
 
 
 def _task(notebook: Notebook, texts: Sequence[tuple[str, str]], given: Mapping[str, Any]) -> Task:
@@ -143,7 +140,8 @@ def _task(notebook: Notebook, texts: Sequence[tuple[str, str]], given: Mapping[s
             mine.append((parameter, text))
     try:
         values = {name: value for name, value in given.items() if name in own}
-        return Task(notebook, notebook.parameters.parse(mine, values).with_whole_paths())
+        named = dict.fromkeys([*(name for name, _ in mine), *values])
+        return Task(notebook, notebook.parameters.parse(mine, values).with_whole_paths(), tuple(named))
     except ParameterError as error:
         raise ParameterError(f"{notebook.name}: {error}") from error
 
@@ -156,47 +154,6 @@ def _must_be_among(known: Sequence[str] | Mapping[str, Any] | set[str], what: st
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(known))}"
     raise ParameterError(f"there is no {what} {name}; {hint}")
-
-
-def _outcome(runs: list[NotebookRun], room: Path, base: Path | None) -> Outcome:
-    problems = [f"{run.task.notebook.name}: {run.problem}" for run in runs if run.problem]
-    validation = next((run for run in runs if run.task.notebook.name == VALIDATION.name), None)
-    verdict: dict[str, Any] = {}
-    if validation is not None and not validation.problem:
-        try:
-            verdict = json.loads((room / VERDICT_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            problems.append(f"{VALIDATION.name}: it left no {VERDICT_FILE}: {type(error).__name__}")
-    if validation is not None and not verdict:
-        parameters = msgspec.to_builtins(validation.task.parameters)
-        save_json(room / VERDICT_FILE, {"decision": "BROKEN", "reasons": problems, "parameters": parameters})
-    since, worse = _since_base(base, read_verdict(room / VERDICT_FILE))
-    decision = "BROKEN" if problems else verdict.get("decision", "NO VERDICT")
-    return Outcome(
-        decision=decision,
-        reasons=problems + verdict.get("reasons", []),
-        verdict=verdict,
-        runs=runs,
-        since_base=since,
-        worse_than_base=worse,
-    )
-
-
-def _since_base(path: Path | None, verdict: Verdict | None) -> tuple[list[str] | None, list[str]]:
-    if path is None or verdict is None:
-        return None, []
-    base = read_verdict(path)
-    if base is None:
-        return [f"{path} is no verdict of this version's form, so there is nothing to compare with"], []
-    return changes_since(base, verdict), regressions_since(base, verdict)
-
-
-def _headline(outcome: Outcome) -> str:
-    claims = outcome.verdict.get("claims", [])
-    if outcome.decision == "BROKEN" or not claims:
-        return f"{outcome.decision}: {outcome.reasons[0]}" if outcome.reasons else outcome.decision
-    proven = sum(claim["state"] == "proven" for claim in claims)
-    return f"{outcome.decision}: {proven} of {len(claims)} claims are proven"
 
 
 @contextmanager

@@ -2,31 +2,35 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
-
-import msgspec
 
 from netra_sim.report.catalogue import VALIDATION
-from netra_sim.report.claims import State
+from netra_sim.report.claims import JudgedClaim, State
 from netra_sim.report.html import Link, bullets, key_figures, page
 from netra_sim.report.notebooks import NotebookRun
+from netra_sim.report.outcome import Outcome
 from netra_sim.report.safe_html import SafeHtml
-from netra_sim.report.summaries import by_heading, counted, not_proven
+from netra_sim.report.summaries import about, by_heading, counted, not_proven, refuted
 from netra_sim.report.tables import SCORE_DEFINITION, table
 
 INDEX = "index.html"
 TITLE = "Remediation validation"
 
 _GO = (
-    "GO means that no check failed, that every claim that can be proven on this machine is, and that every defect of the "
-    "original system, put back on purpose, was seen by a check, with no false alarm."
+    "GO means that no check failed, that every claim that can be proven on this machine is, that every check was itself "
+    "seen to detect something in this run, and that every defect of the original system, put back on purpose, was seen by a "
+    "check, with no false alarm."
+)
+_UNDECIDED = (
+    "UNDECIDED means that this machine was too busy for some of the checks, and that nothing else is wrong. It is no GO: "
+    "make the report again on a machine that has less to do."
 )
 _WORDS = (
     '<h2>Words</h2><dl class="facts">'
-    "<dt>Proven</dt><dd>Every check of the claim looked at something and found nothing wrong, and caught the defects that "
-    "the claim is to guard against.</dd>"
+    "<dt>Proven</dt><dd>Every check of the claim looked at enough and found nothing wrong, was itself seen to detect a "
+    "planted defect in this run, and caught the defects that the claim is to guard against.</dd>"
     "<dt>Refuted</dt><dd>At least one of its checks failed.</dd>"
-    "<dt>Unproven</dt><dd>Neither: the reason is beside the claim.</dd>"
+    "<dt>Not enough evidence</dt><dd>No check failed, and one had too little to look at to conclude anything.</dd>"
+    "<dt>Unproven</dt><dd>None of these: the reason is beside the claim.</dd>"
     "<dt>Given</dt><dd>A figure from outside, with its source; it counts for nothing.</dd>"
     "<dt>Violation</dt><dd>A defect of the original system, put back on purpose; B, F, S or W with a number is the incident "
     "that it caused.</dd>"
@@ -38,31 +42,6 @@ _WORDS = (
 
 _LOW = 5.0
 """A score below this has its bar in the colour of what is bad."""
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the whole report says.
-
-    Attributes:
-        decision: "GO", "NO-GO", "BROKEN" if a notebook did not run to its end, or "NO VERDICT" if nobody asked for the
-            validation.
-        reasons: why it is not GO.
-        verdict: the contents of ``verdict.json``; empty if the validation did not get that far.
-        runs: the notebooks.
-        since_base: what is different from the base's verdict; None if there was none to compare with.
-        worse_than_base: what of it is worse.
-        no_pdf: why there is no PDF, or "".
-        earlier: whether an earlier, complete report is kept beside.
-    """
-
-    decision: str
-    reasons: list[str]
-    verdict: dict[str, Any]
-    runs: list[NotebookRun]
-    since_base: list[str] | None = None
-    worse_than_base: list[str] = []
-    no_pdf: str = ""
-    earlier: bool = False
 
 
 def links(runs: Sequence[NotebookRun]) -> list[Link]:
@@ -78,11 +57,12 @@ def index_page(outcome: Outcome, *, facts: Mapping[str, str], files: Mapping[str
         facts: how the report was made, name by name.
         files: sizes of the files that the notebooks' cards do not link to, in bytes, by name; 0 is not shown.
     """
-    claims, safe = outcome.verdict.get("claims", []), SafeHtml()
+    verdict, safe = outcome.verdict, SafeHtml()
+    claims = verdict.claims if verdict else []
     body = [
         f'<h1>{TITLE}</h1><p class="lead">Every claim of the remediation plan, held against evidence.</p>',
         banner(outcome),
-        _scores(outcome.verdict.get("scores", {})),
+        _scores(verdict.scores if verdict else {}),
         bullets("What is not proven, and why", not_proven(claims)),
         _changes(outcome),
         _pictures(outcome.runs, safe),
@@ -92,31 +72,44 @@ def index_page(outcome: Outcome, *, facts: Mapping[str, str], files: Mapping[str
         _files(files),
         _facts(facts),
     ]
-    return page(title=f"{outcome.decision}: {TITLE}", body="\n".join(body), file=INDEX, links=links(outcome.runs))
+    return page(title=f"{outcome.title}: {TITLE}", body="\n".join(body), file=INDEX, links=links(outcome.runs))
 
 
 def banner(outcome: Outcome) -> str:
-    """GO, NO-GO or BROKEN, how many claims are proven, and why."""
+    """The decision, what it takes to read it rightly, which claims fell, and why."""
     kind = outcome.decision.lower().replace(" ", "-")
-    claims = outcome.verdict.get("claims", [])
-    count = f"<p>{escape(counted(claims))}.</p>" if claims else ""
-    said = outcome.verdict.get("decision", "")
-    if said and said != outcome.decision:
-        count += f"<p>The validation itself ran to its end, and says {escape(said)}.</p>"
-    meaning = f'<p class="quiet">{_GO}</p>' if outcome.decision == "GO" else ""
-    worse = bullets("Worse than the base", outcome.worse_than_base)
-    worse += bullets("Worse than the last run in this folder", outcome.verdict.get("regressions", []))
-    kept = ""
+    verdict = outcome.verdict
+    said = f"<p>{escape(outcome.headline)}.</p>"
+    if verdict:
+        said += f"<p>{escape(counted(verdict.claims))}.</p>"
+        if verdict.decision != outcome.decision:
+            said += f"<p>The validation itself ran to its end, and says {escape(verdict.title)}.</p>"
+    meaning = {"GO": _GO, "UNDECIDED": _UNDECIDED}.get(outcome.decision, "")
+    said += f'<p class="quiet">{meaning}</p>' if meaning else ""
+    said += _refuted(verdict.claims) if verdict else ""
+    said += bullets("Why", outcome.reasons) + bullets("Worse than the base", outcome.worse_than_base)
+    said += bullets("Worse than the last run in this folder", verdict.regressions) if verdict else ""
     if outcome.earlier:
-        kept = '<p>The last complete report is kept: <a href="earlier/index.html">the earlier report</a>.</p>'
+        said += '<p>The last complete report is kept: <a href="earlier/index.html">the earlier report</a>.</p>'
+    said += f'<p class="quiet">About {escape(about(verdict))}.</p>' if verdict else ""
     return (
-        f'<section class="verdict {escape(kind)}" aria-label="Verdict"><p class="decision">{escape(outcome.decision)}</p>'
-        f"{count}{meaning}{bullets('Why', outcome.reasons)}{worse}{kept}</section>"
+        f'<section class="verdict {escape(kind)}" aria-label="Verdict"><p class="decision">{escape(outcome.title)}</p>'
+        f"{said}</section>"
     )
 
 
+def _refuted(claims: Sequence[JudgedClaim]) -> str:
+    items = "".join(
+        f"<li>{escape(one.says)}: {escape(one.why)}. "
+        f'<a href="validation.html#{one.anchor}">The evidence<span class="hidden"> of: {escape(one.says)}</span></a></li>'
+        for one in refuted(claims)
+    )
+    return f"<h2>Refuted</h2><ul>{items}</ul>" if items else ""
+
+
 def _changes(outcome: Outcome) -> str:
-    of_run = bullets("Since the last run in this folder", outcome.verdict.get("changes", []), level=3)
+    changes = outcome.verdict.changes if outcome.verdict else []
+    of_run = bullets("Since the last run in this folder", changes, level=3)
     of_base = bullets("Since the base", outcome.since_base or [], level=3)
     return f"<h2>What changed</h2>{of_base}{of_run}" if of_base or of_run else ""
 
@@ -139,7 +132,7 @@ def _bar(score: float) -> str:
     )
 
 
-def _claims(claims: Sequence[Mapping[str, Any]], safe: SafeHtml) -> str:
+def _claims(claims: Sequence[JudgedClaim], safe: SafeHtml) -> str:
     if not claims:
         return ""
     rows = [
@@ -191,6 +184,7 @@ _ABOUT = {
     "verdict.json": "the verdict, with every check and claim",
     "summary.md": "the summary for a pull request",
     "junit.xml": "a test case for each claim, check and violation",
+    "objectives.json": "the objectives of this notebook, held against what it measured",
     "results.sarif": "what the audit of the source found",
     "manifest.json": "versions, parameters, digests and times",
 }

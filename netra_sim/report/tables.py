@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
 
 from netra_sim.checks import CheckResult, Measurement
+from netra_sim.exploration import SelfProof
 from netra_sim.history import Objectives
+from netra_sim.report.claims import JudgedClaim, State
 
 _FINDINGS_SHOWN = 12
 _MARKS = {
@@ -16,6 +17,8 @@ _MARKS = {
     "refuted": "✗",
     "unproven": "?",
     "not applicable": "?",
+    "inconclusive": "?",
+    "not enough evidence": "?",
     "given": "=",
 }
 SCORE_DEFINITION = "A score is the share of its claims that are proven, out of 10. Given figures do not count."
@@ -63,13 +66,18 @@ def checks_table(
         objectives: that the evidence was held against; None where there are none.
     """
     rows = [
-        (escape(result.question), badge(result.state), f"{result.looked_at:,} {escape(result.unit)}", _figures(result))
+        (escape(result.question), _answer(result), f"{result.looked_at:,} {escape(result.unit)}", _figures(result))
         for result in results
     ]
     caption = f"{title[:1].upper()}{title[1:]}: {_counted(results)}"
-    again = f"<p>Made again by <code>{escape(command)}</code></p>" if command else ""
+    again = f"<p>Reproduce with <code>{escape(command)}</code></p>" if command else ""
     body = table(caption, ("Question", "Answer", "Looked at", "Measured"), rows)
     return body + _told(objectives) + again + "".join(map(_findings, results))
+
+
+def _answer(result: CheckResult) -> str:
+    why = f"<br>{escape(result.inconclusive)}" if result.state == "inconclusive" else ""
+    return badge(result.state) + why
 
 
 def _told(objectives: Objectives | None) -> str:
@@ -92,20 +100,53 @@ def _counted(results: Sequence[CheckResult]) -> str:
     return ", ".join([f"{states['passed']:,} of {len(results):,} checks passed", *told])
 
 
-def claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
-    """Claims of the plan, by heading, with what the evidence says of each."""
-    headings = list(dict.fromkeys(claim["heading"] for claim in claims))
-    return "".join(_claims_of(heading, [one for one in claims if one["heading"] == heading]) for heading in headings)
+def claims_table(claims: Sequence[tuple[int, JudgedClaim]]) -> str:
+    """Claims of the plan, by heading, with what the evidence says of each.
+
+    Args:
+        claims: each with its number in the verdict, by which other pages link to it.
+    """
+    headings = dict.fromkeys(one.claim.heading for _, one in claims)
+    return "".join(
+        _claims_of(heading, [pair for pair in claims if pair[1].claim.heading == heading]) for heading in headings
+    )
 
 
-def _claims_of(heading: str, claims: Sequence[Mapping[str, Any]]) -> str:
+def claim_anchor(number: int) -> str:
+    """The id of a claim on the validation's page."""
+    return f"claim-{number + 1}"
+
+
+def _claims_of(heading: str, claims: Sequence[tuple[int, JudgedClaim]]) -> str:
     rows = [
-        (escape(claim["claim"]), badge(claim["state"]), escape(claim["evidence"]), escape("; ".join(claim["teeth"])))
-        for claim in claims
+        (
+            f'<span id="{claim_anchor(number)}">{escape(one.claim.says)}</span>',
+            badge(one.state),
+            escape(one.evidence),
+            escape("; ".join(one.minimum)),
+            escape("; ".join(one.teeth)),
+        )
+        for number, one in claims
     ]
-    proven = sum(claim["state"] == "proven" for claim in claims)
+    proven = sum(one.state is State.PROVEN for _, one in claims)
     caption = f"{heading}: {proven} of {len(rows)} proven"
-    return table(caption, ("The plan says", "State", "Evidence", "Seen to catch"), rows)
+    return table(caption, ("The plan says", "State", "Evidence", "Least evidence", "Seen to catch"), rows)
+
+
+def proofs_table(proofs: Sequence[SelfProof]) -> str:
+    """Each check with the defect that was planted for it, and whether it found that defect and no other."""
+    rows = [
+        (
+            escape(one.check),
+            escape(one.defect),
+            "found" if one.planted.state == "failed" else "<strong>overlooked</strong>",
+            "" if one.clean is None else escape(one.clean.state),
+        )
+        for one in proofs
+    ]
+    held = sum(one.holds for one in proofs)
+    caption = f"Each check against its own planted defect: {held} of {len(rows)} found"
+    return table(caption, ("Check", "Planted defect", "With it", "Without it"), rows)
 
 
 def scores_table(scores: Mapping[str, float]) -> str:

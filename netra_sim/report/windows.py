@@ -10,7 +10,8 @@ from msgspec import Meta
 
 from netra_sim.exploration import Detection, detect
 from netra_sim.history import History
-from netra_sim.report.parameters import NotebookParameters
+from netra_sim.report.held import keep_p95
+from netra_sim.report.parameters import DeliveryP95, NotebookParameters
 from netra_sim.runtime import windows_safe_sleep
 from netra_sim.simulation import find_scenario, run_virtual, simulate
 from netra_sim.violations import VIOLATIONS
@@ -26,16 +27,19 @@ class WindowsParameters(NotebookParameters, frozen=True, kw_only=True):
 
     users: Annotated[int, Meta(description="simulated users", ge=1, le=100_000)] = 200
     sleeps: Annotated[int, Meta(description="sleeps of up to 0.2 s that are timed", ge=1, le=100_000)] = 2000
+    delivery_p95: DeliveryP95 = 0.1
 
 
 def on_both_clocks(parameters: WindowsParameters) -> dict[str, History]:
     """The same users on an exact clock and on one that ticks as Windows' does."""
     scenario = find_scenario("steady-load").with_settings({"users": parameters.users})
     coarse = scenario.with_settings({"platform.tick": WINDOWS_TICK})
-    return {
+    histories = {
         "exact clock": simulate(scenario, parameters.seed),
         "Windows clock": simulate(coarse, parameters.seed),
     }
+    keep_p95(parameters.output, histories, parameters.delivery_p95)
+    return histories
 
 
 def detected_windows(parameters: WindowsParameters) -> Detection:

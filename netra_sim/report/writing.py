@@ -6,23 +6,25 @@ import shlex
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import nbformat
 
-from netra_sim.audit import FORMATS, audit
+from netra_sim.audit import as_sarif, audit
 from netra_sim.history import replacing
 from netra_sim.report import summaries
 from netra_sim.report.catalogue import FOLDER, NOTEBOOKS, VALIDATION
-from netra_sim.report.evidence import PACKAGE
+from netra_sim.report.claims import Source
 from netra_sim.report.folder import MANIFEST, digests, files_in
 from netra_sim.report.html import notebook_page, page
+from netra_sim.report.json_files import save_json
 from netra_sim.report.notebooks import NotebookRun
+from netra_sim.report.outcome import Outcome
+from netra_sim.report.parameters import NotebookParameters
 from netra_sim.report.pdf import write_pdf
-from netra_sim.report.site import INDEX, TITLE, Outcome, banner, index_page, links
-from netra_sim.report.verdict import VERDICT_FILE, save_json
-from netra_sim.version import __version__
+from netra_sim.report.site import INDEX, TITLE, banner, index_page, links
+from netra_sim.report.verdict import VERDICT_FILE
+from netra_sim.version import PACKAGE, Fingerprint, __version__, fingerprint
 
 _PACKAGES = ("ipykernel", "matplotlib", "msgspec", "nbconvert", "numpy", "pandas", "papermill", "pyarrow", "websockets")
 
@@ -61,7 +63,7 @@ def write_site(outcome: Outcome, folder: Path, *, seconds: float) -> None:
     sizes = {name: (folder / name).stat().st_size for name in others} | {MANIFEST: 0}
     _write(folder / INDEX, index_page(outcome, facts=_facts(manifest), files=sizes))
     _remove_empty_folders(folder)
-    save_json(folder / MANIFEST, manifest | {"files": digests(folder)})
+    _save_manifest(manifest, folder)
 
 
 def write_last_words(outcome: Outcome, folder: Path) -> None:
@@ -76,53 +78,89 @@ def write_last_words(outcome: Outcome, folder: Path) -> None:
     body = f"<h1>{TITLE}</h1>{banner(outcome)}"
     _write(folder / INDEX, page(title=f"BROKEN: {TITLE}", body=body, file=INDEX, links=links([])))
     save_json(folder / VERDICT_FILE, {"decision": "BROKEN", "reasons": outcome.reasons})
-    save_json(folder / MANIFEST, _manifest(outcome, 0.0) | {"files": digests(folder)})
+    _save_manifest(_manifest(outcome, 0.0), folder)
 
 
 def _of_validation(outcome: Outcome) -> Outcome:
     """The validation's own verdict, whatever became of the other notebooks."""
-    if not outcome.verdict:
+    if outcome.verdict is None:
         return outcome
-    decision, reasons = outcome.verdict["decision"], outcome.verdict["reasons"]
-    return msgspec.structs.replace(outcome, decision=decision, reasons=reasons, earlier=False)
+    decision, reasons = outcome.verdict.decision, outcome.verdict.reasons
+    return msgspec.structs.replace(outcome, decision=decision, reasons=reasons, held=[], earlier=False)
 
 
 def _write_summaries(outcome: Outcome, folder: Path) -> None:
-    text = summaries.markdown(
-        outcome.verdict,
+    _write(folder / "summary.md", summaries.markdown(outcome))
+    _write(folder / "junit.xml", summaries.junit(outcome))
+    _write(folder / "results.sarif", as_sarif(audit(PACKAGE), occasion=outcome.headline))
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """How a report was made; the keys of ``manifest.json``, but for the digests of its files.
+
+    Attributes:
+        complete: whether every notebook ran to its end.
+        made: when, in UTC.
+        seconds: how long the notebooks took together.
+        command: what makes it again.
+        revision: of the checkout that the package is in; "" if it is in none.
+        about: the digests of the code and the data.
+        notebooks: what each took, by name.
+        histories: the digest of each recorded history.
+    """
+
+    decision: str
+    headline: str
+    complete: bool
+    made: str
+    seconds: float
+    command: str
+    version: str
+    revision: str
+    about: Fingerprint
+    python: str
+    platform: str
+    packages: dict[str, str]
+    notebooks: dict[str, "Ran"]
+    histories: dict[Source, str]
+    no_pdf: str
+
+
+class Ran(msgspec.Struct, frozen=True, kw_only=True):
+    """One notebook's parameters, its seconds, and why it did not run to its end, or ""."""
+
+    parameters: NotebookParameters
+    seconds: float
+    problem: str
+
+
+def _manifest(outcome: Outcome, seconds: float) -> Manifest:
+    return Manifest(
         decision=outcome.decision,
-        reasons=outcome.reasons,
-        since_base=outcome.since_base,
-        worse_than_base=outcome.worse_than_base,
-    )
-    _write(folder / "summary.md", text)
-    _write(folder / "junit.xml", summaries.junit(outcome.verdict, outcome.runs))
-    _write(folder / "results.sarif", FORMATS["sarif"](audit(PACKAGE)))
-
-
-def _manifest(outcome: Outcome, seconds: float) -> dict[str, Any]:
-    return {
-        "decision": outcome.decision,
-        "complete": outcome.decision != "BROKEN",
-        "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 2),
-        "command": command(outcome.runs),
-        "version": __version__,
-        "revision": _revision(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "notebooks": {
-            run.task.notebook.name: {
-                "parameters": msgspec.to_builtins(run.task.parameters),
-                "seconds": round(run.seconds, 2),
-                "problem": run.problem,
-            }
+        headline=outcome.headline,
+        complete=outcome.decision != "BROKEN",
+        made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        seconds=round(seconds, 2),
+        command=command(outcome.runs),
+        version=__version__,
+        revision=_revision(),
+        about=fingerprint(),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        packages={name: _version(name) for name in _PACKAGES},
+        notebooks={
+            run.task.notebook.name: Ran(
+                parameters=run.task.parameters, seconds=round(run.seconds, 2), problem=run.problem
+            )
             for run in outcome.runs
         },
-        "histories": outcome.verdict.get("digests", {}),
-        "no_pdf": outcome.no_pdf,
-    }
+        histories=outcome.verdict.digests if outcome.verdict else {},
+        no_pdf=outcome.no_pdf,
+    )
+
+
+def _save_manifest(manifest: Manifest, folder: Path) -> None:
+    save_json(folder / MANIFEST, msgspec.to_builtins(manifest) | {"files": digests(folder)})
 
 
 def command(runs: list[NotebookRun]) -> str:
@@ -139,16 +177,17 @@ def command(runs: list[NotebookRun]) -> str:
     return " ".join(parts)
 
 
-def _facts(manifest: dict[str, Any]) -> dict[str, str]:
-    packages = ", ".join(f"{name} {number}" for name, number in manifest["packages"].items())
+def _facts(manifest: Manifest) -> dict[str, str]:
+    packages = ", ".join(f"{name} {number}" for name, number in manifest.packages.items())
     facts = {
-        "Made": f"{manifest['made'].replace('T', ' ').replace('+00:00', ' UTC')}, in {manifest['seconds']:.0f} s",
-        "Made again by": manifest["command"],
-        "netra_sim": manifest["version"] + (f", revision {manifest['revision']}" if manifest["revision"] else ""),
-        "Python": f"{manifest['python']} on {manifest['platform']}",
+        "Made": f"{manifest.made.replace('T', ' ').replace('+00:00', ' UTC')}, in {manifest.seconds:.0f} s",
+        "Reproduce with": manifest.command,
+        "netra_sim": manifest.version + (f", revision {manifest.revision}" if manifest.revision else ""),
+        "Python": f"{manifest.python} on {manifest.platform}",
         "Packages": packages,
     }
-    return facts | {f"History: {source}": digest for source, digest in manifest["histories"].items()}
+    facts |= {f"SHA-256 of the {name}": getattr(manifest.about, name) for name in manifest.about.__struct_fields__}
+    return facts | {f"History: {source.label}": digest for source, digest in manifest.histories.items()}
 
 
 def _revision() -> str:

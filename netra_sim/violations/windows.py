@@ -1,13 +1,14 @@
 """The original Windows-safe layer: W1 to W5."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable
 from typing import Any
 
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.factory import pipeline
-from netra_sim.runtime import windows_safe_gather, windows_safe_wait_for
+from netra_sim.runtime import new_event_loop, windows_safe_gather, windows_safe_wait_for
 from netra_sim.violations.scenarios import CANCELLED, CROWD, SLOW_TOOLS
 from netra_sim.violations.violation import Swaps, violation
 
@@ -139,3 +140,14 @@ def stamps_by_two_clocks(swaps: Swaps) -> None:
             original(self, **(options | {"wall_clock": either}))
 
         return with_two_clocks
+
+
+if sys.platform == "win32":
+
+    @violation("selector-loop", scenario=CROWD)
+    def selector_loop(swaps: Swaps) -> None:
+        """A program on Windows gets the selector loop, which has room for 512 sockets and starts no subprocess."""
+
+        @swaps.function(new_event_loop)
+        def replaced(original: Any) -> Any:
+            return asyncio.SelectorEventLoop

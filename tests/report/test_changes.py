@@ -2,29 +2,38 @@
 
 import msgspec
 import pytest
+from tiny_notebooks import verdict
 
-from netra_sim.report import Verdict, changes_since, regressions_since
+from netra_sim.checks import CheckResult, Measurement
+from netra_sim.report import (
+    Claim,
+    JudgedClaim,
+    Source,
+    State,
+    ValidationParameters,
+    changes_since,
+    regressions_since,
+)
 
-CHECKED = {
-    "check": "latency",
-    "state": "passed",
-    "looked_at": 5,
-    "measured": {"delivery of events, p95": {"value": 0.050}},
-}
-CLAIM = {"heading": "Conclusion", "claim": "it holds", "state": "proven", "evidence": "5 looked at", "teeth": []}
-BEFORE = Verdict(
-    decision="GO",
-    reasons=[],
-    scores={"SSOT compliance": 10.0},
-    claims=[CLAIM],
-    evidence={"simulated": [CHECKED], "server": [CHECKED]},
-    commands={},
+
+def checked(check="latency", found=0, **measured):
+    return CheckResult(check=check, question="?", looked_at=5, unit="events", found=found, measured=measured)
+
+
+def latency(value):
+    return checked(p95=Measurement(value, "s", "lower"))
+
+
+def claim(state=State.PROVEN):
+    return JudgedClaim(claim=Claim(says="it holds", heading="Conclusion", why="x"), state=state, evidence="5 looked at")
+
+
+BEFORE = verdict(
+    claims=[claim()],
+    evidence={Source.SIMULATED: [latency(0.050)], Source.SERVER: [latency(0.050)]},
     caught={"routes-to-everybody": {"cross-user-isolation": 20, "delivery": 20}},
-    digests={"simulated": "aa", "server": "bb"},
-    parameters={"users": 5, "output": "here"},
-    version="1",
-    environment={},
-    nest_asyncio=False,
+    digests={Source.SIMULATED: "aa", Source.SERVER: "bb"},
+    parameters=ValidationParameters(users=5, output="here"),
 )
 
 
@@ -32,8 +41,14 @@ def other(**values):
     return msgspec.structs.replace(BEFORE, **values)
 
 
+def measured(result):
+    return other(evidence={Source.SIMULATED: [result]})
+
+
 def test_the_same_again_has_not_changed():
-    after = other(parameters={"users": 5, "output": "there"}, digests={"simulated": "aa", "server": "cc"})
+    after = other(
+        parameters=ValidationParameters(users=5, output="there"), digests={Source.SIMULATED: "aa", Source.SERVER: "cc"}
+    )
     assert changes_since(BEFORE, after) == ["nothing"]
     assert regressions_since(BEFORE, after) == []
 
@@ -42,10 +57,15 @@ def test_the_same_again_has_not_changed():
     ("values", "sentence"),
     [
         ({"decision": "NO-GO"}, "the verdict was GO and is NO-GO"),
-        ({"parameters": {"users": 6}}, "the parameter users was 5 and is 6"),
-        ({"claims": [CLAIM | {"state": "refuted"}]}, "Conclusion: it holds: was proven, is refuted"),
-        ({"digests": {"simulated": "zz"}}, "the recorded run simulated is another one, for the same parameters"),
-        ({"version": "2"}, "the version was 1 and is 2"),
+        ({"parameters": ValidationParameters(users=6)}, "the parameter users was 5 and is 6"),
+        ({"claims": [claim(State.REFUTED)]}, "Conclusion: it holds: was proven, is refuted"),
+        ({"digests": {Source.SIMULATED: "zz"}}, "the recorded run simulated is another one, for the same parameters"),
+        ({"version": "2"}, "the version was 0.1.0 and is 2"),
+        (
+            {"about": msgspec.structs.replace(BEFORE.about, package="another")},
+            "the package is not the same as before",
+        ),
+        ({"about": msgspec.structs.replace(BEFORE.about, claims="others")}, "the claims are not the same as before"),
     ],
 )
 def test_what_is_different_is_told(values, sentence):
@@ -55,14 +75,10 @@ def test_what_is_different_is_told(values, sentence):
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"decision": "NO-GO"}, "the verdict was GO and is NO-GO"),
-        ({"claims": [CLAIM | {"state": "unproven"}]}, "was proven and is unproven: it holds"),
+        ({"decision": "UNDECIDED"}, "the verdict was GO and is UNDECIDED"),
+        ({"claims": [claim(State.NOT_ENOUGH)]}, "was proven and is not enough evidence: it holds"),
         ({"claims": []}, "was proven and is no longer there: it holds"),
-        ({"evidence": {"simulated": [CHECKED | {"state": "failed"}]}}, "simulated: latency had passed, and is failed"),
-        (
-            {"evidence": {"simulated": [CHECKED | {"measured": {"delivery of events, p95": {"value": 0.060}}}]}},
-            "simulated: delivery of events, p95 has grown from 50.0 ms to 60.0 ms",
-        ),
+        ({"evidence": {Source.SIMULATED: [checked(found=1)]}}, "simulated: latency had passed, and is failed"),
         (
             {"caught": {"routes-to-everybody": {"delivery": 20}}},
             "cross-user-isolation no longer catches the violation routes-to-everybody",
@@ -73,12 +89,32 @@ def test_what_is_worse_is_named(values, sentence):
     assert regressions_since(BEFORE, other(**values)) == [sentence]
 
 
-def test_what_is_better_or_was_asked_for_is_no_regression():
-    quicker = [CHECKED | {"measured": {"delivery of events, p95": {"value": 0.020}}}]
-    slower = [CHECKED | {"measured": {"delivery of events, p95": {"value": 0.200}}}]
+@pytest.mark.parametrize(
+    ("unit", "better", "before", "after", "told"),
+    [
+        ("s", "lower", 0.050, 0.060, "x was 50.0 ms and is 60.0 ms"),
+        ("s", "lower", 0.4, 4.0, "x was 400.0 ms and is 4.0 s"),
+        ("bytes", "lower", 1e6, 1e7, "x was 1,000,000 and is 10,000,000"),
+        ("share", "higher", 1.0, 0.998, "x was 100.00% and is 99.80%"),
+        ("share", "lower", 0.0, 0.01, "x was 0.00% and is 1.00%"),
+        ("ratio", "lower", 1.0, 2.0, "x was 1.0 and is 2.0"),
+        ("count", "lower", 0, 3, "x was 0 and is 3"),
+        ("s", "lower", 0.050, 0.051, ""),
+        ("s", "lower", 0.050, 0.020, ""),
+        ("share", "higher", 0.998, 1.0, ""),
+        ("share", "higher", 1.0, 0.9995, ""),
+        ("count", "neither", 10, 1000, ""),
+    ],
+)
+def test_a_figure_is_worse_by_its_own_unit_and_direction_whatever_its_name(unit, better, before, after, told):
+    verdicts = [measured(checked(x=Measurement(value, unit, better))) for value in (before, after)]
+    assert regressions_since(*verdicts) == ([f"simulated: latency: {told}"] if told else [])
+
+
+def test_what_was_asked_for_or_measured_in_real_time_is_no_regression():
     assert regressions_since(other(decision="NO-GO"), BEFORE) == []
-    assert regressions_since(BEFORE, other(evidence={"simulated": quicker})) == []
     # More users, other latencies.
-    assert regressions_since(BEFORE, other(evidence={"simulated": slower}, parameters={"users": 6})) == []
+    slower = {Source.SIMULATED: [latency(0.200)]}
+    assert regressions_since(BEFORE, other(evidence=slower, parameters=ValidationParameters(users=6))) == []
     # Real time is never the same twice.
-    assert regressions_since(BEFORE, other(evidence={"server": slower})) == []
+    assert regressions_since(BEFORE, other(evidence={Source.SERVER: [latency(0.200)]})) == []

@@ -12,16 +12,30 @@ from netra_sim.violations import VIOLATIONS
 
 CLAIM = Claim(says="it holds", heading="H", proof=("simulated/one", "server/one"), guards=("B1",))
 CAUGHT = {"B1": {"one": 20}}
+SEEN = {"one": ["a defect"], "two": ["a defect"], "x": ["a defect"]}
 
 
-def result(state, check="one"):
-    found = (Finding(message="x"),) if state == "failed" else ()
-    looked_at = 0 if state == "not applicable" else 5
-    return CheckResult(check=check, question="?", looked_at=looked_at, unit="things", found=len(found), findings=found)
+def result(state, check="one", why="too few"):
+    found = (Finding(message="p95 is 140 ms, 40 ms over the objective of 100 ms"),) if state == "failed" else ()
+    return CheckResult(
+        check=check,
+        question="?",
+        looked_at=0 if state == "not applicable" else 5,
+        unit="things",
+        found=len(found),
+        findings=found,
+        minimum="two users at the same time",
+        inconclusive=why if state == "inconclusive" else "",
+    )
 
 
-def state_of(claim, results, caught=CAUGHT, claims=None):
-    judged = judge(results, caught, {"mrr": "$1"}, claims or [claim])
+def judged_alone(claim, results, caught=CAUGHT, seen=SEEN):
+    (judged,) = judge(results, caught, seen, {"mrr": "$1"}, [claim])
+    return judged
+
+
+def state_of(claim, results, caught=CAUGHT, seen=SEEN, claims=None):
+    judged = judge(results, caught, seen, {"mrr": "$1"}, claims or [claim])
     return next(one.state for one in judged if one.claim == claim)
 
 
@@ -31,7 +45,9 @@ def state_of(claim, results, caught=CAUGHT, claims=None):
         ("passed", "passed", State.PROVEN),
         ("passed", "failed", State.REFUTED),
         ("failed", "not applicable", State.REFUTED),
-        ("passed", "not applicable", State.UNPROVEN),
+        ("failed", "inconclusive", State.REFUTED),
+        ("passed", "not applicable", State.NOT_ENOUGH),
+        ("passed", "inconclusive", State.NOT_ENOUGH),
         ("passed", None, State.UNPROVEN),
     ],
 )
@@ -48,16 +64,56 @@ def test_passing_checks_that_were_not_seen_to_catch_the_defect_prove_nothing(cau
     assert state_of(CLAIM, results, caught) is State.UNPROVEN
 
 
+@pytest.mark.parametrize("seen", [{}, {"one": []}, {"two": ["a defect"]}])
+def test_a_check_that_was_never_seen_to_detect_anything_proves_nothing(seen):
+    results = {Source.SIMULATED: [result("passed")], Source.SERVER: [result("passed")]}
+    judged = judged_alone(CLAIM, results, seen=seen)
+    assert judged.state is State.UNPROVEN
+    assert "never seen to detect anything: one" in judged.evidence
+
+
+def test_one_blind_check_among_those_of_a_claim_is_enough_to_leave_it_unproven():
+    claim = Claim(says="it holds", proof=("simulated/one", "simulated/two"), guards=("B1",))
+    results = {Source.SIMULATED: [result("passed", "one"), result("passed", "two")]}
+    assert judged_alone(claim, results).state is State.PROVEN
+    judged = judged_alone(claim, results, seen={"one": ["a defect"]})
+    assert (judged.state, "two" in judged.evidence) == (State.UNPROVEN, True)
+
+
+def test_a_claim_says_the_least_evidence_that_it_takes_and_what_is_lacking():
+    results = {
+        Source.SIMULATED: [result("inconclusive", why="no two users overlapped")],
+        Source.SERVER: [result("passed")],
+    }
+    judged = judged_alone(CLAIM, results)
+    assert judged.minimum == ("one: two users at the same time",)
+    assert judged.evidence == "one (simulated): no two users overlapped"
+    assert not judged.is_undecided
+
+
+@pytest.mark.parametrize(("other", "is_undecided"), [("passed", True), ("inconclusive", False)])
+def test_a_claim_is_undecided_where_a_busy_machine_is_all_that_stands_in_its_way(other, is_undecided):
+    busy = result("inconclusive", why="the machine was busy: an echo took 250 ms")
+    judged = judged_alone(CLAIM, {Source.SERVER: [busy], Source.SIMULATED: [result(other)]})
+    assert (judged.state, judged.is_undecided) == (State.NOT_ENOUGH, is_undecided)
+
+
+def test_a_refuted_claim_says_where_by_how_much_and_what_was_promised():
+    judged = judged_alone(CLAIM, {Source.SIMULATED: [result("passed")], Source.SERVER: [result("failed")]})
+    assert judged.evidence == "one (real server): p95 is 140 ms, 40 ms over the objective of 100 ms"
+
+
 def test_a_claim_about_other_claims_is_as_good_as_the_worst_of_them():
     parts = [Claim(says=name, heading="Phase 1: x", proof=(f"simulated/{name}",)) for name in ("one", "two")]
     whole = Claim(says="all", heading="Steps", all_of="Phase 1")
     for states, expected in (
         (("passed", "passed"), State.PROVEN),
         (("passed", "failed"), State.REFUTED),
-        (("passed", "not applicable"), State.UNPROVEN),
+        (("passed", "inconclusive"), State.NOT_ENOUGH),
+        (("inconclusive", "failed"), State.REFUTED),
     ):
         results = {Source.SIMULATED: [result(states[0], "one"), result(states[1], "two")]}
-        assert state_of(whole, results, {}, [*parts, whole]) is expected
+        assert state_of(whole, results, claims=[*parts, whole]) is expected
 
 
 def test_the_evidence_names_checks_of_the_same_sources_together():
@@ -65,7 +121,7 @@ def test_the_evidence_names_checks_of_the_same_sources_together():
         says="it holds", proof=("simulated/one", "windows-clock/one", "windows-clock/two", "simulated/two", "server/x")
     )
     results = {source: [result("passed", name) for name in ("one", "two", "x")] for source in Source}
-    (judged,) = judge(results, {}, {}, [claim])
+    (judged,) = judge(results, {}, SEEN, {}, [claim])
     assert (
         judged.evidence
         == "25 looked at, none wrong: one, two (simulated, simulated on Windows' clock); x (real server)"
@@ -73,18 +129,18 @@ def test_the_evidence_names_checks_of_the_same_sources_together():
 
 
 def test_a_given_figure_is_told_and_never_counted_as_proven():
-    judged = judge({}, {}, {"mrr": "$120,000, says the plan"}, [Claim(says="MRR", given="mrr")])
+    judged = judge({}, {}, {}, {"mrr": "$120,000, says the plan"}, [Claim(says="MRR", given="mrr")])
     assert (judged[0].state, judged[0].evidence) == (State.GIVEN, "$120,000, says the plan")
 
 
 def test_a_claim_without_a_proof_is_unproven_and_says_why():
-    judged = judge({}, {}, {}, [Claim(says="proven in production", why="no data")])
+    judged = judge({}, {}, {}, {}, [Claim(says="proven in production", why="no data")])
     assert (judged[0].state, judged[0].evidence) == (State.UNPROVEN, "no data")
 
 
 def test_what_only_another_platform_can_prove_is_unproven_here():
     claim = Claim(says="Proactor", proof=("experiments/one",), platform="beos")
-    judged = judge({Source.EXPERIMENTS: [result("passed")]}, {}, {}, [claim])
+    judged = judge({Source.EXPERIMENTS: [result("passed")]}, {}, SEEN, {}, [claim])
     assert judged[0].state is State.UNPROVEN
     assert "beos" in judged[0].evidence
 
@@ -94,14 +150,15 @@ def everything_passes():
     for need in {need for claim in CLAIMS for need in claim.needs}:
         results[need.source].append(result("passed", need.check))
     checks = {need.check for claim in CLAIMS for need in claim.needs}
-    return results, {incident: dict.fromkeys(checks, 20) for claim in CLAIMS for incident in claim.guards}
+    seen = {name: ["a defect"] for name in checks}
+    return results, seen, {incident: dict.fromkeys(checks, 20) for claim in CLAIMS for incident in claim.guards}
 
 
 CHECK_NAMES = sorted({need.check for claim in CLAIMS for need in claim.needs})
 
 
-def unproven(results, caught):
-    judged = judge(results, caught, {"mrr": ""})
+def unproven(results, seen, caught):
+    judged = judge(results, caught, seen, {"mrr": ""})
     return {one.claim for one in judged if one.state is State.UNPROVEN and one.claim.can_be_proven_here}
 
 
@@ -111,10 +168,10 @@ def test_nothing_is_unproven_when_everything_passes():
 
 @pytest.mark.parametrize("name", CHECK_NAMES)
 def test_removing_any_one_check_turns_at_least_one_claim_unproven(name):
-    results, caught = everything_passes()
+    results, seen, caught = everything_passes()
     without = {source: [one for one in own if one.check != name] for source, own in results.items()}
     only_elsewhere = all(not claim.can_be_proven_here for claim in CLAIMS if name in {n.check for n in claim.needs})
-    assert unproven(without, caught) or only_elsewhere
+    assert unproven(without, seen, caught) or only_elsewhere
 
 
 def test_every_check_and_every_rule_proves_some_claim():

@@ -10,19 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pages import Page
-from tiny_notebooks import check_result, code, finding, notebook, picture, text, validation, verdict
+from tiny_notebooks import check_result, code, finding, judged, notebook, picture, text, validation, verdict
 
 from netra_sim.exit_code import ExitCode
-from netra_sim.report import NOTEBOOKS, summaries
+from netra_sim.report import CLAIMS, NOTEBOOKS, Claim, JudgedClaim, Source, State, summaries
 from netra_sim.report.html import notebook_page
 from netra_sim.report.notebooks import NotebookRun
+from netra_sim.report.outcome import Outcome
 from netra_sim.report.report import make_report, plan
 from netra_sim.report.safe_html import SafeHtml
-from netra_sim.report.site import Outcome, index_page
+from netra_sim.report.site import index_page
+from netra_sim.report.verdict import save_verdict
 from netra_sim.report.writing import write_site
 
 NASTY = "<script>alert('x')</script>"
 ALT = "A line chart: 95 of 100 events arrive within the objective of 100 ms"
+FALLEN = 5
+"""The number of the claim that is refuted."""
 SITE_FILES = {
     "index.html", "isolation.html", "isolation-code.html", "isolation.ipynb", "validation.html", "validation-code.html",
     "validation.ipynb", "verdict.json", "summary.md", "junit.xml", "results.sarif", "manifest.json", "isolation/kept.txt",
@@ -33,11 +37,17 @@ SITE_FILES = {
 def site(tmp_path_factory):
     """A NO-GO report whose users have names that no one should have."""
     folder = tmp_path_factory.mktemp("site")
+    late = check_result("latency", inconclusive="the machine was busy: an echo took 250 ms")
     found = finding(f"{NASTY} received an event of bob's", user=NASTY, run="r|1", event="agent_started", time=1.25)
+    claims = [judged(one) for one in CLAIMS]
+    refuted = f"content-isolation (simulated): {NASTY} received an event of bob's"
+    claims[FALLEN] = JudgedClaim(claim=CLAIMS[FALLEN], state=State.REFUTED, evidence=refuted)
     told = verdict(
         "NO-GO",
+        claims=claims,
+        seen={"cross-user-isolation": ["a defect"], "order": []},
         reasons=[f"simulated: cross-user-isolation: {NASTY} received an event of bob's"],
-        evidence={"simulated": [check_result("cross-user-isolation", found), check_result("order")]},
+        evidence={Source.SIMULATED: [check_result("cross-user-isolation", found), check_result("order"), late]},
         caught={"one-manager": {"cross-user-isolation": 20}, "shared-bridge": {}},
         changes=["the verdict was GO and is NO-GO", "the parameter users was 100 and is 200"],
         regressions=["simulated: cross-user-isolation had passed, and is failed"],
@@ -51,9 +61,9 @@ def site(tmp_path_factory):
         ),
         validation(folder, told, text("## Evidence"), picture("A second picture, that is not for the index")),
     ]  # fmt: skip
-    base = verdict(version="0.0.9")
-    base["claims"][1]["state"] = "refuted"
-    (folder / "base.json").write_text(json.dumps(base))
+    before = [judged(one) for one in CLAIMS]
+    before[1] = JudgedClaim(claim=CLAIMS[1], state=State.REFUTED, evidence="")
+    save_verdict(folder / "base.json", verdict(version="0.0.9", claims=before))
     tasks = plan([("isolation.seed", "7")], notebooks=notebooks)
     return make_report(tasks, folder / "report", base=folder / "base.json"), folder / "report"
 
@@ -64,6 +74,7 @@ def test_the_index_says_the_verdict_first_and_why_and_what_changed(site):
     said = Page(folder / "index.html").text
     assert said.startswith("NO-GO: Remediation validation Skip to the content")
     assert "held against evidence. NO-GO " in said
+    assert said.index("some claims are proven") < said.index("Refuted")
     order = ["bob's", "Worse than the last run in this folder simulated: cross-user-isolation had passed", "Scores"]
     order += ["claims that are proven", "9.2 of 10", "What is not proven", "What changed", "users was 100 and is 200"]
     order += ["What was seen", "What the plan claims", "Words", "Notebooks", "Files", "How it was made"]
@@ -74,10 +85,38 @@ def test_the_index_says_the_verdict_first_and_why_and_what_changed(site):
 def test_the_index_names_every_claim_that_is_not_proven_with_its_reason_and_a_given_figure_once(site):
     said = Page(site[1] / "index.html").text
     told = said[said.index("What is not proven") : said.index("What changed")]
-    for claim in verdict()["claims"]:
-        if claim["state"] == "unproven":
-            assert f"{claim['claim']}. {claim['evidence']}" in told
+    for one in verdict().claims:
+        if one.state is State.UNPROVEN:
+            assert f"{one.claim.says}. {one.evidence}" in told
     assert told.count("MRR") == 1
+
+
+def test_refuted_claims_are_named_first_with_cause_and_a_link_to_the_evidence(site):
+    page = Page(site[1] / "index.html")
+    told = page.text[page.text.index("Refuted") : page.text.index("Why")]
+    assert f"{CLAIMS[FALLEN].says}: content-isolation (simulated): {NASTY} received an event of bob's" in told
+    assert f"validation.html#claim-{FALLEN + 1}" in page.links
+    summary = (site[1] / "summary.md").read_text("utf-8")
+    assert summary.index("## Refuted") < summary.index("## Why")
+    assert "content-isolation (simulated)" in summary[summary.index("## Refuted") : summary.index("## Why")]
+
+
+def test_every_claim_can_be_linked_to_on_the_validations_page(tmp_path):
+    save_verdict(tmp_path / "told.json", verdict())
+    show = f"from netra_sim.report.verdict import read_verdict; from pathlib import Path; told = read_verdict(Path({str(tmp_path / 'told.json')!r}))"
+    made = validation(tmp_path, verdict(), show, "told.section('Executive summary')", "told.section('Conclusion')")
+    make_report(plan((), notebooks=[made]), tmp_path / "report")
+    ids = set(Page(tmp_path / "report" / "validation.html").ids)
+    shown = [n for n, one in enumerate(CLAIMS) if one.heading in ("Executive summary", "Conclusion")]
+    assert {f"claim-{number + 1}" for number in shown} <= ids
+
+
+def test_the_digests_of_code_and_data_stand_on_the_first_page_and_in_the_summary(site):
+    about = json.loads((site[1] / "verdict.json").read_text("utf-8"))["about"]
+    index, summary = Page(site[1] / "index.html").text, (site[1] / "summary.md").read_text("utf-8")
+    for name in ("package", "claims", "scenarios", "notebooks", "tests"):
+        assert f"{name} {about[name][:12]}" in index
+        assert f"{name} {about[name][:12]}" in summary
 
 
 def test_go_says_what_it_means_and_what_is_not_go_does_not(site):
@@ -114,7 +153,7 @@ def test_the_index_links_to_every_file_of_the_folder_and_to_nothing_else(site):
     _, folder = site
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert files - {"validation.pdf"} == SITE_FILES
-    links = {link for link in Page(folder / "index.html").links if not link.startswith("#")}
+    links = {link.partition("#")[0] for link in Page(folder / "index.html").links if not link.startswith("#")}
     assert links == files
 
 
@@ -164,6 +203,7 @@ def test_the_manifest_has_versions_parameters_times_and_the_digest_of_every_file
     assert manifest["command"] == "netra-sim report --notebook isolation --notebook validation -p isolation.seed 7"
     assert manifest["notebooks"]["isolation"]["parameters"]["seed"] == 7
     assert manifest["notebooks"]["validation"]["seconds"] > 0
+    assert manifest["headline"] == "NO-GO: some claims are proven"
     assert manifest["histories"] == {"simulated": "ab" * 32}
     assert manifest["packages"]["papermill"]
     on_disk = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
@@ -198,8 +238,12 @@ def test_without_a_chromium_the_report_is_whole_and_says_why_there_is_no_pdf(tmp
 def test_the_summary_counts_the_claims_by_heading_and_shows_no_markup_of_the_logs(site):
     summary = (site[1] / "summary.md").read_text("utf-8")
     assert summary.startswith("# Validation: NO-GO\n\n")
-    assert re.search(r"^\d+ of \d+ claims of the plan are proven; 0 refuted, \d+ unproven, \d+ given\.$", summary, re.M)
-    assert "| Executive summary | 4 | 0 | 0 | 1 |" in summary
+    assert re.search(
+        r"^\d+ of \d+ claims of the plan are proven; 1 refuted, \d+ unproven, 0 not enough evidence, \d+ given\.$",
+        summary,
+        re.M,
+    )
+    assert "| Executive summary | 4 | 0 | 0 | 0 | 1 |" in summary
     assert (
         "## Worse than the last run in this folder\n\n- simulated: cross-user-isolation had passed, and is failed"
         in summary
@@ -214,13 +258,22 @@ def test_junit_has_a_case_for_each_claim_check_violation_and_notebook(site):
         for case in suite
     }
     told = json.loads((site[1] / "verdict.json").read_text("utf-8"))
-    assert {name for suite, name in cases if suite == "claims"} == {claim["claim"] for claim in told["claims"]}
+    assert {name for suite, name in cases if suite == "claims"} == {one["claim"]["says"] for one in told["claims"]}
     failure = cases["simulated", "cross-user-isolation"].find("failure")
     assert failure.text == f"{NASTY} received an event of bob's ({NASTY}, r|1, agent_started, at 1.250 s)"
     assert len(cases["simulated", "order"]) == 0
     assert len(cases["violations", "one-manager"]) == 0
     assert cases["violations", "shared-bridge"].find("failure").get("message") == "no check caught this violation"
     assert len(cases["notebooks", "isolation"]) == 0
+    assert cases["simulated", "latency"].find("skipped").get("message").startswith("not judged: the machine was busy")
+    assert len(cases["self-proofs", "cross-user-isolation"]) == 0
+    assert cases["self-proofs", "order"].find("failure").get("message").endswith("never seen to detect anything")
+    assert cases["verdict", "NO-GO: some claims are proven"].find("failure") is not None
+
+
+def test_sarif_says_which_verdict_it_belongs_to(site):
+    run = json.loads((site[1] / "results.sarif").read_text("utf-8"))["runs"][0]
+    assert run["automationDetails"]["description"]["text"] == "NO-GO: some claims are proven"
 
 
 def test_a_base_verdict_names_what_has_changed_since(site):
@@ -250,10 +303,13 @@ texts = st.text() | st.sampled_from(
 )
 
 
-def outcome(**texts_of):
-    told = verdict("NO-GO", reasons=[texts_of["reason"]], changes=[texts_of["change"]], scores={texts_of["score"]: 5.0})
-    told["claims"] = [{"heading": texts_of["heading"], "claim": "c", "state": "proven", "evidence": "", "teeth": []}]
-    return Outcome(decision="NO-GO", reasons=told["reasons"], verdict=told, runs=[], no_pdf=texts_of["reason"])
+def outcome(reason, change="x", score="x", heading="x", **fields):
+    claim = Claim(says=reason, heading=heading, why="y")
+    claims = [JudgedClaim(claim=claim, state=State.REFUTED, evidence=change)]
+    told = verdict(
+        "NO-GO", headline=reason, reasons=[reason], changes=[change], scores={score: 5.0}, claims=claims, **fields
+    )
+    return Outcome(decision="NO-GO", reasons=told.reasons, verdict=told, runs=[], no_pdf=reason)
 
 
 @given(reason=texts, change=texts, score=texts, heading=texts)
@@ -292,17 +348,19 @@ def test_scripts_and_styles_in_the_html_of_a_notebook_go_with_all_that_is_in_the
     assert SafeHtml()(html) == "<p>a</p>z"
 
 
-@given(message=texts, user=texts, source=texts)
-def test_no_text_breaks_the_junit_file(message, user, source):
-    told = verdict(evidence={source: [check_result("order", finding(message, user=user))]})
-    root = ElementTree.fromstring(summaries.junit(told, []))
-    assert [len(list(suite)) for suite in root][1] == 1
+@given(message=texts, user=texts, name=texts)
+def test_no_text_breaks_the_junit_file(message, user, name):
+    evidence = {Source.SIMULATED: [check_result(name, finding(message, user=user))]}
+    root = ElementTree.fromstring(summaries.junit(outcome(message, name, evidence=evidence)))
+    assert {suite.get("name"): len(list(suite)) for suite in root} == {
+        "verdict": 1, "claims": 1, "simulated": 1, "self-proofs": 1, "violations": 1,
+    }  # fmt: skip
 
 
 @given(texts)
 def test_no_text_adds_markup_or_lines_to_the_summary(reason):
-    plain = summaries.markdown({}, decision="NO-GO", reasons=["x"])
-    summary = summaries.markdown({}, decision="NO-GO", reasons=[reason])
+    plain, summary = (summaries.markdown(outcome(text, text, text, text)) for text in ("x", reason))
     assert "<" not in summary
     assert summary.count("\n") == plain.count("\n")
-    assert not re.search(r"(?<!\\)[`|#]", summary.partition("## Why")[2])
+    written = summary.partition("## Refuted")[2].partition("## Claims of the plan")[0]
+    assert not re.search(r"(?<!\\)[`|]", written)

@@ -1,12 +1,23 @@
 """Notebooks for tests, written by the tests, and a verdict for the one that validates."""
 
-import json
-
 import msgspec
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from netra_sim.report import CLAIMS, VALIDATION, Notebook, NotebookParameters
+from netra_sim.checks import CheckResult, Finding
+from netra_sim.report import (
+    CLAIMS,
+    VALIDATION,
+    JudgedClaim,
+    Notebook,
+    NotebookParameters,
+    Source,
+    State,
+    ValidationParameters,
+    Verdict,
+)
+from netra_sim.report.verdict import save_verdict
+from netra_sim.version import fingerprint
 
 PARAMETERS = 'seed: int = 1\noutput: str = ""'
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -41,52 +52,47 @@ def notebook(folder, name, *cells, question="What happens here?"):
 
 def validation(folder, verdict, *cells):
     """Write a validation notebook that leaves a verdict."""
-    save = f"import json, pathlib\n_ = pathlib.Path(output, 'verdict.json').write_text({json.dumps(verdict)!r})"
+    kept = folder / "kept_verdict.json"
+    save_verdict(kept, verdict)
+    save = f"import pathlib\n_ = pathlib.Path(output, 'verdict.json').write_text({kept.read_text('utf-8')!r}, 'utf-8')"
     return msgspec.structs.replace(VALIDATION, file=notebook(folder, "validation", *cells, save).file)
+
+
+def judged(claim):
+    """A claim that is as good as can be."""
+    state = State.GIVEN if claim.given else State.UNPROVEN if claim.why else State.PROVEN
+    return JudgedClaim(claim=claim, state=state, evidence=claim.why or "12 looked at, none wrong")
 
 
 def verdict(decision="GO", **changes):
     """A verdict of the form that the validation notebook writes."""
-    claims = [
-        {
-            "heading": one.heading,
-            "claim": one.says,
-            "state": "given" if one.given else "unproven" if one.why else "proven",
-            "evidence": one.why or "12 looked at, none wrong",
-            "teeth": [],
-        }
-        for one in CLAIMS
-    ]
-    return {
-        "decision": decision,
-        "reasons": [],
-        "scores": {"SSOT compliance": 9.2, "Business value": 4.5},
-        "claims": claims,
-        "evidence": {"simulated": [check_result("cross-user-isolation")]},
-        "commands": {"simulated": "netra-sim simulate"},
-        "caught": {"one-manager": {"cross-user-isolation": 20}},
-        "digests": {"simulated": "ab" * 32},
-        "parameters": {"seed": 1},
-        "version": "0.1.0",
-        "environment": {},
-        "nest_asyncio": False,
-        "changes": ["nothing"],
-        "regressions": [],
-    } | changes
+    told = Verdict(
+        decision=decision,
+        headline=f"{decision}: some claims are proven",
+        reasons=[],
+        weaker=[],
+        unseen=[],
+        seen={"cross-user-isolation": ["Carol receives an event of Alice's run."]},
+        scores={"SSOT compliance": 9.2, "Business value": 4.5},
+        claims=[judged(one) for one in CLAIMS],
+        evidence={Source.SIMULATED: [check_result("cross-user-isolation")]},
+        commands={Source.SIMULATED: "netra-sim simulate"},
+        caught={"one-manager": {"cross-user-isolation": 20}},
+        digests={Source.SIMULATED: "ab" * 32},
+        about=fingerprint(),
+        parameters=ValidationParameters(),
+        version="0.1.0",
+        environment={},
+        nest_asyncio=False,
+        changes=["nothing"],
+    )
+    return msgspec.structs.replace(told, **changes)
 
 
-def check_result(check, *findings):
-    return {
-        "check": check,
-        "question": "Did anybody receive somebody else's event?",
-        "looked_at": 5000,
-        "unit": "events",
-        "found": len(findings),
-        "findings": list(findings),
-        "measured": {},
-        "state": "failed" if findings else "passed",
-    }
+def check_result(check, *findings, **fields):
+    values = {"looked_at": 5000, "unit": "events", "found": len(findings), "findings": findings} | fields
+    return CheckResult(check=check, question="Did anybody receive somebody else's event?", **values)
 
 
 def finding(message, **where):
-    return {"message": message, "user": "", "run": "", "event": "", "seq": -1, "time": None} | where
+    return Finding(message=message, **where)

@@ -1,0 +1,92 @@
+"""Self-proofs: each check held against a defect that it must find, and against the same without the defect.
+
+A check that passes proves something only if it can fail. The detection matrix shows that for the defects that it has; what
+is here shows it for every check by itself, in seconds.
+"""
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from netra_sim.audit import Config, as_results, audit
+from netra_sim.checks import CheckResult, check
+from netra_sim.exploration.detection import Detection
+from netra_sim.violations.planted_histories import PLANTED_HISTORIES
+from netra_sim.violations.planted_sources import PLANTED_SOURCES
+
+
+class SelfProof(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check says of a planted defect, and of the same without it.
+
+    Attributes:
+        check: its name.
+        defect: what was planted, in a sentence.
+        planted: the outcome with the defect.
+        clean: the outcome without it; None where the report has it already, as the evidence itself.
+    """
+
+    check: str
+    defect: str
+    planted: CheckResult
+    clean: CheckResult | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the check has found the defect, and accuses nothing without it."""
+        return self.planted.state == "failed" and (self.clean is None or self.clean.state == "passed")
+
+
+def self_proofs() -> list[SelfProof]:
+    """Hold every check against its planted history, and every rule of the audit against its planted source tree."""
+    return [*_of_histories(), *_of_sources()]
+
+
+def seen_to_detect(proofs: Iterable[SelfProof], detection: Detection) -> dict[str, list[str]]:
+    """For each check what it was seen to detect: planted defects, and violations of the detection matrix.
+
+    A check that fires on the clean runtime has detected nothing, whatever else it fires on.
+    """
+    found: dict[str, list[str]] = {}
+    for proof in proofs:
+        found.setdefault(proof.check, []).extend([proof.defect] if proof.holds else [])
+    for name in detection.checks:
+        caught = [row.violation for row in detection.rows if name in row.caught]
+        found.setdefault(name, []).extend([] if name in detection.false_alarms else caught)
+    return found
+
+
+def _of_histories() -> list[SelfProof]:
+    return [
+        SelfProof(
+            check=name,
+            defect=one.defect,
+            planted=_named(name, check(one.planted(), one.objectives)),
+            clean=_named(name, check(one.clean(), one.objectives)),
+        )
+        for name, one in PLANTED_HISTORIES.items()
+    ]
+
+
+def _of_sources() -> list[SelfProof]:
+    return [
+        SelfProof(
+            check=name,
+            defect=one.defect,
+            planted=_named(name, _audited(one.planted())),
+            clean=_named(name, _audited(one.clean())),
+        )
+        for name, one in PLANTED_SOURCES.items()
+    ]
+
+
+def _audited(files: dict[str, str]) -> list[CheckResult]:
+    with tempfile.TemporaryDirectory(prefix="netra-") as folder:
+        for name, text in files.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        return as_results(audit(folder, Config()))
+
+
+def _named(name: str, results: Iterable[CheckResult]) -> CheckResult:
+    return next(result for result in results if result.check == name)

@@ -1,0 +1,183 @@
+"""A check that can find nothing proves nothing: made blind, any of them takes the GO and its own claims away."""
+
+import msgspec
+import pytest
+
+from netra_sim.audit import RULES
+from netra_sim.checks import CHECK_NAMES
+from netra_sim.exploration import Detection, SelfProof, detect, experiments, seen_to_detect, self_proofs
+from netra_sim.exploration import self_proof as proving
+from netra_sim.report import CLAIMS, Evidence, Proofs, Source, State, ValidationParameters, reach_verdict
+from netra_sim.report.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_tests
+from netra_sim.violations.planted_histories import PLANTED_HISTORIES
+from netra_sim.violations.planted_sources import PLANTED_SOURCES
+
+RESTED_ON = {need.check for claim in CLAIMS if claim.can_be_proven_here for need in claim.needs}
+EXPERIMENTS = {one.check for one in experiments()} & RESTED_ON
+BLINDABLE = sorted({*CHECK_NAMES, *EXPERIMENTS, *(rule.name for rule in RULES), *BROKEN_BY})
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """The evidence of one run: what the checks caught, and what they say of their planted defects."""
+    return detect([1]), [*self_proofs(), *prove_plan_tests()]
+
+
+def passing():
+    """Evidence in which every check of every claim passes."""
+    needs = dict.fromkeys(need for claim in CLAIMS if claim.can_be_proven_here for need in claim.needs)
+    clean = msgspec.structs.replace(experiments()[0], found=0, findings=(), looked_at=5)
+    return [
+        Evidence(
+            source=source,
+            results=[msgspec.structs.replace(clean, check=need.check) for need in needs if need.source is source],
+            command="",
+        )
+        for source in Source
+    ]
+
+
+def emptied(result):
+    return msgspec.structs.replace(result, found=0, findings=())
+
+
+def blinded(name, detection, proofs):
+    """The same run, had the findings of one check been empty throughout."""
+    rows = tuple(
+        msgspec.structs.replace(row, caught={check: seeds for check, seeds in row.caught.items() if check != name})
+        for row in detection.rows
+    )
+    proofs = [
+        msgspec.structs.replace(one, planted=emptied(one.planted)) if one.check == name else one for one in proofs
+    ]
+    return msgspec.structs.replace(detection, rows=rows), proofs
+
+
+def verdict_of(detection, proofs):
+    return reach_verdict(ValidationParameters(), passing(), detection, Proofs(tuple(proofs)))
+
+
+def proven(verdict):
+    return {one.claim for one in verdict.claims if one.state is State.PROVEN}
+
+
+def test_with_all_checks_seen_to_detect_something_the_same_evidence_is_go(kept):
+    verdict = verdict_of(*kept)
+    assert (verdict.decision, verdict.reasons, verdict.unseen) == ("GO", [], [])
+    assert set(BLINDABLE) <= verdict.seen.keys()
+
+
+@pytest.mark.parametrize("name", BLINDABLE)
+def test_any_one_blind_check_takes_the_go_and_its_claims_away(kept, name):
+    verdict = verdict_of(*blinded(name, *kept))
+    assert verdict.decision == "NO-GO"
+    assert verdict.unseen == [name]
+    assert f"the check {name} was never seen to detect anything" in verdict.reasons
+    resting = {claim for claim in CLAIMS if name in {need.check for need in claim.needs}}
+    assert resting
+    assert proven(verdict) < proven(verdict_of(*kept))
+    assert not proven(verdict) & resting
+
+
+@pytest.mark.parametrize("name", [*CHECK_NAMES, *(rule.name for rule in RULES)])
+def test_a_check_or_rule_that_has_really_gone_blind_fails_its_own_self_proof_and_no_other(monkeypatch, name):
+    def blind(results):
+        return [emptied(one) if one.check == name else one for one in results]
+
+    check, as_results = proving.check, proving.as_results
+    monkeypatch.setattr(proving, "check", lambda *given: blind(check(*given)))
+    monkeypatch.setattr(proving, "as_results", lambda report: blind(as_results(report)))
+    assert [one.check for one in self_proofs() if not one.holds] == [name]
+
+
+def test_every_check_rule_and_test_file_of_the_plan_has_a_planted_defect():
+    assert set(PLANTED_HISTORIES) == set(CHECK_NAMES)
+    assert set(PLANTED_SOURCES) == {rule.name for rule in RULES}
+    assert set(BROKEN_BY) == {need.check for claim in CLAIMS for need in claim.needs if need.source is Source.TESTS}
+
+
+def test_every_self_proof_holds_and_names_its_defect():
+    proofs = self_proofs()
+    assert [one.check for one in proofs if not one.holds] == []
+    assert all(one.defect for one in proofs)
+
+
+def test_a_check_that_accuses_the_clean_twin_has_detected_nothing():
+    proof = next(one for one in self_proofs() if one.check == "delivery")
+    always = msgspec.structs.replace(proof, clean=proof.planted)
+    nothing = Detection(seeds=1, checks=("delivery",), rows=(), clean={})
+    assert seen_to_detect([proof], nothing) == {"delivery": [proof.defect]}
+    assert seen_to_detect([always], nothing) == {"delivery": []}
+
+
+def test_a_check_that_fires_on_the_clean_runtime_has_caught_nothing_in_the_matrix(kept):
+    detection, _ = kept
+    noisy = msgspec.structs.replace(detection, clean={"delivery": 1})
+    assert seen_to_detect([], detection)["delivery"]
+    assert seen_to_detect([], noisy)["delivery"] == []
+
+
+def test_the_plans_test_files_pass_as_they_are_and_each_notices_its_broken_runtime(kept):
+    assert {result.check: result.state for result in run_plan_tests()} == dict.fromkeys(BROKEN_BY, "passed")
+    _, proofs = kept
+    assert {one.check: one.holds for one in proofs if one.check in BROKEN_BY} == dict.fromkeys(BROKEN_BY, True)
+    assert all(isinstance(one, SelfProof) for one in proofs)
+
+
+FILE = """
+import pytest
+
+def test_one():
+    assert {one}
+
+{mark}
+def test_two():
+    pass
+
+class TestMore:
+    def test_three(self):
+        pass
+"""
+
+
+def run_file(tmp_path, one="True", mark=""):
+    (tmp_path / "test_own.py").write_text(FILE.format(one=one, mark=mark))
+    (result,) = run_plan_tests(tmp_path, ["test_own.py"])
+    return result
+
+
+def test_a_test_that_fails_is_a_finding(tmp_path):
+    result = run_file(tmp_path, one="False")
+    assert (result.state, [one.message for one in result.findings]) == ("failed", ["the test test_one failed"])
+
+
+@pytest.mark.parametrize("mark", ["@pytest.mark.skip", "@pytest.mark.xfail"])
+def test_a_test_that_does_not_run_or_does_not_count_is_missing_evidence(tmp_path, mark):
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    result = run_file(tmp_path, mark=mark if "skip" in mark else f"{mark}(run=False)")
+    assert result.state == "inconclusive"
+    assert result.inconclusive == "1 of its 3 tests did not run: test_two"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PYTEST_ADDOPTS", "-k three"),
+        ("PYTEST_ADDOPTS", "--deselect test_own.py::test_two"),
+        ("PYTEST_PLUGINS", "there_is_none"),
+        ("PYTHONPATH", "elsewhere"),
+        ("PYTHONOPTIMIZE", "2"),
+    ],
+)
+def test_nothing_of_the_callers_environment_reaches_the_plans_tests(tmp_path, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    result = run_file(tmp_path)
+    assert (result.state, result.looked_at) == ("passed", 3)
+
+
+def test_a_file_that_is_not_there_has_no_result_and_its_claims_are_unproven(tmp_path, kept):
+    assert run_plan_tests(tmp_path) == []
+    without = [one for one in passing() if one.source is not Source.TESTS]
+    verdict = reach_verdict(ValidationParameters(), without, kept[0], Proofs(tuple(kept[1])))
+    assert verdict.decision == "NO-GO"
+    assert any("there is no result of" in reason for reason in verdict.reasons)
