@@ -14,8 +14,10 @@ from pages import Page
 from netra_sim.cli import cli, main
 from netra_sim.report import NOTEBOOKS, ParameterError, Source, ValidationParameters
 
-SMALL = ["--notebook", "validation", "--users", "20", "-p", "windows_users", "5", "-p", "server_users", "5"]
+SMALL = ["--notebook", "validation", "--users", "60", "-p", "windows_users", "60", "-p", "server_users", "20"]
 SMALL += ["-p", "detection_seeds", "1"]
+# Other work on the machine makes the real clients late.
+LENIENT = ["-p", "delivery_mean", "5", "-p", "delivery_p95", "5", "-p", "first_event_p95", "20"]
 
 
 def netra_sim(*arguments, **environment):
@@ -34,7 +36,7 @@ def good(violated, tmp_path_factory):
     """A second report, in the folder of the first."""
     _, folder = violated
     first = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    done = netra_sim("report", *SMALL, "-o", folder, HOME=str(tmp_path_factory.mktemp("home")))
+    done = netra_sim("report", *SMALL, *LENIENT, "-o", folder, HOME=str(tmp_path_factory.mktemp("home")))
     return done, folder, first
 
 
@@ -46,7 +48,11 @@ def test_the_command_says_go_and_exits_with_0_also_with_an_empty_home(good):
     done, folder, _ = good
     assert done.returncode == 0, done.stdout + done.stderr
     states = [claim["state"] for claim in verdict_of(folder)["claims"]]
-    assert done.stdout.startswith(f"GO: {states.count('proven')} of {len(states)} claims are proven")
+    headline = done.stdout.splitlines()[0]
+    assert headline.startswith(
+        "GO against weaker objectives and from less evidence: delivery mean 5 s, the plan says 100 ms"
+    )
+    assert headline.endswith(f"{states.count('proven')} of {len(states)} claims are proven")
     assert str(folder / "index.html") in done.stdout
     assert "notebook cells" in done.stderr  # progress
 
@@ -57,7 +63,8 @@ def test_the_verdict_is_computed_from_every_source(good):
     assert set(verdict["evidence"]) == {str(source) for source in Source}
     assert "failed" not in {result["state"] for results in verdict["evidence"].values() for result in results}
     assert {claim["state"] for claim in verdict["claims"]} >= {"proven", "given"}
-    assert verdict["parameters"]["users"] == 20
+    assert verdict["parameters"]["users"] == 60
+    assert verdict["unseen"] == []
     assert verdict["nest_asyncio"] is False
 
 
@@ -68,7 +75,9 @@ def test_the_page_is_self_contained_has_no_code_and_says_go_first(good):
     ] == []
     assert "script" not in page.tags
     assert "from netra_sim" not in page.text
-    assert re.search(r"does the evidence prove\? GO \d+ of \d+ claims", page.text)
+    assert re.search(
+        r"does the evidence prove\? GO against weaker objectives and from less evidence GO against", page.text
+    )
     assert "real server" in page.text
 
 
@@ -103,7 +112,7 @@ def test_a_second_report_in_the_same_folder_says_what_has_changed(good):
     _, folder, _ = good
     for text in (Page(folder / "index.html").text, (folder / "summary.md").read_text("utf-8").replace("\\", "")):
         assert "the verdict was NO-GO and is GO" in text
-        assert "the parameter delivery_p95 was 0.02 and is 0.1" in text
+        assert "the parameter delivery_p95 was 0.02 and is 5.0" in text
     assert sorted(path.name for path in (folder / "runs").iterdir()) == ["0001.json", "0002.json"]
 
 

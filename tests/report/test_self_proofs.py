@@ -2,12 +2,13 @@
 
 import msgspec
 import pytest
+from kept_evidence import passing
 
 from netra_sim.audit import RULES
 from netra_sim.checks import CHECK_NAMES
 from netra_sim.exploration import Detection, SelfProof, detect, experiments, seen_to_detect, self_proofs
 from netra_sim.exploration import self_proof as proving
-from netra_sim.report import CLAIMS, Evidence, Proofs, Source, State, ValidationParameters, reach_verdict
+from netra_sim.report import CLAIMS, Proofs, Source, State, ValidationParameters, reach_verdict
 from netra_sim.report.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_tests
 from netra_sim.violations.planted_histories import PLANTED_HISTORIES
 from netra_sim.violations.planted_sources import PLANTED_SOURCES
@@ -21,20 +22,6 @@ BLINDABLE = sorted({*CHECK_NAMES, *EXPERIMENTS, *(rule.name for rule in RULES), 
 def kept():
     """The evidence of one run: what the checks caught, and what they say of their planted defects."""
     return detect([1]), [*self_proofs(), *prove_plan_tests()]
-
-
-def passing():
-    """Evidence in which every check of every claim passes."""
-    needs = dict.fromkeys(need for claim in CLAIMS if claim.can_be_proven_here for need in claim.needs)
-    clean = msgspec.structs.replace(experiments()[0], found=0, findings=(), looked_at=5)
-    return [
-        Evidence(
-            source=source,
-            results=[msgspec.structs.replace(clean, check=need.check) for need in needs if need.source is source],
-            command="",
-        )
-        for source in Source
-    ]
 
 
 def emptied(result):

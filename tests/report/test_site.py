@@ -103,7 +103,8 @@ def test_refuted_claims_are_named_first_with_cause_and_a_link_to_the_evidence(si
 
 def test_every_claim_can_be_linked_to_on_the_validations_page(tmp_path):
     save_verdict(tmp_path / "told.json", verdict())
-    show = f"from netra_sim.report.verdict import read_verdict; from pathlib import Path; told = read_verdict(Path({str(tmp_path / 'told.json')!r}))"
+    path = str(tmp_path / "told.json")
+    show = f"import pathlib\nfrom netra_sim.report.verdict import read_verdict\ntold = read_verdict(pathlib.Path({path!r}))"
     made = validation(tmp_path, verdict(), show, "told.section('Executive summary')", "told.section('Conclusion')")
     make_report(plan((), notebooks=[made]), tmp_path / "report")
     ids = set(Page(tmp_path / "report" / "validation.html").ids)

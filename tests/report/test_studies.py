@@ -50,7 +50,7 @@ def test_the_command_beside_the_evidence_fails_by_the_same_objectives_as_the_rep
     again = CliRunner().invoke(cli, words)
     assert again.exit_code == 1
     assert "failed  latency" in again.output
-    assert "--set" not in simulated(ValidationParameters(users=2)).command
+    assert "objectives." not in simulated(ValidationParameters(users=2)).command
 
 
 def test_without_cpu_cost_there_is_no_knee():
