@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """GO; NO-GO: it ran, and a claim or an objective fell; USAGE: nothing ran; BROKE: it did not run to its end."""
+    """GO; NO-GO: a claim or objective fell, or too little evidence; USAGE: wrong usage, or nothing judged; BROKE."""
 
     GO = 0
     NO_GO = 1

@@ -9,7 +9,7 @@ import msgspec
 
 __version__ = "0.1.0"
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent
 
 

@@ -23,7 +23,8 @@ NEW_FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
 def cli() -> None:
     """Make the remediation plan run, and see whether its claims hold.
 
-    Exit codes: 0 GO; 1 NO-GO, a claim or an objective fell; 2 wrong usage, nothing ran; 3 it broke.
+    Exit codes: 0 GO; 1 NO-GO, a claim or an objective fell, or there was too little evidence; 2 wrong usage, or nothing
+    could be judged; 3 it broke.
     """
 
 

@@ -95,7 +95,7 @@ def outcome_of(runs: list[NotebookRun], room: Path, base: Path | None) -> Outcom
         if verdict is None:
             problems.append(f"{VALIDATION.name}: it left no {VERDICT_FILE} that can be read")
     if validation is not None and verdict is None:
-        save_json(room / VERDICT_FILE, {"decision": "BROKEN", "reasons": problems})
+        save_json(room / VERDICT_FILE, broken_verdict(problems))
     held = _held(runs, room)
     missed = [f"{name}: {one.where}: {one.measured}" for name, one in held if one.state == "missed"]
     not_judged = [f"{name}: {one.where}: not judged: {one.measured}" for name, one in held if one.state == "not judged"]
@@ -121,6 +121,11 @@ def outcome_of(runs: list[NotebookRun], room: Path, base: Path | None) -> Outcom
         since_base=since,
         worse_than_base=worse,
     )
+
+
+def broken_verdict(reasons: list[str]) -> dict[str, str | list[str]]:
+    """What ``verdict.json`` holds where there is no verdict."""
+    return {"decision": "BROKEN", "headline": f"BROKEN: {reasons[0]}", "reasons": reasons}
 
 
 def _held(runs: Sequence[NotebookRun], room: Path) -> list[tuple[str, Held]]:

@@ -19,7 +19,7 @@ from netra_sim.report.folder import MANIFEST, digests, files_in
 from netra_sim.report.html import notebook_page, page
 from netra_sim.report.json_files import save_json
 from netra_sim.report.notebooks import NotebookRun
-from netra_sim.report.outcome import Outcome
+from netra_sim.report.outcome import Outcome, broken_verdict
 from netra_sim.report.parameters import NotebookParameters
 from netra_sim.report.pdf import write_pdf
 from netra_sim.report.site import INDEX, TITLE, banner, index_page, links
@@ -77,7 +77,7 @@ def write_last_words(outcome: Outcome, folder: Path) -> None:
             (folder / name).unlink()
     body = f"<h1>{TITLE}</h1>{banner(outcome)}"
     _write(folder / INDEX, page(title=f"BROKEN: {TITLE}", body=body, file=INDEX, links=links([])))
-    save_json(folder / VERDICT_FILE, {"decision": "BROKEN", "reasons": outcome.reasons})
+    save_json(folder / VERDICT_FILE, broken_verdict(outcome.reasons))
     _save_manifest(_manifest(outcome, 0.0), folder)
 
 
