@@ -12,6 +12,7 @@ from netra_sim.report.changes import changes_since, regressions_since
 from netra_sim.report.held import Held, read_held
 from netra_sim.report.json_files import save_json
 from netra_sim.report.notebooks import NotebookRun, work_folder
+from netra_sim.report.parameters import Weaker
 from netra_sim.report.verdict import VERDICT_FILE, Verdict, read_verdict, title
 
 Decision = Literal["GO", "NO-GO", "UNDECIDED", "OBJECTIVES MET", "NO VERDICT", "BROKEN"]
@@ -55,23 +56,32 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     earlier: bool = False
 
     @property
+    def weaker(self) -> list[Weaker]:
+        """What asks for less than the plan or the defaults: the validation's, and objectives that others were given."""
+        judging = {name for name, _ in self.held}
+        others = [run.task.parameters.weaker for run in self.runs if run.task.notebook.name in judging]
+        return [*(self.verdict.weaker if self.verdict else ()), *(one for own in others for one in own)]
+
+    @property
     def title(self) -> str:
         """The decision with its limits, in a few words."""
-        return title(self.decision, self.verdict.weaker if self.verdict else ())
+        return title(self.decision, self.weaker)
+
+    @property
+    def objectives(self) -> list[str]:
+        """The objectives that other notebooks were given, with what was measured, in sentences."""
+        return [f"{name}: {held.where}: {held.state}: {held.measured}" for name, held in self.held]
 
     @property
     def headline(self) -> str:
         """The decision with what it takes to read it rightly, in a line."""
-        if self.verdict and self.decision == self.verdict.decision and not self._missed:
+        if self.verdict and self.decision == self.verdict.decision and not self.held:
             return self.verdict.headline
         also = f"; the validation says {self.verdict.headline}" if self.verdict else ""
-        met = f"{len(self.held)} measurements meet the given objectives; no claim of the plan was judged"
-        first = self.reasons[0] if self.reasons else met
-        return f"{self.title}: {first}{also}"
-
-    @property
-    def _missed(self) -> bool:
-        return any(held.state == "missed" for _, held in self.held)
+        met = f"the given objectives are met in {len(self.held)} of {len(self.held)} measurements"
+        met += "" if self.verdict else "; no claim of the plan was judged"
+        limits = [] if self.verdict else list(map(str, self.weaker))
+        return f"{self.title}: {'; '.join([*limits, self.reasons[0] if self.reasons else met])}{also}"
 
 
 def outcome_of(runs: list[NotebookRun], room: Path, base: Path | None) -> Outcome:

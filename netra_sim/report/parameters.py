@@ -24,6 +24,51 @@ class ParameterError(NetraSimError, ValueError):
     """A parameter that the notebook does not have, or a value that the parameter does not take."""
 
 
+class Standard(msgspec.Struct, frozen=True):
+    """What makes a parameter's value weaker than its default: a lower objective, or less evidence.
+
+    Attributes:
+        kind: an objective, or how much evidence there is.
+        unit: of the value.
+        weaker: the direction in which less is asked for.
+    """
+
+    kind: Literal["objective", "evidence"]
+    unit: Unit
+    weaker: Literal["lower", "higher"]
+
+
+class Weaker(msgspec.Struct, frozen=True):
+    """A parameter with a value that asks for less than its default.
+
+    Attributes:
+        parameter: its name.
+        kind: an objective, or how much evidence there is.
+        unit: of both values.
+        value: as given.
+        default: what the plan says of an objective, and the parameter's default else.
+    """
+
+    parameter: str
+    kind: Literal["objective", "evidence"]
+    unit: Unit
+    value: float
+    default: float
+
+    def __str__(self) -> str:
+        value, default = in_words(self.value, self.unit), in_words(self.default, self.unit)
+        if self.kind == "objective":
+            return f"{self.parameter.replace('_', ' ')} {value}, the plan says {default}"
+        return f"{self.parameter.replace('_', ' ')} {value}, the default is {default}"
+
+
+def in_words(value: float, unit: Unit) -> str:
+    """A parameter's value with its unit, for readers."""
+    if unit == "s":
+        return f"{value:g} s" if value >= 1 or not value else f"{value * 1000:g} ms"
+    return f"{100 * value:g} %" if unit == "share" else f"{value:,g}"
+
+
 class NotebookParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every notebook takes; each notebook's own class adds to it. Times are in seconds."""
 
@@ -96,6 +141,18 @@ class NotebookParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         """The same with files named by their whole paths, for a kernel that runs in another folder."""
         return self
 
+    @property
+    def weaker(self) -> tuple[Weaker, ...]:
+        """The parameters that ask for less than their defaults, objectives first."""
+        hints, defaults = get_type_hints(type(self), include_extras=True), type(self)()
+        found = []
+        for name in self.__struct_fields__:
+            own: Standard | None = (hints[name].__metadata__[0].extra or {}).get("standard")
+            value, default = getattr(self, name), getattr(defaults, name)
+            if own is not None and (value < default if own.weaker == "lower" else value > default):
+                found.append(Weaker(name, own.kind, own.unit, value, default))
+        return tuple(sorted(found, key=lambda one: one.kind != "objective"))
+
     @classmethod
     def _unknown(cls, name: str) -> str:
         known = cls.__struct_fields__
@@ -107,51 +164,6 @@ class NotebookParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 def whole_path(name: str) -> str:
     """A scenario's name as it is, a file's with its whole path."""
     return str(Path(name).resolve()) if name.endswith(".toml") else name
-
-
-class Standard(msgspec.Struct, frozen=True):
-    """What makes a parameter's value weaker than its default: a lower objective, or less evidence.
-
-    Attributes:
-        kind: an objective, or how much evidence there is.
-        unit: of the value.
-        weaker: the direction in which less is asked for.
-    """
-
-    kind: Literal["objective", "evidence"]
-    unit: Unit
-    weaker: Literal["lower", "higher"]
-
-
-class Weaker(msgspec.Struct, frozen=True):
-    """A parameter with a value that asks for less than its default.
-
-    Attributes:
-        parameter: its name.
-        kind: an objective, or how much evidence there is.
-        unit: of both values.
-        value: as given.
-        default: what the plan says of an objective, and the parameter's default else.
-    """
-
-    parameter: str
-    kind: Literal["objective", "evidence"]
-    unit: Unit
-    value: float
-    default: float
-
-    def __str__(self) -> str:
-        value, default = in_words(self.value, self.unit), in_words(self.default, self.unit)
-        if self.kind == "objective":
-            return f"{self.parameter.replace('_', ' ')} {value}, the plan says {default}"
-        return f"{self.parameter.replace('_', ' ')} {value}, the default is {default}"
-
-
-def in_words(value: float, unit: Unit) -> str:
-    """A parameter's value with its unit, for readers."""
-    if unit == "s":
-        return f"{value:g} s" if value >= 1 or not value else f"{value * 1000:g} ms"
-    return f"{100 * value:g} %" if unit == "share" else f"{value:,g}"
 
 
 def _standard(
@@ -251,18 +263,6 @@ class ValidationParameters(NotebookParameters, frozen=True, kw_only=True):
         """The objectives among the parameters."""
         names = set(Objectives.__struct_fields__) & set(self.__struct_fields__)
         return Objectives(**{name: getattr(self, name) for name in names})
-
-    @property
-    def weaker(self) -> tuple[Weaker, ...]:
-        """The parameters that ask for less than their defaults, objectives first."""
-        hints, defaults = get_type_hints(type(self), include_extras=True), type(self)()
-        found = []
-        for name in self.__struct_fields__:
-            own: Standard | None = (hints[name].__metadata__[0].extra or {}).get("standard")
-            value, default = getattr(self, name), getattr(defaults, name)
-            if own is not None and (value < default if own.weaker == "lower" else value > default):
-                found.append(Weaker(name, own.kind, own.unit, value, default))
-        return tuple(sorted(found, key=lambda one: one.kind != "objective"))
 
 
 _WORDS = {int: "a whole number", float: "a number", str: "text"}

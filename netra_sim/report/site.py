@@ -87,7 +87,8 @@ def banner(outcome: Outcome) -> str:
     meaning = {"GO": _GO, "UNDECIDED": _UNDECIDED}.get(outcome.decision, "")
     said += f'<p class="quiet">{meaning}</p>' if meaning else ""
     said += _refuted(verdict.claims) if verdict else ""
-    said += bullets("Why", outcome.reasons) + bullets("Worse than the base", outcome.worse_than_base)
+    said += bullets("Why", outcome.reasons) + bullets("Objectives that were given", outcome.objectives)
+    said += bullets("Worse than the base", outcome.worse_than_base)
     said += bullets("Worse than the last run in this folder", verdict.regressions) if verdict else ""
     if outcome.earlier:
         said += '<p>The last complete report is kept: <a href="earlier/index.html">the earlier report</a>.</p>'

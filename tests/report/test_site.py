@@ -126,6 +126,17 @@ def test_go_says_what_it_means_and_what_is_not_go_does_not(site):
     assert "GO means" not in Page(site[1] / "index.html").text
 
 
+def test_nothing_that_the_caller_has_set_up_for_python_or_pytest_reaches_a_notebook(tmp_path, monkeypatch):
+    for name in ("PYTHONOPTIMIZE", "PYTHONPATH", "PYTHONUSERBASE", "PYTEST_ADDOPTS"):
+        monkeypatch.setenv(name, "2")
+    look = "import os, site\nprint(sorted(name for name in os.environ if name.startswith(('PYTHON', 'PYTEST'))), __debug__)"
+    made = notebook(tmp_path, "isolation", look, "print(site.ENABLE_USER_SITE)")
+    make_report(plan((), notebooks=[made]), tmp_path / "report")
+    said = Page(tmp_path / "report" / "isolation.html").text
+    assert "['PYTHONNOUSERSITE', 'PYTHONPATH'] True" in said
+    assert "False" in said
+
+
 def test_what_only_jupyterlab_can_show_is_named_on_the_page_and_not_printed(tmp_path):
     made = notebook(tmp_path, "isolation", "import ipywidgets\nipywidgets.VBox([ipywidgets.IntText(7)])")
     make_report(plan((), notebooks=[made]), tmp_path / "report")
