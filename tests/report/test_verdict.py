@@ -151,6 +151,14 @@ def test_an_objective_that_was_given_and_missed_exits_with_1_whichever_notebook_
     assert "NO-GO" in Page(tmp_path / "index.html").text
 
 
+def test_an_objective_that_a_notebook_has_by_default_and_nobody_gave_judges_nothing(tmp_path):
+    done = report_of(tmp_path, "concurrency", *OBJECTIVE_NOTEBOOKS["concurrency"], "-p", "step_cost", "0.05")
+    assert done.exit_code == 2, done.output
+    assert done.stdout.lstrip().startswith("NO VERDICT: nothing was judged")
+    kept = json.loads((tmp_path / "concurrency" / "objectives.json").read_text("utf-8"))
+    assert {one["state"] for one in kept} == {"missed"}
+
+
 def test_an_objective_that_was_given_and_met_exits_with_0_and_claims_no_more(tmp_path):
     done = report_of(tmp_path, "concurrency", *OBJECTIVE_NOTEBOOKS["concurrency"], "-p", "delivery_p95", "0.1")
     assert done.exit_code == 0, done.output
