@@ -238,8 +238,11 @@ def _received_too_early(records: Records) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _standing_still(records: Records) -> np.ndarray:
-    """The last events of runs that were received over a second or more, all with one timestamp."""
-    arrivals, stamps, times = records.arrivals, records.numbers["value"], records.numbers["time"]
+    """The last events of runs that were published over a second or more, all with one timestamp."""
+    arrivals, stamps = records.arrivals, records.numbers["value"]
+    published, arrived = records.deliveries
+    times = np.full(len(records), np.nan)
+    times[arrived] = records.numbers["time"][published]
     starts = np.flatnonzero(arrivals.is_first)
     if not len(starts):
         return arrivals.rows
