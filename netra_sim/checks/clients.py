@@ -1,15 +1,16 @@
-"""Which connections belong to one client, what each client has received, and which gaps it was told of.
+"""Which connections belong to one client, when each was open, and what each client has received and was told.
 
 A client is one browser tab or one program: it has one connection at a time, and the next one goes on where the last one
 broke off. Where a history names clients, they are as it says. Where it does not, a connection goes on with the client of
-the user's connection before it, if that one had broken and was the user's only one; any other connection is another client.
+the same user whose connection broke last, if the user had no other connection open; any other connection is a client by
+itself. A connection breaks with any close code but those of `LEAVING`.
 """
 
 from functools import cached_property
 
 import numpy as np
 
-from netra_sim.checks.records import Records, is_in, running_max
+from netra_sim.checks.records import Records
 from netra_sim.history import Kind
 
 LEAVING = (1000, 1001)
@@ -17,49 +18,111 @@ LEAVING = (1000, 1001)
 
 
 class Clients:
-    """The clients of a history.
+    """The clients of a history, and the spans of time in which their connections were open.
+
+    A log of another system may begin when a connection is open already: it then counts as open from the beginning. Without
+    records of connections that open and close there are no spans, and each connection is a client by itself.
 
     Attributes:
-        of_row: for every row of the history the number of its client; rows without a connection share one for each user.
-        count: how many numbers there are.
+        user: for each span the code of its user.
+        opened: the row at which it began; -1 for the beginning of a log.
+        closed: the row at which it ended; the history's length if it did not.
+        client: the number of its client.
+        count: how many numbers of clients there are, those of connections without a span included.
     """
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        codes, connections = records.codes, len(records.tables["connection"])
-        of_connection = _named(records) if records.records(Kind.CONNECTED) else None
-        users = codes["user"].astype(np.int64)
-        if of_connection is None:
-            # Without a word of when connections open and close, nobody can tell a second tab from a second try.
-            self.of_row, self.count = users, len(records.tables["user"])
-            return
-        has_connection = records.has("connection", np.arange(len(records)))
-        self.of_row = np.where(has_connection, of_connection[codes["connection"]], connections + users)
-        self.count = connections + len(records.tables["user"])
+        self.tells = records.records(Kind.CONNECTED)
+        spans = _spans(records) if self.tells else (_NONE, _NONE, _NONE)
+        self._connection: np.ndarray = spans[0]
+        self.opened: np.ndarray = spans[1]
+        self.closed: np.ndarray = spans[2]
+        codes = records.codes
+        mentions = records.first_of_each(
+            "connection", records.rows(Kind.CONNECTED, Kind.DISCONNECTED, Kind.SENT, Kind.RECEIVED)
+        )
+        self._holder = np.where(mentions >= 0, codes["user"][mentions], -1) if len(records) else mentions
+        self.user = np.where(
+            self.opened >= 0, codes["user"][self.opened] if len(records) else -1, self._holder[self._connection]
+        )
+        self.client, self.is_named = _clients(records, self._connection, self.user, self.opened, self.closed)
+        self.count = len(self.opened) + len(records.tables["connection"]) + len(records.tables["user"])
+        # In the order of their names and, where a name is used again, of their beginning.
+        self._order = np.lexsort((self.opened, self._connection))
+        self._places = self._place(self._connection, self.opened)[self._order]
 
-    def first_rows(self, rows: np.ndarray) -> np.ndarray:
-        """For each client the first of the rows, or -1."""
-        return self.last_rows(rows[::-1])
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether the history says of each client when it is there; else only what reaches a user can be judged."""
+        return self.tells and (self._records.records(Kind.DISCONNECTED) or self.is_named)
 
-    def last_rows(self, rows: np.ndarray) -> np.ndarray:
-        """For each client the last of the rows, or -1."""
+    def span_of(self, rows: np.ndarray) -> np.ndarray:
+        """For each of the rows the span of its connection that it falls into or comes after, or -1."""
+        if not len(self._order):
+            return np.full(len(rows), -1)
+        names = self._records.codes["connection"][rows]
+        ends = np.searchsorted(self._connection[self._order], np.arange(len(self._records.tables["connection"]) + 1))
+        if len(self._order) == len(np.unique(self._connection)):
+            at = ends[:-1][names]
+        else:
+            # What comes before a connection was opened belongs to the first time that it was.
+            at = np.maximum(np.searchsorted(self._places, self._place(names, rows), side="right") - 1, ends[names])
+        return np.where(ends[names] < ends[names + 1], np.append(self._order, -1)[at], -1)
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """For each of the rows the number of its client; rows without a connection share one for each user."""
+        codes, known = self._records.codes, len(self.opened)
+        users, names = codes["user"][rows], codes["connection"][rows]
+        spans = self.span_of(rows)
+        holder = np.where(spans >= 0, np.append(self.user, -1)[spans], self._holder[names])
+        numbers = np.where(spans >= 0, np.append(self.client, -1)[spans], known + names)
+        is_theirs = (users == holder) & self._records.has("connection", rows)
+        return np.where(is_theirs, numbers, self.of_user(users))
+
+    def of_user(self, users: np.ndarray) -> np.ndarray:
+        """The numbers that stand for these users' clients together."""
+        return np.asarray(len(self.opened) + len(self._records.tables["connection"]) + users.astype(np.int64))
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """For each client the span that began first, or -1."""
         found = np.full(self.count, -1, np.int64)
-        found[self.of_row[rows]] = rows
+        order = np.argsort(self.opened, kind="stable")[::-1]
+        found[self.client[order]] = order
         return found
 
-    def keys(self, rows: np.ndarray, *, with_seq: bool = True) -> np.ndarray:
-        """For each of the rows one number: equal for the same client, run, use of the run's id and, if wanted, number."""
-        return self._combined(self.of_row[rows], rows, with_seq)
+    @cached_property
+    def last(self) -> np.ndarray:
+        """For each client the span that began last, or -1."""
+        found = np.full(self.count, -1, np.int64)
+        order = np.argsort(self.opened, kind="stable")
+        found[self.client[order]] = order
+        return found
 
-    def keys_for(self, clients: np.ndarray, rows: np.ndarray, *, with_seq: bool = True) -> np.ndarray:
-        """As `keys`, for rows as they would be if these clients had them."""
-        return self._combined(clients, rows, with_seq)
+    def next_after(self, clients: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """For each client the first of its spans that began after a row, or -1."""
+        order = np.lexsort((self.opened, self.client))
+        places = self._place(self.client, self.opened)[order]
+        found = np.append(order, -1)[np.searchsorted(places, self._place(clients, rows), side="right")]
+        return np.where((found >= 0) & (np.append(self.client, -1)[found] == clients), found, -1)
 
-    def _combined(self, clients: np.ndarray, rows: np.ndarray, with_seq: bool) -> np.ndarray:
-        records = self._records
-        keys = clients.astype(np.int64) * len(records.tables["run"]) + records.codes["run"][rows]
-        keys = keys * self._uses + records.uses[rows]
-        return np.asarray(keys * self._span + self.place_of(records.numbers["seq"][rows]) if with_seq else keys)
+    def _place(self, groups: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return np.asarray(groups.astype(np.int64) * (len(self._records) + 2) + rows + 1)
+
+    def keys_for(self, clients: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """For each of the rows, as if these clients had it, one number for its client, run, use of the run's id and number.
+
+        Within a run the numbers are in the order of the events' own.
+        """
+        return np.asarray(self._group(clients, rows) * self.span + self.place_of(self._records.numbers["seq"][rows]))
+
+    def end_of(self, clients: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """The number that is above all of `keys_for` for these clients and the rows' runs, and below all others above."""
+        return np.asarray((self._group(clients, rows) + 1) * self.span)
+
+    def _group(self, clients: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return np.asarray(clients.astype(np.int64) * self._runs + self._records.keys("run", "use")[rows])
 
     def place_of(self, numbers: np.ndarray) -> np.ndarray:
         """Numbers of events as they count in `keys`: from 0, in the same order."""
@@ -67,12 +130,13 @@ class Clients:
             return np.asarray(np.maximum(numbers, -1).astype(np.int64) + 1)
         return np.searchsorted(self._ordered, numbers, side="right").astype(np.int64)
 
-    @property
-    def _uses(self) -> int:
-        return int(self._records.uses.max(initial=0)) + 1
+    @cached_property
+    def _runs(self) -> int:
+        return int(self._records.keys("run", "use").max(initial=0)) + 1
 
     @cached_property
-    def _span(self) -> int:
+    def span(self) -> int:
+        """By how much the keys of one run differ at most, and one."""
         numbers = self._records.numbers["seq"]
         return (int(numbers.max(initial=0)) if self._ordered is None else len(self._ordered)) + 2
 
@@ -80,82 +144,78 @@ class Clients:
     def _ordered(self) -> np.ndarray | None:
         """The numbers of events in ascending order, where they are so large that keys could not hold them as they are."""
         numbers = self._records.numbers["seq"]
-        groups = self.count * max(1, len(self._records.tables["run"])) * self._uses
-        return np.unique(numbers) if groups * (int(numbers.max(initial=0)) + 2) >= 1 << 62 else None
-
-    @cached_property
-    def gaps(self) -> np.ndarray:
-        """The rows of gaps that clients learned of: as they read them, or as the server says where no client is asked."""
-        records = self._records
-        return records.rows(Kind.GAP_RECEIVED if len(records.rows(Kind.ATTACHED)) else Kind.GAP)
-
-    def announced(self, clients: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """For each event and client whether a gap that covers it was announced to that client."""
-        gaps, records = self.gaps, self._records
-        if not len(gaps) or not len(rows):
-            return np.zeros(len(rows), bool)
-        starts, groups = self.keys(gaps), self.keys(gaps, with_seq=False)
-        order = np.argsort(starts, kind="stable")
-        gaps, starts, groups = gaps[order], starts[order], groups[order]
-        first, last = records.numbers["seq"][gaps], records.numbers["value"][gaps]
-        last = np.where((last < first) | np.isnan(last), np.inf, last)  # A gap that ends before it begins has no end.
-        furthest = running_max(last, groups)
-        before = np.searchsorted(starts, self.keys_for(clients, rows), side="right") - 1
-        same = (before >= 0) & (groups[before] == self.keys_for(clients, rows, with_seq=False))
-        return np.asarray(same & (furthest[before] >= records.numbers["seq"][rows]))
-
-    def is_overtaken(self, clients: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """For each event and client whether the client has received a later event of the run: then this one is lost."""
-        records = self._records
-        received = records.rows(Kind.RECEIVED)
-        groups = self.keys(received, with_seq=False)
-        order = np.lexsort((records.numbers["seq"][received], groups))
-        ends = np.append(np.flatnonzero(np.diff(groups[order])), len(order) - 1) if len(order) else order
-        last_of_group, highest = groups[order][ends], records.numbers["seq"][received][order][ends]
-        wanted = self.keys_for(clients, rows, with_seq=False)
-        at = np.minimum(np.searchsorted(last_of_group, wanted), max(0, len(ends) - 1))
-        if not len(ends):
-            return np.zeros(len(rows), bool)
-        return np.asarray((last_of_group[at] == wanted) & (highest[at] > records.numbers["seq"][rows]))
-
-    def has_received(self, clients: np.ndarray, rows: np.ndarray, *, any_of_run: bool = False) -> np.ndarray:
-        """For each event and client whether the client has received it, or anything of its run."""
-        received = self._records.rows(Kind.RECEIVED)
-        with_seq = not any_of_run
-        return is_in(self.keys_for(clients, rows, with_seq=with_seq), self.keys(received, with_seq=with_seq))
+        size = self.count * self._runs * (int(numbers.max(initial=0)) + 2)
+        return np.unique(numbers) if size >= 1 << 62 else None
 
 
-def _named(records: Records) -> np.ndarray:
-    """For each connection, by its code, the code of the first connection of its client."""
-    own = np.arange(len(records.tables["connection"]))
+def _spans(records: Records) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each time that a connection was open its code, and the rows at which it began and ended."""
+    connections = records.codes["connection"]
+    changes = records.rows(Kind.CONNECTED, Kind.DISCONNECTED)
+    changes = changes[np.argsort(connections[changes], kind="stable")]
+    names, is_opening = connections[changes], records.numbers["kind"][changes] == Kind.CONNECTED
+    is_first = np.diff(names, prepend=-1) != 0
+    was_open = np.append(False, is_opening[:-1]) & ~is_first
+    # A log may begin when a connection is open.
+    is_open_before = is_first & ~is_opening & (not records.is_whole)
+    begins = (is_opening & ~was_open) | is_open_before
+    ends = ~is_opening & (was_open | is_open_before)
+    opened = np.where(is_open_before, -1, changes)[begins]
+    closed = np.full(len(opened), len(records), np.int64)
+    closed[(np.cumsum(begins) - 1)[ends]] = changes[ends]
+    found = names[begins]
+    if records.is_whole:
+        return found, opened, closed
+    events = records.rows(Kind.SENT, Kind.RECEIVED)
+    unopened = records.without_repeats("connection", events[records.has("connection", events)])
+    unopened = connections[unopened][records.first_of_each("connection", changes)[connections[unopened]] < 0]
+    more = len(unopened)
+    closed = np.append(closed, np.full(more, len(records), np.int64))
+    return np.append(found, unopened), np.append(opened, np.full(more, -1)), closed
+
+
+def _clients(
+    records: Records, connection: np.ndarray, user: np.ndarray, opened: np.ndarray, closed: np.ndarray
+) -> tuple[np.ndarray, bool]:
+    """For each span the number of the first span of its client, and whether every client has a name."""
+    own = np.arange(len(opened))
     says = records.rows(Kind.ATTACHED, Kind.CONNECTED)
-    says = says[records.has("detail", says)]
-    if not len(says):
-        return _in_succession(records)
-    names = own.copy()
-    connections, clients = records.codes["connection"][says], records.codes["detail"][says]
-    firsts = np.full(len(records.tables["detail"]), -1, np.int64)
-    firsts[clients[::-1]] = connections[::-1]
-    names[connections] = firsts[clients]
-    return names
+    says = records.last_of_each("connection", says[records.has("detail", says)])[connection]
+    is_named = says >= 0
+    if is_named.any():
+        named = own[is_named]
+        names = user[named].astype(np.int64) * len(records.tables["detail"]) + records.codes["detail"][says[named]]
+        _, firsts, places = np.unique(names, return_index=True, return_inverse=True)
+        own[named] = named[firsts[places]]
+        return own, bool(is_named.all())
+    before = _broken_before(records, user, opened, closed)
+    client = np.where(before >= 0, before, own)
+    while not np.array_equal(client, client[client]):
+        client = client[client]
+    return client, False
 
 
-def _in_succession(records: Records) -> np.ndarray:
-    """The same where clients have no names: by which connection of a user followed one that had broken."""
-    names = np.arange(len(records.tables["connection"]))
-    kinds, users, connections = records.numbers["kind"], records.codes["user"], records.codes["connection"]
-    open_of: dict[int, set[int]] = {}
-    broken: dict[int, int] = {}
-    for row in records.rows(Kind.CONNECTED, Kind.DISCONNECTED).tolist():
-        user, connection = int(users[row]), int(connections[row])
-        live = open_of.setdefault(user, set())
-        if kinds[row] == Kind.DISCONNECTED:
-            live.discard(connection)
-            if records.numbers["value"][row] not in LEAVING:
-                broken[user] = connection
-            continue
-        before = broken.pop(user, None)
-        if before is not None and not live:
-            names[connection] = names[before]
-        live.add(connection)
-    return names
+def _broken_before(records: Records, user: np.ndarray, opened: np.ndarray, closed: np.ndarray) -> np.ndarray:
+    """For each span the span of the same user that broke last before it, if the user had no other then, or -1."""
+    spans = np.arange(len(opened))
+    is_over = closed < len(records)
+    rows, of = np.append(opened, closed[is_over]), np.append(spans, spans[is_over])
+    steps = np.append(np.ones(len(opened), np.int64), np.full(int(is_over.sum()), -1))
+    order = np.lexsort((rows, user[of]))
+    of, steps, users = of[order], steps[order], user[of[order]]
+    # Each user's steps sum to what is open after them, once what the users before have left open is taken off.
+    live = np.cumsum(steps)
+    starts = np.flatnonzero(np.diff(users, prepend=-1))
+    lengths = np.diff(np.append(starts, len(users)))
+    live -= np.repeat(np.append(0, live)[starts], lengths)
+    follows = (steps > 0) & (live == 1)
+    follows[starts] = False
+    at = np.flatnonzero(follows)
+    previous = of[at - 1]
+    broke = ~np.isin(records.numbers["value"][closed[previous]], LEAVING)
+    found = np.full(len(opened), -1, np.int64)
+    found[of[at[broke]]] = previous[broke]
+    return found
+
+
+_NONE = np.zeros(0, np.int64)

@@ -1,43 +1,50 @@
-"""The check of delivery: every client gets every event that it is owed, once and in order, or learns of the gap."""
+"""The checks of delivery: every client gets what it is owed, once and in order, or learns of the gap; no claim is false."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from netra_sim.checks.clients import Clients
-from netra_sim.checks.events import FINAL
-from netra_sim.checks.records import NOBODY, Records, is_in
+from netra_sim.checks.owing import IN_FLIGHT, excused, owed
+from netra_sim.checks.receipts import Receipts, announced
+from netra_sim.checks.records import FINAL, NOBODY, Records, is_in, places
 from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding, Measurement, counted
 from netra_sim.history import Kind, Objectives
 
-IN_FLIGHT = 60.0
-"""Seconds before its end within which a broken connection may have swallowed what was sent on it.
-
-A peer that vanishes without a word is noticed by its missing pongs: after 40 s with the defaults of `websockets`.
-"""
-
 
 def delivery(records: Records, objectives: Objectives) -> CheckResult:
-    """Look at every published event and every client of its owner: did the client get it, once, in order, or learn of a gap?
+    """Look at every event and every client that is owed it: did the client get it, once, in order, or learn of a gap?
 
-    A client is owed every event that is published after it first connected, on whichever of its connections, and what is
-    missing before an event of a run that it has. It is not owed:
-
-    - what was published after its last connection had closed;
-    - what was published within `IN_FLIGHT` seconds before that, or before a last connection that was not open for longer,
-      unless a later event of the same run has reached it. The close code does not matter.
+    `owed` says who is owed what, and `excused` what a connection that breaks may swallow. Wrong are as well: an event that
+    comes to a client twice, on the same connection or the next one, or after a later one, or after its run's end; numbers
+    that are missing, unannounced, between two events of a client; a gap that covers what its client has, or what was never
+    published; an event that is not what was published under its number; and all that clients' own readers notice.
     """
     clients = Clients(records)
     received = records.rows(Kind.RECEIVED)
-    events, of = _owed(records, clients)
-    missing = ~clients.has_received(of, events)
-    announced = np.zeros(len(events), bool)
-    announced[missing] = clients.announced(of[missing], events[missing])
-    silent = np.unique(events[missing & ~announced])
+    of_received = clients.of(received)
+    receipts = Receipts(records, clients, of_received)
+    users = clients.of_user(records.codes["user"][received])
+    by_owing = receipts if clients.is_told_apart else Receipts(records, clients, users)
+    events, of = owed(records, clients, by_owing) if records.records(Kind.RECEIVED) else (received[:0], received[:0])
+    is_missing = by_owing.first_of(of, events) < 0
+    gaps = _gaps(records)
+    of_gaps = clients.of(gaps) if clients.is_told_apart else clients.of_user(records.codes["user"][gaps])
+    is_announced, is_excused = np.zeros(len(events), bool), np.zeros(len(events), bool)
+    missing, by = events[is_missing], of[is_missing]
+    is_announced[is_missing] = announced(records, clients, of_gaps, gaps, by, missing)
+    is_excused[is_missing] = excused(records, clients, by_owing, by, missing) & ~is_announced[is_missing]
+    lost = is_missing & ~is_announced & ~is_excused
+    silent = np.unique(events[lost])
     faults = {"was never received, and no gap was announced": silent}
-    faults |= _out_of_order(records, clients) | _told_by_clients(records, clients) | _not_as_published(records, clients)
+    faults |= _out_of_order(records, clients, receipts, of_received)
+    faults |= _told_by_clients(records, clients, receipts) | _not_as_published(records)
+    faults["comes after numbers that are missing, and no gap was announced"] = _jumps(
+        records, clients, receipts, (of_gaps, gaps)
+    )
     faults["is the first that its user got of the run"] = _without_beginning(records, silent)
-    delivered = 1.0 - float(missing.sum()) / len(events) if len(events) else 1.0
+    count = len(events) - int(is_excused.sum())
+    delivered = 1.0 - float((is_missing & ~is_excused).sum()) / count if count else 1.0
     findings = _described(records, faults)
     too_few = delivered < objectives.delivered
     if too_few:
@@ -46,15 +53,16 @@ def delivery(records: Records, objectives: Objectives) -> CheckResult:
     return CheckResult(
         check="delivery",
         question="Did every client of the owner get every event once and in order, or learn of the gap?",
-        looked_at=len(np.unique(events)),
-        unit="events",
+        looked_at=count,
+        unit="events owed to clients",
         found=sum(map(len, faults.values())) + int(too_few),
         findings=findings,
         measured={
             "published": counted(len(records.rows(Kind.PUBLISHED))),
             "received": counted(len(received)),
             "delivered": Measurement(float(delivered), "share", "higher"),
-            "announced as missing": Measurement(float(announced.sum()), "count", "lower"),
+            "announced as missing": Measurement(float(is_announced.sum()), "count", "lower"),
+            "lost with a connection": Measurement(float(is_excused.sum()), "count", "lower"),
         },
     )
 
@@ -70,10 +78,12 @@ def truthfulness(records: Records, objectives: Objectives) -> CheckResult:
         sent, received = sent[:0], received[:0]
     keys = records.keys("connection", "run", "seq")
     empty = sent[~is_in(keys[sent], keys[received])]
+    unsent = received[~is_in(keys[received], keys[sent])]
+    unsent = unsent[~_was_sent_before(records, unsent, sent)]
     gaps = _unread_gaps(records)
     faults = {
         "counts as sent, and never arrived": empty[~_was_in_flight(records, empty, sent, received, keys)],
-        "arrived without having been sent": received[~is_in(keys[received], keys[sent])],
+        "arrived without having been sent": unsent,
         "counts as announced, and no client has read it": gaps,
     }
     return CheckResult(
@@ -100,47 +110,6 @@ def _finding(records: Records, row: int, fault: str) -> Finding:
     return records.finding(row, f"{records.text('event', row)} {fault}")
 
 
-def _owed(records: Records, clients: Clients) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of published events, one for each client that is owed the event, and these clients."""
-    published = records.rows(Kind.PUBLISHED)
-    published = published[records.numbers["seq"][published] >= 0]
-    if not records.records(Kind.RECEIVED):
-        published = published[:0]
-    events, of = _with_clients(records, clients, published)
-    if not records.records(Kind.CONNECTED) or not len(events):
-        return events, of
-    times = records.numbers["time"]
-    changes = records.rows(Kind.CONNECTED, Kind.DISCONNECTED)
-    is_opening = records.numbers["kind"][changes] == Kind.CONNECTED
-    opened, last = clients.first_rows(changes[is_opening]), clients.last_rows(changes)
-    last_opened = clients.last_rows(changes[is_opening])
-    has_left = (last >= 0) & (records.numbers["kind"][last] == Kind.DISCONNECTED)
-    is_after = has_left[of] & (events > last[of])
-    since = np.maximum(times[events], times[last_opened[of]])
-    in_flight = has_left[of] & ~(times[last[of]] - since > IN_FLIGHT)
-    in_flight[in_flight] = ~clients.is_overtaken(of[in_flight], events[in_flight])
-    is_early = (opened[of] < 0) | (events < opened[of])
-    # Of a run that began before the client first came, it is owed what it missed between events that it has.
-    is_early[is_early] = ~clients.is_overtaken(of[is_early], events[is_early])
-    arrived = clients.has_received(of, events)
-    owed = arrived | ~(is_after | in_flight | is_early)
-    return events[owed], of[owed]
-
-
-def _with_clients(records: Records, clients: Clients, events: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each event with each of its owner's clients."""
-    seen = records.without_repeats("connection", records.rows(Kind.CONNECTED))
-    pairs = np.unique(np.stack([records.codes["user"][seen].astype(np.int64), clients.of_row[seen]]), axis=1)
-    if not records.records(Kind.CONNECTED):
-        users = np.arange(len(records.tables["user"]))
-        pairs = np.stack([users, users])
-    starts = np.searchsorted(pairs[0], records.codes["user"][events])
-    ends = np.searchsorted(pairs[0], records.codes["user"][events], side="right")
-    counts = ends - starts
-    places = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(events, counts), pairs[1][np.repeat(starts, counts) + places]
-
-
 def _was_in_flight(
     records: Records, empty: np.ndarray, sent: np.ndarray, received: np.ndarray, keys: np.ndarray
 ) -> np.ndarray:
@@ -153,10 +122,25 @@ def _was_in_flight(
     return np.asarray(is_recent & (last_arrived < empty))
 
 
+def _was_sent_before(records: Records, unsent: np.ndarray, sent: np.ndarray) -> np.ndarray:
+    """For each event that arrived unsent whether it may have been sent before the log began.
+
+    That takes a run that began before the log, an arrival within `IN_FLIGHT` seconds of the log's beginning, and nothing of
+    the run that was sent on the connection under a lower number.
+    """
+    times, numbers = records.numbers["time"], records.numbers["seq"]
+    keys = records.keys("connection", "run")
+    at = places(keys[unsent], keys[sent])
+    first = np.append(sent, -1)[at]
+    is_below = (first < 0) | (numbers[unsent] < numbers[first])
+    is_soon = ~(times[unsent] - times[:1].sum() > IN_FLIGHT)
+    return np.asarray(~records.is_begun_here(unsent) & is_below & is_soon)
+
+
 def _unread_gaps(records: Records) -> np.ndarray:
     """Gaps that the bridge counts as announced on a connection whose client has not read them, though it read on."""
     gaps, read = records.rows(Kind.GAP), records.rows(Kind.GAP_RECEIVED)
-    if not len(records.rows(Kind.ATTACHED)) or not len(gaps):
+    if not records.records(Kind.GAP_RECEIVED) or not len(gaps):
         return gaps[:0]
     keys = records.keys("connection", "run", "seq")
     unread = gaps[~is_in(keys[gaps], keys[read])]
@@ -170,10 +154,16 @@ def _unread_gaps(records: Records) -> np.ndarray:
     return np.asarray(unread[has_read_on | ~is_recent])
 
 
-def _out_of_order(records: Records, clients: Clients) -> dict[str, np.ndarray]:
+def _gaps(records: Records) -> np.ndarray:
+    """Gaps that clients learned of: as they read them, or as the server says where clients' readers are not recorded."""
+    has_readers = len(records.rows(Kind.ATTACHED, Kind.CONTROL_RECEIVED, Kind.GAP_RECEIVED)) > 0
+    return records.rows(Kind.GAP_RECEIVED if has_readers else Kind.GAP)
+
+
+def _out_of_order(records: Records, clients: Clients, receipts: Receipts, of: np.ndarray) -> dict[str, np.ndarray]:
     """Events that came twice to one client, after a later one, or after the end of their run."""
     rows = records.rows(Kind.RECEIVED)
-    groups = clients.keys(rows, with_seq=False)
+    groups = clients.end_of(of, rows)
     order = np.argsort(groups, kind="stable")
     rows, groups = rows[order], groups[order]
     numbers = records.numbers["seq"][rows].astype(float)
@@ -181,69 +171,82 @@ def _out_of_order(records: Records, clients: Clients) -> dict[str, np.ndarray]:
     is_first = np.diff(groups, prepend=-1) != 0
     steps = np.diff(numbers, prepend=np.nan)
     steps[is_first] = np.nan
-    keys = clients.keys(rows)
-    _, firsts = np.unique(keys, return_index=True)
-    is_again = np.ones(len(rows), bool)
-    is_again[firsts] = False
-    is_again &= ~np.isnan(numbers)
+    again = np.sort(receipts.repeated)
     ends = np.cumsum(records.one_of("event", rows, *FINAL))
     # How many ends there were before the group began is taken off those before each event.
     before = np.concatenate([[0], ends])[:-1]
     starts = np.flatnonzero(is_first)
     ended = before - np.repeat(before[starts], np.diff(np.append(starts, len(rows)))) > 0
+    back, late = np.sort(rows[steps < 0]), np.sort(rows[ended & (steps > 0)])
     return {
-        "was received twice by one client": np.sort(rows[is_again]),
-        "was received after a later one": np.sort(rows[(steps < 0) & ~is_again]),
-        "was received after the end of its run": np.sort(rows[ended & (steps > 0)]),
+        "was received twice by one client": again,
+        "was received after a later one": back[~is_in(back, again)],
+        "was received after the end of its run": late[~is_in(late, again)],
     }
 
 
-def _told_by_clients(records: Records, clients: Clients) -> dict[str, np.ndarray]:
+def _told_by_clients(records: Records, clients: Clients, receipts: Receipts) -> dict[str, np.ndarray]:
     """What the clients' own readers noticed, and gaps that were announced and are none."""
     again = records.rows(Kind.REPEATED)
+    repeated = receipts.repeated
+    is_told = is_in(clients.keys_for(clients.of(again), again), clients.keys_for(clients.of(repeated), repeated))
+    gaps = _gaps(records)
+    highest = records.numbers["value"][gaps]
+    published = records.rows(Kind.PUBLISHED)
+    # Several gaps may tell of one run: what matters is the number of its last event.
+    last = records.last_of_run(gaps, published)
+    is_beyond = (last >= 0) & (highest > records.numbers["seq"][last])
     return {
-        "was sent again to a client that had it": again[~_is_received_again(records, clients, again)],
+        "was sent again to a client that had it": again[~is_told],
         "was noticed by the client, and never announced": records.rows(Kind.MISSING),
-        "was announced, and the client has received what it covers": _false_gaps(records, clients),
+        "was announced, and the client has received what it covers": gaps[receipts.within(clients.of(gaps), gaps)],
+        "was announced, and goes beyond what was published": gaps[is_beyond],
     }
 
 
-def _is_received_again(records: Records, clients: Clients, again: np.ndarray) -> np.ndarray:
-    """For each event that a client dropped whether `_out_of_order` tells of it already."""
-    received = records.rows(Kind.RECEIVED)
-    keys, counts = np.unique(clients.keys(received), return_counts=True)
-    return np.asarray(is_in(clients.keys(again), keys[counts > 1]))
+def _jumps(records: Records, clients: Clients, receipts: Receipts, told: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Events before which numbers are missing that no gap covers, where the history does not tell what was published."""
+    rows, keys = receipts.rows, receipts.keys
+    if not len(rows) or len(records.rows(Kind.PUBLISHED)):
+        return np.asarray(rows[:0])
+    jumps = np.flatnonzero((np.diff(keys) > 1) & (keys[1:] // clients.span == keys[:-1] // clients.span))
+    before, after = rows[jumps], rows[jumps + 1]
+    is_hole = records.numbers["seq"][after] - records.numbers["seq"][before] > 1
+    before, after = before[is_hole], after[is_hole]
+    of_gaps, gaps = told
+    if len(gaps):
+        # A gap that covers the number before the event covers the hole, or is too short, which its reader notices.
+        of = clients.of(after) if clients.is_told_apart else clients.of_user(records.codes["user"][after])
+        starts = clients.keys_for(of_gaps, gaps)
+        low = clients.keys_for(of, before)
+        order = np.sort(starts)
+        has_gap = np.searchsorted(order, low, side="right") < np.searchsorted(order, clients.keys_for(of, after))
+        after = after[~has_gap]
+    return np.asarray(np.sort(after))
 
 
-def _false_gaps(records: Records, clients: Clients) -> np.ndarray:
-    """Gaps with an end that were announced to a client which has received an event from their midst."""
-    gaps = records.rows(Kind.GAP_RECEIVED)
-    gaps = gaps[records.numbers["value"][gaps] >= records.numbers["seq"][gaps]]
-    if not len(gaps):
-        return np.asarray(gaps)
-    received = np.sort(clients.keys(records.rows(Kind.RECEIVED)))
-    first = clients.keys(gaps)
-    last = first + clients.place_of(records.numbers["value"][gaps]) - clients.place_of(records.numbers["seq"][gaps])
-    return np.asarray(gaps[np.searchsorted(received, last, side="right") > np.searchsorted(received, first)])
+def _not_as_published(records: Records) -> dict[str, np.ndarray]:
+    """Events that are not what was published under their number, or were never published, and numbers that were used twice.
 
-
-def _not_as_published(records: Records, clients: Clients) -> dict[str, np.ndarray]:
-    """Events that arrived as something else than was published under their number, or that were never published."""
-    published, arrived = records.deliveries
-    events = records.codes["event"]
-    other = np.sort(arrived[events[arrived] != events[published]])
-    never = records.rows()[:0]
-    if records.records(Kind.PUBLISHED):
-        rows = records.rows(Kind.PUBLISHED)
-        received = records.rows(Kind.RECEIVED)
-        received = received[records.numbers["seq"][received] >= 0]
-        keys, runs = records.keys("run", "seq"), records.codes["run"]
-        unknown = received[~is_in(keys[received], keys[rows])]
-        # A log may begin in the middle of a run: what was published before it is not in it.
-        first = records.first_of_each("run", rows)[runs[unknown]]
-        is_before = (first >= 0) & (records.numbers["seq"][unknown] < records.numbers["seq"][first])
-        never = unknown[~is_before & ((first >= 0) | _is_begun_here(records, unknown))]
-    return {"was published as another event": other, "was never published": never}
+    Of a run that began before the log, what has a lower number than all that the log tells of may be older.
+    """
+    published, received = records.rows(Kind.PUBLISHED), records.rows(Kind.RECEIVED)
+    numbers, events = records.numbers["seq"], records.codes["event"]
+    published, received = published[numbers[published] >= 0], received[numbers[received] >= 0]
+    keys = records.keys("run", "use", "seq")
+    order = published[np.argsort(keys[published], kind="stable")]
+    twice = np.sort(order[1:][keys[order[1:]] == keys[order[:-1]]])
+    at = places(keys[received], keys[order])
+    source = np.append(order, -1)[at]
+    other = received[(source >= 0) & (events[received] != events[source])]
+    unknown = received[source < 0] if records.records(Kind.PUBLISHED) else received[:0]
+    first = records.first_of_run(unknown, published)
+    is_before = ~records.is_begun_here(unknown) & ((first < 0) | (numbers[unknown] < numbers[first]))
+    return {
+        "was published as another event": other,
+        "was never published": unknown[~is_before],
+        "was published under a number that had been used": twice,
+    }
 
 
 def _without_beginning(records: Records, silent: np.ndarray) -> np.ndarray:
@@ -251,28 +254,14 @@ def _without_beginning(records: Records, silent: np.ndarray) -> np.ndarray:
     received = records.rows(Kind.RECEIVED)
     users, numbers = records.codes["user"], records.numbers["seq"]
     owners, keys = records.owners_of(received), records.keys("user", "run")
-    is_mine = records.owners[records.codes["run"][received]] == users[received]
+    is_mine = records.askers_of(received) == users[received]
     # A run that nobody is known to have asked for may have readers of the same right: each has a first event.
     may_be = received[~is_mine & ((owners == users[received]) | (owners == NOBODY))]
     _, places = np.unique(keys[may_be], return_index=True)
     firsts = np.sort(np.append(records.without_repeats("run", received[is_mine]), may_be[places]))
-    firsts = firsts[(numbers[firsts] > 0) & _is_begun_here(records, firsts)]
+    firsts = firsts[(numbers[firsts] > 0) & records.is_begun_here(firsts)]
     if not len(firsts):
         return np.asarray(firsts)
     firsts = firsts[~is_in(keys[firsts], keys[silent[numbers[silent] == 0]])]
     gaps = records.rows(Kind.GAP, Kind.GAP_RECEIVED)
     return np.asarray(firsts[~is_in(keys[firsts], keys[gaps[numbers[gaps] <= 0]])])
-
-
-def _is_begun_here(records: Records, rows: np.ndarray) -> np.ndarray:
-    """For each event whether its run began within the history: it was asked for, opened or published from its beginning.
-
-    Where a history has neither requests nor scopes nor what was published, every run counts as begun in it.
-    """
-    runs = records.codes["run"][rows]
-    published = records.rows(Kind.PUBLISHED)
-    begins = published[records.numbers["seq"][published] <= 0]
-    marks = np.sort(np.concatenate([records.rows(Kind.REQUESTED, Kind.SCOPE_OPENED), begins]))
-    if not len(marks) and not len(published):
-        return np.ones(len(rows), bool)
-    return np.asarray(records.first_of_each("run", marks)[runs] >= 0)

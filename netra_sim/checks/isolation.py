@@ -30,7 +30,7 @@ def cross_user_isolation(records: Records, objectives: Objectives) -> CheckResul
         verb = "received" if records.numbers["kind"][row] == Kind.RECEIVED else "was sent"
         owner = records.text("detail", row)
         if not owner:
-            code = records.owners[records.codes["run"][row]]
+            code = int(records.askers_of(np.array([row]))[0])
             owner = "" if code == NOBODY else records.tables["user"][code]
         whose = f"{owner}'s run" if owner else "a run that nobody has asked for"
         return f"{records.text('user', row)} {verb} {records.text('event', row)} of {whose}"
@@ -55,12 +55,15 @@ def connection_isolation(records: Records, objectives: Objectives) -> CheckResul
 
     A connection is the user's who had been authenticated when it was opened. Wrong are: one that is opened again for
     another user, an event of somebody else's run on it, an event read from it by somebody else, an event on a connection
-    that was never opened, and one sent on a connection that was closed before. What was sent before may arrive after.
+    that was never opened, and one sent on a connection that was closed before. What was sent before may arrive after. A log
+    may begin when a connection is open: the first who gets an event on it is then its user.
     """
     opened, arrived = records.rows(Kind.CONNECTED), records.rows(Kind.SENT, Kind.RECEIVED)
     arrived = arrived[records.has("connection", arrived)]
     tells_of_opening = records.records(Kind.CONNECTED)
     firsts = records.first_of_each("connection", opened if tells_of_opening else arrived)
+    if not records.is_whole:
+        firsts = np.where(firsts >= 0, firsts, records.first_of_each("connection", arrived))
     users, connections = records.codes["user"], records.codes["connection"]
     holders = np.where(firsts >= 0, users[firsts], NOBODY) if len(records) else firsts
     again = opened[holders[connections[opened]] != users[opened]]
@@ -143,13 +146,13 @@ def thread_isolation(records: Records, objectives: Objectives) -> CheckResult:
     events = events[records.has("thread", events)]
     named = np.concatenate([records.rows(Kind.REQUESTED), events])
     named = named[records.has("thread", named)]
-    runs, threads = records.codes["run"], records.codes["thread"]
+    threads = records.codes["thread"]
     # Requests come first, so that what they ask for counts.
-    right = records.first_of_each("run", named)[runs[events]]
+    right = records.first_of_run(events, named)
     wrong = events[(threads[right] != threads[events]) & (right >= 0)]
 
     def describe(row: int) -> str:
-        right_one = records.text("thread", int(records.first_of_each("run", named)[runs[row]]))
+        right_one = records.text("thread", int(records.first_of_run(np.array([row]), named)[0]))
         return f"{records.text('event', row)} bears the thread {records.text('thread', row)}; its run's is {right_one}"
 
     return CheckResult(

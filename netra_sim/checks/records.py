@@ -13,6 +13,9 @@ from netra_sim.history.history import TEXT_COLUMNS
 NOBODY = -1
 """The code of a user who is not known."""
 
+FINAL = ("agent_completed", "agent_error")
+"""The events that end a run."""
+
 _ROOM = 1 << 62
 
 
@@ -111,24 +114,44 @@ class Records(History):
             self._keys[columns] = found
         return found
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the history is a whole one, kept from the system's start; another system's log may begin in the middle."""
+        return self._recorded is None
+
     @cached_property
     def uses(self) -> np.ndarray:
         """For every row how often its run's id had been used before: an id may be used again once it is forgotten.
 
-        A use begins with an event that is published under the number 0.
+        A use begins where an event is published under the number 0 after the run has ended, or with the request or the
+        scope that comes between the two. Where the history does not tell what was published, a use begins for each
+        connection where it receives the number 0, with a later timestamp, after the run has ended: a client's reader takes
+        such an event for a new run's (`EventReader`).
         """
-        begins = self.rows(Kind.PUBLISHED)
-        begins = begins[self.numbers["seq"][begins] == 0]
-        runs = self.codes["run"].astype(np.int64)
-        if len(np.unique(runs[begins])) == len(begins):
+        is_by_client = not self.records(Kind.PUBLISHED)
+        columns = ("connection", "run") if is_by_client else ("run",)
+        events = self.rows(Kind.RECEIVED if is_by_client else Kind.PUBLISHED)
+        groups = self.keys(*columns)
+        order = events[np.argsort(groups[events], kind="stable")]
+        before, after = order[:-1], order[1:]
+        is_new = (groups[before] == groups[after]) & (self.numbers["seq"][after] == 0)
+        is_new[is_new] = self.one_of("event", before[is_new], *FINAL)
+        if is_by_client:
+            is_new &= self.numbers["value"][after] > self.numbers["value"][before]
+        ends, begins = before[is_new], after[is_new]
+        if not len(begins):
             return np.zeros(len(self), np.int64)
-        places = np.sort(runs[begins] * len(self) + begins)
-        before = np.searchsorted(places, runs * len(self) + np.arange(len(self)), side="right")
-        return np.asarray(np.maximum(before - np.searchsorted(places, runs * len(self)) - 1, 0))
+        size = np.int64(len(self))
+        preludes = self.rows(Kind.REQUESTED, Kind.SCOPE_OPENED)
+        preludes = np.append(np.sort(groups[preludes] * size + preludes), np.iinfo(np.int64).max)
+        prelude = preludes[np.searchsorted(preludes, groups[ends] * size + ends)]
+        places = np.sort(np.minimum(groups[begins] * size + begins, prelude))
+        count = np.searchsorted(places, groups * size + np.arange(len(self)), side="right")
+        return np.asarray(count - np.searchsorted(places, groups * size))
 
     @cached_property
     def owners(self) -> np.ndarray:
-        """For each run, by its code, the code of the user who asked for it, or `NOBODY`."""
+        """For each run, by its code, the code of the user who first asked for it, or `NOBODY`."""
         firsts = self.first_of_each("run", self.rows(Kind.REQUESTED, Kind.SCOPE_OPENED, Kind.PUBLISHED))
         return np.where(firsts >= 0, self.codes["user"][firsts], NOBODY) if len(self) else firsts
 
@@ -152,9 +175,39 @@ class Records(History):
             most = max(most, len(live))
         return most
 
+    def askers_of(self, rows: np.ndarray) -> np.ndarray:
+        """The code of the user who asked for each row's use of its run's id, or `NOBODY`."""
+        if not self.uses.any():
+            return np.asarray(self.owners[self.codes["run"][rows]])
+        firsts = self.first_of_run(rows, self.rows(Kind.REQUESTED, Kind.SCOPE_OPENED, Kind.PUBLISHED))
+        return np.where(firsts >= 0, self.codes["user"][firsts], NOBODY)
+
+    def first_of_run(self, rows: np.ndarray, among: np.ndarray) -> np.ndarray:
+        """For each of the rows the first of others that tells of the same use of the same run's id, or -1."""
+        if not self.uses.any():
+            return np.asarray(self.first_of_each("run", among)[self.codes["run"][rows]])
+        keys = self.keys("run", "use")
+        return np.asarray(np.append(among, -1)[places(keys[rows], keys[among])])
+
+    def last_of_run(self, rows: np.ndarray, among: np.ndarray) -> np.ndarray:
+        """For each of the rows the last of others that tells of the same use of the same run's id, or -1."""
+        return self.first_of_run(rows, among[::-1])
+
+    def is_begun_here(self, rows: np.ndarray) -> np.ndarray:
+        """For each of the rows whether its run began within the history: asked for, in a scope, or published from 0 on.
+
+        In a history that has been kept from the system's start every run did, and in a log of which no record tells.
+        """
+        published = self.rows(Kind.PUBLISHED)
+        begins = published[self.numbers["seq"][published] <= 0]
+        marks = np.sort(np.concatenate([self.rows(Kind.REQUESTED, Kind.SCOPE_OPENED), begins]))
+        if self.is_whole or (not len(marks) and not len(published)):
+            return np.ones(len(rows), bool)
+        return np.asarray(self.first_of_run(rows, marks) >= 0)
+
     def owners_of(self, rows: np.ndarray) -> np.ndarray:
         """The code of the owner of each row's run, or `NOBODY`: whom an event's row itself names, else as in `owners`."""
-        owners = self.owners[self.codes["run"][rows]]
+        owners = self.askers_of(rows)
         is_named = self.has("detail", rows)
         return np.where(is_named, self.as_users("detail", rows), owners) if is_named.any() else owners
 
@@ -175,7 +228,7 @@ class Records(History):
         published, received = self.rows(Kind.PUBLISHED), self.rows(Kind.RECEIVED)
         published = published[self.numbers["seq"][published] >= 0]
         keys = self.keys("user", "run", "use", "seq")
-        at = _positions(keys[published], keys[received])
+        at = places(keys[published], keys[received])
         return published, np.append(received, -1)[at]
 
     @property
@@ -253,7 +306,7 @@ def is_in(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     return ~_found(values, missing)[0]
 
 
-def _positions(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+def places(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     """For each of the values where it comes first among the others, or -1."""
     order, ascending = np.argsort(others, kind="stable"), np.argsort(values)
     is_found, at = _found(values[ascending], others[order])

@@ -5,8 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from netra_sim.checks.clients import LEAVING
-from netra_sim.checks.events import FINAL
-from netra_sim.checks.records import Records, running_max
+from netra_sim.checks.records import FINAL, Records, running_max
 from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding, Measurement, counted
 from netra_sim.history import Kind, Objectives
 

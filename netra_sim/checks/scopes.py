@@ -14,7 +14,8 @@ def scopes(records: Records, objectives: Objectives) -> CheckResult:
     """Look at every run's scope: is there one, no more often than the run was asked for, and are all events inside it?
 
     Wrong are: a run that publishes and has no scope, an event that is published after its run's last scope was closed, a
-    scope for which there is no request, and a run that completes although its user was told that it will not take place.
+    scope beyond the number of requests for its run, and a run that completes although its user was told that it will not
+    take place, and had asked only once. A log may have neither the request nor the scope of a run that began before it.
     """
     opened, closed = records.rows(Kind.SCOPE_OPENED), records.rows(Kind.SCOPE_CLOSED)
     published, runs = records.rows(Kind.PUBLISHED), records.codes["run"]
@@ -22,7 +23,9 @@ def scopes(records: Records, objectives: Objectives) -> CheckResult:
     firsts = records.without_repeats("run", published)
     is_open = records.first_of_each("run", opened) >= 0
     faults = {
-        "the run publishes {event} and has no scope": firsts[~is_open[runs[firsts]]] if tells else opened,
+        "the run publishes {event} and has no scope": firsts[~is_open[runs[firsts]] & records.is_begun_here(firsts)]
+        if tells
+        else opened[:0],
         "{event} was published after the scope of its run had been closed": _after_the_scope(
             records, published, closed
         ),
@@ -50,7 +53,7 @@ def _after_the_scope(records: Records, published: np.ndarray, closed: np.ndarray
 
 
 def _unasked(records: Records, opened: np.ndarray) -> np.ndarray:
-    """Scopes beyond the number of requests for their run; no scope where requests are not recorded."""
+    """Scopes beyond the number of requests for their run; none where requests are not recorded, or before the log."""
     requested = records.rows(Kind.REQUESTED)
     if not records.records(Kind.REQUESTED) or not len(requested):
         return opened[:0]
@@ -59,11 +62,16 @@ def _unasked(records: Records, opened: np.ndarray) -> np.ndarray:
     order = opened[np.argsort(runs[opened], kind="stable")]
     starts = np.flatnonzero(np.diff(runs[order], prepend=-1))
     number = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
-    return np.asarray(np.sort(order[number >= asked[runs[order]]]))
+    of_run = asked[runs[order]]
+    return np.asarray(np.sort(order[(number >= of_run) & ((of_run > 0) | records.is_whole)]))
 
 
 def _refused_and_completed(records: Records) -> np.ndarray:
-    refused, received = records.rows(Kind.REFUSED), records.rows(Kind.RECEIVED)
+    """Refusals of runs that completed, where there are more of both together than there were requests."""
+    refused, received, runs = records.rows(Kind.REFUSED), records.rows(Kind.RECEIVED), records.codes["run"]
     refused = refused[~records.one_of("detail", refused, *NOT_CARRIED_OUT)]
     completed = records.first_of_each("run", received[records.one_of("event", received, "agent_completed")])
-    return np.asarray(refused[completed[records.codes["run"][refused]] >= 0])
+    size = len(records.tables["run"])
+    asked = np.bincount(runs[records.rows(Kind.REQUESTED)], minlength=size)
+    told = np.bincount(runs[refused], minlength=size) + (completed >= 0)
+    return np.asarray(refused[(completed[runs[refused]] >= 0) & (told > np.maximum(asked, 1))[runs[refused]]])
