@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from netra_sim.checks.answers import answers, silence, tools
+from netra_sim.checks.answers import answers
 from netra_sim.checks.cleanup import nothing_left
 from netra_sim.checks.delivery import delivery, truthfulness
-from netra_sim.checks.events import completion, critical_events, every_run_ends, timestamps
+from netra_sim.checks.events import completion, critical_events, every_run_ends
 from netra_sim.checks.isolation import (
     connection_isolation,
     content_isolation,
@@ -30,6 +30,9 @@ from netra_sim.checks.recovery import recovery
 from netra_sim.checks.resources import engine_limit, memory, unsent_bytes
 from netra_sim.checks.results import CheckResult, Finding, Measurement, State
 from netra_sim.checks.scopes import scopes
+from netra_sim.checks.silence import silence
+from netra_sim.checks.times import timestamps
+from netra_sim.checks.tools import tools
 from netra_sim.history import History, Objectives
 
 Check = Callable[[Records, Objectives], CheckResult]

@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from netra_sim.checks.records import FINAL, Records
+from netra_sim.checks.records import Records
 from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding, Measurement, counted
 from netra_sim.history import Kind, Objectives
 
 TOOL_EVENTS = ("tool_executing", "tool_completed")
 CRITICAL = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
+FINAL = ("agent_completed", "agent_error")
 
 
 def critical_events(records: Records, objectives: Objectives) -> CheckResult:
@@ -182,80 +183,6 @@ def completion(records: Records, objectives: Objectives) -> CheckResult:
         findings=findings,
         measured={"completed": Measurement(share, "share", "higher")},
     )
-
-
-def timestamps(records: Records, objectives: Objectives) -> CheckResult:
-    """Look at the timestamps that clients see, and at the times of the history itself: does everything run forward?
-
-    Where most events were received before they were published, a clock is wrong, and one finding says so.
-    """
-    arrivals, stamps = records.arrivals, records.numbers["value"]
-    steps = arrivals.steps(stamps)
-    is_back = steps < 0
-    by_how_much = dict(zip(arrivals.rows[is_back].tolist(), (-steps[is_back]).tolist(), strict=True))
-    published, early = _received_too_early(records)
-    is_skewed = 2 * len(early) > len(published) > 0
-    faults = {
-        "is stamped before the event before it": arrivals.rows[is_back],
-        "has no timestamp of any clock": arrivals.rows[(stamps[arrivals.rows] <= 0) & ~is_back],
-        "bears the timestamp of its run's first event, as all events between": _standing_still(records),
-        "was received before it was published": early[:0] if is_skewed else early,
-        "was received before its run was asked for": _before_its_request(records),
-    }
-    messages = {row: fault for fault, rows in faults.items() for row in rows.tolist()}
-    wrong = np.sort(np.array(list(messages), np.int64))
-
-    def describe(row: int) -> str:
-        by = f", by {by_how_much[row]:.3f} s" if row in by_how_much else ""
-        return f"{records.text('event', row)} {messages[row]}{by}"
-
-    findings = records.findings(wrong, describe)
-    if is_skewed:
-        times = records.numbers["time"]
-        behind = float(np.median(times[records.deliveries[0]] - times[records.deliveries[1]]))
-        message = f"the clients' clock is about {behind:.3f} s behind the server's: no latency of this history is right"
-        findings = (Finding(message=message), *findings)
-    return CheckResult(
-        check="timestamps",
-        question="Do all times run forward: timestamps of a run, publishing before receiving, requests before answers?",
-        looked_at=int((~np.isnan(stamps[arrivals.rows])).sum()),
-        unit="events received",
-        found=len(wrong) + is_skewed,
-        findings=findings,
-    )
-
-
-_CLOCKS_AGREE = 1e-3
-"""Seconds by which the clocks of two processes on one machine may disagree."""
-
-
-def _received_too_early(records: Records) -> tuple[np.ndarray, np.ndarray]:
-    """The events that were published and received, and the arrivals that lie before their publishing."""
-    published, arrived = records.deliveries
-    times = records.numbers["time"]
-    return published, np.sort(arrived[times[arrived] < times[published] - _CLOCKS_AGREE])
-
-
-def _standing_still(records: Records) -> np.ndarray:
-    """The last events of runs that were published over a second or more, all with one timestamp."""
-    arrivals, stamps = records.arrivals, records.numbers["value"]
-    published, arrived = records.deliveries
-    times = np.full(len(records), np.nan)
-    times[arrived] = records.numbers["time"][published]
-    starts = np.flatnonzero(arrivals.is_first)
-    if not len(starts):
-        return arrivals.rows
-    ends = np.append(starts[1:], len(arrivals.rows)) - 1
-    first, last = arrivals.rows[starts], arrivals.rows[ends]
-    return np.asarray(last[(stamps[first] == stamps[last]) & (times[last] - times[first] >= 1.0)])
-
-
-def _before_its_request(records: Records) -> np.ndarray:
-    """The first events of runs that were received before the request for them."""
-    received = records.without_repeats("run", records.rows(Kind.RECEIVED))
-    asked = records.first_of_each("run", records.rows(Kind.REQUESTED))[records.codes["run"][received]]
-    times = records.numbers["time"]
-    return np.asarray(received[(asked > received) & ~(times[asked] - times[received] <= _CLOCKS_AGREE)])
 
 
 def _requests_and_ends(records: Records) -> tuple[np.ndarray, np.ndarray]:

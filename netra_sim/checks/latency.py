@@ -1,23 +1,30 @@
 """Checks of objectives: how long events and first answers take, and how many requests are refused."""
 
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from netra_sim.checks.events import FINAL
 from netra_sim.checks.records import Records
-from netra_sim.checks.results import CheckResult, Finding, Measurement, counted
-from netra_sim.checks.statistics import is_beyond_chance, nearest_rank
+from netra_sim.checks.results import CheckResult, Finding, Measurement
+from netra_sim.checks.statistics import QUANTILE, is_beyond_chance, nearest_rank
+from netra_sim.checks.times import received_too_early
 from netra_sim.history import CONTROL_LATENCY, History, Kind, Objectives
 
 SLOWEST_SHOWN = 10
 
-LATENCIES, CONNECTIONS = "latencies judged", "connections judged"
-"""The figures without which a claim about a quantile proves nothing."""
+CLOCK_TOLERANCE = 1e-6
+"""Seconds by which a latency may exceed an objective: the last bits of times that are seconds since 1970."""
 
-_TOLERANCE = 1e-6
-"""Seconds by which a figure may exceed its objective: less than any clock tells."""
+LEAST_VALUES, LEAST_CONNECTIONS = 20, 5
+"""Values, and connections that they come from, without which nobody can say that an objective is met."""
+
+BUSY = "the machine was busy"
+"""How the reason begins why a result is inconclusive, where nothing else was missing than a machine that was not busy."""
+
+BUSY_SHARE = 0.5
+"""The part of an objective that a bare echo may take, at its p95, on a machine that is not busy."""
 
 
 def delivery_latencies(history: History) -> pd.DataFrame:
@@ -31,7 +38,7 @@ def delivery_latencies(history: History) -> pd.DataFrame:
 
 
 def request_latencies(history: History, *, keep: Literal["first", "last"]) -> pd.DataFrame:
-    """For each answered request: `latency`, in seconds, from when it was due to its first or last event at the client.
+    """For each answered request: `latency`, in seconds, from when it was due to its first or final event at the client.
 
     It is measured from the due time, so that waiting of a delayed sender is not left out.
     """
@@ -45,104 +52,150 @@ def request_latencies(history: History, *, keep: Literal["first", "last"]) -> pd
 def latency(records: Records, objectives: Objectives) -> CheckResult:
     """Hold the latencies against the objectives; the findings name the slowest events.
 
-    The time that an event spends on a line whose latency is known is not the system's, and is left out. A quantile or a mean
-    is missed if it exceeds its objective over all events, and if more connections are late than chance brings: a connection
-    is late if one event in twenty on it takes longer than the objective. One slow line among a few is no finding.
+    An objective is about the server, so a line's own latency does not count where it is known: it is subtracted once from an
+    event's, twice from that of a request with what answers it. A response ends with its run's final event; a request without
+    one has no latency, and is counted apart.
 
-    Where a bare echo was measured at the same time and took more than half of the objective, the machine was busy: a miss by
-    no more than what the echo took is not judged.
+    An objective is missed where more is late than chance explains, over the events and over their connections: one slow
+    line among few clients says nothing of the server.
+
+    - A p95 is missed if more than 5 % of the events are late, and more than 5 % of the connections, each with a confidence
+      of 95 %. A connection is late if more than 5 % of its own events are.
+    - A mean is missed if it is too long without the slowest connection as well.
+    - An objective is met only by 20 values on 5 connections at least: of fewer than 20 values, the p95 is the slowest.
+    - Where a bare echo was measured at the same time and its p95 exceeds half of the objective, the machine was busy: a miss
+      by no more than what the echo took is not judged.
     """
+    (first_asked, firsts), (last_asked, lasts) = _answers(records, "first"), _answers(records, "last")
     published, arrived = records.deliveries
     times, due = records.numbers["time"], records.numbers["due"]
-    (first_asked, firsts), (last_asked, lasts) = _answers(records, "first"), _answers(records, "last")
-    connections, users = records.codes["connection"], records.codes["user"]
-    took = times[arrived] - times[published] - _line_latencies(records)[connections[arrived]]
-    events = _Measured("delivery of events", published, took, connections[arrived])
-    first = _Measured("first event of a request", firsts, times[firsts] - due[first_asked], users[firsts])
-    last = _Measured("last event of a request", lasts, times[lasts] - due[last_asked], users[lasts])
-    judged = [
-        _judge(records, events, "mean", np.mean, objectives.delivery_mean),
-        _judge(records, events, "p95", _p95, objectives.delivery_p95),
-        _judge(records, first, "p95", _p95, objectives.first_event_p95),
-        _judge(records, last, "p95", _p95, objectives.response_p95),
-    ]
-    findings = tuple(finding for one in judged for finding in one.findings)
-    measured = {name: figure for one in judged for name, figure in one.measured.items()}
-    known = took[~np.isnan(took)]
-    measured[LATENCIES] = counted(len(known))
-    measured[CONNECTIONS] = counted(len(np.unique(connections[arrived])))
+    way = _way(records)
+    events = _Sample("delivery of events", published, arrived, times[arrived] - times[published] - way[arrived])
+    first = _Sample("first event of a request", firsts, firsts, times[firsts] - due[first_asked] - 2 * way[firsts], 2)
+    last = _Sample("last event of a request", lasts, lasts, times[lasts] - due[last_asked] - 2 * way[lasts], 2)
+    samples = records.rows(Kind.SAMPLE)
+    control = records.numbers["value"][samples[records.one_of("detail", samples, CONTROL_LATENCY)]]
+    measured: dict[str, Measurement] = {}
+    findings: list[Finding] = []
+    weak: list[str] = []
+    looked_at = 0
+    for sample, figure, allowed in (
+        (events, "mean", objectives.delivery_mean),
+        (events, "p95", objectives.delivery_p95),
+        (first, "p95", objectives.first_event_p95),
+        (last, "p95", objectives.response_p95),
+    ):
+        judged = _Judged(records, sample, figure, allowed, control)
+        if judged.values:
+            looked_at += judged.values if figure == "p95" else 0
+            measured[f"{sample.name}, {figure}"] = Measurement(judged.value, "s", "lower")
+            findings += judged.findings()
+            weak += judged.weaknesses()
+    if len(control):
+        measured["bare echo, p95"] = Measurement(nearest_rank(control, QUANTILE), "s")
+    if len(last_asked):
+        unanswered = len(records.without_repeats("run", records.rows(Kind.REQUESTED))) - len(last_asked)
+        measured["requests without an end"] = Measurement(float(unanswered), "count", "lower")
+    if too_early := received_too_early(records):
+        weak.insert(0, f"{too_early:,} events were received before what caused them, so that no latency is certain")
     return CheckResult(
         check="latency",
         question="Did events and first answers come within their objectives?",
-        looked_at=len(known) + len(firsts) + len(lasts),
+        looked_at=looked_at,
         unit="latencies",
         found=len(findings),
-        findings=findings,
+        findings=tuple(findings),
         measured=measured,
-        inconclusive=next((one.busy for one in judged if one.busy), ""),
+        minimum=f"{LEAST_VALUES} values on {LEAST_CONNECTIONS} connections for each objective",
+        inconclusive="; ".join(sorted(weak, key=lambda reason: reason.startswith(BUSY))),
     )
 
 
-class _Measured(NamedTuple):
-    """Latencies of one kind: their rows, seconds, and what each was measured on: a connection, or a user's."""
+class _Sample(NamedTuple):
+    """Latencies of one kind.
+
+    Attributes:
+        name: of what.
+        rows: of what a finding tells.
+        arrivals: the rows that tell on which connection each arrived.
+        seconds: the latencies, without what is known of the way.
+        crossings: how often each crosses the line.
+    """
 
     name: str
     rows: np.ndarray
+    arrivals: np.ndarray
     seconds: np.ndarray
-    on: np.ndarray
+    crossings: int = 1
 
 
-class _Judged(NamedTuple):
-    measured: dict[str, Measurement]
-    findings: list[Finding]
-    busy: str
+class _Judged:
+    """One figure of a sample against its objective.
 
+    Attributes:
+        values: how many there are.
+        value: the figure, in seconds.
+    """
 
-def _judge(
-    records: Records, of: _Measured, figure: str, compute: Callable[[np.ndarray], float], allowed: float
-) -> _Judged:
-    is_known = ~np.isnan(of.seconds)
-    rows, seconds, on = of.rows[is_known], of.seconds[is_known], of.on[is_known]
-    if not len(seconds):
-        return _Judged({}, [], "")
-    value = float(compute(seconds))
-    measured = {f"{of.name}, {figure}": Measurement(value, "s", "lower")}
-    if not _is_missed(seconds, on, value, allowed):
-        return _Judged(measured, [], "")
-    echo = _control(records)
-    if echo > allowed / 2 and not _is_missed(seconds, on, value, allowed + echo):
-        busy = f"the machine was busy: a bare echo took p95 {echo * 1000:.0f} ms at the same time"
-        return _Judged(measured, [], f"{busy}, and {of.name} {value * 1000:.0f} ms ({figure})")
-    over = int((seconds > allowed + _TOLERANCE).sum())
-    message = (
-        f"{of.name}: {figure} is {value * 1000:.1f} ms, {(value - allowed) * 1000:.1f} ms over the objective of "
-        f"{allowed * 1000:.1f} ms; {over} of {len(seconds)} took longer"
-    )
-    return _Judged(measured, [Finding(message=message), *_slowest(records, rows, seconds, allowed)], "")
+    def __init__(self, records: Records, sample: _Sample, figure: str, allowed: float, control: np.ndarray) -> None:
+        is_known = ~np.isnan(sample.seconds)
+        self._records, self._name, self._figure, self._allowed = records, sample.name, figure, allowed
+        self._rows, self._seconds = sample.rows[is_known], sample.seconds[is_known]
+        self._of_connection = np.unique(_readers(records, sample.arrivals[is_known]), return_inverse=True)[1]
+        self._of = np.bincount(self._of_connection)
+        self.values = len(self._seconds)
+        self.value = _figure(figure, self._seconds) if self.values else 0.0
+        echo = nearest_rank(control, QUANTILE) * sample.crossings if len(control) else 0.0
+        self._echo = echo if echo > BUSY_SHARE * allowed else 0.0
 
+    def findings(self) -> list[Finding]:
+        """That the objective is missed, and by which events most."""
+        if not self._is_missed(self._allowed + self._echo):
+            return []
+        slow = np.flatnonzero(self._seconds > self._allowed + CLOCK_TOLERANCE)
+        slow = slow[np.argsort(-self._seconds[slow], kind="stable")[:SLOWEST_SHOWN]]
+        return [Finding(message=self._told())] + [
+            self._records.finding(row, f"{self._records.text('event', row)} took {took * 1000:.1f} ms")
+            for row, took in zip(self._rows[slow].tolist(), self._seconds[slow].tolist(), strict=True)
+        ]
 
-def _is_missed(seconds: np.ndarray, on: np.ndarray, value: float, allowed: float) -> bool:
-    if value <= allowed + _TOLERANCE:
-        return False
-    total, late = np.bincount(on), np.bincount(on, seconds > allowed + _TOLERANCE)
-    connections = int(np.count_nonzero(total))
-    return is_beyond_chance(int(np.count_nonzero((late > 0) & (late * 20 >= total))), connections)
+    def weaknesses(self) -> list[str]:
+        """Why nobody can say whether the objective is met."""
+        if self._is_missed(self._allowed + self._echo):
+            return []
+        if self._is_missed(self._allowed):
+            return [f"{BUSY}: a bare echo took p95 {_ms(self._echo)} at the same time ({self._told()})"]
+        if self.value > self._allowed + CLOCK_TOLERANCE:
+            return [f"{self._told()}: chance, or one slow line, explains as much"]
+        if len(self._of) < LEAST_CONNECTIONS or self.values < LEAST_VALUES:
+            needs = f"needs {LEAST_VALUES} values on {LEAST_CONNECTIONS} connections"
+            return [f"{self._name}: {self._figure} {needs}, and has {self.values:,} on {len(self._of):,}"]
+        return []
 
+    def _is_missed(self, allowed: float) -> bool:
+        """Whether more is later than this than chance explains."""
+        bound = allowed + CLOCK_TOLERANCE
+        if self.value <= bound:
+            return False
+        if self._figure == "mean":
+            beyond = np.bincount(self._of_connection, self._seconds - bound)
+            return bool(len(beyond) > 1 and beyond.sum() - beyond.max() > 0)
+        late = self._seconds > bound
+        return is_beyond_chance(int(late.sum()), self.values) and is_beyond_chance(
+            self._late_connections(late), len(self._of)
+        )
 
-def _line_latencies(records: Records) -> np.ndarray:
-    """For each connection, by its code, the seconds that its line takes by itself; 0 where that is not known."""
-    attached = records.rows(Kind.ATTACHED)
-    known = attached[~np.isnan(records.numbers["value"][attached])]
-    found = np.zeros(len(records.tables["connection"]))
-    found[records.codes["connection"][known]] = records.numbers["value"][known]
-    return found
+    def _late_connections(self, is_late: np.ndarray) -> int:
+        late = np.bincount(self._of_connection[is_late], minlength=len(self._of))
+        return int((late > (1.0 - QUANTILE) * self._of).sum())
 
-
-def _control(records: Records) -> float:
-    """The p95 of the bare echo that was measured at the same time, in seconds; 0 without one."""
-    samples = records.rows(Kind.SAMPLE)
-    echoes = records.numbers["value"][samples[records.one_of("detail", samples, CONTROL_LATENCY)]]
-    return _p95(echoes) if len(echoes) else 0.0
+    def _told(self) -> str:
+        by, is_late = self.value - self._allowed, self._seconds > self._allowed + CLOCK_TOLERANCE
+        return (
+            f"{self._name}: {self._figure} is {_ms(self.value, by)}, {_ms(by, by)} over the objective of "
+            f"{_ms(self._allowed)}; {is_late.sum()} of {self.values} took longer, and too many of them on "
+            f"{self._late_connections(is_late)} of {len(self._of)} connections"
+        )
 
 
 def refusals(records: Records, objectives: Objectives) -> CheckResult:
@@ -180,24 +233,40 @@ def refusals(records: Records, objectives: Objectives) -> CheckResult:
 
 
 def _answers(records: Records, keep: Literal["first", "last"]) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of answered requests, and those of their first or last event at a client."""
+    """The rows of answered requests, and those of their first or final event at a client."""
     requested = records.without_repeats("run", records.rows(Kind.REQUESTED))
-    of_each: Callable[..., np.ndarray] = records.first_of_each if keep == "first" else records.last_of_each
-    events = of_each("run", records.rows(Kind.RECEIVED))[records.codes["run"][requested]]
+    received = records.rows(Kind.RECEIVED)
+    if keep == "last":
+        received = received[records.one_of("event", received, *FINAL)]
+    events = records.first_of_each("run", received)
+    events = events[records.codes["run"][requested]]
     return requested[events >= 0], events[events >= 0]
 
 
-def _p95(seconds: np.ndarray) -> float:
-    return nearest_rank(seconds, 0.95)
+def _way(records: Records) -> np.ndarray:
+    """For every row the latency of its connection's own line, in seconds; 0 where it is not known."""
+    attached = records.rows(Kind.ATTACHED)
+    attached = attached[records.has("connection", attached)]
+    of_connection = np.zeros(len(records.tables["connection"]))
+    of_connection[records.codes["connection"][attached]] = np.nan_to_num(records.numbers["value"][attached])
+    return np.asarray(of_connection[records.codes["connection"]])
 
 
-def _slowest(records: Records, rows: np.ndarray, seconds: np.ndarray, allowed: float) -> list[Finding]:
-    slow = np.flatnonzero(seconds > allowed + _TOLERANCE)
-    slow = slow[np.argsort(-seconds[slow], kind="stable")[:SLOWEST_SHOWN]]
-    return [
-        records.finding(row, f"{records.text('event', row)} took {took * 1000:.1f} ms")
-        for row, took in zip(rows[slow].tolist(), seconds[slow].tolist(), strict=True)
-    ]
+def _readers(records: Records, arrivals: np.ndarray) -> np.ndarray:
+    """The connection of each arrival as a number; where connections have no names, its user's."""
+    connections, users = records.codes["connection"][arrivals], records.codes["user"][arrivals]
+    return np.asarray(
+        np.where(records.has("connection", arrivals), connections, len(records.tables["connection"]) + users)
+    )
+
+
+def _figure(figure: str, seconds: np.ndarray) -> float:
+    return float(seconds.mean()) if figure == "mean" else nearest_rank(seconds, QUANTILE)
+
+
+def _ms(seconds: float, smallest: float = 1.0) -> str:
+    """Milliseconds, with as many digits as a difference takes that is shown beside it."""
+    return f"{seconds * 1000:.{1 if smallest >= 1e-4 else 3}f} ms"
 
 
 def _table(records: Records, rows: np.ndarray, *columns: str) -> pd.DataFrame:

@@ -148,6 +148,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
         objectives: what is good enough.
         expect: the checks that are to fail; a scenario shows what it is for when these do, and no other.
         users: how many.
+        tools_required: whether every run that completes uses a tool; an agent of one's own may answer without.
         time_limit: virtual seconds after which a simulation that has not ended is stopped with an error.
     """
 
@@ -155,6 +156,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     description: str = "Independent users each have one agent run."
     incidents: tuple[str, ...] = ()
     users: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100
+    tools_required: bool = True
     workload: Workload = Workload()
     agents: Agents = Agents()
     network: Network = Network()

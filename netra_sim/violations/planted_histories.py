@@ -68,6 +68,14 @@ def two_users() -> Story:
     return Story().run().run("bob", "bob.1")
 
 
+def users(count: int, *, delay: float = 0.01) -> Story:
+    """So many users with a run each, whose events take so many seconds, and nothing else wrong."""
+    story = Story()
+    for number in range(count):
+        story.run(f"user-{number}", f"user-{number}.1", delay=delay)
+    return story
+
+
 @planted_history("cross-user-isolation")
 def _(is_planted: bool) -> Story:
     """Carol receives an event of Alice's run."""
@@ -210,8 +218,7 @@ def _(is_planted: bool) -> Story:
 @planted_history("latency", objectives=Objectives(recovery=60.0))
 def _(is_planted: bool) -> Story:
     """Every event takes half as long again as it may."""
-    delay = 0.15 if is_planted else 0.05
-    return Story().run(delay=delay).run("bob", "bob.1", delay=delay)
+    return users(20, delay=0.15 if is_planted else 0.05)
 
 
 @planted_history("completion")

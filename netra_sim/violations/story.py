@@ -64,8 +64,11 @@ class Story:
         asked, thread = f"{user}-thread", thread or f"{user}-thread"
         recorder.requested(run, user, self.now, asked)
         recorder.scope_opened(run, user)
+        tool_began = self.now
         for seq, event in enumerate(events):
             self.now += 0.5 + pauses.get(seq, 0.0)
+            tool_took = self.now - tool_began
+            tool_began = self.now if event == "tool_executing" else tool_began
             recorder.published(run, user, event, seq, thread)
             if seq in drop:
                 continue
@@ -76,7 +79,7 @@ class Story:
                 subject=user if subject is None else subject,
                 timestamp=stamp(seq, self.now),
                 thread_id=thread,
-                duration=0.4 if event == "tool_completed" else nan,
+                duration=tool_took if event == "tool_completed" else nan,
             )
             if event == "agent_completed":
                 recorder.answered(run, reader, "complete")

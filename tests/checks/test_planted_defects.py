@@ -10,7 +10,7 @@ from netra_sim import History, check
 from netra_sim.checks import CHECK_NAMES
 from netra_sim.history import Kind
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS
-from netra_sim.violations.planted_histories import PLANTED_HISTORIES, two_users
+from netra_sim.violations.planted_histories import PLANTED_HISTORIES, users
 
 CANNOT_COME_ALONE = {"cross-user-isolation": {"connection-isolation"}}
 """What a defect is as well: who gets an event of somebody else's gets it on a connection."""
@@ -26,7 +26,7 @@ def test_every_check_has_a_planted_history():
 
 def test_no_check_fails_on_a_clean_history_and_each_looks_at_something():
     expected = dict.fromkeys(CHECK_NAMES, "passed") | {"engine-limit": "inconclusive"}  # Nobody comes near it.
-    assert states(two_users().end(), None) == expected
+    assert states(users(20).end(), None) == expected
 
 
 @pytest.mark.parametrize("name", PLANTED_HISTORIES)

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from story import EVENTS, Story, states
 
 from netra_sim import History, Scenario, check, simulate
-from netra_sim.checks.statistics import is_beyond_chance, nearest_rank
-from netra_sim.history import CONTROL_LATENCY, Kind, Objectives
+from netra_sim.history import Kind, Objectives
 from netra_sim.simulation import Agents, LogNormal, Workload
 from netra_sim.simulation.faults import Disconnect
 
@@ -237,56 +236,6 @@ def test_a_log_that_begins_in_the_middle_of_a_run_is_not_accused():
     recorded = sorted({Kind(kind).name.lower() for kind in np.unique(numbers["kind"])})
     later = History(numbers, codes, whole.tables, {"recorded": recorded})
     assert {result.check for result in check(later) if result.state == "failed"} == set()
-
-
-def test_one_slow_line_among_few_is_no_finding_and_many_are():
-    one = Story().run(delay=0.4)
-    for number in range(4):
-        one.run(f"user-{number}", f"user-{number}.1")
-    assert failed(one) == set()
-    all_of_them = Story()
-    for number in range(5):
-        all_of_them.run(f"user-{number}", f"user-{number}.1", delay=0.2)
-    assert failed(all_of_them) == {"latency"}
-
-
-def test_the_lines_own_latency_is_not_the_servers():
-    story = Story()
-    for number in range(5):
-        story.recorder.attached(f"user-{number}/0", f"user-{number}", "tab", 0.35)
-        story.run(f"user-{number}", f"user-{number}.1", delay=0.4)
-    assert failed(story) == set()
-
-
-@pytest.mark.parametrize(("delay", "state"), [(0.05, "passed"), (0.4, "inconclusive"), (2.0, "failed")])
-def test_latencies_on_a_busy_machine_are_judged_by_what_a_bare_echo_took(delay, state):
-    story = Story()
-    for number in range(5):
-        story.run(f"user-{number}", f"user-{number}.1", delay=delay)
-    for _ in range(20):
-        story.recorder.sample(CONTROL_LATENCY, 0.5)
-    result = next(one for one in check(story.end()) if one.check == "latency")
-    assert result.state == state
-    assert result.inconclusive.startswith("the machine was busy: a bare echo took p95 500 ms") is (
-        state == "inconclusive"
-    )
-
-
-@given(st.lists(st.floats(0, 10), min_size=1, max_size=400), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
-def test_a_quantile_is_the_one_by_nearest_rank(values, share):
-    assert nearest_rank(np.array(values), share) == np.quantile(values, share, method="inverted_cdf")
-
-
-def test_how_many_late_connections_are_beyond_chance():
-    assert [is_beyond_chance(late, 2) for late in (0, 1, 2)] == [False, False, True]
-    assert [is_beyond_chance(late, 100) for late in (5, 9, 10)] == [False, False, True]
-
-
-def test_a_figure_that_is_its_objective_is_not_over_it():
-    story = Story()
-    for number in range(5):
-        story.run(f"user-{number}", f"user-{number}.1", delay=0.1 + 1e-9)
-    assert failed(story, delivery_mean=0.1, delivery_p95=0.1) == set()
 
 
 QUICK = Scenario(

@@ -1,0 +1,128 @@
+"""The check of tools: what was begun is completed, not before it has begun, and took no longer than there was time."""
+
+from functools import cached_property
+
+import numpy as np
+
+from netra_sim.checks.records import Records
+from netra_sim.checks.results import CheckResult, counted
+from netra_sim.history import Kind, Objectives
+
+BEGUN, DONE = "tool_executing", "tool_completed"
+_STARTED, _COMPLETED, _FINAL = "agent_started", "agent_completed", ("agent_completed", "agent_error")
+
+_PUBLISHED_TOLERANCE = 0.050
+"""Seconds by which a tool may have taken longer than there was time: clocks tick, on Windows every 16 ms."""
+
+_RECEIVED_TOLERANCE = 1.0
+"""The same where only arrivals are known: a line may delay the beginning more than the end."""
+
+
+def tools(records: Records, objectives: Objectives) -> CheckResult:
+    """Look at every run's tools, as they were published, or as they were received where nothing else is known.
+
+    At no time have more tools completed than have begun, and at the end of a run as many; a run that ends with agent_error
+    may leave tools behind. No tool took less than no time, or longer than since the first of those began that were running.
+    """
+    events = _Events(records)
+    unbegun, undone = events.unbegun, events.undone
+    rows, took, longest = events.durations
+    impossible = (took < 0) | (took > longest + events.tolerance)
+    messages: dict[int, str] = {}
+    for row, seconds, most in zip(*(part[impossible].tolist() for part in (rows, took, longest)), strict=True):
+        since = "" if np.isnan(most) else f", and began {most:.3f} s before at the earliest"
+        messages[row] = f"the tool says that it took {seconds:.3f} s{since}"
+    for row, left in undone.items():
+        messages[row] = f"the run ended with {left} tools that had begun and were not completed"
+    for row in unbegun.tolist():
+        messages[row] = "a tool completed before it had begun"
+    wrong = np.array(sorted(messages), np.int64)
+    return CheckResult(
+        check="tools",
+        question="Did every tool that began complete before its run ended, in a time that is possible?",
+        looked_at=events.looked_at,
+        unit="tools",
+        found=len(wrong),
+        findings=records.findings(wrong, messages.__getitem__),
+        measured={"with a duration": counted(len(rows))},
+    )
+
+
+class _Events:
+    """The events of every run in their order, run after run; for the received ones, by connection and run.
+
+    Attributes:
+        tolerance: seconds by which a duration may be too long.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._is_published = records.records(Kind.PUBLISHED) and len(records.rows(Kind.PUBLISHED)) > 0
+        self.tolerance = _PUBLISHED_TOLERANCE if self._is_published else _RECEIVED_TOLERANCE
+        if self._is_published:
+            rows = records.rows(Kind.PUBLISHED)
+            groups = records.keys("user", "run", "use")[rows]
+            order = np.argsort(groups, kind="stable")
+            self._rows, groups = rows[order], groups[order]
+        else:
+            self._rows = records.arrivals.rows
+            groups = np.cumsum(records.arrivals.is_first)
+        self._starts = np.flatnonzero(np.diff(groups, prepend=-1))
+        self._lengths = np.diff(np.append(self._starts, len(self._rows)))
+        self._begun = records.one_of("event", self._rows, BEGUN)
+        self._done = records.one_of("event", self._rows, DONE)
+        steps = self._begun.astype(np.int64) - self._done
+        total = np.cumsum(steps)
+        before = total[self._starts] - steps[self._starts] if len(self._starts) else total
+        self._live = total - np.repeat(before, self._lengths)
+        self._is_whole = np.repeat(self._are_whole(), self._lengths)
+
+    @property
+    def looked_at(self) -> int:
+        """How many tools began or completed in runs whose beginning is known, or said how long they took."""
+        tools = (self._begun | self._done) & self._is_whole
+        return max(int(tools.sum()), len(self.durations[0]))
+
+    @property
+    def unbegun(self) -> np.ndarray:
+        """The rows at which more tools had completed than had begun."""
+        return np.asarray(self._rows[(self._live < 0) & self._done & self._is_whole])
+
+    @property
+    def undone(self) -> dict[int, int]:
+        """The rows at which runs ended with an answer, and how many tools had not completed until then."""
+        ends = self._records.one_of("event", self._rows, _COMPLETED) & (self._live > 0) & self._is_whole
+        return dict(zip(self._rows[ends].tolist(), self._live[ends].tolist(), strict=True))
+
+    @cached_property
+    def durations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The rows of completed tools that say how long they took, that time, and the longest that it can be, in seconds."""
+        records, rows = self._records, self._rows
+        says = rows
+        if self._is_published:
+            published, arrived = records.deliveries
+            received = np.full(len(records), -1, np.int64)
+            received[published] = arrived
+            says = received[rows]
+        took = np.where(says >= 0, records.numbers["duration"][says], np.nan)
+        at = np.arange(len(rows))
+        alone = self._begun & (self._live == 1)
+        since = np.maximum.accumulate(np.where(alone, at, -1)) if len(rows) else at
+        is_own = since >= np.repeat(self._starts, self._lengths)
+        times = records.numbers["time"][rows]
+        longest = np.where(is_own, times - times[since], np.nan)
+        chosen = self._done & ~np.isnan(took)
+        return says[chosen], took[chosen], longest[chosen]
+
+    def _are_whole(self) -> np.ndarray:
+        """For each run whether it is known from its beginning on, and without a hole where only arrivals are known."""
+        records, starts = self._records, self._starts
+        if not len(starts):
+            return np.zeros(0, bool)
+        first = records.numbers["seq"][self._rows[starts]]
+        begins = (first == 0) | ((first < 0) & records.one_of("event", self._rows[starts], _STARTED))
+        if self._is_published:
+            return np.asarray(begins | (records.meta.get("source") != "log"))
+        numbers = records.numbers["seq"][self._rows]
+        position = np.arange(len(numbers)) - np.repeat(starts, self._lengths)
+        return np.asarray(begins & np.logical_and.reduceat((numbers == position) | (numbers < 0), starts))

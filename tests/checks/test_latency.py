@@ -1,0 +1,176 @@
+"""Latencies are judged over connections, without the line, beside a control, and only where there is enough to judge."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from story import EVENTS, Story, result_of
+
+from netra_sim import Scenario, check, simulate
+from netra_sim.checks.statistics import is_beyond_chance, nearest_rank
+from netra_sim.history import CONTROL_LATENCY
+from netra_sim.violations.planted_histories import users
+
+
+def latency_of(story, **objectives):
+    return result_of(story.end(), "latency", **objectives)
+
+
+def one_slow(among, delay=0.4):
+    story = Story().run(delay=delay)
+    for number in range(among - 1):
+        story.run(f"user-{number}", f"user-{number}.1")
+    return story
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=400), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_a_quantile_is_the_one_by_nearest_rank(values, share):
+    assert nearest_rank(np.array(values), share) == np.quantile(values, share, method="inverted_cdf")
+
+
+def test_how_many_late_ones_are_beyond_chance():
+    assert [is_beyond_chance(late, 1) for late in (0, 1)] == [False, False]
+    assert [is_beyond_chance(late, 2) for late in (0, 1, 2)] == [False, False, True]
+    assert [is_beyond_chance(late, 5) for late in (1, 2)] == [False, True]
+    assert [is_beyond_chance(late, 100) for late in (5, 9, 10)] == [False, False, True]
+
+
+@given(st.integers(1, 60), st.data())
+def test_the_chance_is_that_of_the_binomial_distribution(of, data):
+    late = data.draw(st.integers(0, of))
+    exact = sum(math.comb(of, k) * 0.05**k * 0.95 ** (of - k) for k in range(late, of + 1))
+    if abs(exact - 0.05) > 1e-9:
+        assert is_beyond_chance(late, of) == (exact < 0.05)
+
+
+@pytest.mark.parametrize("of", [10_000, 10_000_000])
+def test_of_many_the_share_alone_decides(of):
+    assert is_beyond_chance(of, of)
+    assert is_beyond_chance(of * 7 // 100, of)
+    assert not is_beyond_chance(of // 20, of)
+
+
+@pytest.mark.parametrize("among", [1, 2, 5, 15])
+def test_one_slow_line_among_few_is_no_finding_and_no_proof(among):
+    result = latency_of(one_slow(among))
+    assert result.state == "inconclusive"
+    assert "chance, or one slow line, explains as much" in result.inconclusive
+    assert f"on 1 of {among} connections" in result.inconclusive
+
+
+def test_one_slow_line_among_many_changes_nothing():
+    assert latency_of(one_slow(30)).state == "passed"
+
+
+@pytest.mark.parametrize("count", [2, 5, 20])
+def test_a_server_that_is_late_for_everyone_is_found_among_few(count):
+    result = latency_of(users(count, delay=0.2))
+    assert result.state == "failed"
+    mean, *slowest = (finding.message for finding in result.findings)
+    told = "delivery of events: mean is 200.0 ms, 100.0 ms over the objective of 100.0 ms"
+    assert mean.startswith(f"{told}; {5 * count} of {5 * count} took longer")
+    assert slowest[0].endswith(" took 200.0 ms")
+
+
+def test_a_few_late_events_on_many_connections_are_what_chance_brings():
+    story = Story()
+    for number in range(20):
+        story.run(f"user-{number}", f"user-{number}.1", EVENTS[:4], delay=0.3 if number < 2 else 0.01)
+        story.run(f"user-{number}", f"user-{number}.2", (*EVENTS[:4], *EVENTS[:4]))
+    result = latency_of(story, delivery_mean=1.0, first_event_p95=9.0)
+    assert result.findings == ()
+
+
+def test_the_lines_own_latency_is_not_the_servers():
+    story = Story()
+    for number in range(20):
+        story.recorder.attached(f"user-{number}/0", f"user-{number}", "tab", 0.35)
+        story.run(f"user-{number}", f"user-{number}.1", delay=0.4)
+    result = latency_of(story)
+    assert result.state == "passed"
+    assert result.measured["delivery of events, p95"].value == pytest.approx(0.05)
+    assert result.measured["first event of a request, p95"].value == pytest.approx(0.2)
+
+
+def test_too_few_values_or_connections_prove_nothing():
+    result = latency_of(users(3))
+    assert result.state == "inconclusive"
+    assert "delivery of events: p95 needs 20 values on 5 connections, and has 15 on 3" in result.inconclusive
+    assert result.minimum == "20 values on 5 connections for each objective"
+
+
+def test_where_connections_have_no_names_each_user_counts():
+    story = Story()
+    for number in range(20):
+        user = f"user-{number}"
+        story.recorder.requested(f"{user}.1", user, story.now)
+        for seq, event in enumerate(EVENTS):
+            story.recorder.published(f"{user}.1", user, event, seq)
+            story.now += 0.2
+            story.recorder.received("", user, f"{user}.1", event, seq, subject=user, timestamp=story.now)
+    assert "on 20 of 20 connections" in latency_of(story).findings[0].message
+
+
+@pytest.mark.parametrize(("delay", "state"), [(0.05, "passed"), (0.4, "inconclusive"), (2.0, "failed")])
+def test_latencies_on_a_busy_machine_are_judged_by_what_a_bare_echo_took(delay, state):
+    story = users(20, delay=delay)
+    for _ in range(20):
+        story.recorder.sample(CONTROL_LATENCY, 0.5)
+    result = latency_of(story)
+    assert result.state == state
+    told = "the machine was busy: a bare echo took p95 500.0 ms at the same time (delivery of events: mean is 400.0 ms"
+    assert result.inconclusive.startswith(told) is (state == "inconclusive")
+
+
+def test_an_echo_that_was_quick_explains_nothing():
+    story = users(20, delay=0.12)
+    for _ in range(20):
+        story.recorder.sample(CONTROL_LATENCY, 0.04)
+    assert latency_of(story).state == "failed"
+
+
+def test_a_machine_that_was_busy_is_named_first_only_where_nothing_else_was_missing():
+    story = users(10, delay=0.4)
+    for _ in range(20):
+        story.recorder.sample(CONTROL_LATENCY, 0.5)
+    reason = latency_of(story).inconclusive
+    assert not reason.startswith("the machine was busy")
+    assert "the machine was busy" in reason
+
+
+@pytest.mark.parametrize("over", [1e-9, 9e-7])
+def test_a_figure_that_is_its_objective_is_not_over_it(over):
+    assert latency_of(users(20, delay=0.1 + over)).findings == ()
+
+
+@pytest.mark.parametrize(("over", "told"), [(1e-5, "100.010 ms, 0.010 ms over"), (0.05, "150.0 ms, 50.0 ms over")])
+def test_what_is_over_an_objective_is_never_shown_as_nothing(over, told):
+    assert told in latency_of(users(20, delay=0.1 + over)).findings[0].message
+
+
+def test_requests_without_an_end_are_counted_apart():
+    story = users(20)
+    story.run("late", "late.1", EVENTS[:3])
+    measured = latency_of(story).measured
+    assert measured["requests without an end"].value == 1
+    assert measured["last event of a request, p95"].value < 3.0
+
+
+def test_latencies_of_clocks_that_disagree_prove_nothing():
+    result = latency_of(users(20, delay=-0.4))
+    assert result.state == "inconclusive"
+    assert result.inconclusive.startswith("100 events were received before what caused them")
+
+
+@pytest.mark.parametrize("count", [2, 5, 20])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_clean_runtime_is_not_accused_whatever_the_lines(count, seed):
+    history = simulate(Scenario(users=count).with_settings({"network.latency.median": 0.2}), seed)
+    assert {result.check for result in check(history) if result.state == "failed"} == set()
+
+
+def test_a_server_of_five_users_that_is_late_is_found_beyond_its_lines():
+    scenario = Scenario(users=5).with_settings({"network.jitter": {"kind": "uniform", "low": 0.2, "high": 0.3}})
+    assert result_of(simulate(scenario, 1), "latency").state == "failed"

@@ -1,0 +1,87 @@
+"""Users see a run go on: without long pauses, and not all at its end."""
+
+import pytest
+from story import EVENTS, Story, result_of
+
+from netra_sim.violations.planted_histories import two_users
+
+
+def told(arrivals, *, published=None, fault=False, away=False, events=EVENTS, began=0.0):
+    """One run of carol's whose events arrive at these times, and are published then unless it is said."""
+    story = two_users()
+    start, recorder = story.now, story.recorder
+    recorder.connected("carol/0", "carol")
+    recorder.requested("carol.1", "carol", start)
+    if away:
+        recorder.disconnected("carol/0", "carol", 1006, "gone")
+    if fault:
+        recorder.fault_began("stalled")
+    moments = [(time, 0, seq) for seq, time in enumerate(published or arrivals)]
+    moments += [(time, 1, seq) for seq, time in enumerate(arrivals)]
+    opened = not away
+    for time, is_arrival, seq in sorted(moments):
+        story.now = start + time
+        if not is_arrival:
+            recorder.published("carol.1", "carol", events[seq], seq)
+            continue
+        connection = "carol/1" if away else "carol/0"
+        if not opened:
+            recorder.connected(connection, "carol")
+            opened = True
+        recorder.sent(connection, "carol", "carol.1", events[seq], seq)
+        stamp = start + (published or arrivals)[seq]
+        recorder.received(connection, "carol", "carol.1", events[seq], seq, subject="carol", timestamp=stamp)
+    if fault:
+        recorder.fault_ended("stalled", 1)
+    story.now += 0.5
+    return result_of(story.end(), "silence")
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "message"),
+    [
+        ((1, 2, 3, 4, 95), "agent_completed came 91.000 s after the event before; the objective is 90 s"),
+        ((91, 92, 93, 94, 95), "agent_started came 91.000 s after the request; the objective is 90 s"),
+    ],
+)
+def test_a_pause_beyond_the_objective_is_found(arrivals, message):
+    result = told(arrivals)
+    assert [finding.message for finding in result.findings] == [message]
+    assert result.measured["longest pause"].value == pytest.approx(91.0)
+
+
+def test_a_pause_of_just_the_objective_is_none():
+    assert told((1, 2, 3, 4, 94.0)).found == 0
+
+
+@pytest.mark.parametrize("arrivals", [(1, 2, 3, 4, 5), (0.1, 0.2, 6, 6.1, 6.2), (0.1, 0.2, 0.3, 0.4, 0.5)])
+def test_a_run_whose_events_come_as_it_goes_on_is_right(arrivals):
+    assert told(arrivals).found == 0
+
+
+def test_events_that_were_published_over_seconds_and_come_together_are_found():
+    result = told((10.0, 10.01, 10.02, 10.03, 10.04), published=(1, 3, 5, 7, 9))
+    assert "were held back and came together at its end" in result.findings[0].message
+
+
+def test_events_that_are_published_together_at_the_end_are_found_though_the_first_came():
+    assert told((0.1, 10.0, 10.01, 10.02, 10.03)).found == 1
+
+
+def test_a_client_that_was_away_has_not_been_kept_waiting():
+    together = (10.0, 10.01, 10.02, 10.03, 10.04)
+    assert told(together, published=(1, 3, 5, 7, 9), away=True).found == 0
+
+
+def test_a_client_that_a_fault_stops_from_reading_is_not_held_against_the_server():
+    assert told((10.0, 10.01, 10.02, 10.03, 10.04), published=(1, 3, 5, 7, 9), fault=True).found == 0
+
+
+def test_a_system_that_was_stalled_from_the_request_on_held_nothing_back():
+    assert told((40.0, 40.5, 41.0, 41.5, 42.0)).found == 0
+
+
+def test_a_run_id_that_is_used_again_has_not_been_silent_meanwhile():
+    story = two_users()
+    story.now += 300
+    assert result_of(Story.run(story).end(), "silence").found == 0
