@@ -16,7 +16,7 @@ from netra_sim.checks.isolation import (
     thread_isolation,
 )
 from netra_sim.checks.latency import delivery_latencies, latency, refusals, request_latencies
-from netra_sim.checks.needs import what_is_missing
+from netra_sim.checks.needs import lacks
 from netra_sim.checks.process import (
     asyncio_untouched,
     context_isolation,
@@ -114,6 +114,7 @@ __all__ = [
     "every_run_ends",
     "faults_acted",
     "idle_cost",
+    "lacks",
     "latency",
     "liveness",
     "memory",
@@ -130,5 +131,4 @@ __all__ = [
     "truthfulness",
     "unhandled_errors",
     "unsent_bytes",
-    "what_is_missing",
 ]

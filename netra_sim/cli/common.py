@@ -35,10 +35,22 @@ def progress(total: int, unit: str) -> Iterator[Callable[[], None]]:
         yield lambda: bar.update() and None
 
 
-def show(results: list[CheckResult], lines: Sequence[int] = ()) -> ExitCode:
-    """Print what was found, and where: for a log with the numbers of the lines that its history's rows come from."""
+def show(
+    results: list[CheckResult], lines: Sequence[int] = (), lacks: Callable[[str], str] = lambda check: ""
+) -> ExitCode:
+    """Print what was found, and where, or why nothing could be said.
+
+    Args:
+        results: of the checks.
+        lines: for a log the numbers of the lines that its history's rows come from.
+        lacks: what is missing for a check, by its name.
+    """
     for result in results:
         click.echo(f"{result.state:>14}  {result.check}: {result.looked_at:,} {result.unit}")
+        if result.state == "inconclusive":
+            click.echo(f"{'':>16}{result.inconclusive}")
+        if result.state == "not applicable" and (missing := lacks(result.check)):
+            click.echo(f"{'':>16}it lacks {missing}")
         for finding in result.findings[:5]:
             where = [finding.run, finding.event, f"number {finding.seq}" if finding.seq >= 0 else ""]
             where += [f"at {finding.time:.3f} s" if finding.time is not None and any(where) else ""]

@@ -1,12 +1,13 @@
 """Commands that judge what there is already: histories and logs, and source trees."""
 
+import functools
 import sys
 from pathlib import Path
 
 import click
 
 from netra_sim.audit import FORMATS, ConfigError, audit, describe_rules
-from netra_sim.checks import check, what_is_missing
+from netra_sim.checks import Records, check, lacks
 from netra_sim.cli.common import NEW_FILE, cli, show
 from netra_sim.exit_code import ExitCode
 from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, read_log, replacing
@@ -57,15 +58,20 @@ def check_command(
             log = read_log(file, chosen.and_also(dict(map(_pair, fields)), _words(words), time_unit))
             history, lines = log.history, log.lines.tolist()
             _show_reading(log)
-            unreadable = log.malformed_lines / (log.malformed_lines + len(history))
+            unreadable = log.malformed_lines / (log.malformed_lines + len(history) + sum(log.other_kinds.values()))
         else:
             history = History.load(file)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     results = check(history)
-    code = show(results, lines)
-    if all(result.state == "not applicable" for result in results):
-        raise click.UsageError(f"no check could judge {file}: {'; '.join(what_is_missing(history))}")
+    records = Records(history)
+    missing = functools.partial(lacks, records)
+    code = show(results, lines, missing if is_event_log(file) else lambda check: "")
+    if not any(result.state in ("passed", "failed") for result in results):
+        first = (
+            f"for {name} it lacks {missing(name)}" for name in ("cross-user-isolation", "delivery") if missing(name)
+        )
+        raise click.UsageError(f"no check could judge {file}: {', and '.join(first) or 'there is too little in it'}")
     if code is ExitCode.GO and unreadable > unreadable_share:
         raise click.UsageError(
             f"{unreadable:.1%} of the lines of {file} cannot be read, and {unreadable_share:.1%} may be; mend the log or "

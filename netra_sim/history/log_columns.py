@@ -1,5 +1,6 @@
 """The records of another system's log, column by column, as the rows of a History."""
 
+import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from math import isinf, nan
@@ -16,6 +17,11 @@ Columns = dict[str, list[Any]]
 """By its field the values of every record, None where there is none."""
 
 _Converters = Mapping[type, Callable[[Any], Any]]
+
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+
+_NGINX = "%d/%b/%Y:%H:%M:%S %z"
+"""Of nginx's $time_local and Apache's %t."""
 
 _PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _EXACT = 2**53
@@ -162,7 +168,7 @@ def _durations(values: list[Any], mapping: LogMapping, wrong: dict[int, str]) ->
 
 
 def _times(values: list[Any], name: str, mapping: LogMapping, wrong: dict[int, str]) -> np.ndarray:
-    """Seconds since whatever the log counts from, or since 1970 for texts in ISO 8601."""
+    """Seconds since whatever the log counts from, or since 1970 for texts in ISO 8601 or as in the log of a web server."""
     expected = "a number or a time in ISO 8601"
     values = [_number_in(value) if type(value) is str else value for value in values]
     at = [record for record, value in enumerate(values) if type(value) is str]
@@ -173,6 +179,8 @@ def _times(values: list[Any], name: str, mapping: LogMapping, wrong: dict[int, s
     seconds = _numbers([None if type(value) is str else value for value in values], name, expected, _finite, wrong)
     seconds /= _PER_SECOND[mapping.time_unit]
     moments = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+    if moments.isna().any():
+        moments = moments.fillna(pd.to_datetime(texts, format=_NGINX, utc=True, errors="coerce"))
     seconds[at] = (moments - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64)
     for record in np.array(at)[moments.isna().to_numpy()].tolist():
         wrong.setdefault(record, f"{name} is {_short(values[record])}; expected {expected}")
@@ -181,10 +189,7 @@ def _times(values: list[Any], name: str, mapping: LogMapping, wrong: dict[int, s
 
 def _number_in(text: str) -> Any:
     """The number that a text is, such as a 64-bit integer in quotes; else the text."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    return float(text) if _NUMBER.fullmatch(text) else text
 
 
 def _finite(value: Any) -> float:

@@ -63,7 +63,37 @@ def test_events_that_nobody_is_known_to_own_are_not_judged(tmp_path):
     code, output = checked(path)
     assert code == 2
     assert "no check could judge" in output
-    assert "isolation needs the field owner" in output
+    needs = (
+        "records of the kind sent or received with the field owner (or of the kinds requested, scope_opened, published)"
+    )
+    assert (
+        f"for cross-user-isolation it lacks {needs}, and for delivery it lacks records of the kind published" in output
+    )
+
+
+def test_each_check_that_cannot_judge_a_log_says_what_it_lacks(tmp_path):
+    _, output = checked(log_of(tmp_path / "log.jsonl", 50), *NAMES)
+    lines = [line.strip() for line in output.splitlines()]
+    for name, missing in (
+        ("content-isolation", "records of the kind received with the field subject"),
+        ("delivery", "records of the kind published with the field seq"),
+        ("every-run-ends", "records of the kind requested with the field run"),
+        (
+            "latency",
+            "records of the kind published with the field seq; records of the kind published with the field time",
+        ),
+    ):
+        at = next(index for index, line in enumerate(lines) if line.startswith(f"not applicable  {name}:"))
+        assert lines[at + 1] == f"it lacks {missing}"
+
+
+def test_a_log_that_is_too_small_for_the_only_check_that_looks_at_it_is_not_judged(tmp_path):
+    path = tmp_path / "log.jsonl"
+    records = [{"kind": "requested", "user": "alice", "run": "r", "time": 1}]
+    path.write_text("\n".join(map(json.dumps, records)))
+    mapping = tmp_path / "ours.toml"
+    mapping.write_text('recorded = ["scope_opened", "scope_closed"]\nengines_per_user = 1\n')
+    assert checked(path, "--mapping", mapping)[0] == 2
 
 
 def test_only_what_a_log_says_that_it_would_tell_passes_without_having_happened(tmp_path):
@@ -102,6 +132,10 @@ def test_a_log_of_which_too_much_cannot_be_read_is_not_judged(tmp_path):
     assert code == 2
     assert "of the lines" in output
     assert checked(path, *NAMES, "--unreadable-share", "0.5")[0] == 0
+
+
+def test_what_is_found_counts_though_too_much_cannot_be_read(tmp_path):
+    assert checked(log_of(tmp_path / "log.jsonl", 50, wrong={7}, broken={1, 2, 3}), *NAMES)[0] == 1
 
 
 def test_a_default_name_can_be_unmapped(tmp_path):
