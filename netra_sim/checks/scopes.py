@@ -14,8 +14,9 @@ def scopes(records: Records, objectives: Objectives) -> CheckResult:
     """Look at every run's scope: is there one, no more often than the run was asked for, and are all events inside it?
 
     Wrong are: a run that publishes and has no scope, an event that is published after its run's last scope was closed, a
-    scope beyond the number of requests for its run, and a run that completes although its user was told that it will not
-    take place, and had asked only once. A log may have neither the request nor the scope of a run that began before it.
+    scope beyond the number of requests for its run, a run that completes although its user was told that it will not take
+    place, and had asked only once, and a run that two users ask for. A log may have neither the request nor the scope of a
+    run that began before it.
     """
     opened, closed = records.rows(Kind.SCOPE_OPENED), records.rows(Kind.SCOPE_CLOSED)
     published, runs = records.rows(Kind.PUBLISHED), records.codes["run"]
@@ -31,6 +32,7 @@ def scopes(records: Records, objectives: Objectives) -> CheckResult:
         ),
         "a scope was opened for which there is no request": _unasked(records, opened),
         "the run was refused, and it completed": _refused_and_completed(records),
+        "the run has the id of another user's": _asked_by_another(records),
     }
     messages = {row: fault for fault, rows in faults.items() for row in rows.tolist()}
     wrong = np.sort(np.array(list(messages), np.int64))
@@ -64,6 +66,14 @@ def _unasked(records: Records, opened: np.ndarray) -> np.ndarray:
     number = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
     of_run = asked[runs[order]]
     return np.asarray(np.sort(order[(number >= of_run) & ((of_run > 0) | records.is_whole)]))
+
+
+def _asked_by_another(records: Records) -> np.ndarray:
+    """Requests for a run that another user had asked for before."""
+    requested, users = records.rows(Kind.REQUESTED), records.codes["user"]
+    requested = requested[records.has("run", requested)]
+    first = records.first_of_each("run", requested)[records.codes["run"][requested]]
+    return np.asarray(requested[users[first] != users[requested]])
 
 
 def _refused_and_completed(records: Records) -> np.ndarray:

@@ -151,3 +151,37 @@ def no_end_after_a_cancel(swaps: Swaps) -> None:
             self._run = None
 
         return without_an_end
+
+
+@violation("run-beside-the-factory", "F8", scenario=CROWD)
+def run_beside_the_factory(swaps: Swaps) -> None:
+    """When a scope ends, its events go on in a run that no factory has made."""
+
+    @swaps.attribute(UserExecutionEngine, "close")
+    def close(original: Any) -> Any:
+        async def and_go_on(self: Any) -> Any:
+            delivery, context = self._emitter._delivery, self.context
+            left = await original(self)
+            again = delivery.open_run(context.user_id, context.thread_id, f"{context.run_id}-again")
+            emitter = RunEmitter(delivery, again)
+            emitter.agent_started("nobody")
+            emitter.agent_error("abandoned", "There is no engine.")
+            return left
+
+        return and_go_on
+
+
+@violation("failures-nobody-awaits", "S15", scenario=CROWD)
+def failures_nobody_awaits(swaps: Swaps) -> None:
+    """Work beside an agent fails, and its error reaches nobody but the event loop."""
+
+    async def fail() -> None:
+        raise ConnectionError("the notes could not be kept")
+
+    @swaps.attribute(AgentSession, "think")
+    def think(original: Any) -> Any:
+        def and_keep_notes(self: Any, reasoning: object) -> None:
+            original(self, reasoning)
+            asyncio.get_running_loop().create_task(fail(), name="keeps notes")
+
+        return and_keep_notes

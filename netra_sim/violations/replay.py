@@ -7,7 +7,7 @@ from netra_sim.bridge.connection import Connection
 from netra_sim.bridge.delivery import Delivery
 from netra_sim.bridge.events import encode
 from netra_sim.bridge.run_log import OutgoingFrame
-from netra_sim.violations.scenarios import COMING_BACK, CROWD, LARGE_REPLAY, OFTEN_CUT_OFF, SHORT_MEMORY
+from netra_sim.violations.scenarios import COMING_BACK, CROWD, LARGE_REPLAY, NEVER_READS, SHORT_MEMORY, TABS
 from netra_sim.violations.violation import Swaps, violation
 
 
@@ -59,7 +59,7 @@ def events_lost_while_another_run_replays(swaps: Swaps) -> None:
         return unless_it_replays
 
 
-@violation("one-tab-served", "S6", scenario=OFTEN_CUT_OFF)
+@violation("one-tab-served", "S6", scenario=TABS)
 def one_tab_served(swaps: Swaps) -> None:
     """Of a user's tabs only the first one gets live events."""
 
@@ -120,3 +120,16 @@ def hello_lists_everybody(swaps: Swaps) -> None:
             return connection
 
         return with_all_runs
+
+
+@violation("slow-clients-are-kept", "S17", scenario=NEVER_READS)
+def slow_clients_are_kept(swaps: Swaps) -> None:
+    """A client that does not read is never cut off, whatever waits for it."""
+
+    @swaps.attribute(Delivery, "_shed")
+    def shed(original: Any) -> Any:
+        def never(self: Any, connection: Connection, reason: str) -> None:
+            if not connection.is_observed:
+                original(self, connection, reason)
+
+        return never

@@ -1,7 +1,7 @@
 """The small scenarios in which violations show; the clean runtime passes each of them completely."""
 
 from netra_sim.history import Objectives
-from netra_sim.simulation import Agents, Burst, Closed, Constant, Limits, LogNormal, Scenario, Workload
+from netra_sim.simulation import Agents, Burst, Closed, Constant, Limits, LogNormal, Network, Scenario, Workload
 from netra_sim.simulation.faults import (
     AgentCrash,
     AgentNeverEnds,
@@ -13,6 +13,7 @@ from netra_sim.simulation.faults import (
 )
 
 _QUICK = Agents(think=LogNormal(0.3, 0.3), tool=LogNormal(0.2, 0.3))
+_TALKATIVE = Agents(think=LogNormal(0.3, 0.3), tool=LogNormal(0.2, 0.3), reasoning=35_000)
 _PATIENCE = 30.0
 _SOON = Workload(window=4.0, patience=_PATIENCE)
 # A handful of users has no reliable 95th percentile: slow networks are no finding here.
@@ -62,8 +63,8 @@ COMING_BACK = Scenario(
 
 OFTEN_CUT_OFF = Scenario(
     name="often-cut-off",
-    users=6,
-    workload=Workload(window=4.0, tabs_per_user=2, patience=_PATIENCE),
+    users=12,
+    workload=Workload(window=7.0, tabs_per_user=2, patience=_PATIENCE),
     agents=_QUICK,
     faults=tuple(Disconnect(at=2.0 + number, lasts=0.2) for number in range(6)),
     objectives=Objectives(delivery_mean=2.0, delivery_p95=5.0, first_event_p95=5.0, refused=0.9),
@@ -71,8 +72,8 @@ OFTEN_CUT_OFF = Scenario(
 """Two tabs of each user are cut off again and again."""
 
 STALLED = Scenario(
-    name="stalled", users=36, workload=_SOON, agents=_QUICK, faults=(StalledSocket(at=3.0, lasts=12.0, share=0.2),),
-    objectives=Objectives(delivery_mean=2.0, delivery_p95=20.0, first_event_p95=20.0),
+    name="stalled", users=36, workload=_SOON, agents=_TALKATIVE, faults=(StalledSocket(at=3.0, lasts=12.0, share=0.2),),
+    objectives=Objectives(delivery_mean=1.8, delivery_p95=20.0, first_event_p95=20.0),
 )  # fmt: skip
 """One client in five stops reading for a while."""
 
@@ -133,7 +134,41 @@ SHORT_MEMORY = Scenario(
 )
 """Everybody is cut off for longer than the bridge remembers."""
 
-LARGE_REPLAY = COMING_BACK
+TABS = Scenario(
+    name="tabs",
+    users=6,
+    workload=Workload(window=4.0, tabs_per_user=2, patience=_PATIENCE),
+    agents=_QUICK,
+    objectives=_PATIENT,
+)
+"""Every user has two tabs open."""
+
+LARGE_REPLAY = Scenario(
+    name="large-replay",
+    users=4,
+    workload=Workload(arrivals=Burst(at=2.0, width=2.0), runs_per_user=2, patience=60.0),
+    agents=Agents(reasoning=35_000),
+    network=Network(bandwidth=100_000.0),
+    faults=(Disconnect(at=4.5, lasts=3.0),),
+    objectives=Objectives(
+        refused=0.97, delivery_mean=10.0, delivery_p95=20.0, first_event_p95=20.0, recovery=30.0, silence=60.0
+    ),
+)
+"""Clients come back over a thin line to two runs that go on, and have missed more than any buffer holds."""
+
+NEVER_READS = Scenario(
+    name="never-reads",
+    users=3,
+    workload=Workload(window=20.0, runs_per_user=10, patience=60.0),
+    agents=Agents(think=Constant(0.2), tool=Constant(0.2), reasoning=35_000),
+    limits=Limits(engines_per_user=10),
+    faults=(StalledSocket(at=1.0, lasts=40.0),),
+    objectives=Objectives(
+        refused=1.0, completed=0.0, delivered=0.0, delivery_mean=60.0, delivery_p95=60.0, first_event_p95=60.0,
+        recovery=60.0, silence=60.0,
+    ),
+)  # fmt: skip
+"""Clients stop reading while large answers come."""
 
 MANY_REQUESTS = Scenario(
     name="many-requests",
