@@ -15,7 +15,8 @@ def critical_events(records: Records, objectives: Objectives) -> CheckResult:
     """Look at what every run published: numbered without a gap, begun once, ended once, all five events, in order.
 
     A run without a tool is complete where "tools_required" of the history's meta is false. Where the meta says nothing, as
-    that of a log, a run must use a tool if any other run does.
+    that of a log, a run must use a tool if any other run does. A run that a log has from its middle on, by the number of its
+    first event, is judged by its end alone.
     """
     published = records.rows(Kind.PUBLISHED)
     opened = records.rows(Kind.SCOPE_OPENED) if records.records(Kind.PUBLISHED) else records.rows()
@@ -69,22 +70,30 @@ def _are_wrong(records: Records, by_run: np.ndarray, starts: np.ndarray) -> np.n
     lengths = np.diff(np.append(starts, len(by_run)))
     position = np.arange(len(by_run)) - np.repeat(starts, lengths)
     numbers = records.numbers["seq"][by_run]
-    misnumbered = np.logical_or.reduceat((numbers != position) & (numbers >= 0), starts)
+    before = _unseen(records, numbers[starts])
+    is_cut = before > 0
+    misnumbered = np.logical_or.reduceat((numbers != position + np.repeat(before, lengths)) & (numbers >= 0), starts)
     began = records.one_of("event", by_run, CRITICAL[0])
     ended = records.one_of("event", by_run, *FINAL)
     last = starts + lengths - 1
-    framed = began[starts] & ended[last]
-    once = (np.add.reduceat(ended, starts, dtype=int) == 1) & (np.add.reduceat(began, starts, dtype=int) == 1)
+    framed = (began[starts] | is_cut) & ended[last]
+    begins = np.add.reduceat(began, starts, dtype=int)
+    once = (np.add.reduceat(ended, starts, dtype=int) == 1) & (begins == np.where(is_cut, 0, 1))
     latest = np.full(len(starts), -1)
     in_order = np.ones(len(starts), bool)
     for event in CRITICAL:
         first = np.minimum.reduceat(np.where(records.one_of("event", by_run, event), position, _NEVER), starts)
         in_order &= (first >= latest) & (first < _NEVER)
         latest = first
-    in_order |= records.one_of("event", by_run[last], FINAL[1])
+    in_order |= records.one_of("event", by_run[last], FINAL[1]) | is_cut
     if not _takes_tools(records):
         in_order |= ~np.logical_or.reduceat(records.one_of("event", by_run, *TOOL_EVENTS), starts)
     return np.asarray(misnumbered | ~framed | ~once | ~in_order)
+
+
+def _unseen(records: Records, first_numbers: np.ndarray) -> np.ndarray:
+    """For each run how many of its events came before the log that it is in; 0 in any history but a log's."""
+    return np.asarray(np.maximum(first_numbers, 0) * (records.meta.get("source") == "log"))
 
 
 def _takes_tools(records: Records) -> bool:
@@ -96,17 +105,18 @@ def _takes_tools(records: Records) -> bool:
 def _problem(records: Records, rows: list[int]) -> tuple[int, str]:
     """What is wrong first with the events of one run, and at which row."""
     names = [records.text("event", row) for row in rows]
-    for index, number in enumerate(records.numbers["seq"][rows].tolist()):
+    before = int(_unseen(records, records.numbers["seq"][rows[:1]])[0])
+    for index, number in enumerate(records.numbers["seq"][rows].tolist(), before):
         if number not in (index, -1):
-            return rows[index], f"event {index} is numbered {number}"
-    if names[0] != CRITICAL[0]:
+            return rows[index - before], f"event {index} is numbered {number}"
+    if names[0] != CRITICAL[0] and not before:
         return rows[0], f"the run begins with {names[0]} instead of {CRITICAL[0]}"
     ends = [index for index, name in enumerate(names) if name in FINAL]
     if len(ends) != 1:
         return rows[-1], f"the run ends {len(ends)} times instead of once"
     if ends[0] != len(names) - 1:
         return rows[-1], f"{names[-1]} comes after the end of the run"
-    if names.count(CRITICAL[0]) != 1:
+    if names.count(CRITICAL[0]) != (0 if before else 1):
         return rows[-1], "the run begins more than once"
     is_free_of_tools = not _takes_tools(records) and not any(name in TOOL_EVENTS for name in names)
     missing = [name for name in CRITICAL if name not in names and not (is_free_of_tools and name in TOOL_EVENTS)]

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,6 +52,59 @@ def test_times_in_iso_8601_are_read_with_their_zones(tmp_path):
     texts = ("2025-09-09T12:00:00Z", "2025-09-09T14:00:01.5+02:00", "2025-09-09 12:00:03")
     path = written(tmp_path, *({"user": "a", "time": text} for text in texts))
     assert read_log(path).history.numbers["time"].tolist() == [0.0, 1.5, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("texts", "unit"),
+    [
+        (("1757419200000000000", "1757419201500000000"), "ns"),  # OTLP/JSON
+        (("1757419200000000", "1757419201500000"), "us"),  # journald
+        (("1757419200.0", "1.7574192015e9"), "s"),
+        (("2025-09-09 12:00:00,000", "2025-09-09 12:00:01,500"), "s"),  # Python's logging
+        (("09/Sep/2025:12:00:00 +0000", "2025-09-09T12:00:01.5Z"), "s"),  # nginx, beside another
+        (("09/Sep/2025:14:00:00 +0200", "2025/09/09 12:00:01.5"), "ms"),  # nginx's other log
+        (("20250909T120000Z", "2025-09-09T12:00:01.500000000Z"), "s"),
+        ((1757419200000, "1757419201500"), "ms"),
+    ],
+)
+def test_times_are_read_as_other_programs_write_them(tmp_path, texts, unit):
+    log = read_log(written(tmp_path, *({"user": "a", "time": text} for text in texts)), LogMapping(time_unit=unit))
+    assert log.malformed == ()
+    assert log.history.meta["began"] == 1_757_419_200.0
+    assert log.history.numbers["time"].tolist() == [0.0, 1.5]
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "1_000", "0x10", "12:00", "", "1,5,0"])
+def test_a_text_that_is_no_time_is_told(tmp_path, text):
+    log = read_log(written(tmp_path, {"user": "a", "time": 1}, {"user": "a", "time": text}))
+    assert "expected a number or a time in ISO 8601" in log.malformed[0].reason
+
+
+def test_parquet_may_hold_parts_of_a_microsecond_decimals_and_nan_for_what_is_left_out(tmp_path):
+    began = 1_757_419_200 * 10**9
+    columns = {
+        "user": ["a", "a"],
+        "time": pa.array([began + 123, began + 1_500_000_456], pa.timestamp("ns")),
+        "due": pa.array([Decimal("1757419200.25"), None], pa.decimal128(20, 3)),
+        "seq": pa.array([float("nan"), 3.0]),
+        "run": ["r", "r"],
+        "kind": ["requested", "received"],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+    log = read_log(tmp_path / "log.parquet")
+    assert log.malformed == ()
+    assert log.history.numbers["time"].tolist() == [0.0, 1.5]
+    assert log.history.numbers["due"].tolist()[0] == 0.25
+    assert log.history.numbers["seq"].tolist() == [-1, 3]
+
+
+def test_a_default_name_that_means_something_else_is_left_out(tmp_path):
+    span = {"user": "bob", "owner": "bob", "kind": "SpanKind.INTERNAL", "subject": "runs/17"}
+    path = written(tmp_path, span)
+    with pytest.raises(HistoryError, match=r"records of other kinds: SpanKind\.INTERNAL"):
+        read_log(path)
+    (row,) = read_log(path, LogMapping(fields={"kind": "", "subject": ""})).history.frame().to_dict("records")
+    assert (row["kind"], row["user"], row["subject"]) == (Kind.RECEIVED, "bob", "")
 
 
 def test_without_a_time_in_every_record_the_order_of_the_file_stays(tmp_path):
