@@ -21,6 +21,7 @@ class Source(StrEnum):
     WINDOWS_CLOCK = "windows-clock"
     SERVER = "server"
     ROLLBACK = "rollback-drill"
+    LIMITS = "limit-drill"
     EXPERIMENTS = "experiments"
     AUDIT = "audit"
     TESTS = "tests"
@@ -36,6 +37,7 @@ _TITLES = {
     Source.WINDOWS_CLOCK: "simulated on Windows' clock",
     Source.SERVER: "real server",
     Source.ROLLBACK: "rollback drill",
+    Source.LIMITS: "users at their limits",
     Source.EXPERIMENTS: "experiments on the runtime",
     Source.AUDIT: "audit of the source",
     Source.TESTS: "the plan's test files",

@@ -58,6 +58,11 @@ def rollback_drill(parameters: ValidationParameters) -> Evidence:
     return _simulated(Source.ROLLBACK, "rollback-drill", parameters)
 
 
+def limit_drill(parameters: ValidationParameters) -> Evidence:
+    """Have every user ask for as many runs at once as the limit allows, with several tabs open."""
+    return _simulated(Source.LIMITS, "many-tabs", parameters)
+
+
 def on_real_server(parameters: ValidationParameters) -> Evidence:
     """Have real clients ask a real server, on this machine, now."""
     plan = Load(users=parameters.server_users, seed=parameters.seed)

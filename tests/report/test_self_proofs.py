@@ -15,7 +15,7 @@ from netra_sim.violations.planted_sources import PLANTED_SOURCES
 
 RESTED_ON = {need.check for claim in CLAIMS if claim.can_be_proven_here for need in claim.needs}
 EXPERIMENTS = {one.check for one in experiments()} & RESTED_ON
-BLINDABLE = sorted({*CHECK_NAMES, *EXPERIMENTS, *(rule.name for rule in RULES), *BROKEN_BY})
+BLINDABLE = sorted({*CHECK_NAMES, *EXPERIMENTS, *(rule.name for rule in RULES), *BROKEN_BY} & RESTED_ON)
 
 
 @pytest.fixture(scope="module")
