@@ -74,7 +74,9 @@ def loop_error(context: Mapping[str, Any]) -> tuple[str, str]:
         context: what asyncio gives to a loop's exception handler.
     """
     error, task, handle = (context.get(name) for name in ("exception", "task", "handle"))
-    what = "Exception in a callback" if handle is not None else str(context.get("message", "Unhandled error"))
+    what = (
+        "Exception in a callback" if handle is not None else str(context.get("message", "Unhandled error")).lstrip("_")
+    )
     if handle is None and task is None:
         task = context.get("future")
     source = getattr(handle, "_callback", None) if task is None else getattr(task, "get_coro", lambda: None)()

@@ -285,9 +285,8 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
                     context, callback, argument = tasks.pop()
                 elif tasks and (index := int(draw() * (len(tasks) + len(ready)))) < len(tasks):
                     context, callback, argument = tasks[index]
-                    last = tasks.pop()
-                    if index < len(tasks):
-                        tasks[index] = last
+                    tasks[index] = tasks[-1]  # no name for it: that would keep its task
+                    del tasks[-1]
                 else:
                     context, callback, argument = next_ready()
                 if cost:
