@@ -72,8 +72,8 @@ OFTEN_CUT_OFF = Scenario(
 """Two tabs of each user are cut off again and again."""
 
 STALLED = Scenario(
-    name="stalled", users=36, workload=_SOON, agents=_TALKATIVE, faults=(StalledSocket(at=3.0, lasts=12.0, share=0.2),),
-    objectives=Objectives(delivery_mean=1.8, delivery_p95=20.0, first_event_p95=20.0),
+    name="stalled", users=24, workload=_SOON, agents=_TALKATIVE, faults=(StalledSocket(at=3.0, lasts=12.0, share=0.2),),
+    objectives=Objectives(delivery_mean=1.4, delivery_p95=20.0, first_event_p95=20.0),
 )  # fmt: skip
 """One client in five stops reading for a while."""
 
@@ -158,7 +158,7 @@ LARGE_REPLAY = Scenario(
 
 NEVER_READS = Scenario(
     name="never-reads",
-    users=3,
+    users=2,
     workload=Workload(window=20.0, runs_per_user=10, patience=60.0),
     agents=Agents(think=Constant(0.2), tool=Constant(0.2), reasoning=35_000),
     limits=Limits(engines_per_user=10),
