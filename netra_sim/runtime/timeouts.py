@@ -3,11 +3,20 @@
 import asyncio
 import contextvars
 import math
-from types import TracebackType
+import sys
+import weakref
+from types import FrameType, TracebackType
+
+from netra_sim.runtime.async_generators import TimeoutInGenerator, owning_generator, running_generators
 
 _innermost: contextvars.ContextVar["WindowsSafeTimeoutContext | None"] = contextvars.ContextVar(
     "netra_sim_timeout_context", default=None
 )
+"""The innermost context of ordinary code."""
+
+_in_generators: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[FrameType, WindowsSafeTimeoutContext]]"
+_in_generators = weakref.WeakKeyDictionary()
+"""By loop and frame, the innermost context of each async generator: they count only while the generator runs."""
 
 COARSE = 0.001
 """Resolution of a loop's clock, in seconds, from which on its timers may fire noticeably early."""
@@ -23,15 +32,14 @@ def timer_slack(loop: asyncio.AbstractEventLoop) -> float:
     return resolution if resolution >= COARSE else 0.0
 
 
-def checked_timeout(timeout: float | None) -> float | None:
-    """The timeout, if it is one.
+def refuse_nan(what: str, seconds: float | None) -> None:
+    """Refuse a time that is not a number, as CPython does from 3.13 on.
 
     Raises:
-        ValueError: it is not a number.
+        ValueError: it is NaN.
     """
-    if timeout is not None and math.isnan(timeout):
-        raise ValueError("timeout must be a number of seconds or None, and is NaN")
-    return timeout
+    if seconds is not None and math.isnan(seconds):
+        raise ValueError(f"{what} must be a number of seconds, and is NaN")
 
 
 class WindowsSafeTimeoutContext:
@@ -40,20 +48,33 @@ class WindowsSafeTimeoutContext:
     By default it tells and does not interfere: a streaming loop asks `check_timeout` and ends by itself. With
     ``enforce=True`` it also cancels its body at the deadline and raises `TimeoutError`, as `asyncio.timeout` does, on
     which it is built. Contexts nest: the deadline of an inner one is never later than that of the outer one, and neither
-    needs a task or a poll of its own, so nested ones cannot deadlock.
+    needs a task or a poll of its own, so nested ones cannot deadlock. A task inherits the contexts of the code that creates
+    it.
+
+    In an async generator a context is the generator's alone (PEP 789 describes the trap). It counts for whatever the
+    generator runs, in whichever task; between two values it counts neither for the consumer nor for other generators. An
+    enforced one never cancels the consumer: if its deadline comes while the consumer has a value, the generator is interrupted
+    when it next waits for something, or gets the `TimeoutError` at the end of its block. It interrupts only the task that
+    entered it. Tasks that a generator creates inherit the contexts of the coroutines that it awaits, and not its own. The
+    generator of an `asynccontextmanager` is the exception: what it enters before its ``yield`` counts in the body.
 
     Args:
         timeout: seconds from entering on; None for no deadline of its own.
         enforce: whether to cancel the body at the deadline.
+
+    Raises:
+        ValueError: ``timeout`` is NaN.
     """
 
     def __init__(self, timeout: float | None, *, enforce: bool = False) -> None:
-        self.timeout = checked_timeout(timeout)
+        refuse_nan("timeout", timeout)
+        self.timeout = timeout
         self.enforce = enforce
         self._loop: asyncio.AbstractEventLoop | None = None
         self._deadline = math.inf
         self._outer: WindowsSafeTimeoutContext | None = None
-        self._enforcer: asyncio.Timeout | None = None
+        self._generator: FrameType | None = None
+        self._enforcer: asyncio.Timeout | TimeoutInGenerator | None = None
         self._timed_out = False
         self._has_ended = False
 
@@ -81,23 +102,53 @@ class WindowsSafeTimeoutContext:
     async def __aenter__(self) -> "WindowsSafeTimeoutContext":
         if self._loop is not None:
             raise RuntimeError("a timeout context can be entered once; make a new one")
-        self._loop = asyncio.get_running_loop()
-        self._outer = _innermost.get()
-        while self._outer is not None and self._outer._has_ended:
-            self._outer = self._outer._outer
-        own = math.inf if self.timeout is None else self._loop.time() + self.timeout
-        self._deadline = min(own, self._outer._deadline if self._outer is not None else math.inf)
+        loop = self._loop = asyncio.get_running_loop()
+        caller = sys._getframe(1)
+        own = math.inf if self.timeout is None else loop.time() + self.timeout
+        self._deadline = min([own, *(context._deadline for context in _entered_around(caller, loop))])
+        self._generator = owning_generator(caller)
         if self.enforce and self._deadline < math.inf:
-            self._enforcer = asyncio.timeout_at(self._deadline + timer_slack(self._loop))
+            at = self._deadline + timer_slack(loop)
+            self._enforcer = asyncio.timeout_at(at) if self._generator is None else TimeoutInGenerator(self._generator, at)
             await self._enforcer.__aenter__()
-        _innermost.set(self)
+        if self._generator is None:
+            self._outer = _not_ended(_innermost.get())
+            _innermost.set(self)
+        else:
+            of_generators = _in_generators.setdefault(loop, {})
+            self._outer = of_generators.get(self._generator)
+            of_generators[self._generator] = self
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        _innermost.set(self._outer)
         self.check_timeout()
         self._has_ended = True
+        if self._generator is not None:
+            _leave(self._generator, self._loop)
+            self._generator = None
+        elif _innermost.get() is self:
+            _innermost.set(self._outer)
         if self._enforcer is not None:
             await self._enforcer.__aexit__(kind, error, traceback)
+
+
+def _entered_around(frame: FrameType, loop: asyncio.AbstractEventLoop) -> list[WindowsSafeTimeoutContext]:
+    """The contexts that count for what this frame enters: ordinary ones, and those of generators that it runs in."""
+    of_generators = _in_generators.get(loop, {})
+    innermost = [_innermost.get(), *(of_generators.get(generator) for generator in running_generators(frame))]
+    return [context for context in map(_not_ended, innermost) if context is not None]
+
+
+def _leave(generator: FrameType, loop: asyncio.AbstractEventLoop) -> None:
+    of_generators = _in_generators.get(loop, {})
+    innermost = _not_ended(of_generators.pop(generator, None))
+    if innermost is not None:
+        of_generators[generator] = innermost
+
+
+def _not_ended(context: WindowsSafeTimeoutContext | None) -> WindowsSafeTimeoutContext | None:
+    while context is not None and context._has_ended:
+        context = context._outer
+    return context

@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable
 from typing import Any, TypeVar, overload
 
-from netra_sim.runtime.timeouts import checked_timeout, timer_slack
+from netra_sim.runtime.timeouts import refuse_nan, timer_slack
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -31,7 +31,11 @@ async def windows_safe_sleep(delay: float, result: Any = None) -> Any:
     """Sleep for ``delay`` seconds of the loop's clock, never less, and return ``result``.
 
     A delay of zero or less gives other tasks one turn, as `asyncio.sleep` does.
+
+    Raises:
+        ValueError: ``delay`` is NaN.
     """
+    refuse_nan("delay", delay)
     if delay > 0:
         delay += timer_slack(asyncio.get_running_loop())
     return await asyncio.sleep(delay, result)
@@ -55,8 +59,9 @@ async def windows_safe_wait_for(awaitable: Awaitable[Any], timeout: float | None
 
     Raises:
         TimeoutError: the deadline came first and there is no ``default``.
+        ValueError: ``timeout`` is NaN.
     """
-    checked_timeout(timeout)
+    refuse_nan("timeout", timeout)
     if timeout is None:
         return await awaitable
     if timeout <= 0:
@@ -110,10 +115,10 @@ async def windows_safe_progressive_delay(
         The pause that was made, in seconds.
 
     Raises:
-        ValueError: a negative argument.
+        ValueError: an argument is negative or NaN.
     """
-    if attempt < 0 or base < 0 or cap < 0:
-        raise ValueError(f"attempt, base and cap must not be negative; they are {attempt}, {base:g} and {cap:g}")
+    if not (attempt >= 0 and base >= 0 and cap >= 0):
+        raise ValueError(f"attempt, base and cap must not be negative or NaN; they are {attempt}, {base:g} and {cap:g}")
     # 2 ** 64 exceeds every cap; a larger exponent would only overflow.
     delay = min(cap, base * 2.0 ** min(attempt, 64))
     if rng is not None:

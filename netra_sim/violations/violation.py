@@ -118,7 +118,5 @@ def violation(
 
 
 def _holders() -> list[Any]:
-    """The package's modules, and the asyncio that decorated functions see."""
-    modules = [module for name, module in sorted(sys.modules.items()) if name.split(".")[0] == "netra_sim"]
-    safe = sys.modules["netra_sim.runtime.windows_asyncio_safe"]
-    return [*modules, vars(safe)["_safe_asyncio"]]
+    """The package's modules."""
+    return [module for name, module in sorted(sys.modules.items()) if name.split(".")[0] == "netra_sim"]
