@@ -19,8 +19,8 @@ _GET_AWAITABLE = dis.opmap["GET_AWAITABLE"]
 _OF_ASYNC_WITH = 1
 """The argument of GET_AWAITABLE where an ``async with`` statement awaits ``__aenter__``."""
 
-_BACK_TO_GET_AWAITABLE = 4
-"""Bytes from the instruction that waits back to it."""
+_BACK_TO_GET_AWAITABLE = range(4, 10, 2)
+"""Bytes from the instruction that waits back to it: the versions of Python count caches and long arguments differently."""
 
 _ENTERS_FOR_A_BODY = contextlib._AsyncGeneratorContextManager.__aenter__.__code__
 """Drives the generator of an `asynccontextmanager` up to its ``yield``."""
@@ -51,16 +51,17 @@ def owning_generator(frame: FrameType) -> FrameType | None:
 
 
 def _is_in_async_with(frame: FrameType) -> bool:
-    code, at = frame.f_code.co_code, frame.f_lasti - _BACK_TO_GET_AWAITABLE
-    return at >= 0 and (code[at], code[at + 1]) == (_GET_AWAITABLE, _OF_ASYNC_WITH)
+    code = frame.f_code.co_code
+    before = [frame.f_lasti - back for back in _BACK_TO_GET_AWAITABLE if frame.f_lasti >= back]
+    return next((code[at + 1] == _OF_ASYNC_WITH for at in before if code[at] == _GET_AWAITABLE), False)
 
 
 class TimeoutInGenerator:
     """`asyncio.timeout_at` for a block in an async generator: the consumer is never cancelled.
 
-    A deadline that comes while the generator is suspended at a ``yield`` interrupts the generator the next time that it waits
-    for something, or raises at the end of the block. As `asyncio.timeout`, it belongs to the task that enters the block; a
-    generator that another task goes on with is not interrupted, and raises at the end of the block.
+    A deadline that comes while the generator is suspended at a ``yield`` interrupts the generator the next time that it
+    waits for something, or raises at the end of the block. As `asyncio.timeout`, it belongs to the task that enters the
+    block; a generator that another task goes on with is not interrupted, and raises at the end of the block.
     """
 
     def __init__(self, generator: FrameType, deadline: float) -> None:

@@ -8,7 +8,8 @@ import sys
 from types import CodeType
 from typing import Any
 
-from bytecode import BinaryOp, Bytecode, CellVar, FreeVar, Instr
+from bytecode import BinaryOp, Bytecode, Instr
+from bytecode.instr import CellVar, FreeVar
 
 _READS = frozenset(
     {
@@ -32,10 +33,7 @@ _SUBSCRIPT = ("BINARY_SUBSCR",) if "BINARY_SUBSCR" in dis.opmap else ("BINARY_OP
 
 def is_rewritten(code: CodeType, table: object) -> bool:
     """Whether `rewrite_reads` has made this code, with this table."""
-    return any(
-        constant is table or (isinstance(constant, CodeType) and is_rewritten(constant, table))
-        for constant in code.co_consts
-    )
+    return any(constant is table for constant in code.co_consts)
 
 
 def rewrite_reads(code: CodeType, table: object) -> CodeType:
@@ -44,7 +42,9 @@ def rewrite_reads(code: CodeType, table: object) -> CodeType:
     Read are global names, variables of functions that enclose this one, attributes, and names that are imported from a
     module. Local variables are not: their values were read before, or are arguments. Line numbers and columns stay.
     """
-    return _rewritten(code, table, frozenset(code.co_freevars))
+    rewritten = _rewritten(code, table, frozenset(code.co_freevars))
+    # Code that reads nothing is marked too.
+    return rewritten.replace(co_consts=(*rewritten.co_consts, table))
 
 
 def _rewritten(code: CodeType, table: object, enclosing: frozenset[str]) -> CodeType:

@@ -53,10 +53,10 @@ class WindowsSafeTimeoutContext:
 
     In an async generator a context is the generator's alone (PEP 789 describes the trap). It counts for whatever the
     generator runs, in whichever task; between two values it counts neither for the consumer nor for other generators. An
-    enforced one never cancels the consumer: if its deadline comes while the consumer has a value, the generator is interrupted
-    when it next waits for something, or gets the `TimeoutError` at the end of its block. It interrupts only the task that
-    entered it. Tasks that a generator creates inherit the contexts of the coroutines that it awaits, and not its own. The
-    generator of an `asynccontextmanager` is the exception: what it enters before its ``yield`` counts in the body.
+    enforced one never cancels the consumer: if its deadline comes while the consumer has a value, the generator is
+    interrupted when it next waits for something, or gets the `TimeoutError` at the end of its block. It interrupts only the
+    task that entered it. Tasks that a generator creates inherit the contexts of the coroutines that it awaits, and not its
+    own. The generator of an `asynccontextmanager` is the exception: what it enters before its ``yield`` counts in the body.
 
     Args:
         timeout: seconds from entering on; None for no deadline of its own.
@@ -109,7 +109,9 @@ class WindowsSafeTimeoutContext:
         self._generator = owning_generator(caller)
         if self.enforce and self._deadline < math.inf:
             at = self._deadline + timer_slack(loop)
-            self._enforcer = asyncio.timeout_at(at) if self._generator is None else TimeoutInGenerator(self._generator, at)
+            self._enforcer = (
+                asyncio.timeout_at(at) if self._generator is None else TimeoutInGenerator(self._generator, at)
+            )
             await self._enforcer.__aenter__()
         if self._generator is None:
             self._outer = _not_ended(_innermost.get())
@@ -126,7 +128,7 @@ class WindowsSafeTimeoutContext:
         self.check_timeout()
         self._has_ended = True
         if self._generator is not None:
-            _leave(self._generator, self._loop)
+            _leave(self._generator)
             self._generator = None
         elif _innermost.get() is self:
             _innermost.set(self._outer)
@@ -141,8 +143,8 @@ def _entered_around(frame: FrameType, loop: asyncio.AbstractEventLoop) -> list[W
     return [context for context in map(_not_ended, innermost) if context is not None]
 
 
-def _leave(generator: FrameType, loop: asyncio.AbstractEventLoop) -> None:
-    of_generators = _in_generators.get(loop, {})
+def _leave(generator: FrameType) -> None:
+    of_generators = _in_generators.get(asyncio.get_running_loop(), {})
     innermost = _not_ended(of_generators.pop(generator, None))
     if innermost is not None:
         of_generators[generator] = innermost

@@ -45,8 +45,8 @@ def windows_asyncio_safe(function: F) -> F:
 
     It takes coroutine functions and async generator functions: plain ones, methods, class and static methods, closures.
     The result is a new function of the same code, except that what it reads is looked at: wherever a global name, a
-    variable of an enclosing function, an import or an attribute gives one of the three functions, the body gets the safe one.
-    So ``import asyncio``, ``import asyncio as aio``, ``from asyncio import sleep``, ``asyncio.tasks.sleep`` and a class
+    variable of an enclosing function, an import or an attribute gives one of the three functions, the body gets the safe
+    one. So ``import asyncio``, ``import asyncio as aio``, ``from asyncio import sleep``, ``asyncio.tasks.sleep`` and a class
     attribute all work, at module level, in an enclosing function or in the body; defaults of parameters too. Names are read
     when the body reads them, so a global that is bound later or patched by a test is seen. Functions, lambdas and classes
     defined in the body are part of it; functions that it calls are not.
@@ -55,9 +55,8 @@ def windows_asyncio_safe(function: F) -> F:
     function can be pickled by reference, and by value with cloudpickle where netra_sim is installed.
 
     It does not see a function that comes in any other way: as an argument, as an item of a list or of ``globals()``, as the
-    result of `getattr`, in a `functools.partial`, from a wrapper of somebody else's, or in code that the body gives to `eval`
-    or `exec`. A read costs some ten nanoseconds more than in an undecorated function, and decorating costs some
-    milliseconds.
+    result of `getattr`, inside a `functools.partial` that was made elsewhere, or in code that the body gives to `eval` or
+    `exec`. A read costs about as much more as a call of a small function, and decorating costs some milliseconds.
 
     Raises:
         TypeError: it is no asynchronous function.

@@ -66,10 +66,14 @@ async def test_the_consumers_own_context_keeps_its_own_deadline(make, enforce):
 @pytest.mark.parametrize("make", [stream, safe_stream])
 async def test_the_deadline_of_an_enforced_context_of_a_generator_never_cancels_the_consumer(make):
     got = []
-    with pytest.raises(TimeoutError):
+
+    async def consume():
         async for number in make(1, enforce=True):
             await asyncio.sleep(5)
             got.append((number, now()))
+
+    with pytest.raises(TimeoutError):
+        await consume()
     assert got == [(0, 5), (1, 10)]
     assert now() == 10
     assert asyncio.current_task().cancelling() == 0

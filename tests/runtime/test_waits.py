@@ -1,10 +1,18 @@
 """Waiting with a limit and waiting for many: incidents W3 to W5, on an exact clock and on Windows' coarse one."""
 
 import asyncio
+from decimal import Decimal
 
 import pytest
 
-from netra_sim.runtime import windows_asyncio_safe, windows_safe_gather, windows_safe_sleep, windows_safe_wait_for
+from netra_sim.runtime import (
+    WindowsSafeTimeoutContext,
+    windows_asyncio_safe,
+    windows_safe_gather,
+    windows_safe_progressive_delay,
+    windows_safe_sleep,
+    windows_safe_wait_for,
+)
 from netra_sim.simulation import run_virtual
 
 TICK = 1 / 64
@@ -191,8 +199,17 @@ async def test_an_error_of_what_is_awaited_passes_through_unchanged(error, optio
 async def test_a_timeout_that_is_no_number_is_refused():
     done = asyncio.get_running_loop().create_future()
     done.set_result("answer")
-    with pytest.raises(ValueError, match="NaN"):
-        await windows_safe_wait_for(done, float("nan"))
+    nan = float("nan")
+    for timeout in (nan, Decimal("nan")):
+        with pytest.raises(ValueError, match="NaN"):
+            await windows_safe_wait_for(done, timeout)
+        with pytest.raises(ValueError, match="NaN"):
+            await windows_safe_sleep(timeout)
+        with pytest.raises(ValueError, match="NaN"):
+            WindowsSafeTimeoutContext(timeout)
+    for wrong in ({"attempt": nan}, {"attempt": 0, "base": nan}, {"attempt": 0, "cap": nan}):
+        with pytest.raises(ValueError, match="NaN"):
+            await windows_safe_progressive_delay(**wrong)
 
 
 async def test_a_sleep_returns_its_result_and_one_of_no_length_gives_others_a_turn():
