@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import gc
 import math
+import weakref
 
 import pytest
 
 from netra_sim.runtime import WindowsSafeTimeoutContext, windows_asyncio_safe
-from netra_sim.simulation import run_virtual
+from netra_sim.simulation.loop import VirtualTimeLoop
 
 
 def now():
@@ -287,6 +288,40 @@ async def test_a_generator_that_another_task_goes_on_with_interrupts_neither_tas
     assert now() == 5
 
 
+async def test_after_its_block_a_late_generator_is_interrupted_no_more():
+    async def words():
+        with contextlib.suppress(TimeoutError):
+            async with WindowsSafeTimeoutContext(1, enforce=True):
+                yield "first"
+        await asyncio.sleep(5)
+        yield "after"
+
+    got = words()
+    await anext(got)
+    await asyncio.sleep(2)
+    assert await anext(got) == "after"
+    assert now() == 7
+    await got.aclose()
+
+
+async def test_a_generator_that_lives_long_keeps_none_of_the_contexts_that_it_has_left():
+    left = []
+
+    async def words():
+        while True:
+            async with WindowsSafeTimeoutContext(1) as context:
+                left.append(weakref.ref(context))
+            del context
+            yield len(left)
+
+    got = words()
+    for _ in range(3):
+        await anext(got)
+    gc.collect()
+    assert [one() for one in left] == [None] * 3
+    await got.aclose()
+
+
 async def test_closing_a_late_generator_and_its_own_errors_are_no_timeout():
     late = stream(1, enforce=True)
     await anext(late)
@@ -336,12 +371,37 @@ async def test_an_enforced_context_of_an_asynccontextmanager_cancels_the_body():
     assert now() == 2
 
 
-def test_a_loop_that_runs_inside_a_generator_is_not_bound_by_its_deadline():
+async def test_a_manager_that_is_left_in_another_task_leaves_that_tasks_contexts_in_force():
+    manager = limited(2)
+    await manager.__aenter__()
+
+    async def leave():
+        async with WindowsSafeTimeoutContext(3):
+            await manager.__aexit__(None, None, None)
+            return await remaining(10)
+
+    # The inner deadline was taken over from the manager's, which counted when it was entered.
+    assert await asyncio.create_task(leave()) == 2
+    assert await remaining(10) == 10
+
+
+async def test_a_loop_that_runs_inside_a_generator_is_not_bound_by_its_deadline():
+    def run_nested(coroutine):
+        outer = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+        try:
+            with contextlib.closing(VirtualTimeLoop()) as loop:
+                return loop.run_until_complete(coroutine)
+        finally:
+            asyncio._set_running_loop(outer)
+
+    async def of_the_inner_loop():
+        async with Entered(5):
+            return await asyncio.gather(remaining(1), remaining(10))
+
     async def words():
         async with WindowsSafeTimeoutContext(1):
-            yield run_virtual(remaining(10))
+            yield run_nested(remaining(10))
+            yield run_nested(of_the_inner_loop())
 
-    async def main():
-        return [left async for left in words()]
-
-    assert run_virtual(main()) == [10]
+    assert [left async for left in words()] == [10, [1, 5]]
