@@ -396,12 +396,13 @@ async def test_a_loop_that_runs_inside_a_generator_is_not_bound_by_its_deadline(
             asyncio._set_running_loop(outer)
 
     async def of_the_inner_loop():
+        beside = asyncio.create_task(remaining(10))
         async with Entered(5):
-            return await asyncio.gather(remaining(1), remaining(10))
+            return await asyncio.gather(remaining(1), remaining(10), beside)
 
     async def words():
         async with WindowsSafeTimeoutContext(1):
             yield run_nested(remaining(10))
             yield run_nested(of_the_inner_loop())
 
-    assert [left async for left in words()] == [10, [1, 5]]
+    assert [left async for left in words()] == [10, [1, 5, 10]]
