@@ -36,6 +36,7 @@ from netra_sim.bridge.events import (
     ToolCompleted,
     ToolExecuting,
 )
+from netra_sim.bridge.failures import is_failure
 from netra_sim.bridge.observer import BridgeObserver
 from netra_sim.bridge.payload import error_text
 from netra_sim.bridge.reader import EventReader, Reading
@@ -78,5 +79,6 @@ __all__ = [
     "ToolExecuting",
     "Transport",
     "error_text",
+    "is_failure",
     "longest_pause",
 ]

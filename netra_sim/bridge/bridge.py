@@ -12,6 +12,7 @@ from netra_sim.bridge.closing import CLOSE_GOING_AWAY, CLOSE_RESTART
 from netra_sim.bridge.connection import AuthenticatedUser, Connection, MemoryTransport, Transport
 from netra_sim.bridge.delivery import BridgeLimits, Counters, Delivery
 from netra_sim.bridge.emitter import RunEmitter
+from netra_sim.bridge.failures import is_failure
 from netra_sim.bridge.observer import BridgeObserver
 from netra_sim.bridge.payload import error_text
 from netra_sim.exceptions import BridgeNotReadyError, NetraSimError
@@ -294,7 +295,7 @@ class AgentWebSocketBridge:
 
     async def _probe(self) -> IntegrationResult:
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began, task = loop.time(), asyncio.current_task()
         self._probes += 1
         error = ""
         try:
@@ -302,11 +303,9 @@ class AgentWebSocketBridge:
                 for name, is_ready in self._backends.items():
                     try:
                         await is_ready()
-                    except (Exception, asyncio.CancelledError) as cause:
-                        task = asyncio.current_task()
-                        if task is not None and task.cancelling():
+                    except BaseException as cause:
+                        if not is_failure(cause, task):
                             raise
-                        # Else the back end's own inside was cancelled, which is a failure like any other.
                         error = f"back end {name!r} is not ready: {error_text(cause)}"
                         break
                 else:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from netra_sim.bridge import RunEmitter, error_text
+from netra_sim.bridge import RunEmitter, error_text, is_failure
 from netra_sim.exceptions import BridgeError, ToolError
 from netra_sim.factory.context import UserExecutionContext
 
@@ -69,10 +69,10 @@ class AgentSession:
         """Call a tool, telling the user before and after, and return its results.
 
         Raises:
-            ToolError: the tool failed; the agent may handle it and go on.
+            ToolError: the tool failed, be it by ``sys.exit``; the agent may handle it and go on.
             PayloadError: the parameters or the results cannot be carried.
         """
-        clock = asyncio.get_running_loop().time
+        clock, task = asyncio.get_running_loop().time, asyncio.current_task()
         self._emitter.tool_executing(tool.name, parameters)
         began = clock()
         try:
@@ -81,7 +81,9 @@ class AgentSession:
             if self._emitter.is_open:  # The agent may have given the tool up, and go on.
                 self._emitter.tool_completed(tool.name, {"error": "cancelled"}, clock() - began)
             raise
-        except Exception as cause:
+        except BaseException as cause:
+            if not is_failure(cause, task):
+                raise
             error = error_text(cause)
             self._emitter.tool_completed(tool.name, {"error": error}, clock() - began)
             raise ToolError(f"tool {tool.name!r} of agent {self._agent_name!r} failed with {error}") from cause
@@ -93,5 +95,9 @@ class AgentSession:
         return results
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start work beside the agent. It belongs to the engine, and is cancelled when the engine's scope ends."""
+        """Start work beside the agent. It belongs to the engine, and is cancelled when the engine's scope ends.
+
+        Awaiting the task raises its `Exception`. Work that fails with another error, such as `SystemExit`, ends the run.
+        Tasks that an agent makes by other means are its own: `SystemExit` in one of those ends the process.
+        """
         return self._spawn(work, f"{self._agent_name} of run {self.context.run_id}")

@@ -58,6 +58,8 @@ class ExecutionEngineFactory:
         self._observer = observer
         self._places_taken: dict[str, int] = {}
         self._engines: dict[str, UserExecutionEngine] = {}
+        self._opening: dict[str, str] = {}
+        self._cancelled_early: set[str] = set()
         self._is_closed = False
         self._became_idle = asyncio.Event()
 
@@ -73,6 +75,28 @@ class ExecutionEngineFactory:
     def live_engines(self, user_id: str | None = None) -> int:
         """How many engines live or are being made: a user's, or everybody's."""
         return sum(self._places_taken.values()) if user_id is None else self._places_taken.get(user_id, 0)
+
+    def cancel_run(self, user_id: str, run_id: str) -> bool:
+        """End a user's live run with ``agent_error`` "cancelled", as that user wishes.
+
+        Returns at once: `UserExecutionEngine.execute_agent_pipeline` returns a CANCELLED result in the run's own task, and
+        agents that do not end within `EngineLimits.cleanup_seconds` are given up. A run whose engine is still being made is
+        cancelled as it begins.
+
+        Args:
+            user_id: the authenticated user who asks.
+            run_id: the run; for a client's request `run_id_of` makes it.
+
+        Returns:
+            Whether this user has such a live run. Another user's run is answered as one that does not exist.
+        """
+        engine = self._engines.get(run_id)
+        if engine is not None:
+            return engine.context.user_id == user_id and engine.cancel()
+        if self._opening.get(run_id) != user_id:
+            return False
+        self._cancelled_early.add(run_id)
+        return True
 
     @asynccontextmanager
     async def user_execution_scope(self, context: UserExecutionContext) -> AsyncIterator[UserExecutionEngine]:
@@ -92,18 +116,25 @@ class ExecutionEngineFactory:
             raise ContextError(f"context must be a UserExecutionContext, and is a {type(context).__qualname__}")
         user_id, run_id = context.user_id, context.run_id
         try:
-            if run_id in self._engines:  # A request that is sent twice is told so, whatever the limit.
+            # A request that is sent twice is told so, whatever the limit.
+            if run_id in self._engines or run_id in self._opening:
                 raise RunExistsError(f"run {run_id!r} is being executed")
             self._take_place(user_id)
         except NetraSimError as error:
             self._refused(run_id, user_id, error)
             raise
         try:
+            self._opening[run_id] = user_id
             try:
                 engine = await self._make_engine(context)
+                if run_id in self._cancelled_early:
+                    engine.cancel()
             except NetraSimError as error:
                 self._refused(run_id, user_id, error)
                 raise
+            finally:
+                del self._opening[run_id]
+                self._cancelled_early.discard(run_id)
             left_over: Mapping[str, int] = {"engines": 1}
             try:
                 yield engine
