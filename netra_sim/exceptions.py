@@ -9,7 +9,9 @@
     │   ├── PayloadError            a payload cannot be carried; nothing was published
     │   ├── RunClosedError          an event after the end of its run
     │   ├── RunExistsError          a run id that is already in use
-    │   └── RunOrderError           an event that its run's life does not allow now
+    │   ├── RunOrderError           an event that its run's life does not allow now
+    │   ├── ThreadOwnerError        a thread that belongs to another user
+    │   └── WrongLoopError          the bridge was used outside its event loop; nothing changed
     ├── ContextError                a user execution context that may not exist (also a ValueError)
     ├── FactoryError
     │   ├── EngineClosedError       an engine was used outside its scope
@@ -65,6 +67,20 @@ class RunExistsError(BridgeError):
 
 class RunOrderError(BridgeError):
     """An event that the life of its run does not allow now, such as a second beginning."""
+
+
+class ThreadOwnerError(BridgeError):
+    """A thread id that another user used first. The message says no more than of a thread that does not exist."""
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(
+            f"this user has no thread {thread_id!r}; name one of the user's own, or none to begin a new one"
+        )
+        self.thread_id = thread_id
+
+
+class WrongLoopError(BridgeError):
+    """The bridge or an emitter was used outside its event loop, such as in a thread. Nothing was published or changed."""
 
 
 class ContextError(NetraSimError, ValueError):

@@ -36,7 +36,7 @@ from netra_sim.bridge.events import (
     ToolCompleted,
     ToolExecuting,
 )
-from netra_sim.bridge.failures import is_failure
+from netra_sim.bridge.failures import contained, is_failure, report
 from netra_sim.bridge.observer import BridgeObserver
 from netra_sim.bridge.payload import error_text
 from netra_sim.bridge.reader import EventReader, Reading
@@ -78,7 +78,9 @@ __all__ = [
     "ToolCompleted",
     "ToolExecuting",
     "Transport",
+    "contained",
     "error_text",
     "is_failure",
     "longest_pause",
+    "report",
 ]

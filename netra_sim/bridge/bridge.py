@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
@@ -12,10 +13,10 @@ from netra_sim.bridge.closing import CLOSE_GOING_AWAY, CLOSE_RESTART
 from netra_sim.bridge.connection import AuthenticatedUser, Connection, MemoryTransport, Transport
 from netra_sim.bridge.delivery import BridgeLimits, Counters, Delivery
 from netra_sim.bridge.emitter import RunEmitter
-from netra_sim.bridge.failures import is_failure
+from netra_sim.bridge.failures import is_failure, report
 from netra_sim.bridge.observer import BridgeObserver
 from netra_sim.bridge.payload import error_text
-from netra_sim.exceptions import BridgeNotReadyError, NetraSimError
+from netra_sim.exceptions import BridgeNotReadyError, NetraSimError, WrongLoopError
 from netra_sim.runtime import windows_safe_progressive_delay, windows_safe_sleep
 
 PROBE_USER = "\x00probe"
@@ -77,7 +78,8 @@ class IntegrationPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 class AgentWebSocketBridge:
     """Connects agents' runs with their users' WebSocket connections.
 
-    All methods must be called on one event loop. Publishing goes through the emitter that `open_run` returns; it is
+    All methods must be called on one event loop, and raise `WrongLoopError` elsewhere; a bridge whose loop was closed
+    belongs to the next one that it is used on. Publishing goes through the emitter that `open_run` returns; it is
     synchronous, and what is published within one turn of the loop is sent in one go at the end of that turn.
 
     Args:
@@ -110,7 +112,7 @@ class AgentWebSocketBridge:
         self._probes = 0
         self._failed_probes = 0
         self._failures_in_a_row = 0
-        self._expiry: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.Handle | None = None
         self._delivery = Delivery(
             self.limits,
             epoch or secrets.token_hex(8),
@@ -119,6 +121,7 @@ class AgentWebSocketBridge:
             self._request_stall_check,
             self._request_expiry,
             wall_clock,
+            self._enter,
         )
 
     @property
@@ -144,6 +147,7 @@ class AgentWebSocketBridge:
         Raises:
             BridgeNotReadyError: the bridge was shut down.
         """
+        self._enter()
         self._refuse_if_shut_down()
         if self._state is IntegrationState.ACTIVE and self.last_integration_result is not None:
             return self.last_integration_result
@@ -153,6 +157,7 @@ class AgentWebSocketBridge:
 
     async def check_health(self) -> IntegrationResult:
         """Probe now. A failing probe degrades an active bridge, and a passing one heals it."""
+        self._enter()
         self._refuse_if_shut_down()
         result = await self._probe()
         if self._state is IntegrationState.SHUT_DOWN:
@@ -169,6 +174,7 @@ class AgentWebSocketBridge:
 
     async def recover(self) -> IntegrationResult:
         """Try to integrate again, several times with growing pauses; shares an attempt that is under way."""
+        self._enter()
         self._refuse_if_shut_down()
         if self._integration is None or self._integration.done():
             self._integration = asyncio.create_task(
@@ -177,16 +183,27 @@ class AgentWebSocketBridge:
         return await self._shared(self._integration)
 
     async def monitor(self) -> None:
-        """Check the health for ever, and recover after some failures in a row; run it as a task and cancel that."""
+        """Check the health until the bridge is shut down, and recover after some failures in a row; run it as a task.
+
+        A check that fails by itself is reported to the loop's exception handler, and the next one comes in its time.
+        """
+        task = asyncio.current_task()
         while True:
             await windows_safe_sleep(self.policy.check_interval)
-            await self.check_health()
-            if self._failures_in_a_row >= self.policy.failures_before_recovery:
-                await self.recover()
+            try:
+                await self.check_health()
+                if self._failures_in_a_row >= self.policy.failures_before_recovery:
+                    await self.recover()
+            except BaseException as error:
+                if not is_failure(error, task):
+                    raise
+                if self._state is IntegrationState.SHUT_DOWN:
+                    return
+                report("a health check of the bridge failed by itself; the next one comes in its time", error)
 
     def metrics(self) -> BridgeMetrics:
         """Counts since the bridge was made, and what it holds now."""
-        unsent = [connection.unsent_bytes for connection in self._delivery.connections]
+        unsent = self._delivery.unsent_bytes
         return BridgeMetrics(
             state=self._state,
             counters=msgspec.structs.replace(self._delivery.counters),
@@ -205,7 +222,10 @@ class AgentWebSocketBridge:
         Raises:
             BridgeNotReadyError: the integration is not active.
             RunExistsError: the run id is in use.
+            ThreadOwnerError: another user used the thread first.
+            WrongLoopError: this is not the bridge's event loop.
         """
+        self._enter()
         if self._state is not IntegrationState.ACTIVE:
             raise BridgeNotReadyError(
                 f"the bridge is {self._state}, so no event would arrive; await ensure_integration() first"
@@ -236,7 +256,12 @@ class AgentWebSocketBridge:
         Raises:
             BridgeNotReadyError: the bridge was shut down.
             ConnectionLimitError: the user has too many connections.
+            WrongLoopError: this is not the bridge's event loop.
+
+        Returns:
+            The connection; it is closed already if the transport failed at once.
         """
+        self._enter()
         self._refuse_if_shut_down()
         self._connections_made += 1
         name = connection_id or f"connection-{self._connections_made}"
@@ -244,17 +269,22 @@ class AgentWebSocketBridge:
 
     def disconnect(self, connection: Connection, code: int = CLOSE_GOING_AWAY, reason: str = "") -> None:
         """Detach and close a connection; does nothing to one that is detached already."""
-        self._delivery.detach(connection, code, reason)
+        if connection.is_open:
+            self._enter()
+            self._delivery.detach(connection, code, reason)
 
     def send_control(self, connection: Connection, message: msgspec.Struct) -> None:
         """Queue a control message, such as a refusal, on an open connection."""
         if connection.is_open:
+            self._enter()
             self._delivery.put_control(connection, message)
 
     async def shutdown(self) -> None:
-        """Send what the clients' transports take, close all connections and forget all runs; idempotent."""
-        if self._state is IntegrationState.SHUT_DOWN:
-            return
+        """Send what the clients' transports take, close all connections and forget all runs.
+
+        Idempotent: called again, it does what an earlier call that was cancelled has left.
+        """
+        self._enter()
         self._state = IntegrationState.SHUT_DOWN
         self._delivery.flush()
         for connection in self._delivery.connections:
@@ -263,6 +293,7 @@ class AgentWebSocketBridge:
             self._delivery.forget(run)
         if self._expiry is not None:
             self._expiry.cancel()
+            self._expiry = None
         if self._integration is not None and not self._integration.done():
             self._integration.cancel()
             await asyncio.wait([self._integration])
@@ -354,8 +385,32 @@ class AgentWebSocketBridge:
 
     def _forget_expired(self) -> None:
         loop = asyncio.get_running_loop()
-        due = self._delivery.forget_expired(loop.time())
-        self._expiry = None if due is None else loop.call_at(due, self._forget_expired)
+        self._expiry = None
+        due: float | None = loop.time() + self.limits.replay_seconds
+        try:
+            due = self._delivery.forget_expired(loop.time())
+        finally:  # Whatever has failed, and is reported by the loop, the next run is forgotten in its time.
+            if due is not None:
+                self._expiry = loop.call_at(due, self._forget_expired)
+
+    def _enter(self) -> None:
+        """Refuse calls from elsewhere than the bridge's event loop, before anything is changed."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        old = self._delivery.loop
+        if loop is old is not None:
+            return
+        if loop is None or (old is not None and not old.is_closed()):
+            raise WrongLoopError(
+                f"the bridge was used in thread {threading.current_thread().name!r}, outside its event loop, so nothing "
+                "was done; hand the call over with loop.call_soon_threadsafe"
+            )
+        self._delivery.loop = loop
+        if old is not None:  # What the old loop had still to do.
+            self._expiry = loop.call_soon(self._forget_expired)
+            loop.call_soon(self._delivery.flush)
 
     def _refuse_if_shut_down(self) -> None:
         if self._state is IntegrationState.SHUT_DOWN:

@@ -22,7 +22,10 @@ class AuthenticatedUser(msgspec.Struct, frozen=True):
 
 
 class Transport(Protocol):
-    """What carries frames to one client. The bridge knows no more of a socket than this."""
+    """What carries frames to one client. The bridge knows no more of a socket than this.
+
+    Whatever a transport raises ends its own connection, which counts as lost, and nothing else.
+    """
 
     on_writable: Callable[[], None] | None
     """Set by the bridge; the transport calls it when it has drained after being congested."""
@@ -83,11 +86,6 @@ class Connection:
     def user_id(self) -> str:
         """The authenticated user who owns this connection."""
         return self.user.user_id
-
-    @property
-    def unsent_bytes(self) -> int:
-        """Bytes in the outbox and in the transport's buffer together."""
-        return self.outbox_bytes + self.transport.buffered()
 
     def put(self, frame: OutgoingFrame) -> None:
         """Append a frame to the outbox."""

@@ -4,6 +4,8 @@ The routing table is keyed by the user that an authenticator put on the connecti
 is, and no caller names a user on the way. The caller tells the time and schedules `flush`.
 """
 
+import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
@@ -12,10 +14,13 @@ import msgspec
 from netra_sim.bridge.closing import CLOSE_LOST, CLOSE_POLICY, CLOSE_SLOW_CONSUMER
 from netra_sim.bridge.connection import AuthenticatedUser, Cancellable, Connection, Transport
 from netra_sim.bridge.events import Event, EventType, Gap, Hello, encode
+from netra_sim.bridge.failures import contained
 from netra_sim.bridge.observer import BridgeObserver
-from netra_sim.bridge.payload import HarmlessNames
+from netra_sim.bridge.payload import HarmlessNames, error_text
 from netra_sim.bridge.run_log import OutgoingFrame, Phase, RunLog
 from netra_sim.exceptions import BridgeError, ConnectionLimitError, PayloadError, RunExistsError
+
+log = logging.getLogger(__name__)
 
 _OPEN, _ENDED, _THINKING = Phase.OPEN, Phase.ENDED, EventType.AGENT_THINKING
 
@@ -82,6 +87,10 @@ class Delivery:
             `stalled_seconds` unless what this returned is cancelled.
         request_expiry: called when a run has ended; returns the time, and calls `forget_expired` after `replay_seconds`.
         wall_clock: seconds since the epoch, for the events' timestamps.
+        enter: called when it is used elsewhere than on `loop`; sets `loop`, or raises `WrongLoopError`.
+
+    Attributes:
+        loop: the event loop that all calls must come from; None before the first.
     """
 
     def __init__(
@@ -93,8 +102,11 @@ class Delivery:
         request_stall_check: Callable[[Connection], Cancellable],
         request_expiry: Callable[[], float],
         wall_clock: Callable[[], float],
+        enter: Callable[[], None],
     ) -> None:
         self.limits = limits
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.enter = enter
         self.epoch = epoch
         self.counters = Counters()
         self.runs: dict[str, RunLog] = {}
@@ -103,7 +115,7 @@ class Delivery:
         self._connections_of: dict[str, list[Connection]] = {}
         self._ended: OrderedDict[str, RunLog] = OrderedDict()
         self._dirty: dict[Connection, None] = {}
-        self._observer = observer
+        self._observer = None if observer is None else contained(observer)
         self._request_flush = request_flush
         self._request_stall_check = request_stall_check
         self._request_expiry = request_expiry
@@ -230,6 +242,9 @@ class Delivery:
                 runs are sent from their first event that is still held.
             observed: whether the observer is told of the connection.
 
+        Returns:
+            The connection; detached already if its transport failed at once.
+
         Raises:
             ConnectionLimitError: the user has too many connections.
         """
@@ -241,18 +256,27 @@ class Delivery:
         statuses = [run.status for run in owned.values()]
         connection.put(OutgoingFrame(encode(Hello(self.epoch, user.user_id, connection_id, statuses))))
         self._connections_of[user.user_id] = [*connections, connection]
-        transport.on_writable = lambda: self._mark_if_open(connection)
         if self._observer is not None and connection.is_observed:
             self._observer.connected(connection_id, user.user_id)
+        try:
+            transport.on_writable = lambda: self._mark_if_open(connection)
+        except BaseException as error:
+            self._lost(connection, error)
+            return connection
         same_epoch = epoch == self.epoch
         for run_id, last_seq in cursors.items():
             # A run of somebody else's is answered exactly as one that does not exist.
-            if not same_epoch or run_id not in owned:
+            run = owned.get(run_id)
+            if not same_epoch or run is None:
                 reason = "expired" if same_epoch else "epoch"
-                connection.put(self._gap(connection, run_id, max(last_seq, -1) + 1, -1, reason))
+            elif last_seq >= run.next_seq:
+                reason = "ahead"  # Of another run that had the same id, or made up: the client begins anew.
+            else:
+                continue
+            connection.put(self._gap(connection, run_id, max(last_seq, -1) + 1, -1, reason))
         for run in owned.values():
             last_seq = cursors.get(run.run_id, -1) if same_epoch else -1
-            connection.behind[run] = min(max(last_seq, -1) + 1, run.next_seq)
+            connection.behind[run] = max(last_seq, -1) + 1 if last_seq < run.next_seq else 0
         self._mark(connection)
         return connection
 
@@ -272,11 +296,21 @@ class Delivery:
         connection.outbox_bytes = 0
         connection.behind.clear()
         self._cancel_stall_check(connection)
-        connection.transport.on_writable = None
-        connection.transport.close(code, reason)
+        self._release(connection, code, reason)
         if self._observer is not None and connection.is_observed:
             self._observer.disconnected(connection.connection_id, connection.user_id, code, reason)
         return True
+
+    def _release(self, connection: Connection, code: int, reason: str) -> None:
+        transport = connection.transport
+        try:
+            transport.on_writable = None
+        except BaseException as error:
+            _log_failure(connection, error)
+        try:
+            transport.close(code, reason)
+        except BaseException as error:
+            _log_failure(connection, error)
 
     @property
     def connections(self) -> list[Connection]:
@@ -298,8 +332,20 @@ class Delivery:
     def check_stall(self, connection: Connection) -> None:
         """Shed a connection that is still congested after `stalled_seconds`."""
         connection.stall_check = None
-        if connection.is_open and connection.unsent_bytes > self.limits.stalled_bytes:
+        if connection.is_open and self._unsent_bytes(connection) > self.limits.stalled_bytes:
             self._shed(connection, f"read too slowly for {self.limits.stalled_seconds:g} s")
+
+    @property
+    def unsent_bytes(self) -> list[int]:
+        """For each connection the bytes in its outbox and in its transport's buffer together."""
+        return [self._unsent_bytes(connection) for connection in self.connections]
+
+    def _unsent_bytes(self, connection: Connection) -> int:
+        try:
+            return connection.outbox_bytes + connection.transport.buffered()
+        except BaseException as error:
+            self._lost(connection, error)
+            return 0
 
     def _mark(self, connection: Connection) -> None:
         dirty = self._dirty
@@ -308,22 +354,26 @@ class Delivery:
         dirty[connection] = None
 
     def _flush(self, connection: Connection) -> None:
+        """Give one transport as much as it takes; whatever it raises is its own connection's end, and nothing else's."""
         transport, limits = connection.transport, self.limits
-        while connection.outbox or connection.behind:
-            room = limits.congested_bytes - transport.buffered()
-            if room < 0:
-                break
-            batch = self._take(connection, room)
-            if batch and not self._send(connection, batch):
-                return
-        unsent = connection.outbox_bytes + transport.buffered()
-        if unsent > limits.outbox_bytes:
-            self._shed(connection, f"has {unsent} unsent bytes; at most {limits.outbox_bytes} are kept")
-        elif unsent <= limits.stalled_bytes:
-            if connection.stall_check is not None:
-                self._cancel_stall_check(connection)
-        elif connection.stall_check is None:
-            connection.stall_check = self._request_stall_check(connection)
+        try:
+            while connection.outbox or connection.behind:
+                room = limits.congested_bytes - transport.buffered()
+                if room < 0:
+                    break
+                batch = self._take(connection, room)
+                if batch and not self._send(connection, batch):
+                    return
+            unsent = connection.outbox_bytes + transport.buffered()
+            if unsent > limits.outbox_bytes:
+                self._shed(connection, f"has {unsent} unsent bytes; at most {limits.outbox_bytes} are kept")
+            elif unsent <= limits.stalled_bytes:
+                if connection.stall_check is not None:
+                    self._cancel_stall_check(connection)
+            elif connection.stall_check is None and connection.is_open:
+                connection.stall_check = self._request_stall_check(connection)
+        except BaseException as error:
+            self._lost(connection, error)
 
     def _mark_if_open(self, connection: Connection) -> None:
         if connection.is_open and (connection.outbox or connection.behind):
@@ -372,9 +422,8 @@ class Delivery:
             data.append(frame.data)
         try:
             connection.transport.send(data)
-        except OSError as error:
-            self.counters.lost_connections += 1
-            self.detach(connection, CLOSE_LOST, f"the transport failed: {error}")
+        except BaseException as error:
+            self._lost(connection, error)
             return False
         if not connection.is_observed:
             return True
@@ -384,6 +433,15 @@ class Delivery:
                 if frame.user_id is not None:
                     self._observer.sent(connection.connection_id, user_id, frame.run_id, frame.event, frame.seq)
         return True
+
+    def _lost(self, connection: Connection, error: BaseException) -> None:
+        _log_failure(connection, error)
+        if connection.is_open:
+            self.counters.lost_connections += 1
+            what = error_text(error)
+            if isinstance(error, OSError):  # Its text says enough.
+                what = what.partition(": ")[2]
+            self.detach(connection, CLOSE_LOST, f"the transport failed: {what}")
 
     def _shed(self, connection: Connection, reason: str) -> None:
         self.counters.shed += 1
@@ -399,3 +457,14 @@ class Delivery:
         if self._observer is not None and connection.is_observed:
             self._observer.gap(connection.connection_id, connection.user_id, run_id, first, last, reason)
         return OutgoingFrame(encode(Gap(run_id, first, last, reason)))
+
+
+def _log_failure(connection: Connection, error: BaseException) -> None:
+    """Log what a transport raised; a peer that is gone is daily business, and Ctrl+C goes on."""
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    text, names = "the transport of connection %r of user %r failed: %s", (connection.connection_id, connection.user_id)
+    if isinstance(error, OSError):
+        log.info(text, *names, error_text(error))
+    else:
+        log.warning(text, *names, error_text(error), exc_info=error)

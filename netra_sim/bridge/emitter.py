@@ -1,5 +1,7 @@
 """The capability with which one run of one user publishes its events."""
 
+from asyncio import _get_running_loop
+
 from netra_sim.bridge.delivery import Delivery
 from netra_sim.bridge.events import (
     AgentCompleted,
@@ -34,7 +36,9 @@ class RunEmitter:
 
     * `PayloadError` when the payload cannot be carried: nothing was published, no number was used;
     * `RunClosedError` after the end of the run, or after `close`;
-    * `RunOrderError` when the run's life does not allow the event now.
+    * `RunOrderError` when the run's life does not allow the event now;
+    * `WrongLoopError` outside the bridge's event loop, such as in a thread: nothing was published, and nothing counted. A
+      thread publishes with ``loop.call_soon_threadsafe(emitter.agent_thinking, text)``.
     """
 
     __slots__ = ("__weakref__", "_delivery", "_run")
@@ -98,6 +102,8 @@ class RunEmitter:
         run, delivery = self._run, self._delivery
         if run is None:
             return
+        if _get_running_loop() is not delivery.loop:
+            delivery.enter()
         if run.phase is Phase.OPEN:
             self.agent_error("abandoned", "The run was given up before it had reached its end.")
         elif run.phase is Phase.NEW:
@@ -111,10 +117,12 @@ class RunEmitter:
         return self._run
 
     def _publish(self, kind: EventType, event_class: type[Event], tool_name: str, *payload: object) -> int:
-        run = self._run
+        delivery, run = self._delivery, self._run
+        if _get_running_loop() is not delivery.loop:
+            delivery.enter()
         if run is None:
             run = self._open_run
-        delivery, seq = self._delivery, run.next_seq
+        seq = run.next_seq
         try:
             if (kind is _EXECUTING or kind is _TOOL_COMPLETED) and not (tool_name and type(tool_name) is str):
                 raise PayloadError("$.tool_name", f"must be text that is not empty, and is {tool_name!r}")

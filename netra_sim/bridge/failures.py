@@ -1,6 +1,12 @@
-"""Which errors are a failure of the code that raised them, and which are an order to stop."""
+"""Failures of code that is not the bridge's own: which errors count, how they are reported, and how observers are called."""
 
 import asyncio
+import logging
+from typing import TypeVar, cast
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 def is_failure(error: BaseException, task: asyncio.Task[object] | None) -> bool:
@@ -30,3 +36,37 @@ def _running_task() -> asyncio.Task[object] | None:
         return asyncio.current_task()
     except RuntimeError:  # no loop is running
         return None
+
+
+def report(message: str, error: BaseException) -> None:
+    """Hand a contained failure to the running loop's exception handler, which logs it unless told otherwise."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        log.error(message, exc_info=error)
+    else:
+        loop.call_exception_handler({"message": message, "exception": error})
+
+
+def contained(observer: T) -> T:
+    """The observer, so that a failing method of it is reported and never comes back to whoever it was told by."""
+    return cast(T, _Contained(observer))
+
+
+class _Contained:
+    """Passes calls on; a method is looked up again at each call, as it may be replaced."""
+
+    def __init__(self, observer: object) -> None:
+        self._observer = observer
+
+    def __getattr__(self, name: str) -> object:
+        def tell(*arguments: object) -> None:
+            try:
+                getattr(self._observer, name)(*arguments)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                report(f"an observer failed at {name!r}; what it observes goes on", error)
+
+        setattr(self, name, tell)
+        return tell

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import islice
 
-from netra_sim.bridge import AgentWebSocketBridge
+from netra_sim.bridge import AgentWebSocketBridge, contained
 from netra_sim.exceptions import (
     BridgeNotReadyError,
     ContextError,
@@ -55,7 +55,7 @@ class ExecutionEngineFactory:
         self.limits = limits or EngineLimits()
         self._bridge = websocket_bridge
         self._pipeline = pipeline or default_pipeline()
-        self._observer = observer
+        self._observer = None if observer is None else contained(observer)
         self._places_taken: dict[str, int] = {}
         self._engines: dict[str, UserExecutionEngine] = {}
         self._opening: dict[str, str] = {}
