@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from netra_sim.bridge.bounds import check_bounds
 from netra_sim.bridge.closing import CLOSE_GOING_AWAY, CLOSE_RESTART
 from netra_sim.bridge.connection import AuthenticatedUser, Connection, MemoryTransport, Transport
 from netra_sim.bridge.delivery import BridgeLimits, Counters, Delivery
@@ -65,7 +66,19 @@ class BridgeMetrics(msgspec.Struct, frozen=True):
 
 
 class IntegrationPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How patient the bridge is with itself; times in seconds. The defaults are the original system's."""
+    """How patient the bridge is with itself; times in seconds. The defaults are the original system's.
+
+    Attributes:
+        probe_timeout: the longest that a probe may take, with all back ends.
+        check_interval: between two checks of the monitor.
+        failures_before_recovery: checks in a row that fail before the monitor recovers the bridge.
+        recovery_tries: probes of one recovery.
+        recovery_delay: before the second of them; doubled before each further one.
+        recovery_delay_cap: the longest of those pauses.
+
+    Raises:
+        ValueError: a field is not more than 0, or not finite.
+    """
 
     probe_timeout: float = 30.0
     check_interval: float = 60.0
@@ -73,6 +86,9 @@ class IntegrationPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     recovery_tries: int = 3
     recovery_delay: float = 1.0
     recovery_delay_cap: float = 30.0
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
 
 
 class AgentWebSocketBridge:
@@ -222,7 +238,6 @@ class AgentWebSocketBridge:
         Raises:
             BridgeNotReadyError: the integration is not active.
             RunExistsError: the run id is in use.
-            ThreadOwnerError: another user used the thread first.
             WrongLoopError: this is not the bridge's event loop.
         """
         self._enter()
@@ -231,6 +246,19 @@ class AgentWebSocketBridge:
                 f"the bridge is {self._state}, so no event would arrive; await ensure_integration() first"
             )
         return RunEmitter(self._delivery, self._delivery.open_run(user_id, thread_id, run_id))
+
+    def claim_thread(self, user_id: str, thread_id: str) -> None:
+        """See that a thread that a client names is its user's: the user's who used it first, by a claim or by a run.
+
+        The owner is known while a run on the thread is kept, and after that within `BridgeLimits.threads_per_user` and
+        `BridgeLimits.threads_total`. Whoever keeps conversations for longer must keep their owners too.
+
+        Raises:
+            ThreadOwnerError: the thread is another user's.
+            WrongLoopError: this is not the bridge's event loop.
+        """
+        self._enter()
+        self._delivery.threads.claim(thread_id, user_id)
 
     def connect(
         self,

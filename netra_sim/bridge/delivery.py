@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from netra_sim.bridge.bounds import check_bounds
 from netra_sim.bridge.closing import CLOSE_LOST, CLOSE_POLICY, CLOSE_SLOW_CONSUMER
 from netra_sim.bridge.connection import AuthenticatedUser, Cancellable, Connection, Transport
 from netra_sim.bridge.events import Event, EventType, Gap, Hello, encode
@@ -18,6 +19,7 @@ from netra_sim.bridge.failures import contained
 from netra_sim.bridge.observer import BridgeObserver
 from netra_sim.bridge.payload import HarmlessNames, error_text
 from netra_sim.bridge.run_log import OutgoingFrame, Phase, RunLog
+from netra_sim.bridge.threads import ThreadOwners
 from netra_sim.exceptions import BridgeError, ConnectionLimitError, PayloadError, RunExistsError
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,11 @@ class BridgeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         stalled_bytes: unsent bytes that a connection may have for `stalled_seconds`.
         stalled_seconds: see `stalled_bytes`.
         outbox_bytes: unsent bytes at which a connection is shed at once.
+        threads_per_user: threads without a kept run whose owner is remembered, of one user; an entry takes less than 1 KiB.
+        threads_total: the same of all users.
+
+    Raises:
+        ValueError: a field is not more than 0, or not finite, or two contradict each other.
     """
 
     connections_per_user: int = 8
@@ -51,11 +58,11 @@ class BridgeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stalled_bytes: int = 256 * 1024
     stalled_seconds: float = 5.0
     outbox_bytes: int = 1024 * 1024
+    threads_per_user: int = 1_000
+    threads_total: int = 100_000
 
     def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be more than 0, and is {getattr(self, name)}")
+        check_bounds(self)
         if not self.congested_bytes <= self.stalled_bytes <= self.outbox_bytes:
             raise ValueError(
                 "congested_bytes, stalled_bytes and outbox_bytes must not decrease in this order, and are "
@@ -114,6 +121,7 @@ class Delivery:
         self._runs_of: dict[str, dict[str, RunLog]] = {}
         self._connections_of: dict[str, list[Connection]] = {}
         self._ended: OrderedDict[str, RunLog] = OrderedDict()
+        self.threads = ThreadOwners(limits.threads_per_user, limits.threads_total)
         self._dirty: dict[Connection, None] = {}
         self._observer = None if observer is None else contained(observer)
         self._request_flush = request_flush
@@ -131,6 +139,8 @@ class Delivery:
         """
         if run_id in self.runs:
             raise RunExistsError(f"run id {run_id!r} is in use; every run needs an id of its own")
+        if observed:
+            self.threads.begin(thread_id, user_id)
         run = RunLog(
             user_id, thread_id, run_id, self.limits.replay_events, self.limits.replay_bytes, is_observed=observed
         )
@@ -202,6 +212,8 @@ class Delivery:
         """Drop a run and its events; connections that still need them are told of a gap."""
         if self.runs.pop(run.run_id, None) is None:
             return
+        if run.is_observed:
+            self.threads.end(run.thread_id)
         run.phase = _ENDED  # Whoever still holds it publishes nothing more.
         self._ended.pop(run.run_id, None)
         self.replay_bytes -= run.frame_bytes

@@ -238,13 +238,13 @@ def _other(value: Any, depth: int, walk: _Walk) -> Any:
     for kind, convert in _CONVERSIONS:
         if isinstance(value, kind):
             return _plain(_converted(value, convert), depth + 1, walk)
+    if isinstance(value, Mapping):
+        return _mapping(value, depth, walk)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _mapping({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, depth, walk)
     if isinstance(value, Set):
         walk.take(len(value))
         return sorted((_plain(item, depth + 1, walk) for item in value), key=msgspec.json.encode)
-    if isinstance(value, Mapping):
-        return _mapping(value, depth, walk)
     if isinstance(value, Sequence):
         return _sequence(value, depth, walk)
     for method in ("model_dump", "tolist"):  # pydantic models; numpy scalars and arrays

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from netra_sim.bridge import RunEmitter, error_text, is_failure
+from netra_sim.bridge.bounds import check_bounds
 from netra_sim.exceptions import BridgeError, EngineClosedError
 from netra_sim.factory.agents import Agent, AgentSession, Pipeline
 from netra_sim.factory.context import UserExecutionContext
@@ -26,6 +27,9 @@ class EngineLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         agents_at_once: agents of one stage that run at the same time.
         ready_seconds: how long a scope waits for the bridge before it fails.
         cleanup_seconds: how long a closing engine waits for tasks that it has cancelled.
+
+    Raises:
+        ValueError: a field is not more than 0, or not finite.
     """
 
     engines_per_user: int = 2
@@ -34,6 +38,9 @@ class EngineLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agents_at_once: int = 3
     ready_seconds: float = 5.0
     cleanup_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
 
 
 _CANCELLED = "The run was cancelled."

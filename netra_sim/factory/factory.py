@@ -76,6 +76,14 @@ class ExecutionEngineFactory:
         """How many engines live or are being made: a user's, or everybody's."""
         return sum(self._places_taken.values()) if user_id is None else self._places_taken.get(user_id, 0)
 
+    def claim_thread(self, user_id: str, thread_id: str) -> None:
+        """See that a thread that a client names is its user's.
+
+        Raises:
+            ThreadOwnerError: another user used it first; see `AgentWebSocketBridge.claim_thread`.
+        """
+        self._bridge.claim_thread(user_id, thread_id)
+
     def cancel_run(self, user_id: str, run_id: str) -> bool:
         """End a user's live run with ``agent_error`` "cancelled", as that user wishes.
 

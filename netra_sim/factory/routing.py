@@ -16,14 +16,15 @@ from netra_sim.exceptions import (
     MessageError,
     NetraSimError,
     RunExistsError,
+    ThreadOwnerError,
 )
-from netra_sim.factory.context import create_user_execution_context
+from netra_sim.factory.context import MAX_REQUEST_ID_LENGTH, create_user_execution_context
 from netra_sim.factory.engine import PipelineResult
 from netra_sim.factory.factory import ExecutionEngineFactory
 
 log = logging.getLogger(__name__)
 
-RequestId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+RequestId = Annotated[str, msgspec.Meta(pattern=rf"^[A-Za-z0-9_-]{{1,{MAX_REQUEST_ID_LENGTH}}}\Z")]
 
 
 class ExecuteAgent(msgspec.Struct, frozen=True, tag_field="type", tag="execute_agent"):
@@ -31,7 +32,8 @@ class ExecuteAgent(msgspec.Struct, frozen=True, tag_field="type", tag="execute_a
 
     Attributes:
         message: what the user wants.
-        thread_id: the conversation; a new one begins without it.
+        thread_id: the conversation; a new one begins without it. It belongs to the user who used it first: for others it
+            is an unknown thread.
         request_id: the client's name for the request. The run is then called ``<user id>.<request id>``, and a request
             that is sent again, for as long as the bridge keeps its run, is carried out once.
         data: whatever else the agents need.
@@ -52,6 +54,7 @@ _CODES: tuple[tuple[type[NetraSimError], str], ...] = (
     (EngineLimitError, "engine_limit"),
     (FactoryClosedError, "shutting_down"),
     (RunExistsError, "duplicate_request"),
+    (ThreadOwnerError, "unknown_thread"),
 )
 
 
@@ -73,6 +76,7 @@ async def route_websocket_message_to_agent(
 
     Raises:
         MessageError: the message has no known type, or not the fields that its type needs.
+        ThreadOwnerError: the message names a thread that another user used first.
         NetraSimError: the run could not begin; see `ExecutionEngineFactory.user_execution_scope`.
     """
     message = _read(message_data)
@@ -83,6 +87,7 @@ async def route_websocket_message_to_agent(
         thread_id=message.thread_id,
         run_id=None if message.request_id is None else run_id_of(user_id, message.request_id),
     )
+    execution_factory.claim_thread(context.user_id, context.thread_id)
     async with execution_factory.user_execution_scope(context) as engine:
         return await engine.execute_agent_pipeline()
 

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import json
+import math
+import re
 
 import pytest
 
@@ -11,6 +13,7 @@ from netra_sim.bridge import (
     AuthenticatedUser,
     BridgeLimits,
     EventReader,
+    IntegrationPolicy,
     MemoryTransport,
 )
 from netra_sim.exceptions import (
@@ -21,6 +24,7 @@ from netra_sim.exceptions import (
     RunExistsError,
     RunOrderError,
 )
+from netra_sim.factory import EngineLimits
 from netra_sim.simulation import run_virtual
 
 ALICE, BOB = AuthenticatedUser("alice"), AuthenticatedUser("bob")
@@ -231,6 +235,35 @@ async def test_cursors_of_a_lost_server_are_void_and_the_client_is_told():  # B8
     assert numbers(transport) == [0]
 
 
+@pytest.mark.parametrize("ahead", [2, 10**6, 10**30])
+async def test_a_cursor_ahead_of_the_run_is_told_and_the_run_comes_from_its_start(ahead):
+    bridge = await integrated()
+    emitter = open_run(bridge)
+    emitter.agent_started("agent")
+    think(emitter, 1)
+    transport = MemoryTransport()
+    bridge.connect(ALICE, transport, epoch=bridge.epoch, cursors={"run-1": ahead})
+    think(emitter, 2, 1)
+    await turn()
+    gaps = [message for message in messages(transport) if message["type"] == "gap"]
+    assert [(gap["run_id"], gap["missed_to"], gap["reason"]) for gap in gaps] == [("run-1", -1, "ahead")]
+    assert numbers(transport) == [0, 1, 2, 3]
+    reader = EventReader()
+    assert all(reader.feed(frame).is_new for frame in transport.frames)
+    assert reader.unannounced_gaps == 0
+
+
+async def test_a_cursor_at_the_last_event_misses_nothing_and_gets_nothing():
+    bridge = await integrated()
+    emitter = open_run(bridge)
+    emitter.agent_started("agent")
+    think(emitter, 1)
+    transport = MemoryTransport()
+    bridge.connect(ALICE, transport, epoch=bridge.epoch, cursors={"run-1": 1})
+    await turn()
+    assert [message["type"] for message in messages(transport)] == ["hello"]
+
+
 async def test_asking_for_another_users_run_looks_exactly_like_asking_for_none():  # replay by guessed id
     bridge = await integrated()
     open_run(bridge, "bob", "run-2").agent_started("agent")
@@ -380,14 +413,36 @@ async def test_publishing_starts_no_task_and_a_burst_is_sent_in_one_go():  # B6,
 
 
 async def test_a_forgotten_run_leaves_nothing_behind():
+    def run_logs():
+        gc.collect()
+        return sum(type(thing).__name__ == "RunLog" for thing in gc.get_objects())
+
+    before = run_logs()
     bridge = await integrated()
     emitter = open_run(bridge)
     emitter.agent_started("agent")
     emitter.agent_completed("done")
     emitter.close()
+    assert run_logs() > before
+    del emitter
     await asyncio.sleep(130)
-    gc.collect()
-    assert not [thing for thing in gc.get_objects() if type(thing).__name__ == "RunLog"]
+    assert run_logs() == before
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, -math.inf, 10**13, None, "5", True, 0.0, [1]], ids=repr)
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [(kind, name) for kind in (BridgeLimits, IntegrationPolicy, EngineLimits) for name in kind.__struct_fields__],
+)
+def test_a_limit_that_is_none_is_refused_with_its_field_value_and_bounds(settings, field, value):
+    with pytest.raises(ValueError, match=f"^{field} .* 0 and at most [0-9,]+.*is {re.escape(repr(value))}"):
+        settings(**{field: value})
+
+
+def test_a_limit_that_counts_is_a_whole_number():
+    with pytest.raises(ValueError, match=r"agents_at_once .* and is 1\.5; give a whole number"):
+        EngineLimits(agents_at_once=1.5)
+    assert EngineLimits(agent_seconds=1).agent_seconds == 1
 
 
 def test_limits_that_contradict_each_other_are_refused():

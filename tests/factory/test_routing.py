@@ -6,7 +6,7 @@ import json
 import pytest
 
 from netra_sim import ExecutionEngineFactory, route_websocket_message_to_agent
-from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, MemoryTransport
+from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, BridgeLimits, MemoryTransport
 from netra_sim.exceptions import MessageError
 from netra_sim.factory import MESSAGE_TYPES, EngineLimits, answer_message
 
@@ -91,6 +91,81 @@ async def test_the_routing_function_raises_for_callers_in_python():
     server = Server()
     with pytest.raises(MessageError, match="unknown_type"):
         await route_websocket_message_to_agent({"type": "x"}, "c", "alice", execution_factory=server.factory)
+
+
+def ask(thread_id=None):
+    return {"type": "execute_agent", "message": "hi", "thread_id": thread_id}
+
+
+class Clients:
+    """Some users' connections to one server."""
+
+    def __init__(self, **limits):
+        self.bridge = AgentWebSocketBridge(limits=BridgeLimits(**limits))
+        self.factory = ExecutionEngineFactory(websocket_bridge=self.bridge)
+
+    async def answer(self, user, message):
+        """The run's result and what the user's client gets."""
+        transport = MemoryTransport()
+        connection = self.bridge.connect(AuthenticatedUser(user), transport)
+        result = await answer_message(message, connection, bridge=self.bridge, execution_factory=self.factory)
+        await asyncio.sleep(0)
+        self.bridge.disconnect(connection)
+        return result, [json.loads(frame) for frame in transport.frames]
+
+
+async def test_a_thread_belongs_to_the_user_who_used_it_first():
+    clients = Clients()
+    first, _ = await clients.answer("alice", ask())
+    for thread_id in (first.thread_id, "notes"):
+        assert (await clients.answer("alice", ask(thread_id)))[0].thread_id == thread_id
+        result, frames = await clients.answer("bob", ask(thread_id))
+        assert result is None
+        assert (frames[-1]["type"], frames[-1]["code"]) == ("refused", "unknown_thread")
+        assert "alice" not in json.dumps(frames)
+        assert (await clients.answer("alice", ask(thread_id)))[0].thread_id == thread_id
+    assert (await clients.answer("bob", ask("bobs-notes")))[0].thread_id == "bobs-notes"
+
+
+async def test_of_two_users_who_name_a_new_thread_at_once_one_gets_it():
+    clients = Clients()
+    answers = await asyncio.gather(*(clients.answer(user, ask("notes")) for user in ("alice", "bob")))
+    assert [result is None for result, _ in answers] == [False, True]
+
+
+async def test_a_thread_stays_its_owners_long_after_its_runs_and_however_many_another_user_uses():
+    clients = Clients(replay_seconds=1, threads_per_user=5)
+    await clients.answer("alice", ask("notes"))
+    await asyncio.sleep(1000)
+    for number in range(50):
+        await clients.answer("bob", ask(f"bob-{number}"))
+    assert (await clients.answer("bob", ask("notes")))[0] is None
+
+
+async def test_owners_are_kept_within_their_bounds_the_last_used_threads_longest():
+    clients = Clients(replay_seconds=1, threads_per_user=5, threads_total=8)
+    for number in range(10):
+        await clients.answer("alice", ask(f"alice-{number}"))
+    await asyncio.sleep(10)
+    known = clients.bridge._delivery.threads
+    assert len(known) == 5
+    await clients.answer("bob", ask("alice-0"))  # forgotten, and so anybody's
+    await clients.answer("alice", ask("alice-5"))  # used again, so it outlives alice-6
+    await clients.answer("alice", ask("alice-new"))
+    await asyncio.sleep(10)
+    refused = [n for n in range(10) if (await clients.answer("zoe", ask(f"alice-{n}")))[0] is None]
+    assert refused == [0, 5, 7, 8, 9]
+    for number in range(50):
+        await clients.answer(f"user-{number}", ask(f"thread-{number}"))
+    await asyncio.sleep(10)
+    assert len(known) == 8
+
+
+async def test_a_thread_of_a_live_run_stays_its_owners_whatever_the_bounds():
+    clients = Clients(threads_per_user=1, threads_total=1)
+    for number in range(5):
+        await clients.answer("alice", ask(f"alice-{number}"))
+    assert [(await clients.answer("bob", ask(f"alice-{number}")))[0] for number in range(5)] == [None] * 5
 
 
 async def _context():
