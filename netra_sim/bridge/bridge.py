@@ -406,8 +406,9 @@ class AgentWebSocketBridge:
 
     def _request_expiry(self) -> float:
         """Forget ended runs in time. A timer exists just while there is something to forget: no sweep can be missing."""
-        loop = asyncio.get_running_loop()
-        if self._expiry is None:
+        loop = self._delivery.loop
+        assert loop is not None  # noqa: S101 - a run has ended, so it has begun on a loop
+        if self._expiry is None and not loop.is_closed():
             self._expiry = loop.call_later(self.limits.replay_seconds, self._forget_expired)
         return loop.time()
 
@@ -435,7 +436,7 @@ class AgentWebSocketBridge:
                 f"the bridge was used in thread {threading.current_thread().name!r}, outside its event loop, so nothing "
                 "was done; hand the call over with loop.call_soon_threadsafe"
             )
-        self._delivery.loop = loop
+        self._delivery.loop, self._delivery.thread = loop, threading.get_ident()
         if old is not None:  # What the old loop had still to do.
             self._expiry = loop.call_soon(self._forget_expired)
             loop.call_soon(self._delivery.flush)

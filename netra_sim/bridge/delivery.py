@@ -98,6 +98,8 @@ class Delivery:
 
     Attributes:
         loop: the event loop that all calls must come from; None before the first.
+        thread: the identifier of that loop's thread.
+        dirty: the connections that have something to send; not empty while a flush is due.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Delivery:
     ) -> None:
         self.limits = limits
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.thread = 0
         self.enter = enter
         self.epoch = epoch
         self.counters = Counters()
@@ -122,13 +125,15 @@ class Delivery:
         self._connections_of: dict[str, list[Connection]] = {}
         self._ended: OrderedDict[str, RunLog] = OrderedDict()
         self.threads = ThreadOwners(limits.threads_per_user, limits.threads_total)
-        self._dirty: dict[Connection, None] = {}
+        self.dirty: dict[Connection, None] = {}
         self._observer = None if observer is None else contained(observer)
         self._request_flush = request_flush
         self._request_stall_check = request_stall_check
         self._request_expiry = request_expiry
         self.wall_clock = wall_clock
         self.event_bytes = limits.event_bytes
+        self._congested_bytes = limits.congested_bytes
+        self._replay_total_bytes = limits.replay_total_bytes
         self.harmless_names = HarmlessNames()
 
     def open_run(self, user_id: str, thread_id: str, run_id: str, *, observed: bool = True) -> RunLog:
@@ -166,7 +171,6 @@ class Delivery:
         except (TypeError, ValueError, OverflowError) as error:
             raise PayloadError("$", f"could not be encoded: {error}") from error
         size = len(frame)
-        limits = self.limits
         if size > self.event_bytes:
             raise PayloadError("$", f"makes an event of {size} bytes; at most {self.event_bytes} are carried")
         held = run.frame_bytes
@@ -176,19 +180,19 @@ class Delivery:
             self.counters.published += 1
             if self._observer is not None:
                 self._observer.published(run.run_id, run.user_id, kind, outgoing.seq, run.thread_id)
-        dirty = self._dirty
+        dirty = self.dirty
         for connection in self._connections_of.get(run.user_id, ()):
             if not connection.behind or run not in connection.behind:
                 connection.outbox.append(outgoing)
                 connection.outbox_bytes += size
             if connection not in dirty:
                 self._mark(connection)
-            if connection.outbox_bytes > limits.congested_bytes:
+            if connection.outbox_bytes > self._congested_bytes:
                 self._flush(connection)  # A burst within one turn is bounded like everything else.
         if run.phase is _ENDED:
             run.ended_at = self._request_expiry()
             self._ended[run.run_id] = run
-        if replay_bytes > limits.replay_total_bytes:
+        if replay_bytes > self._replay_total_bytes:
             self._make_room(run)
         return outgoing.seq
 
@@ -303,7 +307,7 @@ class Delivery:
             self._connections_of[connection.user_id] = remaining
         else:
             del self._connections_of[connection.user_id]
-        self._dirty.pop(connection, None)
+        self.dirty.pop(connection, None)
         connection.outbox.clear()
         connection.outbox_bytes = 0
         connection.behind.clear()
@@ -336,7 +340,7 @@ class Delivery:
 
     def flush(self) -> None:
         """Give every marked connection's transport as much as it takes."""
-        dirty, self._dirty = self._dirty, {}
+        dirty, self.dirty = self.dirty, {}
         for connection in dirty:
             if connection.is_open:
                 self._flush(connection)
@@ -360,7 +364,7 @@ class Delivery:
             return 0
 
     def _mark(self, connection: Connection) -> None:
-        dirty = self._dirty
+        dirty = self.dirty
         if not dirty:
             self._request_flush()
         dirty[connection] = None
@@ -424,16 +428,13 @@ class Delivery:
 
     def _send(self, connection: Connection, batch: list[OutgoingFrame]) -> bool:
         user_id = connection.user.user_id
-        data = []
-        for frame in batch:
-            if frame.user_id != user_id and frame.user_id is not None:
-                # Cannot happen by construction; if it ever does, nothing reaches the wrong user.
-                self.counters.isolation_blocks += 1
-                self.detach(connection, CLOSE_POLICY, "an event of another user was queued here")
-                return False
-            data.append(frame.data)
+        if not {frame.user_id for frame in batch} <= {user_id, None}:
+            # Cannot happen by construction; if it ever does, nothing reaches the wrong user.
+            self.counters.isolation_blocks += 1
+            self.detach(connection, CLOSE_POLICY, "an event of another user was queued here")
+            return False
         try:
-            connection.transport.send(data)
+            connection.transport.send([frame.data for frame in batch])
         except BaseException as error:
             self._lost(connection, error)
             return False

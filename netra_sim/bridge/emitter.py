@@ -1,6 +1,6 @@
 """The capability with which one run of one user publishes its events."""
 
-from asyncio import _get_running_loop
+from threading import get_ident
 
 from netra_sim.bridge.delivery import Delivery
 from netra_sim.bridge.events import (
@@ -102,8 +102,7 @@ class RunEmitter:
         run, delivery = self._run, self._delivery
         if run is None:
             return
-        if _get_running_loop() is not delivery.loop:
-            delivery.enter()
+        delivery.enter()
         if run.phase is Phase.OPEN:
             self.agent_error("abandoned", "The run was given up before it had reached its end.")
         elif run.phase is Phase.NEW:
@@ -118,7 +117,8 @@ class RunEmitter:
 
     def _publish(self, kind: EventType, event_class: type[Event], tool_name: str, *payload: object) -> int:
         delivery, run = self._delivery, self._run
-        if _get_running_loop() is not delivery.loop:
+        # Looking for the running loop is slow, so it is done once a turn: before a flush is asked for.
+        if get_ident() != delivery.thread or not delivery.dirty:
             delivery.enter()
         if run is None:
             run = self._open_run
@@ -134,7 +134,7 @@ class RunEmitter:
                 run.thread_id,
                 run.user_id,
                 seq,
-                run.event_prefix + str(seq),
+                f"{run.event_prefix}{seq}",
                 delivery.wall_clock(),
                 *payload,
             )

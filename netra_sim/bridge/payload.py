@@ -96,7 +96,9 @@ def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int
             if room <= 0:
                 return 0
         elif kind is list or kind is tuple:
-            if not levels or (len(value) == 2 and _may_name(value[0]) and value[0] not in harmless):
+            if not levels:
+                return 0
+            if len(value) == 2 and type(first := value[0]) is str and first not in harmless and _may_name(first):
                 return 0
             room = can_go_as_they_are(value, harmless, room - len(value), levels - 1)
             if room <= 0:
@@ -106,9 +108,9 @@ def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int
     return room
 
 
-def _may_name(value: object) -> bool:
+def _may_name(text: str) -> bool:
     """Whether a text may be the name in a pair of a name and a value, such as a header's."""
-    return type(value) is str and len(value) <= LONG_NAME and " " not in value
+    return len(text) <= LONG_NAME and " " not in text
 
 
 class _Walk:

@@ -55,11 +55,10 @@ def is_harmless(text: str) -> bool:
         or ("-" in text and ("sk-" in text or "-----BEGIN" in text))
         or ("_" in text and "gh" in text)
         or ("J" in text and "eyJ" in text)
-        or ("K" in text and "AKIA" in text)
+        or ("A" in text and ("AKIA" in text or "BASIC " in text or "BEARER " in text))
         or ("[" in text and _NAMED.search(text))
         or "earer " in text
         or "asic " in text
-        or ("B" in text and ("BASIC " in text or "BEARER " in text))
     )
 
 

@@ -60,7 +60,7 @@ def healthy_and_deaf(swaps: Swaps) -> None:
     @swaps.attribute(Delivery, "flush")
     def flush(original: Any) -> Any:
         def dropping(self: Any) -> None:
-            self._dirty = {}
+            self.dirty = {}
 
         return dropping
 

@@ -179,7 +179,7 @@ def newest_connection_only(swaps: Swaps) -> None:
     @swaps.attribute(Delivery, "flush")
     def flush(original: Any) -> Any:
         def of_newest(self: Any) -> None:
-            self._dirty = {one: None for one in self._dirty if one is newest or not one.is_observed}
+            self.dirty = {one: None for one in self.dirty if one is newest or not one.is_observed}
             original(self)
 
         return of_newest
