@@ -24,9 +24,9 @@ from netra_sim.history import (
     record_left_overs,
 )
 from netra_sim.runtime import measuring
-from netra_sim.server.auth import TokenAuthenticator
 from netra_sim.server.client import AgentClient
 from netra_sim.server.server import AgentServer
+from netra_sim.server.tokens import TokenAuthenticator
 from netra_sim.version import __version__
 
 PROBE_INTERVAL = 0.1
