@@ -102,7 +102,7 @@ def agent_app(
 ) -> AgentApp:
     """The agents as an ASGI application; see `AgentServer` for the arguments.
 
-    In FastAPI or Starlette::
+    In FastAPI or Starlette, where clients then connect to ``/agents/``::
 
         agents = agent_app(bridge=bridge, execution_factory=factory, authenticator=authenticator)
         app = FastAPI(lifespan=agents.lifespan)

@@ -23,6 +23,8 @@ from netra_sim.server.service import AgentService
 from netra_sim.server.transport import UserConnection, WebSocketTransport, short
 from netra_sim.server.web import TEXT, Page, page
 
+log = logging.getLogger(__name__)
+
 _ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the key is what clients must not use
 
 
@@ -112,7 +114,7 @@ class AgentServer:
             process_request=self._admit,
             select_subprotocol=_select_subprotocol,
             create_connection=self._connection_class(),
-            logger=_logger(),
+            logger=_library_logger(),
             compression=None,
             server_header=None,
             max_size=limits.message_bytes,
@@ -202,18 +204,17 @@ class _NoTracebacks(logging.Filter):
     """A handshake that a stranger spoilt is told in a line; the library would log a traceback for each."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and record.exc_info[1] is not None and "handshake" in str(record.msg):
-            record.msg = f"{record.msg}: {type(record.exc_info[1]).__name__}"
-            record.exc_info = None
-            record.levelno, record.levelname = logging.INFO, "INFO"
-            return log.isEnabledFor(logging.INFO)
-        return True
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None or "handshake" not in str(record.msg):
+            return True
+        log.info("a handshake was spoilt: %s", type(error).__name__)
+        return False
 
 
-log = logging.getLogger("netra_sim.server.websockets")
-
-
-def _logger() -> logging.Logger:
-    if not any(isinstance(one, _NoTracebacks) for one in log.filters):
-        log.addFilter(_NoTracebacks())
-    return log
+def _library_logger() -> logging.Logger:
+    """The library's logger. Below warnings it writes down what is said, with the users' data and tokens."""
+    logger = logging.getLogger("netra_sim.server.websockets")
+    logger.setLevel(logging.WARNING)
+    if not logger.filters:
+        logger.addFilter(_NoTracebacks())
+    return logger
