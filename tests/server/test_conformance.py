@@ -45,4 +45,5 @@ async def test_the_server_passes_the_conformance_suite_but_for_one_known_case():
         port = next(iter(echo.sockets)).getsockname()[1]
         with pytest.raises(kosoku.FailureError, match="of 247 cases failed") as failures:
             await kosoku.run_fuzzingclient(f"ws://127.0.0.1:{port}", ["*"], NOT_TRIED)
-    assert {one.case_id for one in failures.value.results} == ALLOWED
+    failed = {one.case_id for one in failures.value.results if not one.passed}
+    assert failed == ALLOWED
