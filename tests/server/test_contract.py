@@ -47,10 +47,12 @@ async def test_a_request_is_answered_event_by_event(carrier):
         hello = await client.resume()
         assert (hello["user_id"], hello["runs"], hello["epoch"]) == ("alice", [], place.bridge.epoch)
         await client.say(ASK | {"request_id": "q"})
-        events = [await client.hear(*EVENTS) for _ in range(17)]
-        assert [event["seq"] for event in events] == list(range(17))
+        events = [await client.hear(*EVENTS)]
+        while events[-1]["type"] not in FINAL:
+            events.append(await client.hear(*EVENTS))
+        assert [event["seq"] for event in events] == list(range(len(events)))
         assert {event["run_id"] for event in events} == {"alice.q"}
-        assert events[-1]["type"] == "agent_completed"
+        assert {event["type"] for event in events} == set(EVENTS) - {"agent_error"}
 
 
 async def test_a_client_that_comes_back_gets_what_it_missed_and_nothing_twice(carrier):
@@ -71,9 +73,9 @@ async def test_resume_may_be_said_again_and_brings_what_the_client_says_it_lacks
         client = await place.connect()
         hello = await client.resume()
         await client.say(ASK | {"request_id": "q"})
-        await client.hear("agent_completed")
-        assert (await client.resume(hello["epoch"], {"alice.q": 14}))["runs"][0]["next_seq"] == 17
-        assert [(await client.hear(*EVENTS))["seq"] for _ in range(2)] == [15, 16]
+        last = (await client.hear("agent_completed"))["seq"]
+        assert (await client.resume(hello["epoch"], {"alice.q": last - 2}))["runs"][0]["next_seq"] == last + 1
+        assert [(await client.hear(*EVENTS))["seq"] for _ in range(2)] == [last - 1, last]
 
 
 async def test_another_users_run_is_answered_like_one_that_does_not_exist(carrier):
