@@ -295,6 +295,11 @@ class AgentWebSocketBridge:
         name = connection_id or f"connection-{self._connections_made}"
         return self._delivery.attach(name, user, transport, epoch, cursors or {})
 
+    def resume(self, connection: Connection, *, epoch: str | None, cursors: Mapping[str, int]) -> None:
+        """Send a connected client once more what it says that it does not have; see `connect` for the arguments."""
+        if connection.is_open:
+            self._delivery.resume(connection, epoch, cursors)
+
     def disconnect(self, connection: Connection, code: int = CLOSE_GOING_AWAY, reason: str = "") -> None:
         """Detach and close a connection; does nothing to one that is detached already."""
         if connection.is_open:

@@ -15,10 +15,14 @@ class AuthenticatedUser(msgspec.Struct, frozen=True):
     Attributes:
         user_id: who it is.
         expires_at: seconds since the epoch at which the proof runs out; None for never.
+        issued_at: seconds since the epoch at which the proof was made; None if that is not known.
+        token_id: names the proof, so that it can be revoked; None if it has no name.
     """
 
     user_id: str
     expires_at: float | None = None
+    issued_at: float | None = None
+    token_id: str | None = None
 
 
 class Transport(Protocol):

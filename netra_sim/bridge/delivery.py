@@ -27,6 +27,14 @@ log = logging.getLogger(__name__)
 _OPEN, _ENDED, _THINKING = Phase.OPEN, Phase.ENDED, EventType.AGENT_THINKING
 
 
+_DETAILS = {
+    "evicted": "The events up to missed_to are no longer kept; those after them follow.",
+    "epoch": "The server was restarted, or never carried this run. A run ends with the server that carries it.",
+    "expired": "The server holds nothing of this run: it ended too long ago, or is not this user's.",
+    "ahead": "The cursor is ahead of the run: it belongs to another run of that name. This one follows from its beginning.",
+}
+
+
 class BridgeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Every bound of the bridge; each is a limit against memory that a client or an agent could otherwise claim.
 
@@ -228,7 +236,7 @@ class Delivery:
         for connection in self._connections_of.get(run.user_id, ()):
             missing_from = connection.behind.pop(run, None)
             if missing_from is not None and missing_from < run.next_seq:
-                connection.put(self._gap(connection, run.run_id, missing_from, run.next_seq - 1, "evicted"))
+                connection.put(self._gap(connection, run.run_id, missing_from, run.next_seq - 1, "evicted", run))
                 self._mark(connection)
 
     def _make_room(self, growing: RunLog) -> None:
@@ -268,9 +276,6 @@ class Delivery:
         if len(connections) >= self.limits.connections_per_user:
             raise ConnectionLimitError(user.user_id, self.limits.connections_per_user)
         connection = Connection(connection_id, user, transport, is_observed=observed)
-        owned = self._runs_of.get(user.user_id, {})
-        statuses = [run.status for run in owned.values()]
-        connection.put(OutgoingFrame(encode(Hello(self.epoch, user.user_id, connection_id, statuses))))
         self._connections_of[user.user_id] = [*connections, connection]
         if self._observer is not None and connection.is_observed:
             self._observer.connected(connection_id, user.user_id)
@@ -279,6 +284,24 @@ class Delivery:
         except BaseException as error:
             self._lost(connection, error)
             return connection
+        self.resume(connection, epoch, cursors)
+        return connection
+
+    def resume(self, connection: Connection, epoch: str | None, cursors: Mapping[str, int]) -> None:
+        """Say hello and send what the client does not have; for the arguments see `attach`.
+
+        On a connection that has sent events already, those that wait in its outbox are left to the replay: each comes once.
+        """
+        owned = self._runs_of.get(connection.user_id, {})
+        waiting = [frame for frame in connection.outbox if frame.user_id is None]
+        connection.outbox.clear()
+        connection.outbox_bytes = 0
+        connection.behind.clear()
+        for frame in waiting:
+            connection.put(frame)
+        statuses = [run.status for run in owned.values()]
+        hello = Hello(self.epoch, connection.user_id, connection.connection_id, statuses)
+        connection.put(OutgoingFrame(encode(hello)))
         same_epoch = epoch == self.epoch
         for run_id, last_seq in cursors.items():
             # A run of somebody else's is answered exactly as one that does not exist.
@@ -289,12 +312,11 @@ class Delivery:
                 reason = "ahead"  # Of another run that had the same id, or made up: the client begins anew.
             else:
                 continue
-            connection.put(self._gap(connection, run_id, max(last_seq, -1) + 1, -1, reason))
+            connection.put(self._gap(connection, run_id, max(last_seq, -1) + 1, -1, reason, run))
         for run in owned.values():
             last_seq = cursors.get(run.run_id, -1) if same_epoch else -1
             connection.behind[run] = max(last_seq, -1) + 1 if last_seq < run.next_seq else 0
         self._mark(connection)
-        return connection
 
     def detach(self, connection: Connection, code: int, reason: str) -> bool:
         """Take a connection out of the routing table; it alone, whatever its user has opened since."""
@@ -418,7 +440,7 @@ class Delivery:
             del connection.behind[run]
             return 0
         if seq < run.first_seq:
-            frame = self._gap(connection, run.run_id, seq, run.first_seq - 1, "evicted")
+            frame = self._gap(connection, run.run_id, seq, run.first_seq - 1, "evicted", run)
             connection.behind[run] = run.first_seq
         else:
             frame = run.frame(seq)
@@ -465,11 +487,19 @@ class Delivery:
             connection.stall_check.cancel()
             connection.stall_check = None
 
-    def _gap(self, connection: Connection, run_id: str, first: int, last: int, reason: str) -> OutgoingFrame:
+    def _gap(
+        self, connection: Connection, run_id: str, first: int, last: int, reason: str, run: RunLog | None
+    ) -> OutgoingFrame:
         self.counters.gaps += 1
         if self._observer is not None and connection.is_observed:
             self._observer.gap(connection.connection_id, connection.user_id, run_id, first, last, reason)
-        return OutgoingFrame(encode(Gap(run_id, first, last, reason)))
+        return OutgoingFrame(encode(Gap(run_id, first, last, reason, _status(run, reason), _DETAILS[reason])))
+
+
+def _status(run: RunLog | None, reason: str) -> str:
+    if run is not None:
+        return "ended" if run.phase is _ENDED else "live"
+    return "lost" if reason == "epoch" else "unknown"
 
 
 def _log_failure(connection: Connection, error: BaseException) -> None:

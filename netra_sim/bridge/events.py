@@ -5,6 +5,7 @@ Every event is one JSON object in one text frame. The fields that clients rely o
 """
 
 from enum import StrEnum
+from typing import get_args
 
 import msgspec
 
@@ -120,12 +121,22 @@ class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
 
 
 class Gap(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
-    """Events missed_from .. missed_to of a run can no longer be replayed; a gap is announced, never hidden."""
+    """Events missed_from .. missed_to of a run can no longer be replayed; a gap is announced, never hidden.
+
+    Attributes:
+        missed_to: the last missing event, or -1 where the server knows of none.
+        reason: ``evicted``, ``epoch``, ``expired`` or ``ahead``.
+        status: what became of the run: ``live``, ``ended``, ``lost`` with a server that was restarted, or ``unknown``. After
+            the last two nothing more comes.
+        detail: the same in a sentence.
+    """
 
     run_id: str
     missed_from: int
     missed_to: int
     reason: str
+    status: str = ""
+    detail: str = ""
 
 
 class Refused(msgspec.Struct, frozen=True, tag_field="type", tag="refused", omit_defaults=True):
@@ -136,9 +147,55 @@ class Refused(msgspec.Struct, frozen=True, tag_field="type", tag="refused", omit
     request_id: str | None = None
 
 
-Incoming = (
-    AgentStarted | AgentThinking | ToolExecuting | ToolCompleted | AgentCompleted | AgentError | Hello | Gap | Refused
-)
+class Pong(msgspec.Struct, frozen=True, tag_field="type", tag="pong", omit_defaults=True):
+    """The answer to a client's ``ping``, with its id."""
+
+    id: str | None = None
+
+
+class Authenticated(msgspec.Struct, frozen=True, tag_field="type", tag="authenticated"):
+    """A newer token of the same user counts from now on, until ``expires_at`` in seconds since the epoch, or for ever."""
+
+    user_id: str
+    expires_at: float | None
+
+
+class Draining(msgspec.Struct, frozen=True, tag_field="type", tag="draining"):
+    """The server goes down: it begins no more runs, and lets live ones go on for so many seconds."""
+
+    seconds: float
+
+
+class Skipped(msgspec.Struct, frozen=True, tag_field="type", tag="skipped"):
+    """What a client's reader makes of a frame that it does not know or cannot read; never on the wire.
+
+    Attributes:
+        kind: the frame's type, or "" if it has none.
+        is_known: whether the reader knows that type, so that the frame itself is wrong.
+    """
+
+    kind: str
+    is_known: bool
+
+
+Control = Hello | Gap | Refused | Pong | Authenticated | Draining
+Incoming = AgentStarted | AgentThinking | ToolExecuting | ToolCompleted | AgentCompleted | AgentError | Control
 
 encode = msgspec.json.Encoder().encode
-decode = msgspec.json.Decoder(Incoming).decode
+_decoder: msgspec.json.Decoder[Event | Control] = msgspec.json.Decoder(Incoming)
+_decode_any = msgspec.json.Decoder().decode
+_KNOWN = frozenset(str(one.__struct_config__.tag) for one in get_args(Incoming))
+
+
+def decode(frame: bytes | str) -> Event | Control | Skipped:
+    """Read a frame from a server; what is unknown or wrong is no error, as the protocol grows (docs/protocol.md)."""
+    try:
+        return _decoder.decode(frame)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    try:
+        message = _decode_any(frame)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return Skipped("", is_known=False)
+    kind = message.get("type") if isinstance(message, dict) else None
+    return Skipped(kind, kind in _KNOWN) if isinstance(kind, str) else Skipped("", is_known=False)

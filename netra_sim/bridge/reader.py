@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from netra_sim.bridge.events import AgentCompleted, AgentError, Event, Gap, Hello, Refused, decode
+from netra_sim.bridge.events import AgentCompleted, AgentError, Control, Event, Gap, Hello, Skipped, decode
 
 ENDED_KEPT = 500
 """Ended runs whose cursors are kept, so that the first message of a new connection stays small."""
@@ -20,7 +20,7 @@ class Reading(msgspec.Struct, frozen=True):
         missing: how many events are missing before this one without having been announced.
     """
 
-    message: Event | Hello | Gap | Refused
+    message: Event | Control | Skipped
     is_new: bool = True
     missing: int = 0
 
@@ -32,12 +32,16 @@ class EventReader:
         epoch: the server memory that the cursors belong to; None before the first hello.
         duplicates: events that arrived again.
         unannounced_gaps: events that were missing without a word; stays 0 with a server that keeps its guarantee.
+        skipped: frames that a newer server sent, and that this reader does not know.
+        unreadable: frames of a known type that are wrong, and what is no message at all; stays 0 with a right server.
     """
 
     def __init__(self) -> None:
         self.epoch: str | None = None
         self.duplicates = 0
         self.unannounced_gaps = 0
+        self.skipped = 0
+        self.unreadable = 0
         self._last_seq: dict[str, int] = {}
         self._ended: dict[str, float] = {}
 
@@ -50,11 +54,7 @@ class EventReader:
         return self._last_seq
 
     def feed(self, frame: bytes | str) -> Reading:
-        """Read one frame.
-
-        Raises:
-            msgspec.ValidationError: the frame is no message of this schema.
-        """
+        """Read one frame; what the reader does not know is counted and skipped."""
         message = decode(frame)
         if isinstance(message, Event):
             return self._event(message)
@@ -62,6 +62,11 @@ class EventReader:
             self._hello(message)
         elif isinstance(message, Gap):
             return self._gap(message)
+        elif isinstance(message, Skipped):
+            if message.kind and not message.is_known:
+                self.skipped += 1
+            else:
+                self.unreadable += 1
         return Reading(message)
 
     def _event(self, event: Event) -> Reading:

@@ -5,12 +5,12 @@ import traceback
 
 import click
 
-from netra_sim.cli import judging, reporting, simulating
+from netra_sim.cli import judging, reporting, serving, simulating
 from netra_sim.cli.common import cli
 from netra_sim.exceptions import NetraSimError
 from netra_sim.exit_code import ExitCode
 
-__all__ = ["cli", "judging", "main", "reporting", "simulating"]
+__all__ = ["cli", "judging", "main", "reporting", "serving", "simulating"]
 
 
 def main() -> None:

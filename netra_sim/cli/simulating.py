@@ -1,6 +1,5 @@
-"""Commands that make things happen: simulations, explorations, sweeps, real servers."""
+"""Commands that make things happen: simulations, explorations, sweeps, loads."""
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +9,13 @@ import click
 import msgspec
 from tqdm import tqdm
 
-from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.checks import CHECK_NAMES, check
 from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, cli, progress, show
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import cells, detect, explore, in_order, replay_line, run_trial, shrink, sweep
-from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History, Objectives
 from netra_sim.runtime import run
-from netra_sim.server import MOST_USERS, AgentServer, Load, TokenAuthenticator, load
+from netra_sim.server import MOST_USERS, Load, load
 from netra_sim.simulation import (
     FAULTS,
     Scenario,
@@ -209,19 +206,6 @@ def load_command(
     _keep_and_check(history, output)
 
 
-@cli.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port; 0 for any free one."
-)
-@click.option(
-    "--user", "users", multiple=True, default=("alice",), show_default=True, help="Print a token for this user."
-)
-def serve(host: str, port: int, users: tuple[str, ...]) -> None:
-    """Serve agents over WebSockets until interrupted; tokens end with the process."""
-    run(_serve(host, port, users))
-
-
 def _scenario(name_or_path: str, settings: tuple[str, ...], users: int | None) -> Scenario:
     with _refusing():
         chosen = dict(map(parse_setting, settings))
@@ -259,16 +243,3 @@ def _keep_and_check(history: History, output: Path) -> None:
     path = history.save(output)
     click.echo(f"{len(history):,} rows in {path}, digest {history.digest()[:16]}")
     sys.exit(show(check(history)))
-
-
-async def _serve(host: str, port: int, users: tuple[str, ...]) -> None:
-    bridge = AgentWebSocketBridge()
-    authenticator = TokenAuthenticator()
-    factory = ExecutionEngineFactory(websocket_bridge=bridge)
-    async with AgentServer(
-        bridge=bridge, execution_factory=factory, authenticator=authenticator, host=host, port=port
-    ) as server:
-        click.echo(f"listening on {server.uri}; interrupt to stop")
-        for user in users:
-            click.echo(f"{user}: Authorization: Bearer {authenticator.issue(user)}")
-        await asyncio.Event().wait()

@@ -1,17 +1,49 @@
-"""The real WebSocket server, its client, and load runs over both."""
+"""Servers and clients over real sockets: one conversation, two ways to serve it, a client, and load runs over both."""
 
-from netra_sim.server.auth import AuthenticationError, TokenAuthenticator
+from netra_sim.server.asgi import AgentApp, agent_app, serve_asgi
 from netra_sim.server.client import AgentClient
+from netra_sim.server.conversation import ClientGoneError, Resume, serve_connection
+from netra_sim.server.handshake import (
+    AuthenticationError,
+    AuthenticationUnavailableError,
+    Authenticator,
+    Handshake,
+    bearer_token,
+)
+from netra_sim.server.keys import KeySet, KeySource, PublicKeys, SharedSecrets
+from netra_sim.server.limits import ServerLimits
 from netra_sim.server.loading import MOST_USERS, Load, load
-from netra_sim.server.server import AgentServer, Resume
+from netra_sim.server.logs import JsonFormatter, TextFormatter
+from netra_sim.server.server import AgentServer
+from netra_sim.server.service import AgentService
+from netra_sim.server.stopping import on_stop_signal
+from netra_sim.server.tokens import TokenAuthenticator
 
 __all__ = [
     "MOST_USERS",
+    "AgentApp",
     "AgentClient",
     "AgentServer",
+    "AgentService",
     "AuthenticationError",
+    "AuthenticationUnavailableError",
+    "Authenticator",
+    "ClientGoneError",
+    "Handshake",
+    "JsonFormatter",
+    "KeySet",
+    "KeySource",
     "Load",
+    "PublicKeys",
     "Resume",
+    "ServerLimits",
+    "SharedSecrets",
+    "TextFormatter",
     "TokenAuthenticator",
+    "agent_app",
+    "bearer_token",
     "load",
+    "on_stop_signal",
+    "serve_asgi",
+    "serve_connection",
 ]

@@ -2,19 +2,34 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.typing import Subprotocol
 
-from netra_sim.bridge import TERMINAL_CODES, EventReader, Hello, Reading, longest_pause
+from netra_sim.bridge import (
+    CLOSE_LOST,
+    CLOSE_REPLACED,
+    CLOSE_UNAUTHENTICATED,
+    REPLACED_PAUSE,
+    TERMINAL_CODES,
+    EventReader,
+    Hello,
+    Reading,
+    longest_pause,
+)
 from netra_sim.runtime import windows_safe_sleep
-from netra_sim.server.server import Resume
+from netra_sim.server.conversation import Resume
+from netra_sim.server.handshake import SUBPROTOCOL
 
 _encode = msgspec.json.Encoder().encode
+
+Token = str | Callable[[], Awaitable[str]]
+"""A token, or what gets one: it is called for every connection, and once more when its token is refused."""
 
 
 class AgentClient:
@@ -28,16 +43,18 @@ class AgentClient:
     Raises:
         websockets.exceptions.InvalidStatus: the server refused the first handshake, as with a token that is not valid.
         OSError: the server cannot be reached.
+        Exception: on leaving the context, what ``on_reading`` raised or the last handshake was refused with, unless the
+            block itself failed: nothing has been read since.
     """
 
-    def __init__(self, uri: str, token: str, on_reading: Callable[[bytes, Reading, str], None]) -> None:
+    def __init__(self, uri: str, token: Token, on_reading: Callable[[bytes, Reading, str], None]) -> None:
         self.reader = EventReader()
         self._uri = uri
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._token = token
         self._on_reading = on_reading
         self._socket: ClientConnection | None = None
         self._is_connected = asyncio.Event()
-        self._reading: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[int] | None = None
         self._failures = 0
 
     async def __aenter__(self) -> "AgentClient":
@@ -48,11 +65,14 @@ class AgentClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait([self._reading])
+        reading = self._reading
+        if reading is not None:
+            reading.cancel()
+            await asyncio.wait([reading])
         if self._socket is not None:
             await self._socket.close()
+        if reading is not None and not reading.cancelled() and error is None:
+            reading.result()
 
     async def send(self, message: Mapping[str, object]) -> None:
         """Send a message as soon as there is a connection, and again if that breaks while it is being sent.
@@ -60,7 +80,8 @@ class AgentClient:
         A message that the network loses after that is lost; give it a ``request_id``, and it can be sent twice in safety.
 
         Raises:
-            ConnectionError: the server has turned the client away for good, as with a token that has run out.
+            ConnectionError: the client has given up: the server turned it away for good, as with a token that has run out,
+                or ``on_reading`` failed.
         """
         reading = self._reading
         if reading is None:
@@ -81,15 +102,32 @@ class AgentClient:
                 continue
             return
 
+    async def authenticate(self, token: str) -> None:
+        """Go on with a newer token of the same user, on this connection and on those to come."""
+        self._token = token
+        await self.send({"type": "authenticate", "token": token})
+
+    async def wait_closed(self) -> int:
+        """Wait until the client has given up its connection, and return the code with which the server turned it away.
+
+        Raises:
+            Exception: what ``on_reading`` raised, or the last handshake was refused with.
+        """
+        if self._reading is None:
+            raise RuntimeError("the client is not connected; enter its context first")
+        return await asyncio.shield(self._reading)
+
     def cut(self) -> None:
         """Break the connection without a closing handshake, as a network that is lost does; the client then comes back."""
         if self._socket is not None:
             self._socket.transport.abort()
 
     async def _connect(self) -> ClientConnection:
+        token = self._token if isinstance(self._token, str) else await self._token()
         socket = await connect(
             self._uri,
-            additional_headers=self._headers,
+            additional_headers={"Authorization": f"Bearer {token}"},
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
             compression=None,
             max_size=1024 * 1024,
             proxy=None,
@@ -101,23 +139,30 @@ class AgentClient:
         self._is_connected.set()
         return socket
 
-    async def _read_for_ever(self, socket: ClientConnection) -> None:
+    async def _read_for_ever(self, socket: ClientConnection) -> int:
         while True:
+            failures = self._failures
             with suppress(ConnectionClosed):
                 await self._read(socket)
             self._is_connected.clear()
-            if socket.close_code in TERMINAL_CODES:
-                return
-            socket = await self._reconnect()
+            code = socket.close_code or CLOSE_LOST
+            may_ask_again = code == CLOSE_UNAUTHENTICATED and not isinstance(self._token, str) and failures < 2
+            if code in TERMINAL_CODES and not may_ask_again:
+                return code
+            socket = await self._reconnect(code)
 
-    async def _reconnect(self) -> ClientConnection:
+    async def _reconnect(self, code: int) -> ClientConnection:
+        if code == CLOSE_REPLACED:
+            await windows_safe_sleep(random.uniform(*REPLACED_PAUSE))
         while True:
             await windows_safe_sleep(random.uniform(0, longest_pause(self._failures)))
             self._failures += 1  # Back to 0 at a hello only: a handshake alone proves nothing.
             try:
                 return await self._connect()
             except InvalidStatus as refusal:
-                if 400 <= refusal.response.status_code < 500 and refusal.response.status_code != 429:
+                status = refusal.response.status_code
+                may_ask_again = status == 401 and not isinstance(self._token, str) and self._failures < 2
+                if 400 <= status < 500 and status != 429 and not may_ask_again:
                     raise  # 401, 403: the same token will not fare better.
             except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake):
                 pass

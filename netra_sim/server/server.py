@@ -1,56 +1,38 @@
 """`AgentServer`: real WebSocket clients on the same bridge and factory that the simulator drives."""
 
 import asyncio
+import ipaddress
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from types import TracebackType
 
-import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-from websockets.typing import Origin
+from websockets.typing import Subprotocol
 
-from netra_sim.bridge import (
-    CLOSE_LOST,
-    CLOSE_POLICY,
-    CLOSE_PROTOCOL,
-    CLOSE_UNAUTHENTICATED,
-    AgentWebSocketBridge,
-    Connection,
-)
-from netra_sim.exceptions import ConnectionLimitError
-from netra_sim.factory import ExecutionEngineFactory, answer_message
-from netra_sim.server.auth import AuthenticationError, TokenAuthenticator
-from netra_sim.server.transport import UserConnection, WebSocketTransport
+from netra_sim.bridge import CLOSE_LOST, AgentWebSocketBridge
+from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.server.conversation import ClientGoneError, serve_connection
+from netra_sim.server.handshake import SUBPROTOCOL, Authenticator, Handshake, Refusal
+from netra_sim.server.limits import ServerLimits, TokenBucket
+from netra_sim.server.service import AgentService
+from netra_sim.server.transport import UserConnection, WebSocketTransport, short
+from netra_sim.server.web import TEXT, Page, page
 
 log = logging.getLogger(__name__)
 
-RESUME_SECONDS = 5.0
-"""How long a new connection may keep silent before its first message."""
-
-
-class Resume(msgspec.Struct, frozen=True, tag_field="type", tag="resume"):
-    """The first message of every connection: what the client has, so that it gets the rest.
-
-    Attributes:
-        epoch: which server memory the cursors belong to; None on a first connection.
-        cursors: for each run the number of the last event that the client has.
-    """
-
-    epoch: str | None = None
-    cursors: dict[str, int] = {}
-
-
-_decode_resume = msgspec.json.Decoder(Resume).decode
-_decode_message = msgspec.json.Decoder().decode
+_ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the key is what clients must not use
 
 
 class AgentServer:
     """Accepts authenticated clients and routes their messages to agents; use it as an asynchronous context.
 
-    Leaving the context ends the runs that still execute, tells every client, and waits until all is closed.
+    Leaving the context begins no more runs, lets live ones go on for ``drain`` seconds, ends the others, tells every client,
+    and waits until all is closed.
 
     Args:
         bridge: carries the events.
@@ -59,6 +41,12 @@ class AgentServer:
         host: the address to listen on.
         port: the port; 0 for any free one.
         origins: web pages whose scripts may connect; None in the list allows clients that are no browsers.
+        limits: what is taken from clients.
+        drain: seconds that live runs may go on when the server goes down.
+        wall_clock: seconds since the epoch, for the expiry of proofs.
+
+    Attributes:
+        service: what revokes users and tokens, and counts.
     """
 
     def __init__(
@@ -66,23 +54,30 @@ class AgentServer:
         *,
         bridge: AgentWebSocketBridge,
         execution_factory: ExecutionEngineFactory,
-        authenticator: TokenAuthenticator,
+        authenticator: Authenticator,
         host: str = "127.0.0.1",
         port: int = 0,
         origins: Sequence[str | None] = (None,),
+        limits: ServerLimits | None = None,
+        drain: float = 0.0,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._bridge = bridge
-        self._factory = execution_factory
-        self._authenticator = authenticator
+        self.service = AgentService(
+            bridge=bridge,
+            execution_factory=execution_factory,
+            authenticator=authenticator,
+            origins=origins,
+            limits=limits,
+            drain=drain,
+            wall_clock=wall_clock,
+        )
         self._host = host
         self._port = port
-        self._origins = [None if origin is None else Origin(origin) for origin in origins]
         self._server: Server | None = None
-        self._answers: set[asyncio.Task[object]] = set()
 
     @property
     def uri(self) -> str:
-        """Where clients connect.
+        """Where clients on this machine connect.
 
         Raises:
             RuntimeError: the server is not running.
@@ -90,99 +85,136 @@ class AgentServer:
         if self._server is None:
             raise RuntimeError("the server is not running; enter its context first")
         port = next(iter(self._server.sockets)).getsockname()[1]
-        return f"ws://{self._host}:{port}"
+        host = _ANY_ADDRESS.get(self._host, self._host)
+        return f"ws://[{host}]:{port}" if _is_v6(host) else f"ws://{host}:{port}"
 
     async def __aenter__(self) -> "AgentServer":
-        await self._bridge.ensure_integration()
-        self._server = await serve(
-            self._serve_client,
-            self._host,
-            self._port,
-            process_request=self._authenticate,
-            create_connection=UserConnection,
-            origins=self._origins,
-            compression=None,
-            server_header=None,
-            max_size=64 * 1024,
-            max_queue=8,
-            write_limit=self._bridge.limits.congested_bytes,
-            open_timeout=5,
-            ping_interval=20,
-            ping_timeout=20,
-            close_timeout=2,
-        )
+        await self.service.__aenter__()
+        try:
+            self._server = await self._listen()
+        except BaseException:
+            await self.service.stop(0)
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._factory.shutdown()
-        if self._answers:
-            await asyncio.wait(self._answers)
-        await self._bridge.shutdown()
+        await self.service.stop()
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
 
-    def _authenticate(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Refuse with 401 before the socket is accepted, or remember who it is."""
+    async def _listen(self) -> Server:
+        limits = self.service.limits
+        return await serve(
+            self._serve_client,
+            self._host,
+            self._port,
+            process_request=self._admit,
+            select_subprotocol=_select_subprotocol,
+            create_connection=self._connection_class(),
+            logger=_library_logger(),
+            compression=None,
+            server_header=None,
+            max_size=limits.message_bytes,
+            max_queue=8,
+            write_limit=self.service.bridge.limits.congested_bytes,
+            open_timeout=5,
+            ping_interval=20,
+            ping_timeout=20,
+            close_timeout=2,
+        )
+
+    def _connection_class(self) -> type[UserConnection]:
+        service = self.service
+
+        class CountedConnection(UserConnection):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                limits = service.limits
+                self.slot = service.take_slot()
+                self.control_frames = TokenBucket(limits.messages_per_second, limits.message_burst, self.loop.time)
+                super().connection_made(transport)
+                if service.sockets > limits.connections + limits.unready_connections:
+                    self.transport.abort()  # Too many even to be told so.
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                super().connection_lost(exc)
+                self.slot.give_back()
+
+        return CountedConnection
+
+    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer plain HTTP, refuse before the socket is accepted, or remember who it is."""
         assert isinstance(connection, UserConnection)  # noqa: S101 - `create_connection` sees to it
-        try:
-            given = request.headers.get_all("Authorization")
-            connection.user = self._authenticator.authenticate(given[0] if len(given) == 1 else None)
-        except AuthenticationError as error:
-            response = connection.respond(HTTPStatus.UNAUTHORIZED, f"{error}\n")
-            response.headers["WWW-Authenticate"] = "Bearer"
-            return response
+        path, _, query = request.path.partition("?")
+        answer = page(path, self.service)
+        if answer is not None:
+            return _response(answer)
+        headers = tuple((name.lower(), value) for name, value in request.headers.raw_items())
+        handshake = Handshake(headers=headers, path=path, query=query)
+        admitted = await self.service.admit(handshake, connection.slot)
+        if not isinstance(admitted, Refusal):
+            connection.user = admitted
+        elif handshake.origin is None:
+            return _response(Page(admitted.status, f"{admitted.reason}\n".encode()), admitted.headers)
+        else:
+            connection.refusal = admitted
         return None
 
     async def _serve_client(self, client: ServerConnection) -> None:
         assert isinstance(client, UserConnection)  # noqa: S101
-        try:
-            connection = await self._attach(client)
-            if connection is None:
-                return
-            expiry = self._arm_expiry(connection)
+        if client.refusal is not None:
+            await client.close(client.refusal.code, short(client.refusal.reason))
+            return
+        assert client.user is not None  # noqa: S101
+        transport = WebSocketTransport(client)
+
+        async def receive() -> str | bytes:
             try:
-                async for message in client:
-                    self._answer(message, connection)
-            finally:
-                if expiry is not None:
-                    expiry.cancel()
-                self._bridge.disconnect(connection, client.close_code or CLOSE_LOST, client.close_reason or "")
-        except ConnectionClosed:
-            pass  # The client went without a closing handshake; its runs go on, and it may come back for them.
+                return await client.recv()
+            except ConnectionClosed:
+                raise ClientGoneError(client.close_code or CLOSE_LOST, client.close_reason or "") from None
 
-    async def _attach(self, client: UserConnection) -> Connection | None:
-        try:
-            async with asyncio.timeout(RESUME_SECONDS):
-                resume = _decode_resume(await client.recv())
-            return self._bridge.connect(
-                client.user, WebSocketTransport(client), epoch=resume.epoch, cursors=resume.cursors
-            )
-        except TimeoutError:
-            await client.close(CLOSE_PROTOCOL, f"no resume message within {RESUME_SECONDS:g} s")
-        except (msgspec.DecodeError, RecursionError) as error:
-            await client.close(CLOSE_PROTOCOL, f"the first message must be resume: {error}"[:120])
-        except ConnectionLimitError:
-            await client.close(CLOSE_POLICY, "too many connections of this user")
-        return None
+        await serve_connection(client.user, receive, transport, self.service, slot=client.slot)
+        await transport.closed()
 
-    def _arm_expiry(self, connection: Connection) -> asyncio.TimerHandle | None:
-        expires_at = connection.user.expires_at
-        if expires_at is None:
-            return None
-        left = max(0.0, self._authenticator.seconds_until(expires_at))
-        disconnect = self._bridge.disconnect
-        loop = asyncio.get_running_loop()
-        return loop.call_later(left, disconnect, connection, CLOSE_UNAUTHENTICATED, "the token has expired")
 
-    def _answer(self, message: str | bytes, connection: Connection) -> None:
-        try:
-            data = _decode_message(message)
-        except (msgspec.DecodeError, RecursionError):
-            data = message  # answered as what it is: no JSON object
-        work = answer_message(data, connection, bridge=self._bridge, execution_factory=self._factory)
-        task: asyncio.Task[object] = asyncio.create_task(work, name=f"message on {connection.connection_id}")
-        self._answers.add(task)
-        task.add_done_callback(self._answers.discard)
+def _select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+
+
+def _response(answer: Page, more: dict[str, str] | None = None) -> Response:
+    headers = Headers(Connection="close")
+    headers["Content-Type"] = answer.content_type or TEXT
+    headers["Content-Length"] = str(len(answer.body))
+    for name, value in (more or {}).items():
+        headers[name] = value
+    return Response(answer.status, HTTPStatus(answer.status).phrase, headers, answer.body)
+
+
+def _is_v6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 6
+    except ValueError:
+        return False
+
+
+class _NoTracebacks(logging.Filter):
+    """A handshake that a stranger spoilt is told in a line; the library would log a traceback for each."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None or "handshake" not in str(record.msg):
+            return True
+        log.info("a handshake was spoilt: %s", type(error).__name__)
+        return False
+
+
+def _library_logger() -> logging.Logger:
+    """The library's logger. Below warnings it writes down what is said, with the users' data and tokens."""
+    logger = logging.getLogger("netra_sim.server.websockets")
+    logger.setLevel(logging.WARNING)
+    if not logger.filters:
+        logger.addFilter(_NoTracebacks())
+    return logger

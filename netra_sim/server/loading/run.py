@@ -21,7 +21,6 @@ from netra_sim.history import (
     record_left_overs,
 )
 from netra_sim.runtime import measuring
-from netra_sim.server.auth import TokenAuthenticator
 from netra_sim.server.loading.channel import Orders
 from netra_sim.server.loading.control import bare_echo
 from netra_sim.server.loading.open_files import room_for_sockets
@@ -29,6 +28,7 @@ from netra_sim.server.loading.plan import Load, UniformTiming
 from netra_sim.server.loading.process import ClientsProcess
 from netra_sim.server.loading.watching import alongside, loop_errors_recorded
 from netra_sim.server.server import AgentServer
+from netra_sim.server.tokens import TokenAuthenticator
 from netra_sim.version import __version__
 
 PROBE_INTERVAL = 0.1

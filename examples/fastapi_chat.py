@@ -1,0 +1,36 @@
+"""Agents in somebody else's FastAPI application, with its own way of knowing who a user is.
+
+Run with ``uvicorn fastapi_chat:app``; the page's cookie ``session`` says who asks.
+"""
+
+from typing import Annotated
+
+from fastapi import Cookie, Depends, FastAPI, WebSocket, WebSocketException
+
+from netra_sim import AgentWebSocketBridge, ExecutionEngineFactory
+from netra_sim.bridge import AuthenticatedUser
+from netra_sim.server import AgentApp, AgentService, serve_asgi
+
+SESSIONS = {"secret-of-alice": "alice", "secret-of-bob": "bob"}
+PAGES = {None, "https://chat.example"}
+
+bridge = AgentWebSocketBridge()
+service = AgentService(bridge=bridge, execution_factory=ExecutionEngineFactory(websocket_bridge=bridge), drain=10)
+agents = AgentApp(service)
+app = FastAPI(lifespan=agents.lifespan)
+
+
+async def current_user(websocket: WebSocket, session: Annotated[str | None, Cookie()] = None) -> AuthenticatedUser:
+    """The application's own authentication; a cookie counts for its own pages only."""
+    if session not in SESSIONS or websocket.headers.get("origin") not in PAGES:
+        raise WebSocketException(code=4401)
+    return AuthenticatedUser(SESSIONS[session])
+
+
+@app.websocket("/chat")
+async def chat(websocket: WebSocket, user: Annotated[AuthenticatedUser, Depends(current_user)]) -> None:
+    """One user's conversation with the agents."""
+    await serve_asgi(user, websocket.scope, websocket.receive, websocket.send, service)
+
+
+app.mount("/", agents)  # /healthz, /readyz and /metrics

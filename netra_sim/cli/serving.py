@@ -1,0 +1,131 @@
+"""`netra-sim serve`: a real server, until it is told to stop."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from netra_sim.bridge import AgentWebSocketBridge
+from netra_sim.cli.common import cli
+from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.runtime import run
+from netra_sim.server import (
+    AgentServer,
+    JsonFormatter,
+    KeySet,
+    KeySource,
+    SharedSecrets,
+    TextFormatter,
+    TokenAuthenticator,
+    on_stop_signal,
+)
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port; 0 for any free one."
+)
+@click.option(
+    "--user", "users", multiple=True, default=("alice",), show_default=True, help="Print a token for this user."
+)
+@click.option(
+    "--secret-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Secrets that sign tokens, so that a restart keeps them valid: lines of 'key-id secret'. Made if missing.",
+)
+@click.option("--secret", envvar="NETRA_SECRET", hidden=True)
+@click.option("--jwks", metavar="URL", help="Take tokens that an identity provider with this key set has signed.")
+@click.option("--issuer", help="Who must have issued the tokens.")
+@click.option("--audience", default="netra_sim", show_default=True, help="What the tokens must be for.")
+@click.option(
+    "--origin", "origins", multiple=True, help="Let pages of this origin connect, such as https://app.example."
+)
+@click.option(
+    "--drain",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Seconds that live runs may go on after SIGTERM or Ctrl+C; a second signal ends them at once.",
+)
+@click.option("--log", "log_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning", show_default=True
+)
+def serve(
+    host: str,
+    port: int,
+    users: tuple[str, ...],
+    secret_file: Path | None,
+    secret: str | None,
+    jwks: str | None,
+    issuer: str | None,
+    audience: str,
+    origins: tuple[str, ...],
+    drain: float,
+    log_format: str,
+    log_level: str,
+) -> None:
+    """Serve agents over WebSockets until SIGTERM or Ctrl+C.
+
+    Tokens are signed with --secret-file, or with the secrets in the environment variable NETRA_SECRET, or with a secret
+    that ends with the process.
+    """
+    _log(log_format, log_level)
+    try:
+        keys = _keys(secret_file, secret, jwks)
+        bridge = AgentWebSocketBridge()
+        authenticator = TokenAuthenticator(keys, audience=audience, issuer=issuer)
+        server = AgentServer(
+            bridge=bridge,
+            execution_factory=ExecutionEngineFactory(websocket_bridge=bridge),
+            authenticator=authenticator,
+            host=host,
+            port=port,
+            origins=(None, *origins),
+            drain=drain,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    tokens = {} if isinstance(keys, KeySet) else {user: authenticator.issue(user) for user in users}
+    run(_serve(server, [f"{user}: Authorization: Bearer {token}" for user, token in tokens.items()]))
+
+
+async def _serve(server: AgentServer, tokens: Sequence[str]) -> None:
+    stopped = asyncio.Event()
+    hurrying: list[asyncio.Task[None]] = []
+
+    def stop() -> None:
+        if stopped.is_set():
+            hurrying.append(asyncio.create_task(server.service.stop(0), name="stop at once"))
+        stopped.set()
+
+    with on_stop_signal(stop):
+        async with server:
+            click.echo(f"listening on {server.uri}; interrupt to stop")
+            for line in tokens:
+                click.echo(line)
+            sys.stdout.flush()
+            await stopped.wait()
+            click.echo("stopping")
+
+
+def _keys(secret_file: Path | None, secret: str | None, jwks: str | None) -> KeySource:
+    if jwks is not None:
+        if secret_file is not None:
+            raise ValueError("--jwks and --secret-file exclude each other: tokens are signed by one side")
+        return KeySet(jwks)
+    if secret_file is not None:
+        return SharedSecrets.from_file(secret_file)
+    return SharedSecrets.random() if secret is None else SharedSecrets.parse(secret)
+
+
+def _log(log_format: str, level: str) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    logger = logging.getLogger()
+    logger.addHandler(handler)
+    logger.setLevel(level.upper())

@@ -1,0 +1,259 @@
+"""`agent_app`: the agents as an ASGI application, to be mounted in FastAPI or Starlette, or served as it is.
+
+No framework is imported: ASGI's own messages are enough (https://asgi.readthedocs.io/en/latest/specs/www.html).
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+from netra_sim.bridge import CLOSE_LOST, AgentWebSocketBridge, AuthenticatedUser
+from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.server.conversation import ClientGoneError, serve_connection
+from netra_sim.server.handshake import Authenticator, Handshake, Refusal
+from netra_sim.server.limits import ServerLimits
+from netra_sim.server.service import AgentService, Slot
+from netra_sim.server.transport import short
+from netra_sim.server.web import Page, page
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+CLOSE_SECONDS = 2.0
+"""How long a client that does not read is waited for once its connection is to be closed."""
+
+
+class AgentApp:
+    """An ASGI application with the protocol of docs/protocol.md on every path, and ``/healthz``, ``/readyz``, ``/metrics``.
+
+    A framework that mounts it does not pass lifespan events on, so give it `lifespan`; served by itself it needs nothing.
+
+    Args:
+        service: what all connections share.
+    """
+
+    def __init__(self, service: AgentService) -> None:
+        self.service = service
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Run the service; what FastAPI and Starlette take as their ``lifespan``."""
+        async with self.service:
+            yield
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, request or lifespan."""
+        kind = scope["type"]
+        if kind == "websocket":
+            await self._serve_websocket(scope, receive, send)
+        elif kind == "http":
+            await self._serve_http(scope, send)
+        elif kind == "lifespan":
+            await self._serve_lifespan(receive, send)
+        else:
+            raise ValueError(f"an ASGI scope is of type websocket, http or lifespan, and this is {kind!r}")
+
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self.service.take_slot() as slot:
+            handshake = _handshake(scope)
+            admitted = await self.service.admit(handshake, slot)
+            if isinstance(admitted, Refusal):
+                await _refuse(admitted, handshake, scope, receive, send)
+            else:
+                await serve_asgi(admitted, scope, receive, send, self.service, slot=slot)
+
+    async def _serve_http(self, scope: Scope, send: Send) -> None:
+        path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+        answer = page(path, self.service) if scope["method"] in ("GET", "HEAD") else None
+        await _respond(send, answer or Page(HTTPStatus.NOT_FOUND, b"not found; agents are reached by WebSocket\n"))
+
+    async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.service.__aenter__()
+        except Exception as error:
+            log.exception("the service could not start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.service.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def agent_app(
+    *,
+    bridge: AgentWebSocketBridge,
+    execution_factory: ExecutionEngineFactory,
+    authenticator: Authenticator,
+    origins: Sequence[str | None] = (None,),
+    limits: ServerLimits | None = None,
+    drain: float = 0.0,
+    wall_clock: Callable[[], float] = time.time,
+) -> AgentApp:
+    """The agents as an ASGI application; see `AgentServer` for the arguments.
+
+    In FastAPI or Starlette, where clients then connect to ``/agents/``::
+
+        agents = agent_app(bridge=bridge, execution_factory=factory, authenticator=authenticator)
+        app = FastAPI(lifespan=agents.lifespan)
+        app.mount("/agents", agents)
+    """
+    return AgentApp(
+        AgentService(
+            bridge=bridge,
+            execution_factory=execution_factory,
+            authenticator=authenticator,
+            origins=origins,
+            limits=limits,
+            drain=drain,
+            wall_clock=wall_clock,
+        )
+    )
+
+
+async def serve_asgi(
+    user: AuthenticatedUser,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    service: AgentService,
+    *,
+    slot: Slot | None = None,
+) -> None:
+    """Accept a WebSocket and carry the whole conversation; for a route that has found out by itself who the user is.
+
+    Args:
+        user: who that is.
+        scope: the ASGI scope of the WebSocket.
+        receive: the ASGI channel; ``websocket.receive`` of Starlette's ``WebSocket``.
+        send: the ASGI channel; ``websocket.send`` of Starlette's ``WebSocket``.
+        service: the running service.
+        slot: the socket's place, if it has one.
+    """
+    if (await receive())["type"] != "websocket.connect":
+        return
+    await send({"type": "websocket.accept", "subprotocol": _handshake(scope).subprotocol()})
+    transport = _AsgiTransport(send)
+
+    async def next_message() -> str | bytes:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            transport.gone()
+            raise ClientGoneError(message.get("code", CLOSE_LOST), message.get("reason") or "")
+        text: str | None = message.get("text")
+        return message["bytes"] if text is None else text
+
+    conversation = asyncio.create_task(
+        serve_connection(user, next_message, transport, service, slot=slot), name="conversation over ASGI"
+    )
+    try:
+        await transport.pump()  # Ends when the conversation has closed the transport, or the client is gone.
+        await asyncio.wait([conversation], timeout=CLOSE_SECONDS)
+    finally:
+        conversation.cancel()
+        await asyncio.wait([conversation])
+
+
+class _AsgiTransport:
+    """The bridge's transport over ASGI, whose ``send`` waits: frames queue here, and a pump awaits one after the other."""
+
+    def __init__(self, send: Send) -> None:
+        self.on_writable: Callable[[], None] | None = None
+        self._send = send
+        self._frames: deque[bytes] = deque()
+        self._bytes = 0
+        self._closing: tuple[int, str] | None = None
+        self._is_gone = False
+        self._wake = asyncio.Event()
+        self._patience = asyncio.timeout(None)
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        """Queue frames.
+
+        Raises:
+            ConnectionResetError: the connection is closing or closed.
+        """
+        if self._closing is not None or self._is_gone:
+            raise ConnectionResetError("the WebSocket connection is not open")
+        self._frames.extend(frames)
+        self._bytes += sum(map(len, frames))
+        self._wake.set()
+
+    def buffered(self) -> int:
+        """Bytes that the ASGI server has not taken yet."""
+        return self._bytes
+
+    def close(self, code: int, reason: str) -> None:
+        """Have the pump send what is queued, and then close."""
+        if self._closing is None:
+            self._closing = (code, short(reason))
+            self._wake.set()
+            if not self._is_gone:
+                self._patience.reschedule(asyncio.get_running_loop().time() + CLOSE_SECONDS)
+
+    def gone(self) -> None:
+        """The client is gone: nothing more is to be sent."""
+        self._is_gone = True
+        self._wake.set()
+
+    async def pump(self) -> None:
+        """Send until the connection is closed or the client is gone; after `close`, for no longer than `CLOSE_SECONDS`."""
+        try:
+            async with asyncio.timeout(None) as self._patience:
+                await self._send_all()
+        except TimeoutError:
+            log.info("a client that does not read was left alone")
+        except Exception as error:  # what a server raises for a client that is gone differs from server to server
+            log.info("the ASGI server could not send: %s", type(error).__name__)
+        finally:
+            self._is_gone = True
+
+    async def _send_all(self) -> None:
+        while not self._is_gone:
+            if self._frames:
+                frame = self._frames.popleft()
+                await self._send({"type": "websocket.send", "text": frame.decode()})
+                self._bytes -= len(frame)
+            elif self._closing is not None:
+                code, reason = self._closing
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                return
+            else:
+                if self.on_writable is not None:
+                    self.on_writable()
+                await self._wake.wait()
+                self._wake.clear()
+
+
+def _handshake(scope: Scope) -> Handshake:
+    headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"])
+    return Handshake(headers=headers, path=scope["path"], query=scope.get("query_string", b"").decode("latin-1"))
+
+
+async def _refuse(refusal: Refusal, handshake: Handshake, scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    if handshake.origin is not None:
+        await send({"type": "websocket.accept", "subprotocol": handshake.subprotocol()})
+    elif "websocket.http.response" in scope.get("extensions", {}):
+        body = f"{refusal.reason}\n".encode()
+        await _respond(send, Page(refusal.status, body), refusal.headers, prefix="websocket.http")
+        return
+    # Without that extension the server makes a 403 of a close before the handshake is answered.
+    await send({"type": "websocket.close", "code": refusal.code, "reason": short(refusal.reason)})
+
+
+async def _respond(send: Send, answer: Page, more: dict[str, str] | None = None, *, prefix: str = "http") -> None:
+    headers = {"content-type": answer.content_type, "content-length": str(len(answer.body)), **(more or {})}
+    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": f"{prefix}.response.start", "status": int(answer.status), "headers": pairs})
+    await send({"type": f"{prefix}.response.body", "body": answer.body})

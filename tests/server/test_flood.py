@@ -1,0 +1,218 @@
+"""Hostile clients over real sockets: floods, hostile frames, fuzzed messages; nobody else notices."""
+
+import asyncio
+import json
+import os
+import random
+import socket
+import struct
+import time
+
+import pytest
+from carriers import Closed, memory, over_asgi, over_websockets
+
+from netra_sim.server import ServerLimits
+
+pytestmark = pytest.mark.real_time
+
+FUZZED = int(os.environ.get("NETRA_FUZZED_MESSAGES", "600"))
+"""Messages of the fuzzing tests; 10,000 takes a minute or two."""
+
+MASK = b"\x00" * 4
+
+
+class Ticks:
+    """An agent that thinks every 10 ms."""
+
+    name = "ticks"
+
+    async def run(self, session):
+        for number in range(100_000):
+            session.think(number)
+            await asyncio.sleep(0.01)
+
+
+def frame(payload, opcode=1):
+    head = struct.pack("!BB", 0x80 | opcode, 0x80 | len(payload)) if len(payload) < 126 else None
+    return (head or struct.pack("!BBH", 0x80 | opcode, 0xFE, len(payload))) + MASK + payload
+
+
+def handshaken(place, user):
+    """A raw socket on which a WebSocket has been opened."""
+    host, port = place.uri.removeprefix("ws://").split(":")
+    raw = socket.create_connection((host, int(port)), timeout=5)
+    raw.sendall(
+        f"GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer {place.tokens.issue(user)}\r\n\r\n".encode()
+    )
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += raw.recv(4096)
+    assert b" 101 " in answer
+    return raw
+
+
+def flood(place, user, payload, opcode, seconds):
+    """Open connections one after the other and send as fast as the socket takes it; returns what was sent."""
+    sent, ends = 0, time.monotonic() + seconds
+    while time.monotonic() < ends:
+        with handshaken(place, user) as raw:
+            raw.settimeout(0.2)
+            try:
+                raw.sendall(frame(b'{"type":"resume"}'))
+                while time.monotonic() < ends:
+                    raw.sendall(frame(payload, opcode) * 200)
+                    sent += 200
+            except OSError:
+                continue  # closed by the server; the flooder comes again
+    return sent
+
+
+async def delays(client, seconds):
+    """How late each event of the client's run was against the one before, in seconds."""
+    late, last = [], None
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + seconds
+    while loop.time() < ends:
+        await client.hear("agent_thinking")
+        now = loop.time()
+        if last is not None:
+            late.append(now - last)
+        last = now
+    return sorted(late)
+
+
+@pytest.mark.parametrize(
+    ("payload", "opcode"), [(b'{"type":"zz"}', 1), (b'{"type":"ping"}', 1), (b"", 9), (b"{", 2), (b"x" * 125, 10)]
+)
+async def test_a_flood_is_shed_while_another_users_events_go_on(payload, opcode):
+    async with over_websockets(pipeline=lambda _: [[Ticks()]]) as place:
+        witness = await place.connect("bob")
+        await witness.resume()
+        await witness.say({"type": "execute_agent", "message": "hi"})
+        flooding = asyncio.to_thread(flood, place, "mallory", payload, opcode, 1.0)
+        sent, seen = await asyncio.gather(flooding, delays(witness, 1.0))
+        assert sent > 500
+        assert len(seen) > 15  # of 100 on an idle machine; one, when the flood was carried out to its end first
+        await witness.say({"type": "ping"})
+        assert (await witness.hear("pong"))["type"] == "pong"
+
+
+async def test_between_two_messages_of_a_flood_everybody_else_has_a_turn():
+    async with memory(limits=ServerLimits(message_burst=10_000, errors_in_a_row=100_000)) as place:
+        flooder = await place.connect("mallory")
+        await flooder.resume()
+        for _ in range(5_000):
+            await flooder.say({"type": "zz"})
+        turns = 0
+        while flooder._to_server.qsize():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= 5_000
+
+
+ATOMS = [
+    b"{", b"}", b"[", b"]", b'"', b":", b",", b"\\", b"\xff", b"\x00", b"null", b"1e999", b"-0", b"9" * 400, b'"type"',
+    b'"resume"', b'"execute_agent"', b'"cancel"', b'"ping"', b'"authenticate"', b'"cursors"', b'"epoch"', b'"message"',
+    b'"request_id"', b'"run_id"', b'"token"', b'"data"', b'"thread_id"', b'"id"', b"\\ud800", b"{}", b"[" * 2_000, b"true",
+]  # fmt: skip
+WHOLE = [
+    {"type": "resume", "epoch": None, "cursors": {"a": 1}},
+    {"type": "execute_agent", "message": "hi", "thread_id": "t", "request_id": "r", "data": {"a": [1, {"b": None}]}},
+    {"type": "cancel", "request_id": "r"},
+    {"type": "cancel", "run_id": "alice.r"},
+    {"type": "authenticate", "token": "x.y.z"},
+    {"type": "ping", "id": "1"},
+]
+
+
+VALUES = [None, 1, -1.5, 2**70, "", "\x00\x1b[31m", "x" * 5_000, [], {}, [[]], True, {"a": {}}]
+
+
+def fuzzed(draw):
+    """One message: made of atoms, or a right one with bytes changed, a field replaced, cut off or said twice."""
+    if draw.random() < 0.3:
+        return b"".join(draw.choice(ATOMS) for _ in range(draw.randrange(12)))
+    message = dict(draw.choice(WHOLE))
+    for name in list(message):
+        if draw.random() < 0.25:
+            message[name] = draw.choice(
+                [None, 1, -1.5, 2**70, "", "\x00\x1b[31m", "x" * 5_000, [], {}, [[]], True, {"a": {}}]
+            )
+    text = bytearray(json.dumps(message).encode())
+    for _ in range(draw.choice([0, 0, 1, 3])):
+        text[draw.randrange(len(text))] = draw.randrange(256)
+    return bytes(text[: draw.randrange(len(text))] if draw.random() < 0.15 else text * draw.choice([1, 1, 1, 2]))
+
+
+async def said(client, pong):
+    """Read up to a pong; the close code, if the connection was closed instead."""
+    async with asyncio.timeout(20):
+        try:
+            while json.loads(await client.read()).get("id") != pong:
+                pass
+        except Closed as end:
+            return end.code
+
+
+@pytest.mark.parametrize("carrier", [over_websockets, over_asgi])
+async def test_no_message_ends_the_server_or_leaves_a_traceback(carrier, caplog):
+    draw = random.Random(7)
+    limits = ServerLimits(messages_per_second=1e6, message_burst=1_000_000, errors_in_a_row=1_000_000)
+    async with carrier(limits=limits) as place:
+        witness = await place.connect("bob")
+        await witness.resume()
+        for start in range(0, FUZZED, 100):
+            client = await place.connect()
+            if draw.random() < 0.9:
+                await client.resume()
+            for _ in range(min(100, FUZZED - start)):
+                message = fuzzed(draw)
+                try:
+                    text = message.decode() if draw.random() < 0.7 else message
+                except UnicodeDecodeError:
+                    text = message
+                await client.send(text)
+            await client.send('{"type":"ping","id":"last"}')
+            assert await said(client, "last") in (None, 1007, 4400)
+            await client.leave()
+        await witness.say({"type": "execute_agent", "message": "hi"})
+        await witness.hear("agent_completed")
+        assert place.bridge.metrics().counters.isolation_blocks == 0
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
+GARBAGE = [
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
+    b"\x00" * 100,
+    b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+    b"",
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
+async def test_a_spoilt_handshake_leaves_no_traceback(garbage, caplog):
+    async with over_websockets() as place:
+        host, port = place.uri.removeprefix("ws://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(garbage)
+        if writer.can_write_eof():
+            writer.write_eof()
+        async with asyncio.timeout(10):
+            while place.service.sockets:
+                await asyncio.sleep(0.01)
+        writer.close()
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
+async def test_a_flooder_that_vanishes_leaves_no_line_in_the_log_for_each_of_its_answers(caplog):
+    async with over_websockets() as place:
+        with await asyncio.to_thread(handshaken, place, "mallory") as raw:
+            raw.sendall(frame(b'{"type":"resume"}') + frame(b'{"type":"zz"}') * 5_000)
+        async with asyncio.timeout(10):
+            while place.service.sockets:
+                await asyncio.sleep(0.01)
+    assert "socket.send() raised exception." not in caplog.text
