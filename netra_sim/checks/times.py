@@ -118,8 +118,8 @@ def _ended_first(records: Records, begins: Kind, ends: Kind) -> tuple[int, np.nd
     began = records.first_of_each(column, records.rows(begins))
     ended = records.rows(ends)
     ended = ended[records.has(column, ended) & (began[records.codes[column][ended]] >= 0)]
-    early = times[began[records.codes[column][ended]]] - times[ended] > _apart(records)
-    return len(ended), ended[early]
+    by = times[began[records.codes[column][ended]]] - times[ended]
+    return int((~np.isnan(by)).sum()), ended[by > _apart(records)]
 
 
 def _ended(records: Records, row: int) -> str:

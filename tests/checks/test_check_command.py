@@ -5,6 +5,7 @@ import json
 from click.testing import CliRunner
 from story import EVENTS, Story
 
+from netra_sim.checks import Records, lacks
 from netra_sim.cli import cli
 
 
@@ -87,13 +88,10 @@ def test_each_check_that_cannot_judge_a_log_says_what_it_lacks(tmp_path):
         assert lines[at + 1] == f"it lacks {missing}"
 
 
-def test_a_log_that_is_too_small_for_the_only_check_that_looks_at_it_is_not_judged(tmp_path):
-    path = tmp_path / "log.jsonl"
-    records = [{"kind": "requested", "user": "alice", "run": "r", "time": 1}]
-    path.write_text("\n".join(map(json.dumps, records)))
-    mapping = tmp_path / "ours.toml"
-    mapping.write_text('recorded = ["scope_opened", "scope_closed"]\nengines_per_user = 1\n')
-    assert checked(path, "--mapping", mapping)[0] == 2
+def test_a_history_that_a_check_can_judge_lacks_nothing_for_it():
+    history = Story().run().end()
+    for name in ("cross-user-isolation", "delivery", "latency", "every-run-ends", "scopes", "tools", "silence"):
+        assert lacks(Records(history), name) == ""
 
 
 def test_only_what_a_log_says_that_it_would_tell_passes_without_having_happened(tmp_path):

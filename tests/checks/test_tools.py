@@ -1,5 +1,6 @@
 """Tools complete after they have begun, before their run ends, and in a time that is possible."""
 
+import json
 from math import nan
 
 import pytest
@@ -56,12 +57,11 @@ def test_a_tool_takes_no_less_than_nothing_and_no_longer_than_since_it_began(sec
 def test_of_tools_that_overlap_the_first_that_runs_sets_the_longest_time():
     events = (*BEGIN, BEGUN, DONE, BEGUN, BEGUN, DONE, DONE, END)
     assert tools_of(with_duration(0.5, events)).found == 0
+    assert tools_of(with_duration(1.0, (*BEGIN, BEGUN, BEGUN, DONE, DONE, END))).found == 0
     assert tools_of(with_duration(1.6, events)).found == 3
 
 
 def log_of(tmp_path, records):
-    import json
-
     path = tmp_path / "log.jsonl"
     path.write_text("".join(json.dumps({"user": "alice", "run": "r"} | record) + "\n" for record in records))
     return read_log(path).history
