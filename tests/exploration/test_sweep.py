@@ -15,7 +15,7 @@ import netra_sim
 from netra_sim.exploration import cells, sweep
 from netra_sim.simulation import Scenario, ScenarioError
 
-GRID = {"users": [2, 4], "network.latency.median": [0.03, 0.4]}
+GRID = {"users": [2, 4], "network.jitter.high": [0.01, 0.8]}
 
 
 def table_bytes(folder):
@@ -24,11 +24,11 @@ def table_bytes(folder):
 
 def test_a_grid_becomes_a_table_with_a_row_for_every_combination(tmp_path):
     table = sweep(cells(Scenario(), GRID, [1, 2]), tmp_path, jobs=1)
-    assert table[["users", "network.latency.median", "seed"]].values.tolist() == [
-        [users, median, seed] for users in (2, 4) for median in (0.03, 0.4) for seed in (1, 2)
+    assert table[["users", "network.jitter.high", "seed"]].values.tolist() == [
+        [users, high, seed] for users in (2, 4) for high in (0.01, 0.8) for seed in (1, 2)
     ]
     assert table["digest"].nunique() == 8
-    slow = table[table["network.latency.median"] == 0.4]
+    slow = table[table["network.jitter.high"] == 0.8]
     assert set(slow["latency"]) == {"failed"}
     assert (table["latency: delivery of events, p95"] > 0).all()
 
@@ -56,7 +56,7 @@ import sys
 from netra_sim.exploration import cells, sweep
 from netra_sim.simulation import Scenario
 if __name__ == "__main__":
-    planned = cells(Scenario(users=20), {"network.latency.median": [0.03, 0.4]}, range(1, 11))
+    planned = cells(Scenario(users=20), {"network.jitter.high": [0.01, 0.8]}, range(1, 11))
     sweep(planned, sys.argv[1], jobs=int(sys.argv[2]))
 """
 
@@ -109,7 +109,7 @@ def test_what_other_code_has_simulated_is_simulated_again(tmp_path):
 
 
 def test_the_command_sweeps_and_says_what_was_not_as_expected(tmp_path):
-    arguments = ["sweep", "--set", "users=[2, 3]", "--set", "network.latency.median=[0.03, 0.4]", "--seeds", "1"]
+    arguments = ["sweep", "--set", "users=[2, 3]", "--set", "network.jitter.high=[0.01, 0.8]", "--seeds", "1"]
     command = [sys.executable, "-m", "netra_sim", *arguments, "-o", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     assert done.returncode == 1, done.stderr
