@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from netra_sim import AgentWebSocketBridge, ExecutionEngineFactory
-from netra_sim.bridge import MemoryTransport
+from netra_sim.bridge import BridgeLimits, MemoryTransport
 from netra_sim.server import AgentApp, AgentServer, AgentService, ClientGoneError, TokenAuthenticator, serve_connection
 from netra_sim.simulation.network import SimulatedTransport
 from netra_sim.simulation.scenario import Network
@@ -187,7 +187,8 @@ def simulated(**options):
 
     def link(on_frames, on_close):
         loop = asyncio.get_running_loop()
-        return SimulatedTransport(loop, Network(), next(connections), on_frames, on_close)
+        congested = BridgeLimits().congested_bytes
+        return SimulatedTransport(loop, Network(), next(connections), congested, on_frames, on_close)
 
     return _in_process(link, options)
 
