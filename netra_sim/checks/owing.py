@@ -35,8 +35,9 @@ def owed(records: Records, clients: Clients, receipts: Receipts) -> tuple[np.nda
     users = records.codes["user"]
     if not clients.is_told_apart:
         if clients.tells:
-            connected = records.first_of_each("user", records.rows(Kind.CONNECTED))[users[published]]
-            published = published[(connected >= 0) & (connected < published)]
+            came = np.full(len(records.tables["user"]), len(records), np.int64)
+            np.minimum.at(came, clients.user, clients.opened)
+            published = published[came[users[published]] < published]
         return published, clients.of_user(users[published])
     published = published[np.argsort(users[published], kind="stable")]
     size = len(records) + 2
