@@ -74,7 +74,9 @@ def history_of(rows: int, seed: int = 1) -> History:
     cut = np.arange(0, users, 50)
     add(Kind.DISCONNECTED, np.full(len(cut), 902.0), user=cut, connection=cut, detail=4, value=1006.0)
     add(Kind.CONNECTED, np.full(len(cut), 902.0), user=cut, connection=cut)
-    add(Kind.GAP, np.full(len(cut), 906.5), user=cut, connection=cut, run=cut, seq=0, value=3.0, detail=5)
+    gap: dict[str, np.ndarray | int | float] = {"user": cut, "connection": cut, "run": cut, "seq": 0, "value": 3.0}
+    add(Kind.GAP, np.full(len(cut), 906.5), **gap, detail=5)
+    add(Kind.GAP_RECEIVED, np.full(len(cut), 906.6), **gap)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in (*NUMBER_COLUMNS, *TEXT_COLUMNS)}
     order = np.argsort(columns["time"], kind="stable")
     columns = {name: values[order] for name, values in columns.items()}

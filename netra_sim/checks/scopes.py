@@ -69,11 +69,11 @@ def _unasked(records: Records, opened: np.ndarray) -> np.ndarray:
 
 
 def _asked_by_another(records: Records) -> np.ndarray:
-    """Requests for a run that another user had asked for before."""
+    """Requests for a run that another user had asked for before, and that was not yet forgotten."""
     requested, users = records.rows(Kind.REQUESTED), records.codes["user"]
     requested = requested[records.has("run", requested)]
-    first = records.first_of_each("run", requested)[records.codes["run"][requested]]
-    return np.asarray(requested[users[first] != users[requested]])
+    first = records.first_of_run(requested, requested)
+    return np.asarray(requested[(first >= 0) & (users[first] != users[requested])])
 
 
 def _refused_and_completed(records: Records) -> np.ndarray:
