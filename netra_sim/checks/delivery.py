@@ -4,12 +4,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from netra_sim.checks.clients import Clients
+from netra_sim.checks.clients import LEAVING, Clients
 from netra_sim.checks.owing import IN_FLIGHT, excused, owed
 from netra_sim.checks.receipts import Receipts, announced
 from netra_sim.checks.records import FINAL, NOBODY, Records, is_in, places
 from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding, Measurement, counted
 from netra_sim.history import Kind, Objectives
+
+CLEAN_CLOSE = 5.0
+"""Seconds before a clean close within which what was sent may still have been on its way."""
 
 
 def delivery(records: Records, objectives: Objectives) -> CheckResult:
@@ -71,6 +74,7 @@ def truthfulness(records: Records, objectives: Objectives) -> CheckResult:
     """Look at what the bridge says that it sent and announced, and at what clients read: does each have the other?
 
     What was sent on a connection that has closed may have been in flight: if it was sent within `IN_FLIGHT` seconds before,
+    or `CLEAN_CLOSE` seconds where the client has left by a closing handshake, which delivers what was sent before it,
     and nothing that was sent after it has arrived. A connection keeps the order of what is sent on it.
     """
     sent, received = records.rows(Kind.SENT), records.rows(Kind.RECEIVED)
@@ -118,7 +122,9 @@ def _was_in_flight(
     closed = records.last_of_each("connection", records.rows(Kind.DISCONNECTED))[connections[empty]]
     arrived = sent[is_in(keys[sent], keys[received])]
     last_arrived = records.last_of_each("connection", arrived)[connections[empty]]
-    is_recent = (closed > empty) & ~(times[closed] - times[empty] > IN_FLIGHT)
+    is_clean = np.isin(records.numbers["value"][closed], LEAVING)
+    patience = np.where(is_clean, CLEAN_CLOSE, IN_FLIGHT)
+    is_recent = (closed > empty) & ~(times[closed] - times[empty] > patience)
     return np.asarray(is_recent & (last_arrived < empty))
 
 

@@ -215,6 +215,7 @@ class _AsgiTransport:
             log.info("a client that does not read was left alone")
         except Exception as error:  # what a server raises for a client that is gone differs from server to server
             log.info("the ASGI server could not send: %s", type(error).__name__)
+            self.close(CLOSE_LOST, f"the ASGI server could not send: {type(error).__name__}")
         finally:
             self._is_gone = True
 

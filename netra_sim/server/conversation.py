@@ -28,6 +28,7 @@ from netra_sim.bridge import (
 )
 from netra_sim.exceptions import ConnectionLimitError
 from netra_sim.factory import MESSAGE_TYPES, run_id_of
+from netra_sim.runtime import windows_safe_sleep
 from netra_sim.server.handshake import AuthenticationError, AuthenticationUnavailableError
 from netra_sim.server.limits import TokenBucket
 
@@ -208,7 +209,7 @@ class Conversation:
             if not connection.is_open:
                 return
             await self._take(message)
-            await asyncio.sleep(0)  # However fast they come, everybody else has a turn between two messages.
+            await windows_safe_sleep(0)  # However fast they come, everybody else has a turn between two messages.
 
     async def _greet(self) -> Connection:
         seconds = self._service.limits.resume_seconds

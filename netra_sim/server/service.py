@@ -18,6 +18,7 @@ from netra_sim.bridge import (
 )
 from netra_sim.exceptions import NetraSimError
 from netra_sim.factory import ExecutionEngineFactory, PipelineResult, answer_message
+from netra_sim.runtime import windows_safe_sleep
 from netra_sim.server.conversation import Conversation
 from netra_sim.server.handshake import (
     AuthenticationError,
@@ -303,8 +304,8 @@ class AgentService:
     async def _flush(self) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + FLUSH_SECONDS
-        while loop.time() < deadline and not all(one.is_flushed for one in self._everybody()):  # noqa: ASYNC110
-            await asyncio.sleep(_FLUSH_LOOK)
+        while loop.time() < deadline and not all(one.is_flushed for one in self._everybody()):
+            await windows_safe_sleep(_FLUSH_LOOK)
 
 
 def _report_end(monitoring: asyncio.Task[None]) -> None:

@@ -100,7 +100,7 @@ def loses_one_in_ten(swaps: Swaps) -> None:
         def unreliable(self: Any, connection: Connection, batch: list[Any]) -> Any:
             nonlocal sends
             sends += connection.is_observed
-            if sends % _LOST_EVERY:
+            if not connection.is_observed or sends % _LOST_EVERY:
                 return original(self, connection, batch)
             return _count_as_sent(self, connection, batch)
 
