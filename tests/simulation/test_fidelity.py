@@ -13,7 +13,7 @@ from netra_sim import Scenario, simulate
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import Kind
 from netra_sim.simulation import Agents, Burst, Closed, Constant, Network, Uniform, VirtualTimeLoop, Workload
-from netra_sim.simulation.faults import AgentCrash, LoopStall
+from netra_sim.simulation.faults import AgentCrash, LoopStall, TabMultiplication
 from netra_sim.simulation.network import SimulatedTransport
 from netra_sim.simulation.workload import due_times
 
@@ -65,6 +65,14 @@ def test_a_user_waits_until_every_tab_has_the_end():
     assert ends["connection"].nunique() == 16
     left = history.frame(Kind.DISCONNECTED).groupby("user", observed=True)["time"].min()
     assert (left >= ends.groupby("user", observed=True)["time"].max()).all()
+
+
+def test_ends_in_tabs_that_a_fault_opened_are_not_those_that_a_user_waits_for():
+    fault, far_away = TabMultiplication(at=0.0, lasts=100.0, tabs=3), Network(latency=Uniform(0.0, 5.0))
+    history = simulate(Scenario(users=6, agents=QUICK, network=far_away, faults=(fault,)))
+    ends = history.frame(Kind.RECEIVED)
+    ends = ends[(ends["event"] == "agent_completed") & ends["connection"].astype(str).str.contains("/0/")]
+    assert ends["user"].nunique() == 6
 
 
 @pytest.mark.parametrize(
