@@ -5,8 +5,8 @@ from typing import Any
 
 from netra_sim.bridge.delivery import Delivery
 from netra_sim.history import History
-from netra_sim.simulation import user, world
-from netra_sim.violations.scenarios import CROWD
+from netra_sim.simulation import conditions, user, world
+from netra_sim.violations.scenarios import COMING_BACK, CROWD
 from netra_sim.violations.violation import Swaps, violation
 
 
@@ -74,3 +74,15 @@ def draw_without_seed(swaps: Swaps) -> None:
             return float(original(type(self)(self.agents, 0), context, step))
 
         return of_one_seed
+
+
+@violation("faults-that-hit-nobody", "V3", scenario=COMING_BACK)
+def faults_that_hit_nobody(swaps: Swaps) -> None:
+    """Faults are recorded as on, and hit no user, run or message."""
+
+    @swaps.attribute(conditions.Injection, "is_for")
+    def hit(original: Any) -> Any:
+        def never(self: Any, name: str) -> bool:
+            return False
+
+        return never

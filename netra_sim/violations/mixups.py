@@ -3,6 +3,7 @@
 import asyncio
 import json
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from netra_sim.bridge import RunEmitter
 from netra_sim.bridge.delivery import Delivery
@@ -185,3 +186,22 @@ def failures_nobody_awaits(swaps: Swaps) -> None:
             asyncio.get_running_loop().create_task(fail(), name="keeps notes")
 
         return and_keep_notes
+
+
+@violation("events-held-back", "S12", scenario=CROWD)
+def events_held_back(swaps: Swaps) -> None:
+    """All events of a run but its first are kept until it ends, and published together."""
+    held: WeakKeyDictionary[RunEmitter, list[tuple[Any, ...]]] = WeakKeyDictionary()
+
+    @swaps.attribute(RunEmitter, "_publish")
+    def publish(original: Any) -> Any:
+        def at_the_end(self: Any, kind: Any, *event: Any) -> Any:
+            if kind in ("agent_completed", "agent_error"):
+                for one in held.pop(self, ()):
+                    original(self, *one)
+            elif kind != "agent_started":
+                held.setdefault(self, []).append((kind, *event))
+                return -1
+            return original(self, kind, *event)
+
+        return at_the_end
