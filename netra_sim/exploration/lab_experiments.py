@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from netra_sim.bridge import AgentStarted, AgentWebSocketBridge, AuthenticatedUser, EventReader, MemoryTransport
+from netra_sim.factory import ExecutionEngineFactory, create_user_execution_context
 from netra_sim.history import History, Kind, Recorder
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS
 from netra_sim.simulation import Burst, Constant, Network, Scenario, Workload, simulate
@@ -80,10 +81,12 @@ async def cursors_of_another_epoch_count_for_nothing() -> bool:
     """A client that comes back to a server with another memory gets a run of an old name from its first event."""
     bridge = AgentWebSocketBridge()
     await bridge.ensure_integration()
-    bridge.open_run(user_id="alice", thread_id="t", run_id="alice.1").agent_started("agent")
+    context = await create_user_execution_context("alice", None, {"message": "hello"}, run_id="alice.1")
+    async with ExecutionEngineFactory(websocket_bridge=bridge).user_execution_scope(context) as engine:
+        await engine.execute_agent_pipeline()
     transport, reader = MemoryTransport(), EventReader()
     bridge.connect(AuthenticatedUser("alice"), transport, epoch="of another server", cursors={"alice.1": 0})
     await asyncio.sleep(0.01)
     messages = [reader.feed(frame).message for frame in transport.frames]
     await bridge.shutdown()
-    return isinstance(messages[-1], AgentStarted)
+    return any(isinstance(message, AgentStarted) for message in messages)

@@ -163,7 +163,7 @@ def test_no_direct_websocket_agent_coupling():
                 offenders.append(f"{path.name}:{node.lineno} makes an engine")
             if (
                 isinstance(node, ast.Call)
-                and room not in ("bridge", "factory", "violations", "exploration")
+                and room not in ("bridge", "factory", "violations")
                 and ast.unparse(node.func).endswith(".open_run")
             ):
                 offenders.append(f"{path.name}:{node.lineno} makes an emitter")
