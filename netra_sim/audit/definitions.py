@@ -72,7 +72,7 @@ def _bind_parameters(
         path = annotated(one.annotation, walk.scope)
         default = path_of(defaults.get(one.arg), walk.scope)
         if default and not default.startswith(("builtins.", "?")):
-            path = f"~{default.lstrip('~')}"
+            path = default
         inner.names[one.arg] = path
     for star in (arguments.vararg, arguments.kwarg):
         if star is not None:

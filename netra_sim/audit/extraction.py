@@ -142,9 +142,6 @@ class Extractor:
 
     def add_call(self, node: ast.expr, target: ast.expr, path: str, fate: Fate, **more: Any) -> int:
         """Note a call; returns its index."""
-        direct = isinstance(target, ast.Name) or (
-            isinstance(target, ast.Attribute) and path_of(target.value, self.scope) == "asyncio"
-        )
         self.module.calls.append(
             Call(
                 path.lstrip("~"),
@@ -153,7 +150,7 @@ class Extractor:
                 self.function,
                 fate,
                 self.inside,
-                is_by_name=direct and not path.startswith("~"),
+                is_read=isinstance(target, ast.Name | ast.Attribute) and not path.startswith("~"),
                 handler=self.handlers[-1] if self.handlers else (0, 0),
                 **more,
             )

@@ -31,7 +31,7 @@ class Call(msgspec.Struct, frozen=True, array_like=True):
         fate: what becomes of its result.
         inside: index of the call whose argument it is part of; -1 if of none.
         arguments: paths of the arguments that are names.
-        is_by_name: whether the function is reached through names alone, as `windows_asyncio_safe` sees them.
+        is_read: whether a name or an attribute gives the function, as `windows_asyncio_safe` replaces it.
         handler: line and column of the broad handler that swallows its failure; (0, 0) if there is none.
         text: its first argument, if that is a literal text, or the literal ``type`` of a message.
     """
@@ -43,7 +43,7 @@ class Call(msgspec.Struct, frozen=True, array_like=True):
     fate: Fate
     inside: int = -1
     arguments: tuple[str, ...] = ()
-    is_by_name: bool = True
+    is_read: bool = True
     handler: tuple[int, int] = (0, 0)
     text: str = ""
 

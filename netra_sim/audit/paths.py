@@ -13,7 +13,7 @@ _CONTAINERS = frozenset({
     "WeakValueDictionary", "AsyncGenerator", "Generator", "ContextManager", "AsyncContextManager",
 })  # fmt: skip
 _TRANSPARENT = frozenset({"Optional", "Annotated", "Final", "ClassVar", "Required", "NotRequired", "Awaitable"})
-_WRAPPERS = frozenset({"functools.partial", "functools.partialmethod", "builtins.staticmethod", "types.MethodType"})
+_HOLDERS = frozenset({"functools.partial", "functools.partialmethod", "types.MethodType"})
 
 
 class Scope:
@@ -96,7 +96,9 @@ def path_of(node: ast.AST | None, scope: Scope) -> str:
 
 def _of_call(node: ast.Call, scope: Scope) -> str:
     called = path_of(node.func, scope)
-    if called in _WRAPPERS and node.args:
+    if called == "builtins.staticmethod" and len(node.args) == 1:
+        return path_of(node.args[0], scope)
+    if called in _HOLDERS and node.args:
         inner = path_of(node.args[0], scope)
         return f"~{inner.lstrip('~')}" if inner else ""
     if called == "typing.cast" and len(node.args) == 2:

@@ -34,7 +34,7 @@ class Target(NamedTuple):
         path: the canonical one; of something outside of the tree, as that is called there.
         module: in which it stands, of classes, instances and functions.
         name: its name in that module.
-        is_held: whether it was reached through a partial, a default or another object that holds it.
+        is_held: whether it was reached through a partial or an attribute, which holds it.
     """
 
     sort: Sort

@@ -35,6 +35,26 @@ PROTECTED = {
                 return asyncio.sleep
             return await one()
     """,
+    "default": """
+        import asyncio
+        @safe
+        async def stream(emitter, sleep=asyncio.sleep):
+            return sleep
+    """,
+    "inner module": """
+        import asyncio
+        @safe
+        async def stream(emitter):
+            return asyncio.tasks.sleep
+    """,
+    "inner function's default": """
+        import asyncio
+        @safe
+        async def stream(emitter):
+            async def one(sleep=asyncio.sleep):
+                return sleep
+            return await one()
+    """,
     "local name": """
         import asyncio
         @safe
@@ -48,26 +68,6 @@ NOT_PROTECTED = {
         import asyncio
         async def stream(emitter):
             return asyncio.sleep
-    """,
-    "default": """
-        import asyncio
-        @safe
-        async def stream(emitter, sleep=asyncio.sleep):
-            return sleep
-    """,
-    "inner module": """
-        import asyncio
-        @safe
-        async def stream(emitter):
-            return asyncio.tasks.sleep
-    """,
-    "held": """
-        import asyncio
-        class Held:
-            sleep = staticmethod(asyncio.sleep)
-        @safe
-        async def stream(emitter):
-            return Held.sleep
     """,
     "called": """
         import asyncio
@@ -87,6 +87,25 @@ NOT_PROTECTED = {
         @keep
         async def stream(emitter):
             return asyncio.sleep
+    """,
+}
+HELD = {
+    "by a class": """
+        import asyncio
+        class Held:
+            sleep = staticmethod(asyncio.sleep)
+        @safe
+        async def stream(emitter):
+            return Held.sleep
+    """,
+    "by an instance": """
+        import asyncio
+        class Held:
+            def __init__(self):
+                self.sleep = asyncio.sleep
+        @safe
+        async def stream(emitter, held=Held()):
+            return held.sleep
     """,
 }
 HEAD = "from netra_sim import windows_asyncio_safe as safe\n"
@@ -122,3 +141,9 @@ def test_what_the_decorator_replaces_is_no_finding(tmp_path, name):
 def test_what_the_decorator_does_not_replace_is_a_finding(tmp_path, name):
     assert which_sleep(NOT_PROTECTED[name]) is asyncio.sleep
     assert findings(tmp_path, NOT_PROTECTED[name]) == ["NS101"]
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_what_an_object_holds_is_replaced_and_a_finding_as_others_reach_it_too(tmp_path, name):
+    assert which_sleep(HELD[name]) is netra_sim.windows_safe_sleep
+    assert findings(tmp_path, HELD[name]) == ["NS101"]

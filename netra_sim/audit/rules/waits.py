@@ -8,8 +8,9 @@ A streaming function is, in the modules that the configuration's ``streaming`` n
 * all that is defined inside one of these.
 
 It is protected by ``@windows_asyncio_safe`` directly above it or above a function around it, and where it calls the
-``windows_safe_`` functions instead. The decorator replaces what names lead to: not what an attribute, a default or a partial
-holds, and with another decorator in between, not the function at all.
+``windows_safe_`` functions instead. The decorator replaces what names and attributes give: not what a partial or a container
+holds, and with another decorator in between, not the function at all. What an attribute of an object holds is a finding all
+the same, as code without the decorator reaches it too.
 """
 
 from collections.abc import Iterator
@@ -93,11 +94,11 @@ def _is_async(module: Module, number: int) -> bool:
 def _problem(tree: Tree, module: Module, call: Call, target: Target, name: str) -> str:
     protector, above = _protector(tree, module, call.function)
     if protector is not None:
-        if call.is_by_name and not target.is_held:
+        if call.is_read and not target.is_held:
             return ""
         return (
             f"asyncio.{name} is reached through an object that holds it, "
-            f"where @windows_asyncio_safe of {protector.name} does not replace it"
+            f"also from code without the @windows_asyncio_safe of {protector.name}: keep windows_safe_{name} there"
         )
     if above:
         return f"raw asyncio.{name}: @windows_asyncio_safe stands above @{above}, and protects that one's wrapper alone"
@@ -162,7 +163,7 @@ def _wait_kind(tree: Tree, module: Module, call: Call) -> str:
     if _THREE.get(target.path) != "wait_for":
         return ""
     protector, _ = _protector(tree, module, call.function)
-    return "safe" if protector is not None and call.is_by_name and not target.is_held else "raw"
+    return "safe" if protector is not None and call.is_read and not target.is_held else "raw"
 
 
 def _enclosing(module: Module, inside: int, kinds: dict[int, str]) -> int:
