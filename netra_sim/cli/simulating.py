@@ -1,7 +1,7 @@
 """Commands that make things happen: simulations, explorations, sweeps, loads."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -194,7 +194,7 @@ def load_command(
 ) -> None:
     """Load a real server with real clients, in a process of their own, check the run, and keep its history.
 
-    Exits with 1 if a check fails or an objective is missed.
+    Exits with 1 if a check fails, an objective is missed, or one that was given could not be judged.
     """
     try:
         plan = Load(users=users, runs_per_user=runs, window=window, step=step, disconnects=disconnects, seed=seed)
@@ -203,7 +203,7 @@ def load_command(
         raise click.UsageError(str(error)) from error
     with progress(users * runs, "real requests") as on_answer:
         history = run(load(plan, objectives=objectives, on_answer=on_answer))
-    _keep_and_check(history, output)
+    _keep_and_check(history, output, given=("latency",) if bounds else ())
 
 
 def _scenario(name_or_path: str, settings: tuple[str, ...], users: int | None) -> Scenario:
@@ -239,7 +239,13 @@ def _run(chosen: list[Scenario]) -> None:
     sys.exit(ExitCode.NO_GO if unexpected else ExitCode.GO)
 
 
-def _keep_and_check(history: History, output: Path) -> None:
+def _keep_and_check(history: History, output: Path, given: Collection[str] = ()) -> None:
+    """Save the history, print what the checks say, and exit; a check of objectives that were given must have judged."""
     path = history.save(output)
     click.echo(f"{len(history):,} rows in {path}, digest {history.digest()[:16]}")
-    sys.exit(show(check(history)))
+    results = check(history)
+    code = show(results)
+    if unjudged := [one.check for one in results if one.check in given and one.state not in ("passed", "failed")]:
+        click.echo(f"not judged, though objectives were given: {', '.join(unjudged)}")
+        code = ExitCode.NO_GO
+    sys.exit(code)

@@ -28,7 +28,7 @@ def netra_sim(*arguments, **environment):
 @pytest.fixture(scope="module")
 def violated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("violated")
-    return netra_sim("report", *SMALL, "-p", "delivery_p95", "0.02", "-o", folder), folder
+    return netra_sim("report", *SMALL, "-p", "first_event_p95", "0.001", "-o", folder), folder
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_the_histories_behind_the_report_are_kept_and_can_be_checked_again(good)
 
 def test_a_violated_latency_objective_exits_with_1_and_says_what_where_and_by_how_much(violated, good):
     done, _ = violated
-    over = r"simulated: latency: .* p95 is [\d.]+ ms, [\d.]+ ms over the objective of 20.0 ms"
+    over = r"simulated: latency: .* p95 is [\d.]+ ms, [\d.]+ ms over the objective of 1.0 ms"
     assert done.returncode == 1
     assert re.search(over, done.stdout)
     text = Page(good[2]["index.html"].decode()).text
@@ -112,7 +112,7 @@ def test_a_second_report_in_the_same_folder_says_what_has_changed(good):
     _, folder, _ = good
     for text in (Page(folder / "index.html").text, (folder / "summary.md").read_text("utf-8").replace("\\", "")):
         assert "the verdict was NO-GO and is GO" in text
-        assert "the parameter delivery_p95 was 0.02 and is 5.0" in text
+        assert "the parameter first_event_p95 was 0.001 and is 20.0" in text
     assert sorted(path.name for path in (folder / "runs").iterdir()) == ["0001.json", "0002.json"]
 
 
