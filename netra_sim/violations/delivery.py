@@ -123,7 +123,7 @@ def says_sent_and_is_not(swaps: Swaps) -> None:
 
 def _count_as_sent(delivery: Any, connection: Connection, batch: list[Any]) -> bool:
     for frame in batch:
-        if frame.user_id is not None and connection.is_observed:
+        if frame.user_id is not None and connection.is_observed and delivery._observer is not None:
             delivery._observer.sent(connection.connection_id, connection.user_id, frame.run_id, frame.event, frame.seq)
     return True
 

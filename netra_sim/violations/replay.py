@@ -84,9 +84,9 @@ def gap_one_short(swaps: Swaps) -> None:
 
     @swaps.attribute(Delivery, "_gap")
     def gap(original: Any) -> Any:
-        def short(self: Any, connection: Connection, run_id: str, first: int, last: int, reason: str) -> Any:
+        def short(self: Any, connection: Connection, run_id: str, first: int, last: int, *rest: Any) -> Any:
             is_short = last > first and connection.is_observed
-            return original(self, connection, run_id, first, last - 1 if is_short else last, reason)
+            return original(self, connection, run_id, first, last - 1 if is_short else last, *rest)
 
         return short
 
