@@ -215,7 +215,7 @@ class ValidationParameters(NotebookParameters, frozen=True, kw_only=True):
             le=1000,
             extra=_standard("evidence", "seeds", "lower"),
         ),
-    ] = 8
+    ] = 5
     step_cost: Annotated[
         float,
         Meta(

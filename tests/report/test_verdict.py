@@ -64,7 +64,7 @@ def test_a_claim_with_too_little_evidence_is_neither_proven_nor_unproven():
 WEAK = {"delivery_p95": 0.2, "delivered": 0.9, "users": 20, "detection_seeds": 1}
 TOLD = (
     "GO against weaker objectives and from less evidence: delivery p95 200 ms, the plan says 100 ms; "
-    "delivered 90 %, the plan says 99.5 %; users 20, the default is 1,000; detection seeds 1, the default is 8; "
+    "delivered 90 %, the plan says 99.5 %; users 20, the default is 1,000; detection seeds 1, the default is 5; "
 )
 
 

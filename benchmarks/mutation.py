@@ -1,0 +1,301 @@
+"""Which random changes of the source the product notices, and which the tests do.
+
+Each mutant is one change, made by cosmic-ray in a copy of the tree. The product notices it if, in that copy, a check fails
+on the clean runtime, a seeded defect is no longer caught, a self-proof does not hold, a scenario does not end as it
+expects, or something breaks or hangs. The tests notice it if those of its room fail. The outcome of each mutant is kept as
+soon as it is there, and a run that was interrupted goes on. Needs cosmic-ray, which is no dependency of the project.
+"""
+
+import argparse
+import ast
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+ROOT = Path(__file__).parent.parent
+OUTCOMES = Path(__file__).parent / "results" / "mutation.jsonl"
+REASONS = Path(__file__).parent / "mutation_survivors.toml"
+SEED = 2026
+PRODUCT_SECONDS, TESTS_SECONDS = 240, 400
+GOAL_PRODUCT, GOAL_TOGETHER = 0.60, 0.95
+
+MUTATED = {
+    "netra_sim/bridge": ("tests/bridge",),
+    "netra_sim/factory": ("tests/factory",),
+    "netra_sim/checks": ("tests/checks",),
+    "netra_sim/report/verdict.py": ("tests/report/test_verdict.py", "tests/report/test_claims.py"),
+    "netra_sim/report/claims.py": ("tests/report/test_verdict.py", "tests/report/test_claims.py"),
+}
+"""What is mutated, and the tests of it."""
+
+OPERATORS = (
+    "AddNot",
+    "NumberReplacer",
+    "RemoveDecorator",
+    "ReplaceAndWithOr",
+    "ReplaceBinaryOperator_Add_Sub",
+    "ReplaceBinaryOperator_BitAnd_BitOr",
+    "ReplaceBinaryOperator_BitOr_BitAnd",
+    "ReplaceBinaryOperator_Div_Mul",
+    "ReplaceBinaryOperator_Mul_Div",
+    "ReplaceBinaryOperator_Sub_Add",
+    "ReplaceBreakWithContinue",
+    "ReplaceComparisonOperator_Eq_NotEq",
+    "ReplaceComparisonOperator_GtE_Gt",
+    "ReplaceComparisonOperator_Gt_GtE",
+    "ReplaceComparisonOperator_IsNot_Is",
+    "ReplaceComparisonOperator_Is_IsNot",
+    "ReplaceComparisonOperator_LtE_Lt",
+    "ReplaceComparisonOperator_Lt_LtE",
+    "ReplaceComparisonOperator_NotEq_Eq",
+    "ReplaceContinueWithBreak",
+    "ReplaceFalseWithTrue",
+    "ReplaceOrWithAnd",
+    "ReplaceTrueWithFalse",
+    "ReplaceUnaryOperator_Delete_Not",
+    "ReplaceUnaryOperator_Delete_USub",
+    "ZeroIterationForLoop",
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change.
+
+    Attributes:
+        path: of the file, from the root.
+        operator: of cosmic-ray.
+        occurrence: which of the places where it applies in that file.
+        before: the lines that it changes.
+        after: what stands there.
+    """
+
+    path: str
+    operator: str
+    occurrence: int
+    before: str
+    after: str
+
+    @property
+    def key(self) -> str:
+        """What the outcomes and the reasons call it; it stays when other lines are added."""
+        return f"{self.path}: {self.before} -> {self.after}"
+
+
+def mutants() -> list[Mutant]:
+    """All that change more than annotations, in random order."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    found: dict[str, Mutant] = {}
+    for name in MUTATED:
+        path = ROOT / name
+        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+            code = file.read_text("utf-8")
+            clean = _without_annotations(code)
+            for operator in OPERATORS:
+                make = get_operator(f"core/{operator}")
+                for occurrence in range(10_000):
+                    mutated = mutate_code(code, make(), occurrence)
+                    if mutated is None:
+                        break
+                    if _is_code(mutated) and _without_annotations(mutated) != clean:
+                        one = Mutant(file.relative_to(ROOT).as_posix(), operator, occurrence, *_changed(code, mutated))
+                        found.setdefault(one.key, one)
+    chosen = list(found.values())
+    random.Random(SEED).shuffle(chosen)
+    return chosen
+
+
+def _is_code(text: str) -> bool:
+    try:
+        compile(text, "mutant", "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+def _without_annotations(code: str) -> str:
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg | ast.AnnAssign):
+            node.annotation = ast.Constant(None)  # type: ignore[assignment]
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+    return ast.dump(tree)
+
+
+def _changed(code: str, mutated: str) -> tuple[str, str]:
+    pairs = list(zip(code.splitlines(), mutated.splitlines(), strict=False))
+    lines = [(one.strip(), other.strip()) for one, other in pairs if one != other]
+    return " / ".join(one for one, _ in lines[:2]), " / ".join(other for _, other in lines[:2])
+
+
+def noticed(path: str) -> str:
+    """What the product of this process's tree says first that is wrong; "" if all is well."""
+    for step in (_proofs, _clean, _library, *([_matrix] if "/checks/" in path else []), _load):
+        try:
+            for told in step():
+                return told
+        except Exception as error:
+            return f"{step.__name__.strip('_')} breaks: {type(error).__name__}"
+    return ""
+
+
+def _proofs() -> Iterator[str]:
+    from netra_sim.exploration.experiments import experiments
+    from netra_sim.exploration.self_proof import self_proofs
+    from netra_sim.report.plan_tests import run_plan_tests
+
+    yield from (f"self-proof of {one.check}" for one in self_proofs() if not one.holds)
+    yield from (f"experiment {one.check}" for one in experiments() if one.state == "failed")
+    yield from (f"the plan's {one.check}" for one in run_plan_tests() if one.state != "passed")
+
+
+def _clean() -> Iterator[str]:
+    from netra_sim.exploration import run_trial
+    from netra_sim.violations import VIOLATIONS
+
+    for scenario in {one.scenario.name: one.scenario for one in VIOLATIONS.values()}.values():
+        for failed in run_trial(scenario, 1).failed:
+            yield f"{failed} accuses the clean runtime in {scenario.name}"
+
+
+def _library() -> Iterator[str]:
+    from netra_sim.exploration import run_trial
+    from netra_sim.simulation import find_scenario, scenario_names
+
+    for name in scenario_names():
+        trial = run_trial(find_scenario(name), 1)
+        if not trial.is_as_expected:
+            yield f"scenario {name} fails {', '.join(trial.failed) or 'nothing'}"
+
+
+def _matrix() -> Iterator[str]:
+    from netra_sim.exploration import detect
+
+    detection = detect([1], jobs=1)
+    yield from (f"{name} is not caught" for name in detection.undetected)
+    yield from (f"{name} is a false alarm" for name in detection.false_alarms)
+
+
+def _load() -> Iterator[str]:
+    from netra_sim.checks import check
+    from netra_sim.runtime import run
+    from netra_sim.server import Load, load
+
+    results = check(run(load(Load(users=15, window=1.0, disconnects=0.3))))
+    yield from (
+        f"{one.check} fails over sockets" for one in results if one.state == "failed" and one.check != "latency"
+    )
+
+
+class Trees:
+    """Copies of the tree, one for each worker."""
+
+    def __init__(self, number: int, folder: Path) -> None:
+        self._free: SimpleQueue[Path] = SimpleQueue()
+        for index in range(number):
+            tree = folder / str(index)
+            tree.mkdir()
+            for name in ("netra_sim", "tests", "notebooks", "benchmarks"):
+                shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
+            for name in ("pyproject.toml", "README.md"):
+                shutil.copy(ROOT / name, tree / name)
+            self._free.put(tree)
+
+    def try_out(self, mutant: Mutant) -> dict[str, object]:
+        """Make the change in a tree that nobody uses, see who notices, and take it back."""
+        from cosmic_ray.mutating import mutate_code
+        from cosmic_ray.plugins import get_operator
+
+        tree = self._free.get()
+        file = tree / mutant.path
+        code = file.read_text("utf-8")
+        try:
+            changed = mutate_code(code, get_operator(f"core/{mutant.operator}")(), mutant.occurrence)
+            file.write_text(changed, encoding="utf-8")
+            product = _run(tree, PRODUCT_SECONDS, "benchmarks/mutation.py", "--judge", mutant.path)
+            tests = next(own for name, own in MUTATED.items() if mutant.path.startswith(name))
+            failed = _run(tree, TESTS_SECONDS, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests)
+            return asdict(mutant) | {"product": product.partition("\n")[0], "tests": bool(failed)}
+        finally:
+            file.write_text(code, encoding="utf-8")
+            self._free.put(tree)
+
+
+def _run(tree: Path, seconds: float, *arguments: str) -> str:
+    """What was printed last by a Python process that failed; "" if it passed."""
+    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    with subprocess.Popen(
+        [sys.executable, *arguments], cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            out = process.communicate(timeout=seconds)[0]
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return "hangs"
+    return (out.strip().splitlines() or ["breaks"])[-1] if process.returncode else ""
+
+
+def report(outcomes: list[dict[str, object]]) -> str:
+    """The shares and the survivors, as Markdown."""
+    reasons = tomllib.loads(REASONS.read_text("utf-8")) if REASONS.exists() else {}
+    told = [(Mutant(**{name: one[name] for name in Mutant.__dataclass_fields__}), one) for one in outcomes]
+    same = [mutant for mutant, _ in told if reasons.get(mutant.key, "").startswith("same:")]
+    counted = [(mutant, one) for mutant, one in told if mutant not in same]
+    product = sum(bool(one["product"]) for _, one in counted)
+    tests = sum(bool(one["tests"]) for _, one in counted)
+    together = [(mutant, one) for mutant, one in counted if one["product"] or one["tests"]]
+    total = len(counted) or 1
+    lines = [
+        f"{len(counted)} mutants that change behaviour, and {len(same)} that do not.",
+        f"The product notices {product / total:.0%} (goal {GOAL_PRODUCT:.0%}), the tests {tests / total:.0%}, "
+        f"together {len(together) / total:.0%} (goal {GOAL_TOGETHER:.0%}).",
+        "",
+        *(
+            f"- {m.key}: {reasons.get(m.key, 'no reason known')}"
+            for m, one in told
+            if not (one["product"] or one["tests"])
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Try mutants until there are as many outcomes as asked for, and print what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mutants", type=int, default=220)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--judge", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.judge:
+        told = noticed(given.judge)
+        print(told)
+        sys.exit(bool(told))
+    known = [json.loads(line) for line in OUTCOMES.read_text("utf-8").splitlines()] if OUTCOMES.exists() else []
+    chosen = mutants()[: given.mutants]
+    todo = [one for one in chosen if one.key not in {Mutant(**{k: o[k] for k in asdict(one)}).key for o in known}]
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(given.jobs) as pool:
+        for outcome in pool.map(Trees(given.jobs, Path(folder)).try_out, todo):
+            known.append(outcome)
+            with OUTCOMES.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(outcome) + "\n")
+            print(f"{len(known)}/{given.mutants} {outcome['path']}: {outcome['product'] or '-'} | {outcome['tests']}")
+    print(report(known))
+
+
+if __name__ == "__main__":
+    main()
