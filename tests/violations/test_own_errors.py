@@ -1,0 +1,17 @@
+"""A seeded defect does what it is named for; it never shows by failing itself."""
+
+import pytest
+
+from netra_sim.exploration.experiments import experiments
+from netra_sim.simulation import simulate
+from netra_sim.violations import VIOLATIONS
+
+
+@pytest.mark.filterwarnings("ignore")  # what a defect leaves open is for the checks to find
+@pytest.mark.parametrize("name", VIOLATIONS)
+def test_no_bug_of_a_defects_own_is_logged(name, caplog):
+    with VIOLATIONS[name].switched_on():
+        simulate(VIOLATIONS[name].scenario, 1)
+        experiments()
+    errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert [one for one in errors if isinstance(one, TypeError | AttributeError | NameError)] == []
