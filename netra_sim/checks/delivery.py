@@ -236,9 +236,8 @@ def _not_as_published(records: Records) -> dict[str, np.ndarray]:
 
     Of a run that began before the log, what has a lower number than all that the log tells of may be older.
     """
-    published, received = records.rows(Kind.PUBLISHED), records.rows(Kind.RECEIVED)
+    published, received = records.numbered(Kind.PUBLISHED), records.numbered(Kind.RECEIVED)
     numbers, events = records.numbers["seq"], records.codes["event"]
-    published, received = published[numbers[published] >= 0], received[numbers[received] >= 0]
     keys = records.keys("run", "use", "seq")
     order = published[np.argsort(keys[published], kind="stable")]
     twice = np.sort(order[1:][keys[order[1:]] == keys[order[:-1]]])

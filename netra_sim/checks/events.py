@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from netra_sim.checks.records import Records
+from netra_sim.checks.records import FINAL, Records
 from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding, Measurement, counted
 from netra_sim.history import Kind, Objectives
 
 TOOL_EVENTS = ("tool_executing", "tool_completed")
 CRITICAL = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
-FINAL = ("agent_completed", "agent_error")
 
 
 def critical_events(records: Records, objectives: Objectives) -> CheckResult:

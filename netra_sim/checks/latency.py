@@ -5,8 +5,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from netra_sim.checks.events import FINAL
-from netra_sim.checks.records import Records
+from netra_sim.checks.records import FINAL, Records
 from netra_sim.checks.results import CheckResult, Finding, Measurement
 from netra_sim.checks.statistics import QUANTILE, is_beyond_chance, nearest_rank
 from netra_sim.checks.times import received_too_early

@@ -4,7 +4,7 @@ import numpy as np
 
 from netra_sim.checks.clients import Clients
 from netra_sim.checks.receipts import Receipts
-from netra_sim.checks.records import FINAL, Records
+from netra_sim.checks.records import FINAL, Records, places
 from netra_sim.history import Kind
 
 IN_FLIGHT = 60.0
@@ -30,8 +30,7 @@ def owed(records: Records, clients: Clients, receipts: Receipts) -> tuple[np.nda
 
     Where the history does not tell when clients are there, an event is owed to its user, on any connection.
     """
-    published = records.rows(Kind.PUBLISHED)
-    published = published[records.numbers["seq"][published] >= 0]
+    published = records.numbered(Kind.PUBLISHED)
     users = records.codes["user"]
     if not clients.is_told_apart:
         if clients.tells:
@@ -120,11 +119,7 @@ def _sent_on_last(
     client = clients.client[spans]
     chosen = is_of_interest[client] & (clients.last[client] == spans)
     sent, client = sent[chosen], client[chosen]
-    keys = clients.keys_for(client, sent)
-    order = np.argsort(keys, kind="stable")
-    wanted = clients.keys_for(of, events)
-    at = np.searchsorted(keys[order], wanted)
-    found = np.append(keys[order], -1)[at] == wanted
+    at = places(clients.keys_for(of, events), clients.keys_for(client, sent))
     latest = np.full(clients.count, -1, np.int64)
     latest[client] = sent
     arrived = np.full(clients.count, -1, np.int64)
@@ -132,7 +127,7 @@ def _sent_on_last(
     arrived[have] = receipts.first_of(have, latest[have])
     # What had arrived on an earlier connection has not arrived on this one.
     arrived[(arrived >= 0) & (names[arrived] != names[latest])] = -1
-    return np.where(found, np.append(sent[order], -1)[at], -1), latest[of], arrived[of]
+    return np.append(sent, -1)[at], latest[of], arrived[of]
 
 
 def _before_anyone_came(
@@ -159,8 +154,7 @@ def _before_anyone_came(
 
 def _missing_before(records: Records, clients: Clients, receipts: Receipts) -> tuple[np.ndarray, np.ndarray]:
     """Events that were published before a client first came, of runs of which it has later ones, and the client."""
-    published = records.rows(Kind.PUBLISHED)
-    published = published[records.numbers["seq"][published] >= 0]
+    published = records.numbered(Kind.PUBLISHED)
     runs = records.keys("run", "use")
     published = published[np.argsort(runs[published], kind="stable")]
     # One received event for each client and run.

@@ -3,7 +3,7 @@
 import numpy as np
 
 from netra_sim.checks.clients import Clients
-from netra_sim.checks.records import Records, running_max
+from netra_sim.checks.records import Records, places, running_max
 from netra_sim.history import Kind
 
 
@@ -37,13 +37,7 @@ class Receipts:
 
     def first_of(self, clients: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """For each event and client the row at which the client received the event, or -1."""
-        keys = self._clients.keys_for(clients, rows)
-        # What is looked up in ascending order is found in the cache.
-        order = np.argsort(keys)
-        at = np.empty(len(keys), np.int64)
-        at[order] = np.searchsorted(self.keys, keys[order])
-        found = np.append(self.keys, -1)[at] == keys
-        return np.where(found, np.append(self.rows, -1)[at], -1)
+        return np.asarray(np.append(self.rows, -1)[places(self._clients.keys_for(clients, rows), self.keys)])
 
     def is_overtaken(self, clients: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """For each event and client whether the client has received a later event of the run: then this one is lost."""

@@ -53,6 +53,11 @@ class Records(History):
             self._rows[kinds] = found
         return found
 
+    def numbered(self, kind: Kind) -> np.ndarray:
+        """The rows of one kind that tell of an event with a number of its run."""
+        rows = self.rows(kind)
+        return np.asarray(rows[self.numbers["seq"][rows] >= 0])
+
     def code(self, column: str, text: str) -> int:
         """The code of a text in a column, or -1 where it does not occur."""
         try:
@@ -225,8 +230,7 @@ class Records(History):
     @cached_property
     def first_arrivals(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows of numbered events as they were published, and as they first reached their owners, or -1."""
-        published, received = self.rows(Kind.PUBLISHED), self.rows(Kind.RECEIVED)
-        published = published[self.numbers["seq"][published] >= 0]
+        published, received = self.numbered(Kind.PUBLISHED), self.rows(Kind.RECEIVED)
         keys = self.keys("user", "run", "use", "seq")
         at = places(keys[published], keys[received])
         return published, np.append(received, -1)[at]

@@ -9,7 +9,7 @@ from netra_sim.checks.results import CheckResult, counted
 from netra_sim.history import Kind, Objectives
 
 BEGUN, DONE = "tool_executing", "tool_completed"
-_STARTED, _COMPLETED, _FINAL = "agent_started", "agent_completed", ("agent_completed", "agent_error")
+_STARTED, _COMPLETED = "agent_started", "agent_completed"
 
 _PUBLISHED_TOLERANCE = 0.050
 """Seconds by which a tool may have taken longer than there was time: clocks tick, on Windows every 16 ms."""
