@@ -163,18 +163,19 @@ def test_a_stall_costs_no_connection_until_a_ping_goes_unanswered_and_every_one_
 SPANS = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 12)), min_size=1, max_size=4)
 
 
+def shaken_by(faults, seed):
+    """A history under faults, and whether one of them is on at a time."""
+    scenario = Scenario(
+        users=3, faults=tuple(faults), workload=STEADY, agents=QUICK, network=Network(handshake=Constant(0.1))
+    )
+    return simulate(scenario, seed), lambda time: any(fault.is_active(time) for fault in faults)
+
+
 @given(SPANS, st.integers(0, 3))
 @settings(max_examples=15, deadline=None)
 def test_clients_are_offline_exactly_while_at_least_one_fault_keeps_them_so(spans, seed):
     faults = [Disconnect(at=float(at), lasts=float(lasts)) for at, lasts in spans]
-    scenario = Scenario(
-        users=3, faults=tuple(faults), workload=STEADY, agents=QUICK, network=Network(handshake=Constant(0.1))
-    )
-    history = simulate(scenario, seed)
-
-    def is_on(time):
-        return any(fault.is_active(time) for fault in faults)
-
+    history, is_on = shaken_by(faults, seed)
     assert not any(map(is_on, history.frame(Kind.CONNECTED)["time"]))
     assert all(map(is_on, refused(history, "no network")))
     lost = history.frame(Kind.DISCONNECTED).query("value == 1006")["time"]
@@ -185,14 +186,7 @@ def test_clients_are_offline_exactly_while_at_least_one_fault_keeps_them_so(span
 @settings(max_examples=15, deadline=None)
 def test_no_server_is_there_exactly_while_at_least_one_deploy_is_on(spans, seed):
     faults = [Deploy(at=float(at), lasts=float(lasts), drain=0.0) for at, lasts in spans]
-    scenario = Scenario(
-        users=3, faults=tuple(faults), workload=STEADY, agents=QUICK, network=Network(handshake=Constant(0.1))
-    )
-    history = simulate(scenario, seed)
-
-    def is_on(time):
-        return any(fault.is_active(time) for fault in faults)
-
+    history, is_on = shaken_by(faults, seed)
     assert not any(map(is_on, history.frame(Kind.CONNECTED)["time"]))
     assert all(map(is_on, refused(history, "no server")))
 
