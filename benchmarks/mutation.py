@@ -19,7 +19,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -86,6 +86,11 @@ class Mutant:
     occurrence: int
     before: str
     after: str
+
+    @classmethod
+    def of(cls, outcome: dict[str, object]) -> "Mutant":
+        """The one whose outcome it is."""
+        return cls(**{field.name: outcome[field.name] for field in fields(cls)})  # type: ignore[arg-type]
 
     @property
     def key(self) -> str:
@@ -253,7 +258,7 @@ def _run(tree: Path, seconds: float, *arguments: str) -> str:
 def report(outcomes: list[dict[str, object]]) -> str:
     """The shares and the survivors, as Markdown."""
     reasons = tomllib.loads(REASONS.read_text("utf-8")) if REASONS.exists() else {}
-    told = [(Mutant(**{name: one[name] for name in Mutant.__dataclass_fields__}), one) for one in outcomes]
+    told = [(Mutant.of(one), one) for one in outcomes]
     same = [mutant for mutant, _ in told if reasons.get(mutant.key, "").startswith("same:")]
     counted = [(mutant, one) for mutant, one in told if mutant not in same]
     product = sum(bool(one["product"]) for _, one in counted)
@@ -286,8 +291,8 @@ def main() -> None:
         print(told)
         sys.exit(bool(told))
     known = [json.loads(line) for line in OUTCOMES.read_text("utf-8").splitlines()] if OUTCOMES.exists() else []
-    chosen = mutants()[: given.mutants]
-    todo = [one for one in chosen if one.key not in {Mutant(**{k: o[k] for k in asdict(one)}).key for o in known}]
+    done = {Mutant.of(one).key for one in known}
+    todo = [one for one in mutants()[: given.mutants] if one.key not in done]
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(given.jobs) as pool:
         for outcome in pool.map(Trees(given.jobs, Path(folder)).try_out, todo):
             known.append(outcome)
