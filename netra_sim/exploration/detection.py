@@ -103,6 +103,8 @@ def detect(
         for name, count in outcome.items():
             if count:
                 clean[name] = clean.get(name, 0) + count
+    # The experiments know no scenario, so once is enough on the clean runtime: they count for every simulation.
+    clean |= {name: count for name, count in _experimented(len(seeds) * len(scenarios)).items() if count}
     rows = tuple(
         Detected(one.name, one.incidents, one.symptom, {name: count for name, count in outcome.items() if count})
         for one, outcome in zip(chosen, tried, strict=False)
@@ -113,11 +115,10 @@ def detect(
 def _try(name: str, seeds: Sequence[int], is_switched_on: bool) -> Mapping[str, int]:
     """How many times each check failed: over the seeds for those of histories, and at once for the experiments."""
     chosen = VIOLATIONS[name]
-    failed: dict[str, int] = {}
     if not is_switched_on:
-        return _count(chosen.scenario, seeds, failed)
+        return _count(chosen.scenario, seeds)
     with chosen.switched_on(), _unheard():
-        return _count(chosen.scenario, seeds, failed)
+        return _count(chosen.scenario, seeds) | _experimented(len(seeds))
 
 
 @contextmanager
@@ -135,10 +136,13 @@ def _unheard() -> Iterator[None]:
         complaints.disabled, sys.unraisablehook = was_disabled, hook
 
 
-def _count(scenario: Scenario, seeds: Sequence[int], failed: dict[str, int]) -> Mapping[str, int]:
+def _count(scenario: Scenario, seeds: Sequence[int]) -> dict[str, int]:
+    failed: dict[str, int] = {}
     for seed in seeds:
         for result in check(simulate(scenario, seed)):
             failed[result.check] = failed.get(result.check, 0) + (result.state == "failed")
-    for result in experiments():
-        failed[result.check] = len(seeds) * (result.state == "failed")
     return failed
+
+
+def _experimented(simulations: int) -> dict[str, int]:
+    return {result.check: simulations * (result.state == "failed") for result in experiments()}
