@@ -1,11 +1,6 @@
 """The detection matrix: every check against every violation and against the clean runtime, over many seeds."""
 
-import gc
-import logging
-import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -13,7 +8,7 @@ from netra_sim.checks import check
 from netra_sim.exploration.experiments import experiments
 from netra_sim.exploration.pool import in_order
 from netra_sim.simulation import Scenario, simulate
-from netra_sim.violations import VIOLATIONS
+from netra_sim.violations import VIOLATIONS, unheard
 
 
 class Detected(msgspec.Struct, frozen=True):
@@ -117,23 +112,8 @@ def _try(name: str, seeds: Sequence[int], is_switched_on: bool) -> Mapping[str, 
     chosen = VIOLATIONS[name]
     if not is_switched_on:
         return _count(chosen.scenario, seeds)
-    with chosen.switched_on(), _unheard():
+    with chosen.switched_on(), unheard():
         return _count(chosen.scenario, seeds) | _experimented(len(seeds))
-
-
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """Let a violation's warnings and asyncio's complaints pass: that something is wrong is for the checks to say."""
-    complaints = logging.getLogger("asyncio")
-    was_disabled, complaints.disabled = complaints.disabled, True
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-            gc.collect()
-    finally:
-        complaints.disabled, sys.unraisablehook = was_disabled, hook
 
 
 def _count(scenario: Scenario, seeds: Sequence[int]) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import dataclasses
 import datetime
 import decimal
 import enum
@@ -16,7 +15,8 @@ import uuid
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,6 +35,7 @@ _INFRASTRUCTURE = (
     asyncio.AbstractEventLoop, AgentWebSocketBridge, Delivery, types.ModuleType, type, logging.Logger, contextvars.Context,
     contextvars.ContextVar,
 )  # fmt: skip
+_ENDS = (*_IMMUTABLE, *_INFRASTRUCTURE)
 _CONTAINERS = (list, dict, set, bytearray, deque)
 _LOOKED_THROUGH = (
     tuple, frozenset, types.MappingProxyType, types.FunctionType, types.MethodType, types.CellType, functools.partial,
@@ -131,26 +132,61 @@ def _in_two_hands(reached: Iterable[_Reach]) -> list[SharedObject]:
     return shared
 
 
+class _Kind(NamedTuple):
+    """What the walk asks of each object's type, looked up once for each walk: most objects are of few types.
+
+    Attributes:
+        is_end: nothing behind it is looked at.
+        is_mutable: whether two users must not share one.
+        holds_state: whether its class and the classes above it are looked into.
+        parts_count: what is behind a read-only view or in a frozen instance cannot be changed through it, although its
+            own parts may be.
+    """
+
+    is_end: bool
+    is_mutable: bool
+    holds_state: bool
+    parts_count: bool
+
+    @classmethod
+    def of(cls, kind: type) -> "_Kind":
+        is_frozen = _is_frozen(kind)
+        return cls(
+            is_end=issubclass(kind, _ENDS),
+            is_mutable=not (issubclass(kind, _LOOKED_THROUGH) or is_frozen or _is_stateless(kind)),
+            holds_state=not issubclass(kind, (*_CONTAINERS, *_LOOKED_THROUGH, msgspec.Struct)),
+            parts_count=not (issubclass(kind, types.MappingProxyType) or is_frozen),
+        )
+
+
 def _reach(user_id: str, name: str, root: object) -> _Reach:
     seen: set[int] = set()
     objects: list[tuple[object, str]] = []
-    classes: dict[type, None] = {}
+    kinds: dict[type, _Kind] = {}
     waiting: deque[tuple[object, str, bool]] = deque([(root, name, True)])
     while waiting:
         value, path, counts = waiting.popleft()
-        if id(value) in seen or isinstance(value, (*_IMMUTABLE, *_INFRASTRUCTURE)):
+        if id(value) in seen:
             continue
         seen.add(id(value))
-        if counts and _is_mutable(value):
+        parts = _parts(value)
+        known = kinds.get(type(value))
+        if known is None:
+            known = kinds[type(value)] = _Kind.of(type(value))
+            if known.holds_state and not known.is_end:
+                parts = chain(parts, _class_state(type(value)))
+        if known.is_end:
+            continue
+        if counts and known.is_mutable:
             objects.append((value, path))
-        kind = type(value)
-        if kind not in classes and (hasattr(kind, "run") or "__call__" in vars(kind)):
-            classes[kind] = None
-        # What is behind a read-only view or in a frozen instance cannot be changed through it, but its parts may be.
-        parts_count = not (isinstance(value, types.MappingProxyType) or _is_frozen(value))
-        for name, part in _parts(value):
-            waiting.append((part, f"{path} > {name}", parts_count or not isinstance(part, dict)))
-    return _Reach(user_id, objects, list(classes))
+        for name, part in parts:
+            reached = kinds.get(type(part))
+            if not (id(part) in seen or (reached is not None and reached.is_end)):
+                waiting.append((part, f"{path} > {name}", known.parts_count or not isinstance(part, dict)))
+    running = [
+        kind for kind, known in kinds.items() if not known.is_end and (hasattr(kind, "run") or "__call__" in vars(kind))
+    ]
+    return _Reach(user_id, objects, running)
 
 
 def _parts(value: object) -> Iterator[tuple[str, object]]:
@@ -164,8 +200,6 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
     for part in gc.get_referents(value):
         if tracer is None or part is not tracer:
             yield _label(part), part
-    if not isinstance(value, (*_CONTAINERS, *_LOOKED_THROUGH)) and not isinstance(value, msgspec.Struct):
-        yield from _class_state(type(value))
 
 
 def _class_state(kind: type) -> Iterator[tuple[str, object]]:
@@ -193,17 +227,13 @@ def _label(part: object) -> str:
     return type(part).__qualname__
 
 
-def _is_mutable(value: Any) -> bool:
-    return not (isinstance(value, _LOOKED_THROUGH) or _is_frozen(value) or _is_stateless(value))
+def _is_frozen(kind: type) -> bool:
+    if issubclass(kind, msgspec.Struct):
+        return kind.__struct_config__.frozen
+    parameters = getattr(kind, "__dataclass_params__", None)
+    return bool(parameters and parameters.frozen)
 
 
-def _is_frozen(value: Any) -> bool:
-    if isinstance(value, msgspec.Struct):
-        return value.__struct_config__.frozen
-    parameters = getattr(type(value), "__dataclass_params__", None)
-    return dataclasses.is_dataclass(value) and bool(parameters and parameters.frozen)
-
-
-def _is_stateless(value: object) -> bool:
-    """Whether it has no attributes at all, such as a sentinel."""
-    return all(vars(kind).get("__slots__") == () for kind in type(value).__mro__[:-1])
+def _is_stateless(kind: type) -> bool:
+    """Whether its instances have no attributes at all, such as a sentinel."""
+    return all(vars(ancestor).get("__slots__") == () for ancestor in kind.__mro__[:-1])

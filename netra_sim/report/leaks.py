@@ -6,22 +6,23 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from netra_sim.checks import check
-from netra_sim.exploration import detect, in_order
+from netra_sim.checks import (
+    check,
+    connection_isolation,
+    content_isolation,
+    context_isolation,
+    cross_user_isolation,
+    shared_state,
+)
+from netra_sim.exploration import in_order
 from netra_sim.history import History, Kind
 from netra_sim.report.held import keep_p95
 from netra_sim.report.parameters import DeliveryP95, NotebookParameters, whole_path
 from netra_sim.report.tables import Html, table
 from netra_sim.simulation import Scenario, find_scenario, simulate
-from netra_sim.violations import VIOLATIONS
+from netra_sim.violations import VIOLATIONS, unheard
 
-ISOLATION_CHECKS = (
-    "cross-user-isolation",
-    "connection-isolation",
-    "content-isolation",
-    "context-isolation",
-    "shared-state",
-)
+ISOLATION_CHECKS = (cross_user_isolation, connection_isolation, content_isolation, context_isolation, shared_state)
 
 
 class IsolationParameters(NotebookParameters, frozen=True, kw_only=True):
@@ -47,8 +48,8 @@ class Leak(msgspec.Struct, frozen=True):
         violation: its name.
         incidents: that it brings back.
         symptom: what it does.
-        foreign: events that reached somebody else than the owner of the data in them.
-        events: events that were received at all.
+        foreign: frames that reached somebody else than the owner of the data in them.
+        frames: events and control frames received with somebody's data in them.
         readers: users who received something of somebody else's.
         caught_by: the checks of isolation that failed.
         history: what happened.
@@ -58,7 +59,7 @@ class Leak(msgspec.Struct, frozen=True):
     incidents: tuple[str, ...]
     symptom: str
     foreign: int
-    events: int
+    frames: int
     readers: int
     caught_by: tuple[str, ...]
     history: History
@@ -71,7 +72,7 @@ class Leaks(msgspec.Struct, frozen=True):
 
     @property
     def worst(self) -> Leak:
-        """The one that leaked the most events."""
+        """The one that leaked the most frames."""
         return self.leaks[0]
 
     def _repr_html_(self) -> str:
@@ -80,13 +81,13 @@ class Leaks(msgspec.Struct, frozen=True):
                 one.violation,
                 ", ".join(one.incidents),
                 one.symptom,
-                f"{one.foreign:,} of {one.events:,}",
+                f"{one.foreign:,} of {one.frames:,}",
                 f"{one.readers:,}",
                 ", ".join(one.caught_by),
             )
             for one in self.leaks
         ]
-        header = ("Violation", "Incident", "What it does", "Events to somebody else", "Users who got them", "Caught by")
+        header = ("Violation", "Incident", "What it does", "Frames to somebody else", "Users who got them", "Caught by")
         return Html(table("What each violation would have leaked", header, rows))
 
 
@@ -101,26 +102,31 @@ def of_clean_runtime(parameters: IsolationParameters) -> History:
 def leaks(parameters: IsolationParameters) -> Leaks:
     """Simulate the scenario, on all cores, under each violation that a check of isolation catches in its own scenario."""
     scenario = find_scenario(parameters.scenario).with_settings({"users": parameters.users})
-    rows = detect([parameters.seed]).rows
-    breaking = [row.violation for row in rows if not row.caught.keys().isdisjoint(ISOLATION_CHECKS)]
-    found = in_order(_leak, [(name, scenario, parameters.seed) for name in breaking])
-    return Leaks(tuple(sorted(found, key=lambda one: (-one.foreign, one.violation))))
+    found = in_order(_leak, [(name, scenario, parameters.seed) for name in VIOLATIONS])
+    return Leaks(tuple(sorted(filter(None, found), key=lambda one: (-one.foreign, one.violation))))
 
 
-def _leak(name: str, scenario: Scenario, seed: int) -> Leak:
+def _leak(name: str, scenario: Scenario, seed: int) -> Leak | None:
     violation = VIOLATIONS[name]
-    with violation.switched_on():
+    with violation.switched_on(), unheard():
+        if not _failed(simulate(violation.scenario, seed)):
+            return None
         history = simulate(scenario, seed)
-    received = history.frame(Kind.RECEIVED)
+    received = history.frame(Kind.RECEIVED, Kind.CONTROL_RECEIVED)
+    received = received[received["subject"].astype(str) != ""]
     is_foreign = (received["user"].astype(str) != received["subject"].astype(str)).to_numpy()
-    failed = [result.check for result in check(history) if result.state == "failed"]
     return Leak(
         violation=name,
         incidents=violation.incidents,
         symptom=violation.symptom,
         foreign=int(np.count_nonzero(is_foreign)),
-        events=len(received),
+        frames=len(received),
         readers=int(received["user"][is_foreign].nunique()),
-        caught_by=tuple(check_name for check_name in ISOLATION_CHECKS if check_name in failed),
+        caught_by=_failed(history),
         history=history,
     )
+
+
+def _failed(history: History) -> tuple[str, ...]:
+    """The checks of isolation that fail."""
+    return tuple(result.check for result in check(history, checks=ISOLATION_CHECKS) if result.state == "failed")

@@ -4,7 +4,7 @@ Nothing in the runtime knows of them. A violation works in the process in which 
 """
 
 from netra_sim.violations import bridge, delivery, factory, harness, mixups, replay, windows
-from netra_sim.violations.violation import VIOLATIONS, Swaps, Violation, violation
+from netra_sim.violations.violation import VIOLATIONS, Swaps, Violation, unheard, violation
 
 __all__ = [
     "VIOLATIONS",
@@ -16,6 +16,7 @@ __all__ = [
     "harness",
     "mixups",
     "replay",
+    "unheard",
     "violation",
     "windows",
 ]

@@ -1,7 +1,10 @@
 """`Violation`: one defect of the original system's, which can be put into the runtime for a while and taken out again."""
 
+import gc
 import inspect
+import logging
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -115,6 +118,21 @@ def violation(
         return install
 
     return register
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Let a violation's warnings and asyncio's complaints pass: that something is wrong is for the checks to say."""
+    complaints = logging.getLogger("asyncio")
+    was_disabled, complaints.disabled = complaints.disabled, True
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+            gc.collect()
+    finally:
+        complaints.disabled, sys.unraisablehook = was_disabled, hook
 
 
 def _holders() -> list[Any]:

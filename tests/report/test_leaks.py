@@ -1,0 +1,24 @@
+"""What each violation of isolation would have leaked, as the notebook tells it."""
+
+import pytest
+
+from netra_sim.report.leaks import IsolationParameters, leaks
+
+
+@pytest.fixture(scope="module")
+def found():
+    return {one.violation: one for one in leaks(IsolationParameters(users=20)).leaks}
+
+
+def test_only_frames_with_another_users_data_count_as_leaked(found):
+    assert found["cache-without-user"].foreign and found["cache-without-user"].readers == 20
+    assert not found["contexts-can-change"].foreign and not found["contexts-can-change"].readers
+    assert all(one.caught_by for one in found.values())
+
+
+def test_one_emitter_for_all_users_sends_to_few(found):
+    assert 1 <= found["one-emitter-for-all"].readers < 20 < found["one-emitter-for-all"].foreign
+
+
+def test_names_of_others_in_a_greeting_count(found):
+    assert found["hello-lists-everybody"].foreign == found["hello-lists-everybody"].readers > 10
