@@ -25,7 +25,7 @@ from netra_sim.bridge.closing import (
     CLOSE_TRY_LATER,
     CLOSE_UNAUTHENTICATED,
     REPLACED_PAUSE,
-    TERMINAL_CODES,
+    is_terminal,
     longest_pause,
 )
 from netra_sim.bridge.connection import AuthenticatedUser, Connection, MemoryTransport, Transport
@@ -80,7 +80,6 @@ __all__ = [
     "FINAL_EVENTS",
     "REPLACED_PAUSE",
     "SCHEMA_VERSION",
-    "TERMINAL_CODES",
     "AgentCompleted",
     "AgentError",
     "AgentStarted",
@@ -116,6 +115,7 @@ __all__ = [
     "contained",
     "error_text",
     "is_failure",
+    "is_terminal",
     "longest_pause",
     "redact_text",
     "report",

@@ -17,16 +17,19 @@ CLOSE_REPLACED = 4410
 CLOSE_ERRORS = 4422
 CLOSE_RATE = 4429
 
-TERMINAL_CODES = frozenset(
-    {CLOSE_TOO_BIG, CLOSE_PROTOCOL, CLOSE_UNAUTHENTICATED, CLOSE_FORBIDDEN, CLOSE_POLICY, CLOSE_ERRORS, CLOSE_RATE}
-)
-"""Close codes after which a client does not come back by itself: it would fare no better."""
-
 REPLACED_PAUSE = (10.0, 30.0)
 """Seconds between which a client draws its pause after `CLOSE_REPLACED`, so that too many tabs do not keep taking turns."""
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
+
+
+def is_terminal(code: int) -> bool:
+    """Whether a client that is closed with a code stays away: it would fare no better.
+
+    A code from 4400 to 4499 that a newer server sends is taken as `CLOSE_POLICY` (docs/protocol.md).
+    """
+    return code == CLOSE_TOO_BIG or (4400 <= code <= 4499 and code not in (CLOSE_SILENT, CLOSE_REPLACED))
 
 
 def longest_pause(failures: int) -> float:

@@ -247,14 +247,14 @@ async def _refuse(refusal: Refusal, handshake: Handshake, scope: Scope, receive:
         await send({"type": "websocket.accept", "subprotocol": handshake.subprotocol()})
     elif "websocket.http.response" in scope.get("extensions", {}):
         body = f"{refusal.reason}\n".encode()
-        await _respond(send, Page(refusal.status, body), refusal.headers, prefix="websocket.http")
+        await _respond(send, Page(refusal.status, body, headers=refusal.headers), prefix="websocket.http")
         return
     # Without that extension the server makes a 403 of a close before the handshake is answered.
     await send({"type": "websocket.close", "code": refusal.code, "reason": short(refusal.reason)})
 
 
-async def _respond(send: Send, answer: Page, more: dict[str, str] | None = None, *, prefix: str = "http") -> None:
-    headers = {"content-type": answer.content_type, "content-length": str(len(answer.body)), **(more or {})}
+async def _respond(send: Send, answer: Page, *, prefix: str = "http") -> None:
+    headers = {"content-type": answer.content_type, "content-length": str(len(answer.body)), **answer.headers}
     pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": f"{prefix}.response.start", "status": int(answer.status), "headers": pairs})
     await send({"type": f"{prefix}.response.body", "body": answer.body})

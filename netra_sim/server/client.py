@@ -16,10 +16,10 @@ from netra_sim.bridge import (
     CLOSE_REPLACED,
     CLOSE_UNAUTHENTICATED,
     REPLACED_PAUSE,
-    TERMINAL_CODES,
     EventReader,
     Hello,
     Reading,
+    is_terminal,
     longest_pause,
 )
 from netra_sim.runtime import windows_safe_sleep
@@ -147,7 +147,7 @@ class AgentClient:
             self._is_connected.clear()
             code = socket.close_code or CLOSE_LOST
             may_ask_again = code == CLOSE_UNAUTHENTICATED and not isinstance(self._token, str) and failures < 2
-            if code in TERMINAL_CODES and not may_ask_again:
+            if is_terminal(code) and not may_ask_again:
                 return code
             socket = await self._reconnect(code)
 

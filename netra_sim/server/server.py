@@ -21,7 +21,7 @@ from netra_sim.server.handshake import SUBPROTOCOL, Authenticator, Handshake, Re
 from netra_sim.server.limits import ServerLimits, TokenBucket
 from netra_sim.server.service import AgentService
 from netra_sim.server.transport import UserConnection, WebSocketTransport, short
-from netra_sim.server.web import TEXT, Page, page
+from netra_sim.server.web import Page, page
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ class AgentServer:
         if not isinstance(admitted, Refusal):
             connection.user = admitted
         elif handshake.origin is None:
-            return _response(Page(admitted.status, f"{admitted.reason}\n".encode()), admitted.headers)
+            return _response(Page(admitted.status, f"{admitted.reason}\n".encode(), headers=admitted.headers))
         else:
             connection.refusal = admitted
         return None
@@ -184,11 +184,11 @@ def _select_subprotocol(connection: ServerConnection, offered: Sequence[Subproto
     return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
 
 
-def _response(answer: Page, more: dict[str, str] | None = None) -> Response:
+def _response(answer: Page) -> Response:
     headers = Headers(Connection="close")
-    headers["Content-Type"] = answer.content_type or TEXT
+    headers["Content-Type"] = answer.content_type
     headers["Content-Length"] = str(len(answer.body))
-    for name, value in (more or {}).items():
+    for name, value in answer.headers.items():
         headers[name] = value
     return Response(answer.status, HTTPStatus(answer.status).phrase, headers, answer.body)
 

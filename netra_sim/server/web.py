@@ -1,6 +1,10 @@
-"""What the server answers to plain HTTP: whether it lives, whether it is ready, and its figures."""
+"""What the server answers to plain HTTP: whether it lives, whether it is ready, its figures, and the client for browsers."""
 
+from collections.abc import Mapping
+from functools import cache
 from http import HTTPStatus
+from importlib.resources import files
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +15,7 @@ if TYPE_CHECKING:
     from netra_sim.server.service import AgentService
 
 TEXT = "text/plain; charset=utf-8"
+JAVASCRIPT = "text/javascript; charset=utf-8"
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -19,6 +24,7 @@ class Page(msgspec.Struct, frozen=True):
     status: HTTPStatus
     body: bytes
     content_type: str = TEXT
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 def page(path: str, service: "AgentService") -> Page | None:
@@ -31,4 +37,12 @@ def page(path: str, service: "AgentService") -> Page | None:
         return Page(HTTPStatus.SERVICE_UNAVAILABLE, b"not ready: no run can begin now\n")
     if path == "/metrics":
         return Page(HTTPStatus.OK, service.metrics.text(), CONTENT_TYPE)
+    if path == "/agent-client.js":
+        # Any page may import it: it is public, and what it connects with is the page's own.
+        return Page(HTTPStatus.OK, _browser_client(), JAVASCRIPT, {"Access-Control-Allow-Origin": "*"})
     return None
+
+
+@cache
+def _browser_client() -> bytes:
+    return files("netra_sim.server").joinpath("browser", "agent-client.js").read_bytes()

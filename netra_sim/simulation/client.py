@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from netra_sim.bridge import (
     CLOSE_LOST,
     CLOSE_NORMAL,
-    TERMINAL_CODES,
     AgentCompleted,
     AgentError,
     AuthenticatedUser,
     Connection,
     EventReader,
     Refused,
+    is_terminal,
     longest_pause,
 )
 from netra_sim.exceptions import BridgeError
@@ -211,7 +211,7 @@ class SimulatedClient:
     def _on_close(self, code: int, reason: str) -> None:
         self._is_connected.clear()
         self._transport = None
-        if self._is_closed or code in TERMINAL_CODES:
+        if self._is_closed or is_terminal(code):
             return
         self._failures_in_a_row += 1
         self._connecting = self._world.spawn(

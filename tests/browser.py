@@ -33,15 +33,16 @@ class Tab:
                 return message["result"]
             self._note(message)
 
-    def open(self, path, *, width=1280, height=900, dark=False):
-        """Load a page and wait until all of it is there."""
+    def open(self, address, *, width=1280, height=900, dark=False):
+        """Load a page, from a file or by its URL, and wait until all of it is there."""
         self.requests, self.complaints, self._loaded = [], [], False
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Page.navigate", url=Path(path).resolve().as_uri())
+        url = address if str(address).startswith("http:") else Path(address).resolve().as_uri()
+        self.call("Page.navigate", url=url)
         while not self._loaded:
             self._note(json.loads(self._socket.recv(timeout=60)))
 
