@@ -6,6 +6,9 @@ import os
 import random
 import socket
 from contextlib import asynccontextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from browser import chromium
@@ -73,6 +76,11 @@ async def a_page(tab, uri):
     assert not [one for one in tab.complaints if one.get("source") != "network"]
 
 
+class QuietFiles(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        """Say nothing."""
+
+
 class Counts:
     """An agent that says one number after the other, and then ends."""
 
@@ -91,12 +99,14 @@ def a_free_port():
         return probe.getsockname()[1]
 
 
-def a_server(port, tokens, pipeline=lambda _: [[Counts()]]):
+def a_server(port, tokens, origins=()):
     bridge = AgentWebSocketBridge()
     factory = ExecutionEngineFactory(
-        websocket_bridge=bridge, pipeline=pipeline, limits=EngineLimits(agent_seconds=600, engine_seconds=600)
+        websocket_bridge=bridge,
+        pipeline=lambda _: [[Counts()]],
+        limits=EngineLimits(agent_seconds=600, engine_seconds=600),
     )
-    origins = [f"http://127.0.0.1:{port}"]
+    origins = [f"http://127.0.0.1:{port}", *origins]
     return AgentServer(bridge=bridge, execution_factory=factory, authenticator=tokens, port=port, origins=origins)
 
 
@@ -271,19 +281,30 @@ async def test_an_announced_gap_moves_on_and_says_how_much_was_missed(tab):
 async def test_cursors_of_another_epoch_are_forgotten_and_runs_of_it_are_lost(tab):
     gap = {"type": "gap", "run_id": "alice.q", "missed_from": 2, "missed_to": -1, "reason": "epoch", "status": "lost"}
     sayings = Sayings(
-        ([hello(), thinking(0), thinking(1), thinking(0, "alice.r"), completed(1, "alice.r")], 1012),
+        (
+            [
+                hello(),
+                thinking(0),
+                thinking(1),
+                thinking(0, "alice.r"),
+                completed(1, "alice.r"),
+                thinking(0, "alice.x"),
+            ],
+            1012,
+        ),
         ([hello(epoch="e2"), gap | {"detail": "gone"}, thinking(0, "alice.s")], 1006 + 5),
     )
     async with a_page_with(tab, sayings) as (page, uri):
         told = await page.run(
             f"window.client = watch('{uri}', 't'); const asked = ended(client.execute('x', {{requestId: 'q'}}));"
+            "await until(() => client.runs.has('alice.x')); const untold = client.runs.get('alice.x');"
             "const run = await asked; await until(() => client.runs.has('alice.s') && client.state === 'connecting');"
-            "return [run.status, client.log.gaps, [...client.runs.keys()]];"
+            "return [run.status, untold.status, client.log.gaps];"
         )
         while len(sayings.heard) < 3 or not sayings.heard[2]:
             await asyncio.sleep(0.01)
-    assert told == ["lost", [["alice.q", 2, -1, "lost"]], ["alice.s"]]
-    assert sayings.heard[1][0]["cursors"] == {"alice.q": 1, "alice.r": 1}
+    assert told == ["lost", "lost", [["alice.q", 2, -1, "lost"]]]
+    assert sayings.heard[1][0]["cursors"] == {"alice.q": 1, "alice.r": 1, "alice.x": 0}
     assert sayings.heard[2][0] == {"type": "resume", "epoch": "e2", "cursors": {"alice.s": 0}}
 
 
@@ -343,6 +364,21 @@ async def test_after_a_refused_proof_a_page_asks_for_another_and_then_gives_up(t
 
 
 @real_time
+async def test_pauses_grow_with_failures_begin_anew_at_a_hello_and_are_long_for_a_replaced_tab(tab):
+    connections = [([], 1013), ([], 1013), ([], 1013), ([hello()], 1012), ([hello()], 4410), ([hello()], None)]
+    async with a_page_with(tab, Sayings(*connections)) as (page, uri):
+        pauses = await page.run(
+            "const real = window.setTimeout, pauses = [];"
+            "window.setTimeout = (call, pause) => { pauses.push(pause); return real(call, pause === 25_000 ? pause : 1); };"
+            f"window.client = watch('{uri}', 't', {{ random: () => 0.5 }});"
+            "await until(() => pauses.some((pause) => pause > 10_000 && pause < 25_000) && client.state === 'open');"
+            "window.setTimeout = real; return pauses;"
+        )
+    drawn = [pause for pause in pauses if pause not in (5, 25_000)]
+    assert drawn == [25, 50, 100, 25, 20_025]
+
+
+@real_time
 async def test_the_same_codes_turn_both_clients_away(tab):
     async with a_page_with(tab, Sayings()) as (page, _):
         codes = await page.run(
@@ -362,3 +398,27 @@ async def test_a_wrong_address_and_a_closed_client_are_said_at_once(tab):
             "return [wrong, await ended(idle.execute('x'))];"
         )
     assert told == ["TypeError", {"refused": "closed", "said": "the client is closed; call connect() first"}]
+
+
+@real_time
+async def test_the_example_page_asks_and_shows_the_answer(tab):
+    tokens, port = TokenAuthenticator(), a_free_port()
+    files = partial(QuietFiles, directory=Path(__file__).parents[2] / "examples")
+    with ThreadingHTTPServer(("127.0.0.1", 0), files) as web:
+        serving = asyncio.create_task(asyncio.to_thread(web.serve_forever))
+        home = f"http://127.0.0.1:{web.server_port}"
+        async with a_server(port, tokens, origins=[home]) as server:
+            await asyncio.to_thread(tab.open, f"{home}/chat.html")
+            given = {"server": server.uri, "token": tokens.issue("alice"), "question": "2"}
+            shown = await Page(tab).run(
+                f"const form = document.querySelector('form'), given = {json.dumps(given)};"
+                "for (const [name, value] of Object.entries(given)) form.elements[name].value = value;"
+                "form.requestSubmit(); while (!document.querySelector('article')?.textContent.includes('done'))"
+                "  await new Promise((go) => setTimeout(go, 10));"
+                "return document.querySelector('article').innerText + document.querySelector('[role=status]').innerText;"
+            )
+        web.shutdown()
+        await serving
+    assert "completed" in shown
+    assert '"done"' in shown
+    assert shown.endswith("open")

@@ -68,6 +68,17 @@ async def test_three_lines_mount_the_agents(framework):
 
 @real_time
 @pytest.mark.parametrize("carrier", [over_websockets, over_asgi])
+async def test_every_page_may_import_the_client_for_browsers(carrier):
+    async with carrier() as place, httpx.AsyncClient(base_url=place.uri.replace("ws", "http")) as http:
+        module = await http.get("/agent-client.js")
+    assert module.status_code == 200
+    assert module.headers["content-type"].startswith("text/javascript")
+    assert module.headers["access-control-allow-origin"] == "*"
+    assert "export class AgentClient" in module.text
+
+
+@real_time
+@pytest.mark.parametrize("carrier", [over_websockets, over_asgi])
 async def test_an_orchestrator_sees_health_readiness_and_figures(carrier):
     is_up = True
 
