@@ -2,13 +2,14 @@
 
 import base64
 import re
+from html import escape
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 
-from netra_sim.history import Recorder
+from netra_sim.history import Kind, Recorder
 from netra_sim.report import (
     around_faults,
     by_user,
@@ -18,6 +19,7 @@ from netra_sim.report import (
     latency_percentiles,
     load_against_latency,
 )
+from netra_sim.simulation import find_scenario, simulate
 
 
 def recorded(*, leaks=(), delay=0.02, users=30, events=40, meta=None):
@@ -43,7 +45,7 @@ def texts(axes):
 def test_a_leak_is_in_the_title_in_the_words_in_the_numbers_and_in_a_cell_of_its_own():
     picture = isolation_matrix(recorded(leaks=[(3, 19)], users=20))
     (axes,) = picture.figure.axes
-    assert picture.title == "1 of 801 events reached somebody else"
+    assert picture.title == "1 of 801 events with a user's data reached somebody else"
     assert "user-00003 has data of user-00019" in picture.alt
     assert texts(axes) == ["1"]
     assert (axes.texts[0].get_position()) == (19, 3)
@@ -55,17 +57,28 @@ def test_a_leak_is_in_the_title_in_the_words_in_the_numbers_and_in_a_cell_of_its
 def test_without_a_leak_only_the_diagonal_is_filled():
     picture = isolation_matrix(recorded(users=20))
     (axes,) = picture.figure.axes
-    assert (texts(axes), picture.title) == ([], "0 of 800 events reached somebody else")
+    assert (texts(axes), picture.title) == ([], "0 of 800 events with a user's data reached somebody else")
     filled = (np.asarray(axes.images[0].get_array()) != 255).any(axis=2)
     assert (filled == np.eye(20, dtype=bool)).all()
     assert "Only the diagonal is filled" in picture.alt
+
+
+def test_events_that_carry_nobodys_data_are_no_leak():
+    history = simulate(find_scenario("steady-load").with_settings({"users": 20}), 1)
+    received = history.frame(Kind.RECEIVED)
+    picture = isolation_matrix(history)
+    marked = int((received["subject"].astype(str) != "").sum())
+    assert 0 < marked < len(received)
+    assert picture.title == f"0 of {marked:,} events with a user's data reached somebody else"
+    assert f"{len(received) - marked} more events carry nobody's data." in picture.caption
+    assert picture.numbers["whose data"].to_list() == ["their own"]
 
 
 def test_of_many_users_those_concerned_are_named_and_none_of_the_others_hides_them():
     leaks = [(1500, 1501), (1500, 1501), (7, 2999)]
     picture = isolation_matrix(recorded(leaks=leaks, users=3000, events=1))
     overview, zoom = picture.figure.axes
-    assert picture.title == "3 of 3,003 events reached somebody else"
+    assert picture.title == "3 of 3,003 events with a user's data reached somebody else"
     # The two are neighbours, so that their group lies on the diagonal, and is marked all the same.
     assert sorted(zip(*overview.lines[0].get_data(), strict=True)) == [(20, 20), (39, 0)]
     assert [label.get_text() for label in zoom.get_yticklabels()] == [
@@ -209,7 +222,7 @@ def test_the_same_data_make_the_same_bytes_whatever_the_style_around():
 def test_a_picture_is_shown_with_its_words_and_the_numbers_are_one_click_away():
     picture = isolation_matrix(recorded(leaks=[(3, 19)], users=20, meta={"source": "<b>", "scenario": {"name": "a&b"}}))
     html = picture._repr_html_()
-    assert f'alt="{picture.alt}"' in html
+    assert f'alt="{escape(picture.alt)}"' in html
     assert "&lt;b&gt;, scenario a&amp;b." in html
     assert "<details><summary>The numbers behind it</summary>" in html
     assert '<th scope="row">user-00003</th><td>user-00019</td><td>1</td>' in html

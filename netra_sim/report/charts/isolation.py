@@ -17,12 +17,13 @@ BLOCKS = 40
 
 
 class _Deliveries(NamedTuple):
-    """Events by who received them and whose data they hold: indices of `users`, and counts."""
+    """Events by who received them and whose data they hold: indices of `users`, and counts; `unmarked` hold nobody's."""
 
     users: list[str]
     readers: np.ndarray
     owners: np.ndarray
     counts: np.ndarray
+    unmarked: int
 
     def matrix(self, chosen: np.ndarray) -> np.ndarray:
         """The counts among some of the users."""
@@ -40,14 +41,16 @@ def isolation_matrix(history: History) -> Picture:
     """Who received whose data: a cell for each pair of users, or of groups of them, and every leak in its own."""
     found = _deliveries(history)
     if not found.users:
-        return nothing_to_show("no client received an event.")
+        return nothing_to_show("no client received an event with a user's data.")
     astray = found.readers != found.owners
     total, crossed = int(found.counts.sum()), int(found.counts[astray].sum())
     order = np.argsort(-found.counts[astray], kind="stable")
     pairs = np.column_stack([found.readers[astray], found.owners[astray]])[order]
     offenders = np.array(list(dict.fromkeys(pairs.ravel().tolist()))[:OFFENDERS_SHOWN], int)
-    title = f"{crossed:,} of {total:,} events reached somebody else"
+    title = f"{crossed:,} of {total:,} events with a user's data reached somebody else"
     caption = f"{origin(history)} Blue is a user's own data, vermilion a leak; the title counts all."
+    if found.unmarked:
+        caption += f" {found.unmarked:,} more events carry nobody's data."
     if len(found.users) <= USERS_SHOWN:
         figure = canvas(height=max(3.6, 1.5 + 0.27 * len(found.users)), width=9.0)
         _draw_pairs(figure.subplots(), found, np.arange(len(found.users)))
@@ -72,7 +75,8 @@ def isolation_matrix(history: History) -> Picture:
 
 
 def _deliveries(history: History) -> _Deliveries:
-    chosen = history.numbers["kind"] == Kind.RECEIVED
+    received = history.numbers["kind"] == Kind.RECEIVED
+    chosen = received & (np.array(history.tables["subject"], object) != "")[history.codes["subject"]]
     names, recoded = pd.factorize(
         np.array([*history.tables["user"], *history.tables["subject"]], object), use_na_sentinel=False
     )
@@ -84,7 +88,7 @@ def _deliveries(history: History) -> _Deliveries:
     index = np.array([place.get(str(name), -1) for name in recoded], int)
     size = max(len(users), 1)
     pairs, counts = np.unique(index[readers] * size + index[owners], return_counts=True)
-    return _Deliveries(users, pairs // size, pairs % size, counts)
+    return _Deliveries(users, pairs // size, pairs % size, counts, int(np.count_nonzero(received & ~chosen)))
 
 
 def _draw_pairs(axes: Any, found: _Deliveries, chosen: np.ndarray) -> None:
@@ -95,7 +99,7 @@ def _draw_pairs(axes: Any, found: _Deliveries, chosen: np.ndarray) -> None:
         count = int(cells[row, column])
         text = f"{count}" if count < 1000 else f"{count // 1000}k"
         axes.text(column, row, text, ha="center", va="center", color="white", fontsize=11, weight="bold")
-    names = [plain(found.users[index], 16) or "(nobody)" for index in chosen]
+    names = [plain(found.users[index], 16) for index in chosen]
     axes.set_yticks(range(len(names)), names, fontsize=12)
     axes.set_xticks(range(len(names)), names, fontsize=12, rotation=90)
     axes.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
@@ -145,7 +149,7 @@ def _numbers(found: _Deliveries, astray: np.ndarray) -> pd.DataFrame:
         rows.append(
             {
                 "who received": found.users[found.readers[place]],
-                "whose data": found.users[found.owners[place]] or "nobody's",
+                "whose data": found.users[found.owners[place]],
                 "events": int(found.counts[place]),
             }
         )
