@@ -1,7 +1,7 @@
 """Self-proofs: each check held against a defect that it must find, and against the same without the defect.
 
 A check that passes proves something only if it can fail. The detection matrix shows that for the defects that it has; what
-is here shows it for every check by itself, in seconds.
+is here shows it for every check by itself, in seconds, and that the check is still the one that was certified.
 """
 
 import tempfile
@@ -12,6 +12,7 @@ import msgspec
 
 from netra_sim.audit import Config, as_results, audit
 from netra_sim.checks import CheckResult, check
+from netra_sim.exploration.calibration import misread
 from netra_sim.exploration.detection import Detection
 from netra_sim.violations.planted_histories import PLANTED_HISTORIES
 from netra_sim.violations.planted_sources import PLANTED_SOURCES
@@ -25,17 +26,20 @@ class SelfProof(msgspec.Struct, frozen=True, kw_only=True):
         defect: what was planted, in a sentence.
         planted: the outcome with the defect.
         clean: the outcome without it; None where the report has it already, as the evidence itself.
+        misread: how it reads the reference histories otherwise than it was certified to; "" if it does not.
     """
 
     check: str
     defect: str
     planted: CheckResult
     clean: CheckResult | None = None
+    misread: str = ""
 
     @property
     def holds(self) -> bool:
-        """Whether the check has found the defect, and accuses nothing without it."""
-        return self.planted.state == "failed" and (self.clean is None or self.clean.state == "passed")
+        """Whether the check has found the defect, accuses nothing without it, and reads as it was certified to."""
+        is_told_apart = self.planted.state == "failed" and (self.clean is None or self.clean.state == "passed")
+        return is_told_apart and not self.misread
 
 
 def self_proofs() -> list[SelfProof]:
@@ -46,24 +50,28 @@ def self_proofs() -> list[SelfProof]:
 def seen_to_detect(proofs: Iterable[SelfProof], detection: Detection) -> dict[str, list[str]]:
     """For each check what it was seen to detect: planted defects, and violations of the detection matrix.
 
-    A check that fires on the clean runtime has detected nothing, whatever else it fires on.
+    A check that fires on the clean runtime has detected nothing, whatever else it fires on; nor has one that is another than
+    was certified.
     """
-    found: dict[str, list[str]] = {}
+    proofs, found = list(proofs), dict[str, list[str]]()
+    others = {proof.check for proof in proofs if proof.misread}
     for proof in proofs:
         found.setdefault(proof.check, []).extend([proof.defect] if proof.holds else [])
     for name in detection.checks:
         caught = [row.violation for row in detection.rows if name in row.caught]
-        found.setdefault(name, []).extend([] if name in detection.false_alarms else caught)
+        found.setdefault(name, []).extend([] if name in detection.false_alarms or name in others else caught)
     return found
 
 
 def _of_histories() -> list[SelfProof]:
+    others = misread()
     return [
         SelfProof(
             check=name,
             defect=one.defect,
             planted=_named(name, check(one.planted(), one.objectives)),
             clean=_named(name, check(one.clean(), one.objectives)),
+            misread=others.get(name, ""),
         )
         for name, one in PLANTED_HISTORIES.items()
     ]

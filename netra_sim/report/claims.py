@@ -214,7 +214,10 @@ def _judge(
         return judged(State.UNPROVEN, "there is no result of: " + _listed(missing))
     checks = dict.fromkeys(need.check for need in claim.needs)
     if blind := [name for name in checks if not seen.get(name)]:
-        return judged(State.UNPROVEN, f"never seen to detect anything: {', '.join(blind)}; their passing says nothing")
+        return judged(
+            State.UNPROVEN,
+            f"never seen to detect anything, or not as certified: {', '.join(blind)}; their passing says nothing",
+        )
     catches = {incident: sorted(checks.keys() & caught.get(incident, {}).keys()) for incident in claim.guards}
     if overlooked := [incident for incident, names in catches.items() if not names]:
         reason = f"its checks caught no violation of {', '.join(overlooked)}, so that their passing says nothing of it"

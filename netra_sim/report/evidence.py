@@ -108,6 +108,11 @@ class Proofs(msgspec.Struct, frozen=True):
 
     proofs: tuple[SelfProof, ...]
 
+    @property
+    def others(self) -> list[SelfProof]:
+        """Those of checks that read the reference histories otherwise than when they were certified."""
+        return [one for one in self.proofs if one.misread]
+
     def _repr_html_(self) -> str:
         return proofs_table(self.proofs)
 

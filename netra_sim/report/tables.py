@@ -134,19 +134,24 @@ def _claims_of(heading: str, claims: Sequence[tuple[int, JudgedClaim]]) -> str:
 
 
 def proofs_table(proofs: Sequence[SelfProof]) -> str:
-    """Each check with the defect that was planted for it, and whether it found that defect and no other."""
+    """Each check with its planted defect: whether it found that and nothing else, and reads the references as certified."""
     rows = [
         (
             escape(one.check),
             escape(one.defect),
             "found" if one.planted.state == "failed" else "<strong>overlooked</strong>",
             "" if one.clean is None else escape(one.clean.state),
+            f"<strong>{escape(one.misread)}</strong>"
+            if one.misread
+            else "as certified"
+            if one.clean is not None
+            else "",
         )
         for one in proofs
     ]
     held = sum(one.holds for one in proofs)
     caption = f"Each check against its own planted defect: {held} of {len(rows)} found"
-    return table(caption, ("Check", "Planted defect", "With it", "Without it"), rows)
+    return table(caption, ("Check", "Planted defect", "With it", "Without it", "Reference histories"), rows)
 
 
 def scores_table(scores: Mapping[str, float]) -> str:

@@ -123,7 +123,7 @@ def reach_verdict(
     seen = seen_to_detect(proofs.proofs, detection)
     judged = judge({one.source: one.results for one in evidence}, detection.by_incident, seen, given)
     unseen = _unseen(evidence, judged, seen)
-    against = [*_failures(evidence), *_blindness(unseen, detection), *_unproven(judged)]
+    against = [*_failures(evidence), *_blindness(unseen, detection, proofs), *_unproven(judged)]
     undecided = [
         f"{one.source.label}: {result.check}: not judged: {result.inconclusive}"
         for one in evidence
@@ -212,8 +212,10 @@ def _unseen(
     return [name for name in dict.fromkeys(names) if not seen.get(name)]
 
 
-def _blindness(unseen: Sequence[str], detection: Detection) -> list[str]:
-    blind = [f"the check {name} was never seen to detect anything" for name in unseen]
+def _blindness(unseen: Sequence[str], detection: Detection, proofs: Proofs) -> list[str]:
+    others = {one.check: f"the check {one.check} is another than was certified: {one.misread}" for one in proofs.others}
+    blind = [others.pop(name, f"the check {name} was never seen to detect anything") for name in unseen]
+    blind += others.values()
     blind += [f"no check caught the violation {name}" for name in detection.undetected]
     return blind + [f"the check {name} fires on the clean runtime" for name in detection.false_alarms]
 

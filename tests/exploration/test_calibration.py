@@ -1,0 +1,61 @@
+"""Checks read the reference histories as they were certified to, and a changed one is known by it."""
+
+import numpy as np
+import pytest
+
+from netra_sim import checks
+from netra_sim.checks import CHECK_NAMES, check
+from netra_sim.exploration import calibration
+from netra_sim.history import Kind
+from netra_sim.violations.reference_histories import reference_history
+
+
+def test_every_check_reads_the_reference_histories_as_it_was_certified_to():
+    assert calibration.misread() == {}
+
+
+def test_every_check_finds_something_in_some_reference_histories_and_nothing_in_others():
+    for name, readings in calibration.certified().items():
+        assert len(readings.found) == calibration.REFERENCES
+        assert sum(count > 0 for count in readings.found) >= 8, name
+        assert sum(count <= 0 for count in readings.found) >= 8, name
+    assert calibration.certified().keys() == set(CHECK_NAMES)
+
+
+@pytest.mark.parametrize("number", [0, 7, 123])
+def test_a_reference_history_is_the_same_each_time(number):
+    one, other = reference_history(number), reference_history(number)
+    assert one.history.digest() == other.history.digest()
+    assert one.objectives == other.objectives
+
+
+def test_a_check_that_overlooks_one_kind_of_row_is_known_for_it_and_no_other_is(monkeypatch):
+    def blinded(records, objectives):
+        result = checks.unhandled_errors(records, objectives)
+        return type(result)(check=result.check, question=result.question, looked_at=result.looked_at, unit=result.unit)
+
+    def checked(history, objectives):
+        return check(history, objectives, [blinded if one is checks.unhandled_errors else one for one in checks.CHECKS])
+
+    monkeypatch.setattr(calibration, "check", checked)
+    told = calibration.misread()
+    assert list(told) == ["unhandled-errors"]
+    assert told["unhandled-errors"].startswith("it finds more or less in ")
+
+
+def test_other_words_alone_are_known_too(monkeypatch):
+    def checked(history, objectives):
+        for result in check(history, objectives):
+            yield type(result)(
+                check=result.check, question=result.question, looked_at=result.looked_at + (result.check == "answers"),
+                unit=result.unit, found=result.found, findings=result.findings, measured=result.measured,
+                inconclusive=result.inconclusive,
+            )  # fmt: skip
+
+    monkeypatch.setattr(calibration, "check", checked)
+    assert list(calibration.misread()) == ["answers"]
+
+
+def test_reference_histories_tell_of_every_kind_that_checks_read():
+    kinds = np.unique(np.concatenate([reference_history(number).history.numbers["kind"] for number in range(200)]))
+    assert {Kind(kind).name for kind in kinds.tolist()} >= {kind.name for kind in Kind} - {"ENGINES"}
