@@ -1,8 +1,8 @@
 """Which random changes of the source the product notices, and which the tests do.
 
 Each mutant is one change, made by cosmic-ray in a copy of the tree. The product notices it if, in that copy, a check fails
-on the clean runtime, a seeded defect is no longer caught, a self-proof does not hold, a scenario does not end as it
-expects, or something breaks or hangs. The tests notice it if those of its room fail. The outcome of each mutant is kept as
+on the clean runtime, a seeded defect is no longer caught, a self-proof does not hold, a check or the runtime is another
+than was certified, a scenario does not end as it expects, or something breaks or hangs. The tests notice it if those of its room fail. The outcome of each mutant is kept as
 soon as it is there, and a run that was interrupted goes on. Needs cosmic-ray, which is no dependency of the project.
 """
 
@@ -149,13 +149,21 @@ def _changed(code: str, mutated: str) -> tuple[str, str]:
 
 def noticed(path: str) -> str:
     """What the product of this process's tree says first that is wrong; "" if all is well."""
-    for step in (_proofs, _clean, _library, *([_matrix] if "/checks/" in path else []), _load):
+    for step in (_certificate, _proofs, _clean, _load, _library, *([_matrix] if "/checks/" in path else [])):
         try:
             for told in step():
                 return told
         except Exception as error:
             return f"{step.__name__.strip('_')} breaks: {type(error).__name__}"
     return ""
+
+
+def _certificate() -> Iterator[str]:
+    from netra_sim.exploration import runtime_as_certified
+    from netra_sim.exploration.calibration import misread
+
+    yield from (finding.message for finding in runtime_as_certified().findings)
+    yield from (f"{name}: {how}" for name, how in misread().items())
 
 
 def _proofs() -> Iterator[str]:

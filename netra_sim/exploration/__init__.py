@@ -1,5 +1,6 @@
 """Many simulations: seeds explored until one fails, failures shrunk, grids swept, checks tried against defects."""
 
+from netra_sim.exploration.calibration import runtime_as_certified
 from netra_sim.exploration.detection import Detected, Detection, detect
 from netra_sim.exploration.experiments import experiments
 from netra_sim.exploration.explore import explore, shrink
@@ -21,6 +22,7 @@ __all__ = [
     "in_order",
     "replay_line",
     "run_trial",
+    "runtime_as_certified",
     "seen_to_detect",
     "self_proofs",
     "shrink",

@@ -1,8 +1,9 @@
 """Calibration: what each check reads in the reference histories, beside what it read when it was certified.
 
 A self-proof shows that a check sees one defect. Whether it still tells all those shades of right and wrong from each other
-which its tests have shown it to tell, is seen here: one other reading, and it is not the check that was tested. Whoever
-changes a check on purpose, and has tested it, certifies it with ``python -m netra_sim.exploration.calibration``.
+which its tests have shown it to tell, is seen here: one other reading, and it is not the check that was tested. In the same
+way the runtime is held against what it answered in the reference conversations. Whoever changes a check or the runtime on
+purpose, and has tested it, certifies it with ``python -m netra_sim.exploration``.
 """
 
 import hashlib
@@ -11,20 +12,29 @@ from pathlib import Path
 
 import msgspec
 
-from netra_sim.checks import CHECK_NAMES, CheckResult, check
+from netra_sim.checks import CHECK_NAMES, CheckResult, Finding, check
+from netra_sim.checks.results import FINDINGS_SHOWN
+from netra_sim.exploration.conversations import conversation
 from netra_sim.violations.reference_histories import reference_history
 
 REFERENCES = 400
 """How many reference histories there are, numbered from 0."""
 
+CONVERSATIONS = 150
+"""How many reference conversations there are, numbered from 0."""
+
+RUNTIME = "reference-conversations"
+"""The name of the runtime's readings."""
+
 _CERTIFICATE = "certificate.json"
 
 
 class Readings(msgspec.Struct, frozen=True):
-    """What one check read in the reference histories, in their order.
+    """What one check read in the reference histories, in their order, or what the runtime said in the conversations.
 
     Attributes:
-        found: how many findings; -1 where it had nothing to look at, -2 where it concluded nothing.
+        found: how many findings; -1 where it had nothing to look at, -2 where it concluded nothing. Of a conversation, a
+            number that stands for all that was said in it.
         digest: of the whole results, with their figures to nine digits and their findings word for word.
     """
 
@@ -36,6 +46,30 @@ def certified() -> dict[str, Readings]:
     """By the name of each check what it read when it was certified."""
     return msgspec.json.decode(
         files("netra_sim.exploration").joinpath(_CERTIFICATE).read_bytes(), type=dict[str, Readings]
+    )
+
+
+def conversed() -> Readings:
+    """What the runtime says in the reference conversations now."""
+    said = [hashlib.sha256("\n".join(conversation(number)).encode()) for number in range(CONVERSATIONS)]
+    found = [int.from_bytes(one.digest()[:3]) for one in said]
+    return Readings(found, hashlib.sha256(b"".join(one.digest() for one in said)).hexdigest())
+
+
+def runtime_as_certified() -> CheckResult:
+    """Hold the runtime against what it said in the reference conversations when it was certified."""
+    pairs = enumerate(zip(certified()[RUNTIME].found, conversed().found, strict=True))
+    others = [number for number, (one, other) in pairs if one != other]
+    return CheckResult(
+        check=RUNTIME,
+        question="Does the runtime say in the reference conversations what it said when it was certified?",
+        looked_at=CONVERSATIONS,
+        unit="conversations",
+        found=len(others),
+        findings=tuple(
+            Finding(message=f"conversation {number} goes otherwise than when the runtime was certified")
+            for number in others[:FINDINGS_SHOWN]
+        ),
     )
 
 
@@ -83,11 +117,7 @@ def _canonical(result: CheckResult) -> bytes:
     return msgspec.json.encode((result.looked_at, result.found, findings, figures, result.inconclusive))
 
 
-def main() -> None:
-    """Certify the checks as they are."""
+def certify() -> None:
+    """Certify the checks and the runtime as they are."""
     path = Path(__file__).with_name(_CERTIFICATE)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(readings()), indent=0) + b"\n")
-
-
-if __name__ == "__main__":
-    main()
+    path.write_bytes(msgspec.json.encode(readings() | {RUNTIME: conversed()}) + b"\n")

@@ -12,8 +12,9 @@ import msgspec
 
 from netra_sim.audit import Config, as_results, audit
 from netra_sim.checks import CheckResult, check
-from netra_sim.exploration.calibration import misread
+from netra_sim.exploration.calibration import RUNTIME, misread, runtime_as_certified
 from netra_sim.exploration.detection import Detection
+from netra_sim.violations import VIOLATIONS
 from netra_sim.violations.planted_histories import PLANTED_HISTORIES
 from netra_sim.violations.planted_sources import PLANTED_SOURCES
 
@@ -44,7 +45,7 @@ class SelfProof(msgspec.Struct, frozen=True, kw_only=True):
 
 def self_proofs() -> list[SelfProof]:
     """Hold every check against its planted history, and every rule of the audit against its planted source tree."""
-    return [*_of_histories(), *_of_sources()]
+    return [*_of_histories(), *_of_sources(), _of_the_runtime()]
 
 
 def seen_to_detect(proofs: Iterable[SelfProof], detection: Detection) -> dict[str, list[str]]:
@@ -75,6 +76,12 @@ def _of_histories() -> list[SelfProof]:
         )
         for name, one in PLANTED_HISTORIES.items()
     ]
+
+
+def _of_the_runtime() -> SelfProof:
+    violation = VIOLATIONS["gap-one-short"]
+    with violation.switched_on():
+        return SelfProof(check=RUNTIME, defect=violation.symptom, planted=runtime_as_certified())
 
 
 def _of_sources() -> list[SelfProof]:

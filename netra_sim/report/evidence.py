@@ -7,7 +7,7 @@ import numpy as np
 
 from netra_sim.audit import as_results, audit
 from netra_sim.checks import CheckResult, check
-from netra_sim.exploration import Detection, SelfProof, detect, experiments, self_proofs
+from netra_sim.exploration import Detection, SelfProof, detect, experiments, runtime_as_certified, self_proofs
 from netra_sim.history import History, Objectives
 from netra_sim.report.charts import Picture, detection_matrix
 from netra_sim.report.claims import Source
@@ -73,8 +73,12 @@ def on_real_server(parameters: ValidationParameters) -> Evidence:
 
 
 def of_experiments() -> Evidence:
-    """Make the short experiments on the runtime."""
-    return Evidence(source=Source.EXPERIMENTS, results=experiments(), command="netra-sim violations --run")
+    """Make the short experiments on the runtime, and hold it against what it was certified for."""
+    return Evidence(
+        source=Source.EXPERIMENTS,
+        results=[*experiments(), runtime_as_certified()],
+        command="netra-sim violations --run",
+    )
 
 
 def detected(parameters: ValidationParameters) -> Detection:

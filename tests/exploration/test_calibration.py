@@ -1,5 +1,9 @@
 """Checks read the reference histories as they were certified to, and a changed one is known by it."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -7,6 +11,7 @@ from netra_sim import checks
 from netra_sim.checks import CHECK_NAMES, check
 from netra_sim.exploration import calibration
 from netra_sim.history import Kind
+from netra_sim.violations import VIOLATIONS
 from netra_sim.violations.reference_histories import reference_history
 
 
@@ -15,11 +20,41 @@ def test_every_check_reads_the_reference_histories_as_it_was_certified_to():
 
 
 def test_every_check_finds_something_in_some_reference_histories_and_nothing_in_others():
-    for name, readings in calibration.certified().items():
+    certified = calibration.certified()
+    del certified[calibration.RUNTIME]
+    for name, readings in certified.items():
         assert len(readings.found) == calibration.REFERENCES
         assert sum(count > 0 for count in readings.found) >= 8, name
         assert sum(count <= 0 for count in readings.found) >= 8, name
-    assert calibration.certified().keys() == set(CHECK_NAMES)
+    assert certified.keys() == set(CHECK_NAMES)
+
+
+def test_the_runtime_says_in_the_reference_conversations_what_it_was_certified_for():
+    result = calibration.runtime_as_certified()
+    assert (result.state, result.looked_at, result.found) == ("passed", 150, 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["gap-one-short", "failures-are-silent", "place-kept-after-failure", "hello-lists-everybody"]
+)
+def test_a_defect_of_the_runtime_changes_what_is_said(name):
+    with VIOLATIONS[name].switched_on():
+        assert calibration.runtime_as_certified().state == "failed"
+
+
+def test_conversations_are_the_same_in_a_process_that_hashes_otherwise():
+    script = "from netra_sim.exploration.calibration import conversed; print(conversed().digest)"
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+    assert told == {calibration.certified()[calibration.RUNTIME].digest}
 
 
 @pytest.mark.parametrize("number", [0, 7, 123])
