@@ -1,9 +1,10 @@
 """Which random changes of the source the product notices, and which the tests do.
 
 Each mutant is one change, made by cosmic-ray in a copy of the tree. The product notices it if, in that copy, a check fails
-on the clean runtime, a seeded defect is no longer caught, a self-proof does not hold, a check or the runtime is another
-than was certified, a scenario does not end as it expects, or something breaks or hangs. The tests notice it if those of its room fail. The outcome of each mutant is kept as
-soon as it is there, and a run that was interrupted goes on. Needs cosmic-ray, which is no dependency of the project.
+on the clean runtime, a seeded defect is no longer caught, a self-proof does not hold, a check or the runtime is another than
+was certified, a scenario does not end as it expects, or something breaks or hangs. The tests notice it if those of its room
+fail. The outcome of each mutant is kept as soon as it is there, and a run that was interrupted goes on. Needs cosmic-ray,
+which is no dependency of the project.
 """
 
 import argparse
