@@ -11,6 +11,7 @@ import argparse
 import ast
 import json
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -18,15 +19,17 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 OUTCOMES = Path(__file__).parent / "results" / "mutation.jsonl"
 REASONS = Path(__file__).parent / "mutation_survivors.toml"
+RECORDED = "recorded.pickle"
 SEED = 2026
 PRODUCT_SECONDS, TESTS_SECONDS = 240, 400
 GOAL_PRODUCT, GOAL_TOGETHER = 0.60, 0.95
@@ -101,27 +104,31 @@ class Mutant:
 
 def mutants() -> list[Mutant]:
     """All that change more than annotations, in random order."""
+    paths = [ROOT / name for name in MUTATED]
+    files = [file for path in paths for file in (sorted(path.glob("*.py")) if path.is_dir() else [path])]
+    with ProcessPoolExecutor() as pool:
+        chosen = list({one.key: one for several in pool.map(_mutants_of, files) for one in reversed(several)}.values())
+    random.Random(SEED).shuffle(chosen)
+    return chosen
+
+
+def _mutants_of(file: Path) -> list[Mutant]:
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
 
-    found: dict[str, Mutant] = {}
-    for name in MUTATED:
-        path = ROOT / name
-        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
-            code = file.read_text("utf-8")
-            clean = _without_annotations(code)
-            for operator in OPERATORS:
-                make = get_operator(f"core/{operator}")
-                for occurrence in range(10_000):
-                    mutated = mutate_code(code, make(), occurrence)
-                    if mutated is None:
-                        break
-                    if _is_code(mutated) and _without_annotations(mutated) != clean:
-                        one = Mutant(file.relative_to(ROOT).as_posix(), operator, occurrence, *_changed(code, mutated))
-                        found.setdefault(one.key, one)
-    chosen = list(found.values())
-    random.Random(SEED).shuffle(chosen)
-    return chosen
+    found = []
+    code = file.read_text("utf-8")
+    clean = _without_annotations(code)
+    for operator in OPERATORS:
+        make = get_operator(f"core/{operator}")
+        for occurrence in range(10_000):
+            mutated = mutate_code(code, make(), occurrence)
+            if mutated is None:
+                break
+            if _is_code(mutated) and _without_annotations(mutated) != clean:
+                path = file.relative_to(ROOT).as_posix()
+                found.append(Mutant(path, operator, occurrence, *_changed(code, mutated)))
+    return found
 
 
 def _is_code(text: str) -> bool:
@@ -150,7 +157,9 @@ def _changed(code: str, mutated: str) -> tuple[str, str]:
 
 def noticed(path: str) -> str:
     """What the product of this process's tree says first that is wrong; "" if all is well."""
-    for step in (_certificate, _proofs, _clean, _load, _library, *([_matrix] if "/checks/" in path else [])):
+    # No change of a check changes what happens, so that what the checks are run over is recorded once.
+    rest = (_recorded,) if "/checks/" in path else (_clean, _load, _library)
+    for step in (_certificate, _proofs, *rest):
         try:
             for told in step():
                 return told
@@ -178,30 +187,19 @@ def _proofs() -> Iterator[str]:
 
 
 def _clean() -> Iterator[str]:
-    from netra_sim.exploration import run_trial
-    from netra_sim.violations import VIOLATIONS
+    from netra_sim.checks import check
+    from netra_sim.simulation import simulate
 
-    for scenario in {one.scenario.name: one.scenario for one in VIOLATIONS.values()}.values():
-        for failed in run_trial(scenario, 1).failed:
-            yield f"{failed} accuses the clean runtime in {scenario.name}"
+    for scenario in _own_scenarios():
+        yield from _accused(f"the clean runtime in {scenario.name}", check(simulate(scenario, 1)), ())
 
 
 def _library() -> Iterator[str]:
-    from netra_sim.exploration import run_trial
-    from netra_sim.simulation import find_scenario, scenario_names
+    from netra_sim.checks import check
+    from netra_sim.simulation import find_scenario, scenario_names, simulate
 
-    for name in scenario_names():
-        trial = run_trial(find_scenario(name), 1)
-        if not trial.is_as_expected:
-            yield f"scenario {name} fails {', '.join(trial.failed) or 'nothing'}"
-
-
-def _matrix() -> Iterator[str]:
-    from netra_sim.exploration import detect
-
-    detection = detect([1], jobs=1)
-    yield from (f"{name} is not caught" for name in detection.undetected)
-    yield from (f"{name} is a false alarm" for name in detection.false_alarms)
+    for scenario in map(find_scenario, scenario_names()):
+        yield from _accused(scenario.name, check(simulate(scenario, 1)), scenario.expect)
 
 
 def _load() -> Iterator[str]:
@@ -209,10 +207,69 @@ def _load() -> Iterator[str]:
     from netra_sim.runtime import run
     from netra_sim.server import Load, load
 
-    results = check(run(load(Load(users=15, window=1.0, disconnects=0.3))))
-    yield from (
-        f"{one.check} fails over sockets" for one in results if one.state == "failed" and one.check != "latency"
-    )
+    yield from _accused("sockets", check(run(load(Load(users=15, window=1.0, disconnects=0.3)))), ("latency?",))
+
+
+def _recorded() -> Iterator[str]:
+    """The detection matrix, the library and real clients over the histories that `record` has left."""
+    from netra_sim.checks import check
+
+    for name, expected, parts in pickle.loads((Path.cwd().parent / RECORDED).read_bytes()):
+        results = check(_history(parts))
+        if expected is not None:
+            yield from _accused(name, results, expected)
+        elif not any(one.state == "failed" for one in results):
+            yield f"{name} is not caught"
+
+
+def record(folder: Path) -> None:
+    """Keep what the checks are run over: by name, what they may fail, or None for a defect that one of them must catch."""
+    from netra_sim.runtime import run
+    from netra_sim.server import Load, load
+    from netra_sim.simulation import find_scenario, scenario_names, simulate
+    from netra_sim.violations import VIOLATIONS, unheard
+
+    kept: list[tuple[str, tuple[str, ...] | None, object]] = []
+    for violation in VIOLATIONS.values():
+        with violation.switched_on(), unheard():
+            history = simulate(violation.scenario, 1)
+        if any(one.state == "failed" for one in _checked(history)):  # else an experiment catches it
+            kept.append((violation.name, None, _parts(history)))
+    kept += [(one.name, (), _parts(simulate(one, 1))) for one in _own_scenarios()]
+    for scenario in map(find_scenario, scenario_names()):
+        kept.append((scenario.name, scenario.expect, _parts(simulate(scenario, 1))))
+    kept.append(("sockets", ("latency?",), _parts(run(load(Load(users=15, window=1.0, disconnects=0.3))))))
+    (folder / RECORDED).write_bytes(pickle.dumps(kept))
+
+
+def _accused(name: str, results: Sequence[Any], expected: Sequence[str]) -> Iterator[str]:
+    failed = {one.check for one in results if one.state == "failed"}
+    may = {one.removesuffix("?") for one in expected if one.endswith("?")}
+    others = sorted((failed - may) ^ {one for one in expected if not one.endswith("?")})
+    if others:
+        yield f"in {name} {', '.join(others)} comes out otherwise"
+
+
+def _own_scenarios() -> list[Any]:
+    from netra_sim.violations import VIOLATIONS
+
+    return list({one.scenario.name: one.scenario for one in VIOLATIONS.values()}.values())
+
+
+def _checked(history: Any) -> Sequence[Any]:
+    from netra_sim.checks import check
+
+    return check(history)
+
+
+def _parts(history: Any) -> object:
+    return history.numbers, history.codes, history.tables, history.meta
+
+
+def _history(parts: Any) -> Any:
+    from netra_sim.history import History
+
+    return History(*parts)
 
 
 class Trees:
@@ -228,6 +285,7 @@ class Trees:
             for name in ("pyproject.toml", "README.md"):
                 shutil.copy(ROOT / name, tree / name)
             self._free.put(tree)
+        record(folder)
 
     def try_out(self, mutant: Mutant) -> dict[str, object]:
         """Make the change in a tree that nobody uses, see who notices, and take it back."""

@@ -30,12 +30,13 @@ from netra_sim.exceptions import ConnectionLimitError
 from netra_sim.factory import MESSAGE_TYPES, run_id_of
 from netra_sim.runtime import windows_safe_sleep
 from netra_sim.server.handshake import AuthenticationError, AuthenticationUnavailableError
-from netra_sim.server.limits import TokenBucket
 
 if TYPE_CHECKING:
     from netra_sim.server.service import AgentService, Slot
 
 log = logging.getLogger(__name__)
+
+_TOO_FAST_PAUSE = 1.0
 
 LONGEST_TIMER = 3600.0
 """Seconds after which the wall clock is asked again when a token expires, since it may have been set."""
@@ -147,8 +148,7 @@ class Conversation:
         self._service = service
         self._slot = slot
         self._loop = asyncio.get_running_loop()
-        limits = service.limits
-        self._bucket = TokenBucket(limits.messages_per_second, limits.message_burst, self._loop.time)
+        self._bucket = service.messages.of(user.user_id)
         self._errors = 0
         self._expiry: asyncio.TimerHandle | None = None
         self.heard_at = self._loop.time()
@@ -159,6 +159,9 @@ class Conversation:
         try:
             if self._slot.is_too_many:
                 raise _CloseError(CLOSE_TRY_LATER, "the server is full; try again later")
+            if not self._service.arrivals.of(self.user.user_id).take():
+                await windows_safe_sleep(_TOO_FAST_PAUSE)  # Nothing is read meanwhile: who floods is slowed down.
+                raise _CloseError(CLOSE_TRY_LATER, "too many connections in a short time; try again later")
             self._service.enter(self)
             await self._converse()
             code, reason = CLOSE_GOING_AWAY, "closed by the server"

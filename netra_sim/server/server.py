@@ -18,7 +18,7 @@ from netra_sim.bridge import CLOSE_LOST, AgentWebSocketBridge
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.server.conversation import ClientGoneError, serve_connection
 from netra_sim.server.handshake import SUBPROTOCOL, Authenticator, Handshake, Refusal
-from netra_sim.server.limits import ServerLimits, TokenBucket
+from netra_sim.server.limits import ServerLimits
 from netra_sim.server.service import AgentService
 from netra_sim.server.transport import UserConnection, WebSocketTransport, short
 from netra_sim.server.web import Page, page
@@ -133,7 +133,6 @@ class AgentServer:
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 limits = service.limits
                 self.slot = service.take_slot()
-                self.control_frames = TokenBucket(limits.messages_per_second, limits.message_burst, self.loop.time)
                 super().connection_made(transport)
                 if service.sockets > limits.connections + limits.unready_connections:
                     self.transport.abort()  # Too many even to be told so.
@@ -156,6 +155,7 @@ class AgentServer:
         admitted = await self.service.admit(handshake, connection.slot)
         if not isinstance(admitted, Refusal):
             connection.user = admitted
+            connection.control_frames = self.service.control_frames.of(admitted.user_id)
         elif handshake.origin is None:
             return _response(Page(admitted.status, f"{admitted.reason}\n".encode(), headers=admitted.headers))
         else:

@@ -31,7 +31,7 @@ from netra_sim.server.handshake import (
     try_later,
     unauthenticated,
 )
-from netra_sim.server.limits import ServerLimits
+from netra_sim.server.limits import ServerLimits, UserRates
 from netra_sim.server.metrics import ServerMetrics
 from netra_sim.server.tracing import span
 
@@ -109,6 +109,9 @@ class AgentService:
     Attributes:
         sockets: open sockets of this process.
         unready_sockets: of these, those that have not said ``resume``.
+        messages: how fast each user's messages come, over all sockets.
+        control_frames: the same of pings and pongs.
+        arrivals: how fast each user connects.
     """
 
     def __init__(
@@ -136,6 +139,9 @@ class AgentService:
         self._conversations: dict[str, list[Conversation]] = {}
         self._answers: set[asyncio.Task[None]] = set()
         self._monitoring: asyncio.Task[None] | None = None
+        self.messages = UserRates(self.limits.messages_per_second, self.limits.message_burst)
+        self.control_frames = UserRates(self.limits.messages_per_second, self.limits.message_burst)
+        self.arrivals = UserRates(self.limits.arrivals_per_second, self.limits.arrival_burst)
         self._revoked_users: dict[str, float] = {}
         self._revoked_tokens: set[str] = set()
 

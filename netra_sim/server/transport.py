@@ -30,13 +30,13 @@ class UserConnection(ServerConnection, asyncio.BufferedProtocol):
         slot: the socket's place among those of the process.
         user: who it is, once that is proved.
         refusal: why it is turned away, instead.
-        control_frames: how many pings and pongs it may still send.
+        control_frames: how many pings and pongs its user may still send; known as soon as the user is.
     """
 
     slot: Slot
     user: AuthenticatedUser | None = None
     refusal: Refusal | None = None
-    control_frames: TokenBucket
+    control_frames: TokenBucket | None = None
     on_drained: Callable[[], None] | None = None
     _closing: asyncio.Task[None] | None = None
     _buffer: bytearray | None = None
@@ -65,6 +65,7 @@ class UserConnection(ServerConnection, asyncio.BufferedProtocol):
         if (
             isinstance(event, Frame)
             and event.opcode in _CONTROL
+            and self.control_frames is not None
             and not self.control_frames.take()
             and not self._closing
         ):
