@@ -134,6 +134,7 @@ class Delivery:
         self._ended: OrderedDict[str, RunLog] = OrderedDict()
         self.threads = ThreadOwners(limits.threads_per_user, limits.threads_total)
         self.dirty: dict[Connection, None] = {}
+        self._due: dict[Callable[[], None], None] = {}
         self._observer = None if observer is None else contained(observer)
         self._request_flush = request_flush
         self._request_stall_check = request_stall_check
@@ -181,9 +182,9 @@ class Delivery:
         size = len(frame)
         if size > self.event_bytes:
             raise PayloadError("$", f"makes an event of {size} bytes; at most {self.event_bytes} are carried")
-        held = run.frame_bytes
+        held = run.held_bytes
         outgoing = run.append(kind, frame, size, tool_name)
-        self.replay_bytes = replay_bytes = self.replay_bytes + run.frame_bytes - held
+        self.replay_bytes = replay_bytes = self.replay_bytes + run.held_bytes - held
         if run.is_observed:
             self.counters.published += 1
             if self._observer is not None:
@@ -228,7 +229,7 @@ class Delivery:
             self.threads.end(run.thread_id)
         run.phase = _ENDED  # Whoever still holds it publishes nothing more.
         self._ended.pop(run.run_id, None)
-        self.replay_bytes -= run.frame_bytes
+        self.replay_bytes -= run.held_bytes
         owned = self._runs_of[run.user_id]
         del owned[run.run_id]
         if not owned:
@@ -360,8 +361,17 @@ class Delivery:
         connection.put(OutgoingFrame(encode(message)))
         self._mark(connection)
 
+    def before_flush(self, publish: Callable[[], None]) -> None:
+        """Have something published at the end of this turn of the loop, once however often it is asked for."""
+        if not self.dirty and not self._due:
+            self._request_flush()
+        self._due[publish] = None
+
     def flush(self) -> None:
-        """Give every marked connection's transport as much as it takes."""
+        """Publish what is due, and give every marked connection's transport as much as it takes."""
+        for publish in list(self._due):
+            publish()
+        self._due.clear()
         dirty, self.dirty = self.dirty, {}
         for connection in dirty:
             if connection.is_open:
@@ -387,7 +397,7 @@ class Delivery:
 
     def _mark(self, connection: Connection) -> None:
         dirty = self.dirty
-        if not dirty:
+        if not dirty and not self._due:
             self._request_flush()
         dirty[connection] = None
 
@@ -493,7 +503,8 @@ class Delivery:
         self.counters.gaps += 1
         if self._observer is not None and connection.is_observed:
             self._observer.gap(connection.connection_id, connection.user_id, run_id, first, last, reason)
-        return OutgoingFrame(encode(Gap(run_id, first, last, reason, _status(run, reason), _DETAILS[reason])))
+        text = run.dropped_text or "" if run is not None and reason == "evicted" and last == run.first_seq - 1 else ""
+        return OutgoingFrame(encode(Gap(run_id, first, last, reason, _status(run, reason), _DETAILS[reason], text)))
 
 
 def _status(run: RunLog | None, reason: str) -> str:

@@ -1,10 +1,12 @@
 """The capability with which one run of one user publishes its events."""
 
+from contextlib import suppress
 from threading import get_ident
 
 from netra_sim.bridge.delivery import Delivery
 from netra_sim.bridge.events import (
     AgentCompleted,
+    AgentDelta,
     AgentError,
     AgentStarted,
     AgentThinking,
@@ -18,11 +20,20 @@ from netra_sim.bridge.run_log import Phase, RunLog
 from netra_sim.exceptions import BridgeError, PayloadError, RunClosedError
 
 # Names of its own, since looking a member up on an Enum class is slow.
+_DELTA = EventType.AGENT_DELTA
 _STARTED, _THINKING, _EXECUTING = EventType.AGENT_STARTED, EventType.AGENT_THINKING, EventType.TOOL_EXECUTING
 _TOOL_COMPLETED, _COMPLETED, _ERROR = EventType.TOOL_COMPLETED, EventType.AGENT_COMPLETED, EventType.AGENT_ERROR
 _PATHS: dict[type[Event], tuple[str, ...]] = {
     event_class: tuple(f"$.{name}" for name in event_class.__struct_fields__ if name not in Event.__struct_fields__)
-    for event_class in (AgentStarted, AgentThinking, ToolExecuting, ToolCompleted, AgentCompleted, AgentError)
+    for event_class in (
+        AgentStarted,
+        AgentThinking,
+        AgentDelta,
+        ToolExecuting,
+        ToolCompleted,
+        AgentCompleted,
+        AgentError,
+    )
 }
 """Where the payload stands in each event, for errors."""
 
@@ -41,11 +52,12 @@ class RunEmitter:
       thread publishes with ``loop.call_soon_threadsafe(emitter.agent_thinking, text)``.
     """
 
-    __slots__ = ("__weakref__", "_delivery", "_run")
+    __slots__ = ("__weakref__", "_delivery", "_pieces", "_run")
 
     def __init__(self, delivery: Delivery, run: RunLog) -> None:
         self._delivery = delivery
         self._run: RunLog | None = run
+        self._pieces: list[str] = []
 
     @property
     def run_id(self) -> str:
@@ -81,6 +93,24 @@ class RunEmitter:
         """Tell what the agent is about."""
         return self._publish(_THINKING, AgentThinking, "", reasoning)
 
+    def agent_delta(self, text: str) -> None:
+        """Add a piece to the answer's text. The pieces of one turn of the loop go out together, at its end, as one event.
+
+        What is to be redacted is looked for in each event by itself: a secret that falls apart into two is not found.
+        """
+        delivery, run = self._delivery, self._open_run
+        delivery.enter()
+        try:
+            run.admit(_DELTA)
+            if type(text) is not str:
+                raise PayloadError("$.text", f"must be text, and is a {type(text).__qualname__}")
+        except BridgeError as error:
+            delivery.refuse(run, _DELTA, error)
+            raise
+        if text:
+            self._pieces.append(text)
+            delivery.before_flush(self._say)
+
     def tool_executing(self, tool_name: str, parameters: object) -> int:
         """Tell that a tool has been called, with which parameters."""
         return self._publish(_EXECUTING, ToolExecuting, tool_name, tool_name, parameters)
@@ -103,6 +133,7 @@ class RunEmitter:
         if run is None:
             return
         delivery.enter()
+        self._say()
         if run.phase is Phase.OPEN:
             self.agent_error("abandoned", "The run was given up before it had reached its end.")
         elif run.phase is Phase.NEW:
@@ -115,6 +146,16 @@ class RunEmitter:
             raise RunClosedError("this emitter was closed with the scope of its engine")
         return self._run
 
+    def _say(self) -> None:
+        """Publish the pieces that wait, in events that are never too large."""
+        text, self._pieces = "".join(self._pieces), []
+        most = max(
+            1, self._delivery.event_bytes // 16
+        )  # a character takes 6 bytes at most, and the rest is for the names
+        for start in range(0, len(text), most):
+            with suppress(BridgeError):  # Has been counted, and there is nobody to tell.
+                self._publish(_DELTA, AgentDelta, "", text[start : start + most])
+
     def _publish(self, kind: EventType, event_class: type[Event], tool_name: str, *payload: object) -> int:
         delivery, run = self._delivery, self._run
         # Looking for the running loop is slow, so it is done once a turn: before a flush is asked for.
@@ -122,6 +163,8 @@ class RunEmitter:
             delivery.enter()
         if run is None:
             run = self._open_run
+        if self._pieces:
+            self._say()
         seq = run.next_seq
         try:
             if (kind is _EXECUTING or kind is _TOOL_COMPLETED) and not (tool_name and type(tool_name) is str):

@@ -17,6 +17,7 @@ class EventType(StrEnum):
 
     AGENT_STARTED = "agent_started"
     AGENT_THINKING = "agent_thinking"
+    AGENT_DELTA = "agent_delta"
     TOOL_EXECUTING = "tool_executing"
     TOOL_COMPLETED = "tool_completed"
     AGENT_COMPLETED = "agent_completed"
@@ -70,6 +71,12 @@ class AgentThinking(Event, tag="agent_thinking", gc=False):
     reasoning: object
 
 
+class AgentDelta(Event, tag="agent_delta", gc=False):
+    """A piece of the answer's text, to be appended to those before it."""
+
+    text: str
+
+
 class ToolExecuting(Event, tag="tool_executing", gc=False):
     """A tool has been called; a `ToolCompleted` of the same tool follows."""
 
@@ -120,7 +127,7 @@ class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
     runs: list[RunStatus]
 
 
-class Gap(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
+class Gap(msgspec.Struct, frozen=True, tag_field="type", tag="gap", omit_defaults=True):
     """Events missed_from .. missed_to of a run can no longer be replayed; a gap is announced, never hidden.
 
     Attributes:
@@ -129,6 +136,8 @@ class Gap(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
         status: what became of the run: ``live``, ``ended``, ``lost`` with a server that was restarted, or ``unknown``. After
             the last two nothing more comes.
         detail: the same in a sentence.
+        text: all that the run's deltas have said up to ``missed_to``, from its beginning on; "" where they said nothing, or
+            too much to be kept.
     """
 
     run_id: str
@@ -137,6 +146,7 @@ class Gap(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
     reason: str
     status: str = ""
     detail: str = ""
+    text: str = ""
 
 
 class Refused(msgspec.Struct, frozen=True, tag_field="type", tag="refused", omit_defaults=True):
@@ -179,7 +189,9 @@ class Skipped(msgspec.Struct, frozen=True, tag_field="type", tag="skipped"):
 
 
 Control = Hello | Gap | Refused | Pong | Authenticated | Draining
-Incoming = AgentStarted | AgentThinking | ToolExecuting | ToolCompleted | AgentCompleted | AgentError | Control
+Incoming = (
+    AgentStarted | AgentThinking | AgentDelta | ToolExecuting | ToolCompleted | AgentCompleted | AgentError | Control
+)
 
 encode = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[Event | Control] = msgspec.json.Decoder(Incoming)

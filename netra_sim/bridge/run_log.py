@@ -5,7 +5,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from netra_sim.bridge.events import EventType, RunStatus
+from netra_sim.bridge.events import AgentDelta, EventType, RunStatus
 from netra_sim.exceptions import RunClosedError, RunOrderError
 
 
@@ -20,6 +20,8 @@ class Phase(Enum):
 # Names of its own: looking a member up on an Enum class takes longer than all else that happens here.
 _OPEN, _ENDED = Phase.OPEN, Phase.ENDED
 _THINKING, _ANSWERED, _FAILED = EventType.AGENT_THINKING, EventType.AGENT_COMPLETED, EventType.AGENT_ERROR
+_DELTA = EventType.AGENT_DELTA
+_read_delta = msgspec.json.Decoder(AgentDelta).decode
 _STARTED, _EXECUTING, _COMPLETED = EventType.AGENT_STARTED, EventType.TOOL_EXECUTING, EventType.TOOL_COMPLETED
 
 
@@ -39,13 +41,15 @@ class OutgoingFrame(msgspec.Struct, frozen=True, gc=False):
 class RunLog:
     """The numbered events of one run, bounded by count and by bytes.
 
-    The last event is kept whatever the bounds say, so that a client that returns late still learns how the run ended.
+    The last event is kept whatever the bounds say, so that a client that returns late still learns how the run ended. Of
+    deltas that are dropped the text is kept, within `max_bytes`, so that such a client can show the whole answer.
 
     Attributes:
         user_id: the owner, fixed when the run was opened; no delivery looks at anything else.
         is_observed: whether the observer is told of its events.
         next_seq: the number that the next event gets.
-        frame_bytes: bytes held for replay.
+        frame_bytes: bytes of events held for replay.
+        dropped_text: what the deltas among the dropped events have said; None once that was too much to be kept.
         ended_at: loop time of the last event, in seconds; None while the run lives.
     """
 
@@ -53,6 +57,7 @@ class RunLog:
         "__weakref__",
         "_frames",
         "_tools",
+        "dropped_text",
         "ended_at",
         "event_prefix",
         "frame_bytes",
@@ -80,6 +85,7 @@ class RunLog:
         self.phase = Phase.NEW
         self.ended_at: float | None = None
         self.frame_bytes = 0
+        self.dropped_text: str | None = ""
         self._frames: deque[OutgoingFrame] = deque()
         self._tools: dict[str, int] = {}
 
@@ -87,6 +93,11 @@ class RunLog:
     def first_seq(self) -> int:
         """The number of the oldest event that can still be replayed."""
         return self.next_seq - len(self._frames)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes held for replay: of events, and of the text of those that were dropped."""
+        return self.frame_bytes + len(self.dropped_text or "")
 
     @property
     def status(self) -> RunStatus:
@@ -136,16 +147,24 @@ class RunLog:
         frames.append(frame)
         held = self.frame_bytes + size
         while (held > self.max_bytes or len(frames) > self.max_frames) and len(frames) > 1:
-            held -= len(frames.popleft().data)
+            held -= self._drop()
         self.frame_bytes = held
         return frame
 
     def shed(self, excess: int) -> int:
         """Drop the oldest events until so many bytes are free, or only the last event is left; returns the bytes freed."""
-        before = self.frame_bytes
-        while before - self.frame_bytes < excess and len(self._frames) > 1:
-            self.frame_bytes -= len(self._frames.popleft().data)
-        return before - self.frame_bytes
+        before = self.held_bytes
+        while before - self.held_bytes < excess and len(self._frames) > 1:
+            self.frame_bytes -= self._drop()
+        return before - self.held_bytes
+
+    def _drop(self) -> int:
+        """Drop the oldest event; returns its bytes."""
+        frame = self._frames.popleft()
+        if frame.event is _DELTA and self.dropped_text is not None:
+            text = self.dropped_text + _read_delta(frame.data).text
+            self.dropped_text = text if len(text) <= self.max_bytes else None
+        return len(frame.data)
 
     def frame(self, seq: int) -> OutgoingFrame:
         """The event with this number, which must lie in first_seq .. next_seq - 1."""

@@ -65,6 +65,14 @@ class AgentSession:
         """
         self._emitter.agent_thinking(reasoning)
 
+    def say(self, text: str) -> None:
+        """Add a piece to the answer's text, as a model streams it; the pieces of one turn of the loop go out together.
+
+        Raises:
+            PayloadError: it is no text.
+        """
+        self._emitter.agent_delta(text)
+
     async def use_tool(self, tool: Tool, **parameters: Any) -> object:
         """Call a tool, telling the user before and after, and return its results.
 

@@ -41,7 +41,7 @@ window.watch = (url, token, options = {}) => {
   return Object.assign(client, { log });
 };
 window.ended = (promise) => promise.then(
-  (run) => ({ status: run.status, text: run.text, answer: run.answer, error: run.error, missed: run.missed }),
+  ({ status, text, thoughts, answer, error, missed }) => ({ status, text, thoughts, answer, error, missed }),
   (error) => ({ refused: error.code, said: error.message }),
 );
 window.until = async (holds) => { while (!holds()) await new Promise((go) => setTimeout(go, 5)); };
@@ -132,7 +132,7 @@ async def test_forced_disconnects_lose_nothing_show_nothing_twice_and_hide_no_ga
             "return clients.map((one) => [one.log.events, one.log.gaps, one.duplicates, one.unannouncedGaps])"
         )
     assert all((run["status"], run["answer"], run["missed"]) == ("completed", "done", 0) for run in runs)
-    assert all(run["text"] == "".join(f"{number} " for number in range(steps)) for run in runs)
+    assert all(run["thoughts"] == "".join(f"{number} " for number in range(steps)) for run in runs)
     for number, (events, gaps, _, unannounced) in enumerate(logs):
         assert {event[0] for event in events} == {f"u{number}.q"}
         assert [event[1] for event in events] == list(range(steps + 2))  # nothing lost, nothing twice, in order
@@ -155,7 +155,7 @@ async def test_a_page_stays_logged_in_over_a_restart_and_is_told_that_its_run_is
             lost = await page.run("return long")
             again = await page.run("return ended(client.execute('2'))")
     assert (lost["status"], lost["error"]["error"]) == ("lost", "lost")
-    assert again["text"] == "0 1 "
+    assert again["thoughts"] == "0 1 "
 
 
 @real_time
@@ -275,6 +275,29 @@ async def test_an_announced_gap_moves_on_and_says_how_much_was_missed(tab):
             "return [client.log.events.map((event) => event[1]), client.log.gaps, run.missed, client.unannouncedGaps];"
         )
     assert told == [[0, 5, 6], [["alice.q", 1, 4, "running"]], 4, 0]
+
+
+def delta(seq, text):
+    return thinking(seq) | {"type": "agent_delta", "text": text}
+
+
+@real_time
+async def test_the_answers_text_is_whole_also_where_its_pieces_are_lost(tab):
+    gap = {"type": "gap", "run_id": "alice.q", "missed_from": 2, "missed_to": 4, "reason": "evicted", "status": "live"}
+    frames = [
+        hello("alice.q"),
+        thinking(0),
+        delta(1, "Stop "),
+        gap | {"text": "Stop paying "},
+        delta(5, "idle."),
+        completed(6),
+    ]
+    async with a_page_with(tab, Sayings((frames, None))) as (page, uri):
+        text = await page.run(
+            f"window.client = watch('{uri}', 't'); await until(() => client.runs.get('alice.q')?.hasEnded);"
+            "return client.runs.get('alice.q').text;"
+        )
+    assert text == "Stop paying idle."
 
 
 @real_time

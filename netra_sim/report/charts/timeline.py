@@ -40,6 +40,7 @@ LANES = 4
 _MARKS = {
     EventType.AGENT_STARTED: (">", BLUE),
     EventType.AGENT_THINKING: ("o", SKY),
+    EventType.AGENT_DELTA: (".", SKY),
     EventType.TOOL_EXECUTING: ("s", ORANGE),
     EventType.TOOL_COMPLETED: ("D", ORANGE),
     EventType.AGENT_COMPLETED: ("*", GREEN),

@@ -53,10 +53,11 @@ export class RefusedError extends Error {
  * @property {string} threadId of its conversation, for the next question in it.
  * @property {string} status "running", "completed", "failed", or "lost" if the server can no longer say how it ended.
  * @property {number} seq number of the last event; -1 before the first.
- * @property {string} text what its agents have said so far: all texts of `agent_thinking`, one after the other.
+ * @property {string} text of the answer so far: all pieces of `agent_delta`, one after the other.
+ * @property {string} thoughts what its agents have said of their work: all texts of `agent_thinking`, one after the other.
  * @property {unknown} answer of the run, once it is completed.
  * @property {{error: string, message: string} | null} error why it failed, or was lost.
- * @property {number} missed events that the server could no longer replay; `text` lacks what they said.
+ * @property {number} missed events that the server could no longer replay. `text` is whole all the same, unless it is long.
  */
 export class Run {
   constructor(runId) {
@@ -65,6 +66,7 @@ export class Run {
     this.status = "running";
     this.seq = -1;
     this.text = "";
+    this.thoughts = "";
     this.answer = null;
     this.error = null;
     this.missed = 0;
@@ -78,7 +80,8 @@ export class Run {
   take(event) {
     this.seq = event.seq;
     this.threadId = event.thread_id;
-    if (event.type === "agent_thinking" && typeof event.reasoning === "string") this.text += event.reasoning;
+    if (event.type === "agent_delta") this.text += event.text;
+    if (event.type === "agent_thinking" && typeof event.reasoning === "string") this.thoughts += event.reasoning;
     if (event.type === "agent_completed") this.end("completed", { answer: event.final_response, endedAt: event.timestamp });
     if (event.type === "agent_error") {
       this.end("failed", { error: { error: event.error, message: event.message }, endedAt: event.timestamp });
@@ -345,6 +348,7 @@ export class AgentClient {
     if (gap.missed_to >= 0) {
       run.missed += Math.max(0, gap.missed_to - Math.max(run.seq, gap.missed_from - 1));
       run.seq = Math.max(run.seq, gap.missed_to);
+      run.text = gap.text ?? run.text;
       this.runs.set(gap.run_id, run);
     } else {
       this.runs.delete(gap.run_id);
