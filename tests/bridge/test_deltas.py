@@ -16,7 +16,7 @@ from netra_sim.simulation import run_virtual
 
 
 async def opened(**limits):
-    bridge = AgentWebSocketBridge(limits=BridgeLimits(**limits))
+    bridge = AgentWebSocketBridge(limits=BridgeLimits(**limits), wall_clock=lambda: 1.0)
     await bridge.ensure_integration()
     emitter = bridge.open_run(user_id="alice", thread_id="t", run_id="r")
     emitter.agent_started("writer")
@@ -156,7 +156,7 @@ PIECES = st.lists(st.one_of(SAYS, st.tuples(st.sampled_from(["think", "turn", "c
 @settings(deadline=None, max_examples=60)
 def test_every_client_has_the_whole_text_in_the_end(steps):
     async def told():
-        bridge, emitter = await opened(replay_events=6)
+        bridge, emitter = await opened(replay_events=6, connections_per_user=50)
         said, tabs, cursors = "", [client(bridge)], {}
         for step, text in steps:
             if step == "say":
