@@ -17,7 +17,7 @@ from netra_sim.checks.results import FINDINGS_SHOWN
 from netra_sim.exploration.conversations import conversation
 from netra_sim.violations.reference_histories import reference_history
 
-REFERENCES = 400
+REFERENCES = 600
 """How many reference histories there are, numbered from 0."""
 
 CONVERSATIONS = 150

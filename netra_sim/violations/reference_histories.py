@@ -292,4 +292,20 @@ class _Chat:
             rows = rows[np.isin(numbers["kind"][rows], kept)]
             meta["recorded"] = sorted(Kind(kind).name.lower() for kind in kept)
         numbers = {name: values[rows] for name, values in numbers.items()}
-        return History(numbers, {name: values[rows] for name, values in codes.items()}, history.tables, meta)
+        codes, tables = {name: values[rows] for name, values in codes.items()}, history.tables
+        if self._happens(0.5):
+            codes, tables = _numbered_as_they_come(codes, tables)
+        return History(numbers, codes, tables, meta)
+
+
+def _numbered_as_they_come(
+    codes: dict[str, np.ndarray], tables: dict[str, list[str]]
+) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+    """The same with the texts that there are only, in the order in which they come, as a log that was read has them."""
+    anew, known = {}, {}
+    for name, column in codes.items():
+        _, firsts, places = np.unique(column, return_index=True, return_inverse=True)
+        order = np.argsort(firsts, kind="stable")
+        known[name] = [tables[name][column[first]] for first in firsts[order]]
+        anew[name] = np.argsort(order, kind="stable")[places].astype(column.dtype)
+    return anew, known

@@ -80,6 +80,11 @@ def test_a_wall_clock_that_is_set_a_little_is_no_finding(offset):
     assert messages(story, {"began": 1_757_419_200.0}) == []
 
 
+def test_the_last_timestamp_of_a_recording_of_a_month_is_of_its_time():
+    story = Story().run(stamp=lambda seq, now: 1_757_419_200.0 + now, pauses={3: 30 * 86_400.0})
+    assert messages(story, {"began": 1_757_419_200.0}) == []
+
+
 def log_of(tmp_path, records):
     path = tmp_path / "log.jsonl"
     path.write_text("".join(json.dumps({"user": "alice", "run": "r"} | record) + "\n" for record in records))

@@ -232,3 +232,10 @@ def test_a_log_that_begins_in_the_middle_of_a_run_is_not_accused():
     recorded = sorted({Kind(kind).name.lower() for kind in np.unique(numbers["kind"])})
     later = History(numbers, codes, whole.tables, {"recorded": recorded})
     assert {result.check for result in check(later) if result.state == "failed"} == set()
+
+
+def test_a_request_for_another_users_run_is_found_from_the_first_row_on():
+    story = Story()
+    story.recorder.requested("r", "alice", 0.0)
+    story.recorder.requested("r", "bob", 0.0)
+    assert "scopes" in failed(story)
