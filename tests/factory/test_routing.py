@@ -51,6 +51,21 @@ async def test_a_message_that_cannot_be_carried_out_is_answered_with_the_reason(
     assert frames[-1]["detail"]
 
 
+async def test_both_ways_to_route_a_message_take_all_they_need_by_name():
+    server = Server()
+    ask = {"type": "execute_agent", "message": "hi"}
+    result = await route_websocket_message_to_agent(
+        message_data=ask, connection_id="c", user_id="alice", execution_factory=server.factory
+    )
+    assert result.status == "success"
+    answered = await answer_message(
+        message_data=ask, connection=server.connection, bridge=server.bridge, execution_factory=server.factory
+    )
+    assert answered.status == "success"
+    with pytest.raises(TypeError):
+        await route_websocket_message_to_agent(ask, "c", "alice", server.factory)
+
+
 async def test_a_refusal_names_the_request():
     server = Server(engines_per_user=1)
     async with server.factory.user_execution_scope(await _context()):

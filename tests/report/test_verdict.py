@@ -127,6 +127,15 @@ def test_a_verdict_is_read_back_as_it_was_written_and_says_the_state_of_each_che
     assert set(told["about"]) == {"package", "claims", "scenarios", "notebooks", "tests"}
 
 
+def test_each_verdict_is_kept_under_the_next_number_and_told_from_the_last(tmp_path):
+    for number in (1, 2, 3):
+        verdict = verdict_of(output=str(tmp_path))
+        assert bool(verdict.changes) == (number > 1)
+        assert [path.stem for path in sorted((tmp_path / "runs").iterdir())] == [
+            f"{n:04}" for n in range(1, number + 1)
+        ]
+
+
 def test_a_report_that_judges_nothing_has_no_verdict_and_exits_with_2(tmp_path):
     report = make_report(plan((), notebooks=[notebook(tmp_path, "looks", "1")]), tmp_path / "report")
     assert report.code is ExitCode.USAGE
