@@ -15,7 +15,7 @@ from netra_sim.bridge.bounds import check_bounds
 from netra_sim.bridge.closing import CLOSE_LOST, CLOSE_POLICY, CLOSE_SLOW_CONSUMER
 from netra_sim.bridge.connection import AuthenticatedUser, Cancellable, Connection, Transport
 from netra_sim.bridge.events import Event, EventType, Gap, Hello, encode
-from netra_sim.bridge.failures import contained
+from netra_sim.bridge.failures import contained, report
 from netra_sim.bridge.observer import BridgeObserver
 from netra_sim.bridge.payload import HarmlessNames, error_text
 from netra_sim.bridge.run_log import OutgoingFrame, Phase, RunLog
@@ -370,7 +370,10 @@ class Delivery:
     def flush(self) -> None:
         """Publish what is due, and give every marked connection's transport as much as it takes."""
         for publish in list(self._due):
-            publish()
+            try:
+                publish()
+            except Exception as error:
+                report("text that an agent had said could not be published", error)
         self._due.clear()
         dirty, self.dirty = self.dirty, {}
         for connection in dirty:

@@ -115,6 +115,30 @@ async def test_a_long_text_of_one_turn_is_split_into_events_that_are_not_too_lar
     assert text_of(received) == "\x00" * 1_000
 
 
+async def test_what_fails_at_the_end_of_a_turn_is_reported_and_stops_nobody_elses_events():
+    reported, is_broken = [], False
+
+    def wall_clock():
+        if is_broken:
+            raise OSError("the clock is gone")
+        return 1.0
+
+    bridge = AgentWebSocketBridge(wall_clock=wall_clock)
+    await bridge.ensure_integration()
+    emitter = bridge.open_run(user_id="alice", thread_id="t", run_id="r")
+    asyncio.get_running_loop().set_exception_handler(lambda loop, about: reported.append(str(about["exception"])))
+    emitter.agent_started("writer")
+    tab = client(bridge)
+    emitter.agent_delta("lost")
+    is_broken = True
+    await asyncio.sleep(0.001)
+    is_broken = False
+    emitter.agent_delta("said")
+    await asyncio.sleep(0.001)
+    assert reported == ["the clock is gone"]
+    assert [one.get("text") for one in messages(tab)] == [None, "said"]
+
+
 async def test_three_thousand_tokens_are_whole_for_a_client_that_was_away():
     bridge, emitter = await opened(replay_events=50)
     tokens = [f"token{number:03} " for number in range(3_000)]
