@@ -30,6 +30,7 @@ ROOT = Path(__file__).parent.parent
 OUTCOMES = Path(__file__).parent / "results" / "mutation.jsonl"
 REASONS = Path(__file__).parent / "mutation_survivors.toml"
 RECORDED = "recorded.pickle"
+SOCKETS = "real sockets"
 SEED = 2026
 PRODUCT_SECONDS, TESTS_SECONDS = 240, 400
 GOAL_PRODUCT, GOAL_TOGETHER = 0.60, 0.95
@@ -207,15 +208,16 @@ def _load() -> Iterator[str]:
     from netra_sim.runtime import run
     from netra_sim.server import Load, load
 
-    yield from _accused("sockets", check(run(load(Load(users=15, window=1.0, disconnects=0.3)))), ("latency?",))
+    yield from _accused(SOCKETS, check(run(load(Load(users=15, window=1.0, disconnects=0.3)))), ())
 
 
 def _recorded() -> Iterator[str]:
     """The detection matrix, the library and real clients over the histories that `record` has left."""
     from netra_sim.checks import check
+    from netra_sim.history import History
 
     for name, expected, parts in pickle.loads((Path.cwd().parent / RECORDED).read_bytes()):
-        results = check(_history(parts))
+        results = check(History(*parts))
         if expected is not None:
             yield from _accused(name, results, expected)
         elif not any(one.state == "failed" for one in results):
@@ -224,6 +226,7 @@ def _recorded() -> Iterator[str]:
 
 def record(folder: Path) -> None:
     """Keep what the checks are run over: by name, what they may fail, or None for a defect that one of them must catch."""
+    from netra_sim.checks import check
     from netra_sim.runtime import run
     from netra_sim.server import Load, load
     from netra_sim.simulation import find_scenario, scenario_names, simulate
@@ -233,19 +236,19 @@ def record(folder: Path) -> None:
     for violation in VIOLATIONS.values():
         with violation.switched_on(), unheard():
             history = simulate(violation.scenario, 1)
-        if any(one.state == "failed" for one in _checked(history)):  # else an experiment catches it
+        if any(one.state == "failed" for one in check(history)):  # else an experiment catches it
             kept.append((violation.name, None, _parts(history)))
     kept += [(one.name, (), _parts(simulate(one, 1))) for one in _own_scenarios()]
     for scenario in map(find_scenario, scenario_names()):
         kept.append((scenario.name, scenario.expect, _parts(simulate(scenario, 1))))
-    kept.append(("sockets", ("latency?",), _parts(run(load(Load(users=15, window=1.0, disconnects=0.3))))))
+    kept.append((SOCKETS, (), _parts(run(load(Load(users=15, window=1.0, disconnects=0.3))))))
     (folder / RECORDED).write_bytes(pickle.dumps(kept))
 
 
 def _accused(name: str, results: Sequence[Any], expected: Sequence[str]) -> Iterator[str]:
-    failed = {one.check for one in results if one.state == "failed"}
-    may = {one.removesuffix("?") for one in expected if one.endswith("?")}
-    others = sorted((failed - may) ^ {one for one in expected if not one.endswith("?")})
+    # How late events are over real sockets depends on how busy the machine is.
+    failed = {one.check for one in results if one.state == "failed" and (name, one.check) != (SOCKETS, "latency")}
+    others = sorted(failed ^ set(expected))
     if others:
         yield f"in {name} {', '.join(others)} comes out otherwise"
 
@@ -256,20 +259,8 @@ def _own_scenarios() -> list[Any]:
     return list({one.scenario.name: one.scenario for one in VIOLATIONS.values()}.values())
 
 
-def _checked(history: Any) -> Sequence[Any]:
-    from netra_sim.checks import check
-
-    return check(history)
-
-
 def _parts(history: Any) -> object:
     return history.numbers, history.codes, history.tables, history.meta
-
-
-def _history(parts: Any) -> Any:
-    from netra_sim.history import History
-
-    return History(*parts)
 
 
 class Trees:
