@@ -135,3 +135,16 @@ def test_the_time_counts_from_the_end_of_the_last_fault_that_is_on_and_to_the_be
 def test_a_history_that_does_not_tell_of_connections_cannot_tell_of_recovery():
     recorded = ["fault_began", "fault_ended", "published", "received"]
     assert Outage().end(recorded=recorded).state == "not applicable"
+
+
+def test_a_recording_that_begins_as_a_user_is_cut_off_counts_that_user():
+    now = 0.0
+    recorder = Recorder(lambda: now)
+    recorder.disconnected("alice/0", "alice", 1006, "gone")
+    recorder.fault_began("outage")
+    now = 10.0
+    recorder.fault_ended("outage")
+    now = 18.0
+    recorder.connected("alice/1", "alice")
+    result = result_of(recorder.finish({}), "recovery")
+    assert (result.measured["slowest"].value, [finding.user for finding in result.findings]) == (8.0, ["alice"])
