@@ -103,3 +103,12 @@ def test_the_clocks_of_a_logs_machines_may_differ_by_what_ntp_leaves(tmp_path, b
 def test_a_log_that_counts_from_its_own_beginning_may_have_the_timestamp_0(tmp_path):
     records = [{"event": event, "seq": seq, "time": seq, "value": seq} for seq, event in enumerate(EVENTS)]
     assert result_of(log_of(tmp_path, records), "timestamps").found == 0
+
+
+def test_one_timestamp_for_a_whole_run_is_found_in_a_log_of_arrivals_alone(tmp_path):
+    records = [
+        {"kind": "received", "event": event, "seq": seq, "time": 100.0 + seq, "value": 7.0}
+        for seq, event in enumerate(EVENTS)
+    ]
+    (finding,) = result_of(log_of(tmp_path, records), "timestamps").findings
+    assert finding.message.startswith("all events of the run have the same timestamp")
