@@ -9,7 +9,7 @@ import pytest
 
 from netra_sim import check, simulate
 from netra_sim.bridge import AgentWebSocketBridge
-from netra_sim.factory import ExecutionEngineFactory, UserExecutionContext, shared_mutable_objects
+from netra_sim.factory import ExecutionEngineFactory, SharedStateProbe, UserExecutionContext, shared_mutable_objects
 from netra_sim.simulation import Scenario, Workload
 
 
@@ -199,3 +199,30 @@ def test_state_that_all_users_share_is_found_with_every_seed(agent, seed):  # F2
 @pytest.mark.parametrize("agent", [ReadsATable, MakesAClientOnce], ids=["a constant", "made on first use"])
 def test_a_global_that_never_changes_again_is_no_shared_state(agent):
     assert not any(finds_shared_state(agent, seed) for seed in range(5))
+
+
+last_question = {}
+
+
+class WithGlobal(Plain):
+    async def run(self, session):
+        last_question["is"] = session.context.request
+        return
+
+
+@pytest.mark.parametrize(("users", "shared"), [(("alice", "bob"), [("alice", "bob")]), (("alice", "alice"), [])])
+async def test_a_global_that_has_changed_is_shared_by_the_users_whose_agents_name_it_and_by_no_single_one(
+    users, shared
+):
+    factory = ExecutionEngineFactory(websocket_bridge=AgentWebSocketBridge(), pipeline=lambda _: [[WithGlobal()]])
+    probe = SharedStateProbe()
+    async with AsyncExitStack() as stack:
+        engines = []
+        for number, user in enumerate(users):
+            context = UserExecutionContext(user_id=user, thread_id=f"{user} {number}", run_id=f"{user}.{number}")
+            engines.append(await stack.enter_async_context(factory.user_execution_scope(context)))
+        assert probe.look(engines) == []
+        last_question["is"] = f"changed for {users}"
+        found = probe.look(engines)
+    assert [(one.user_id, one.other_user_id) for one in found] == shared
+    assert {one.type_name for one in found} <= {"module global"}
