@@ -110,7 +110,7 @@ async def test_a_client_skips_and_counts_what_it_does_not_know_and_reads_on():
         if getattr(reading.message, "id", "") == "last":
             last.set()
 
-    unknown = [{"type": "maintenance_notice", "at": 1}, {"type": "agent_delta", "text": "x"}]
+    unknown = [{"type": "maintenance_notice", "at": 1}, {"type": "agent_news", "text": "x"}]
     wrong = ["{", "[]", "17", '{"no": "type"}', {"type": "gap"}, {"type": "agent_started", "seq": "x"}, "[" * 5_000]
     grown = {"type": "pong", "id": "last", "a_new_field": {"x": 1}}
     async with a_server_that_says(*unknown, *wrong, grown) as uri, AgentClient(uri, "t", on_reading) as client:
