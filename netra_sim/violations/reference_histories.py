@@ -12,31 +12,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from netra_sim.bridge import Gap, Reading
-from netra_sim.history import (
-    ASYNCIO_REPLACED,
-    CONTEXTS_READ,
-    ENGINES_PROBED,
-    LOOP_STEPS,
-    MOST_UNSENT_BYTES,
-    REPLAY_BYTES,
-    History,
-    Kind,
-    Objectives,
-    Recorder,
-)
+from netra_sim.history import REPLAY_BYTES, History, Kind, Objectives, Recorder
+from netra_sim.violations.story import CLEAN_GAUGES, EVENTS
 
-_EVENTS = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
 _CHOICES = (
-    _EVENTS,
-    (*_EVENTS[:4], "agent_thinking", "tool_executing", "tool_completed", "agent_completed"),
-    (*_EVENTS[:3], "tool_executing", "tool_completed", "tool_completed", "agent_completed"),
+    EVENTS,
+    (*EVENTS[:4], "agent_thinking", "tool_executing", "tool_completed", "agent_completed"),
+    (*EVENTS[:3], "tool_executing", "tool_completed", "tool_completed", "agent_completed"),
     ("agent_started", "agent_error"),
     ("agent_started", "agent_thinking", "agent_completed"),
-    (*_EVENTS[:3], "agent_completed"),
-    (*_EVENTS[:2], "tool_completed", "tool_executing", "agent_completed"),
-    _EVENTS[1:],
-    (*_EVENTS, "agent_thinking"),
-    _EVENTS[:4],
+    (*EVENTS[:3], "agent_completed"),
+    (*EVENTS[:2], "tool_completed", "tool_executing", "agent_completed"),
+    EVENTS[1:],
+    (*EVENTS, "agent_thinking"),
+    EVENTS[:4],
 )
 _CODES = (1000, 1001, 1005, 1006, 1006, 1012, 4008, 4410, nan)
 _PAUSES = (0.05, 0.2, 0.2, 0.5, 0.5, 1.0, 2.0, 8.0, 30.0, 95.0)
@@ -140,7 +129,7 @@ class _Chat:
                 return
         time = asked + 0.01
         self._at(time, self._recorder.scope_opened, run, user)
-        events = _EVENTS if not self._happens(3 * self._wrong) else self._draw.choice(_CHOICES)
+        events = EVENTS if not self._happens(3 * self._wrong) else self._draw.choice(_CHOICES)
         published = []
         for seq, event in enumerate(events):
             time += self._draw.choice(_PAUSES) * (self._scale if self._happens(0.9) else 1.0)
@@ -251,8 +240,8 @@ class _Chat:
                 self._at(self._draw.uniform(0, 60), one)
 
     def _gauges(self) -> None:
-        usual = {ASYNCIO_REPLACED: 0, CONTEXTS_READ: 10, LOOP_STEPS: 100, ENGINES_PROBED: 2, REPLAY_BYTES: 900}
-        for gauge, value in (usual | {MOST_UNSENT_BYTES: 1_000}).items():
+        # Less is replayed than the least that is drawn as an objective.
+        for gauge, value in {**CLEAN_GAUGES, REPLAY_BYTES: 900}.items():
             if self._happens(0.9):
                 self._recorder.sample(gauge, value if not self._happens(self._wrong) else value * 2_000 + 1)
 

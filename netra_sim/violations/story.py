@@ -19,6 +19,18 @@ from netra_sim.history import (
 EVENTS = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
 """The events of an ordinary run, in order."""
 
+CLEAN_GAUGES: Mapping[str, float] = MappingProxyType(
+    {
+        ASYNCIO_REPLACED: 0,
+        CONTEXTS_READ: 10,
+        LOOP_STEPS: 100,
+        ENGINES_PROBED: 2,
+        REPLAY_BYTES: 1_000,
+        MOST_UNSENT_BYTES: 1_000,
+    }
+)
+"""What the probes of a clean process say."""
+
 
 class Story:
     """Tells a history, one user and run after the other.
@@ -91,9 +103,7 @@ class Story:
         self.recorder.fault_began("a slow disk")
         self.now += 1.0
         self.recorder.fault_ended("a slow disk", 1)
-        for gauge, value in ((ASYNCIO_REPLACED, 0), (CONTEXTS_READ, 10), (LOOP_STEPS, 100), (ENGINES_PROBED, 2)):
+        for gauge, value in CLEAN_GAUGES.items():
             self.recorder.sample(gauge, value)
-        self.recorder.sample(REPLAY_BYTES, 1_000)
-        self.recorder.sample(MOST_UNSENT_BYTES, 1_000)
         self.recorder.left_over("tasks", 0)
         return self.recorder.finish({"engines_per_user": 2, "unsent_bytes": 100_000})
