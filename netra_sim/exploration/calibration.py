@@ -41,6 +41,11 @@ class Readings(msgspec.Struct, frozen=True):
     found: list[int]
     digest: str
 
+    def differing(self, other: "Readings") -> list[int]:
+        """The numbers of the histories, or conversations, in which the other found something else."""
+        pairs = enumerate(zip(self.found, other.found, strict=True))
+        return [number for number, (one, another) in pairs if one != another]
+
 
 def certified() -> dict[str, Readings]:
     """By the name of each check what it read when it was certified."""
@@ -58,8 +63,7 @@ def conversed() -> Readings:
 
 def runtime_as_certified() -> CheckResult:
     """Hold the runtime against what it said in the reference conversations when it was certified."""
-    pairs = enumerate(zip(certified()[RUNTIME].found, conversed().found, strict=True))
-    others = [number for number, (one, other) in pairs if one != other]
+    others = certified()[RUNTIME].differing(conversed())
     return CheckResult(
         check=RUNTIME,
         question="Does the runtime say in the reference conversations what it said when it was certified?",
@@ -94,8 +98,7 @@ def misread() -> dict[str, str]:
         if expected is None:
             told[name] = "it has never been certified"
         elif expected != now[name]:
-            pairs = enumerate(zip(expected.found, now[name].found, strict=True))
-            others = [number for number, (one, other) in pairs if one != other]
+            others = expected.differing(now[name])
             if others:
                 told[name] = (
                     f"it finds more or less in {len(others)} of {REFERENCES} reference histories, first in {others[0]}"
