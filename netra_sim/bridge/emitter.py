@@ -149,9 +149,8 @@ class RunEmitter:
     def _say(self) -> None:
         """Publish the pieces that wait, in events that are never too large."""
         text, self._pieces = "".join(self._pieces), []
-        most = max(
-            1, self._delivery.event_bytes // 16
-        )  # a character takes 6 bytes at most, and the rest is for the names
+        # A character takes 6 bytes at most, and the rest is for the names.
+        most = max(1, self._delivery.event_bytes // 16)
         for start in range(0, len(text), most):
             with suppress(BridgeError):  # Has been counted, and there is nobody to tell.
                 self._publish(_DELTA, AgentDelta, "", text[start : start + most])

@@ -169,14 +169,16 @@ def _reach(user_id: str, name: str, root: object) -> _Reach:
         if id(value) in seen:
             continue
         seen.add(id(value))
-        parts = _parts(value)
-        known = kinds.get(type(value))
-        if known is None:
-            known = kinds[type(value)] = _Kind.of(type(value))
-            if known.holds_state and not known.is_end:
-                parts = chain(parts, _class_state(type(value)))
+        kind = type(value)
+        is_first = kind not in kinds
+        if is_first:
+            kinds[kind] = _Kind.of(kind)
+        known = kinds[kind]
         if known.is_end:
             continue
+        parts = _parts(value)
+        if is_first and known.holds_state:
+            parts = chain(parts, _class_state(kind))
         if counts and known.is_mutable:
             objects.append((value, path))
         for name, part in parts:
