@@ -112,7 +112,7 @@ def _figures(scenario: Scenario, seed: int, history: History) -> dict[str, float
     first = request_latencies(history, keep="first")["latency"].to_numpy(float)
     last = request_latencies(history, keep="last")
     answered = int((last["event"] == "agent_completed").sum())
-    requested = len(history.frame(Kind.REQUESTED))
+    requested = history.frame(Kind.REQUESTED)["run"].nunique()
     p50, p95, p99 = np.quantile(delivery, [0.5, 0.95, 0.99]) if len(delivery) else (np.nan,) * 3
     return {
         "users": scenario.users,

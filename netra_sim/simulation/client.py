@@ -43,7 +43,7 @@ class SimulatedClient:
         user_id: whose it is.
         tab: its number among the user's tabs.
         on_run_ended: called with the tab's number and a run's id at each end of a run that arrives.
-        on_refused: called with each refusal that arrives.
+        on_refused: called with each refusal that arrives, and the id of the connection that it came over.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class SimulatedClient:
         user_id: str,
         tab: int,
         on_run_ended: Callable[[int, str], None],
-        on_refused: Callable[[Refused], None],
+        on_refused: Callable[[Refused, str], None],
     ) -> None:
         self.user = AuthenticatedUser(user_id)
         self.reader = EventReader()
@@ -67,6 +67,7 @@ class SimulatedClient:
         self._attached_at = 0.0
         self._is_elsewhere = False
         self._is_connected = asyncio.Event()
+        self._next_connection = asyncio.Event()
         self._attempts = 0
         self._failures_in_a_row = 0
         self._connecting: asyncio.Task[None] | None = None
@@ -97,6 +98,11 @@ class SimulatedClient:
                 return
             if self._transport is transport:
                 self._is_connected.clear()
+
+    async def connection_after(self, connection_id: str) -> None:
+        """Wait until this connection has been followed by another."""
+        if self._connection is not None and self._connection.connection_id == connection_id:
+            await self._next_connection.wait()
 
     def adapt(self) -> None:
         """Meet the conditions that hold now, on the connection that there is."""
@@ -182,6 +188,8 @@ class SimulatedClient:
         self._instance, self._connection, self._transport = instance, connection, transport
         self._attached_at, self._is_elsewhere = world.loop.time(), line.is_elsewhere
         self._is_connected.set()
+        self._next_connection.set()
+        self._next_connection = asyncio.Event()
         return True
 
     def _turned_away(self, reason: str) -> bool:
@@ -202,7 +210,7 @@ class SimulatedClient:
             if isinstance(message, AgentCompleted | AgentError):
                 self._on_run_ended(self._tab, message.run_id)
             elif isinstance(message, Refused):
-                self._on_refused(message)
+                self._on_refused(message, connection_id)
 
     def _judge(self, end: AgentCompleted) -> None:
         expected = self._world.right_answer(self.user.user_id, end.run_id)

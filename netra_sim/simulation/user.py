@@ -2,7 +2,7 @@
 
 import asyncio
 from contextvars import copy_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from netra_sim.bridge import Connection, IntegrationState, Refused
 from netra_sim.factory import answer_message, run_id_of
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 LOOK_AROUND = 1.0
 """Seconds between opening the page and the first request's due time."""
 
+POSTPONED = ("not_ready", "shutting_down")
+"""Codes of refusals after which a client asks again: after a pause, or on its next connection."""
+
+NOT_READY_PAUSE = (0.5, 1.5)
+"""Seconds, drawn evenly, after which a request is repeated that was refused as `not_ready`: what `agent-client.js` does."""
+
 
 class SimulatedUser:
     """One user from the first connection to the last answer.
@@ -48,7 +54,7 @@ class SimulatedUser:
         self._tabs_opened = 0
         self._threads_in_use: set[int] = set()
         self._tabs_without_end: dict[str, set[int]] = {}
-        self._ends: dict[str, asyncio.Future[None]] = {}
+        self._ends: dict[str, asyncio.Future[_Postponed | None]] = {}
         self._answers: set[asyncio.Task[object]] = set()
 
     async def live(self) -> None:
@@ -123,13 +129,14 @@ class SimulatedUser:
             one | {"message": marked_question(self.user_id, run_id_of(self.user_id, one["request_id"]))}
             for one in self._mangled(message)
         ]
-        ends = {self._expect(one, due): None for one in messages}
+        for one in messages:
+            self._expect(one, due)
         try:
             async with asyncio.timeout_at(due + self._world.scenario.workload.patience):
                 for one in messages:
                     await self.tabs[0].send(one, self._serve)
-                for end in ends:
-                    await end
+                for one in messages:
+                    await self._learn(one, due)
         except TimeoutError:
             return  # The history shows requests without an end.
         finally:
@@ -148,13 +155,31 @@ class SimulatedUser:
                 messages = mangled
         return messages
 
-    def _expect(self, message: Message, due: float) -> "asyncio.Future[None]":
+    def _expect(self, message: Message, due: float) -> None:
         run_id = run_id_of(self.user_id, message["request_id"])
         if run_id not in self._ends:
-            self._ends[run_id] = self._world.loop.create_future()
             self._tabs_without_end[run_id] = set(range(self._world.scenario.workload.tabs_per_user))
-            self._world.recorder.requested(run_id, self.user_id, due, message["thread_id"])
-        return self._ends[run_id]
+            self._ask_for(run_id, due, message)
+
+    def _ask_for(self, run_id: str, due: float, message: Message) -> None:
+        self._ends[run_id] = self._world.loop.create_future()
+        self._world.recorder.requested(run_id, self.user_id, due, message["thread_id"])
+
+    async def _learn(self, message: Message, due: float) -> None:
+        """Wait for a run's end, and ask again for what was only postponed, as the protocol's table of refusals says."""
+        run_id, attempt = run_id_of(self.user_id, message["request_id"]), 0
+        while (postponed := await self._ends[run_id]) is not None:
+            attempt += 1
+            if postponed.code == "not_ready":
+                least, most = NOT_READY_PAUSE
+                drawn = uniform(key(self._world.seed, "asking again", run_id), attempt)
+                await asyncio.sleep(least + (most - least) * drawn)
+            else:
+                await self.tabs[0].connection_after(postponed.connection_id)
+            if not self._tabs_without_end[run_id]:
+                return  # a copy of the request has been carried out meanwhile
+            self._ask_for(run_id, due, message)
+            await self.tabs[0].send(message, self._serve)
 
     def _serve(self, message: Message, connection: Connection, instance: Instance) -> None:
         answer = answer_message(message, connection, bridge=instance.bridge, execution_factory=instance.factory)
@@ -179,10 +204,17 @@ class SimulatedUser:
         if not left and not end.done():
             end.set_result(None)
 
-    def _refused(self, refusal: Refused) -> None:
+    def _refused(self, refusal: Refused, connection_id: str) -> None:
         run_id = run_id_of(self.user_id, refusal.request_id or "")
         self._world.recorder.refused(run_id, self.user_id, refusal.code)
         end = self._ends.get(run_id)
         # A copy of a request that is being carried out may be refused: the request itself has not ended.
         if end is not None and not end.done() and refusal.code != "duplicate_request":
-            end.set_result(None)
+            end.set_result(_Postponed(refusal.code, connection_id) if refusal.code in POSTPONED else None)
+
+
+class _Postponed(NamedTuple):
+    """A refusal, over a connection, of what would be carried out at another time."""
+
+    code: str
+    connection_id: str

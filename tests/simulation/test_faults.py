@@ -135,6 +135,21 @@ def test_a_back_end_that_dies_later_is_noticed_within_the_check_interval_and_run
     assert hit(history) == [float(history.frame(Kind.SCOPE_REFUSED)["run"].nunique())]
 
 
+@pytest.mark.parametrize(
+    ("fault", "code"), [(BackendNotReady(), "not_ready"), (Deploy(at=5.0, lasts=15.0, drain=12.0), "shutting_down")]
+)
+def test_what_is_refused_for_now_is_asked_again_and_answered_and_counts_from_the_first_time(fault, code):
+    history = sim(fault, users=30)
+    refused = set(history.frame(Kind.REFUSED)["run"])
+    assert set(history.frame(Kind.REFUSED)["detail"]) == {code}
+    asked = history.frame(Kind.REQUESTED)
+    again = asked[asked["run"].isin(refused)].groupby("run")
+    assert (again.size() > 1).all()
+    assert (again["due"].nunique() == 1).all()
+    received = history.frame(Kind.RECEIVED)
+    assert refused <= set(received[received["event"] == "agent_completed"]["run"])
+
+
 def test_a_back_end_that_is_checked_seldom_is_missed_and_the_fault_says_that_it_hit_nobody():
     history = simulate(Scenario(users=30, faults=(BackendNotReady(),)).with_settings({"limits.check_interval": 60.0}))
     assert len(history.frame(Kind.SCOPE_REFUSED)) == 0
