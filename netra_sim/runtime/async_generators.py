@@ -15,6 +15,8 @@ from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
+from netra_sim.runtime.alarms import Alarm
+
 _GET_AWAITABLE = dis.opmap["GET_AWAITABLE"]
 _OF_ASYNC_WITH = 1
 """The argument of GET_AWAITABLE where an ``async with`` statement awaits ``__aenter__``."""
@@ -78,13 +80,13 @@ class TimeoutInGenerator:
             raise RuntimeError("an enforced timeout context works inside a task only")
         self._task = task
         self._cancelling = task.cancelling()
-        self._timer = self._loop.call_at(self._deadline, self._interrupt)
+        self._alarm = Alarm(self._loop, self._deadline, self._interrupt)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._has_ended = True
-        self._timer.cancel()
+        self._alarm.cancel()
         if self._has_cancelled:
             is_ours = self._task.uncancel() <= self._cancelling
             if is_ours and kind is not None and issubclass(kind, asyncio.CancelledError):

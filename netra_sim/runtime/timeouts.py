@@ -1,12 +1,15 @@
-"""Deadlines that tell, enforce and nest, on the event loop's own clock."""
+"""Deadlines that tell, enforce and nest, and are never early."""
 
 import asyncio
 import contextvars
 import math
 import sys
+import time
 import weakref
+from collections.abc import Callable
 from types import FrameType, TracebackType
 
+from netra_sim.runtime.alarms import ExactTimeout, exact_clock, timeout_at
 from netra_sim.runtime.async_generators import TimeoutInGenerator, owning_generator, running_generators
 
 _innermost: contextvars.ContextVar["WindowsSafeTimeoutContext | None"] = contextvars.ContextVar(
@@ -17,19 +20,6 @@ _innermost: contextvars.ContextVar["WindowsSafeTimeoutContext | None"] = context
 _in_generators: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[FrameType, WindowsSafeTimeoutContext]]"
 _in_generators = weakref.WeakKeyDictionary()
 """By loop and frame, the innermost context of each async generator: they count only while the generator runs."""
-
-COARSE = 0.001
-"""Resolution of a loop's clock, in seconds, from which on its timers may fire noticeably early."""
-
-
-def timer_slack(loop: asyncio.AbstractEventLoop) -> float:
-    """Seconds by which a timer of this loop may fire early: 1/64 s on Windows up to Python 3.12, else nothing.
-
-    asyncio runs timers that are due within one tick of the clock (gh-110695), so a tick is added to what must not end
-    before its time.
-    """
-    resolution = float(getattr(loop, "_clock_resolution", 0.0))
-    return resolution if resolution >= COARSE else 0.0
 
 
 def refuse_nan(what: str, seconds: float | None) -> None:
@@ -71,10 +61,11 @@ class WindowsSafeTimeoutContext:
         self.timeout = timeout
         self.enforce = enforce
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._now: Callable[[], float] = time.perf_counter
         self._deadline = math.inf
         self._outer: WindowsSafeTimeoutContext | None = None
         self._generator: FrameType | None = None
-        self._enforcer: asyncio.Timeout | TimeoutInGenerator | None = None
+        self._enforcer: asyncio.Timeout | ExactTimeout | TimeoutInGenerator | None = None
         self._timed_out = False
         self._has_ended = False
 
@@ -85,7 +76,7 @@ class WindowsSafeTimeoutContext:
 
     def check_timeout(self) -> bool:
         """Look at the clock: whether the deadline has passed."""
-        if self._loop is not None and not self._has_ended and self._loop.time() >= self._deadline:
+        if self._loop is not None and not self._has_ended and self._now() >= self._deadline:
             self._timed_out = True
         return self._timed_out
 
@@ -97,20 +88,22 @@ class WindowsSafeTimeoutContext:
         """
         if self._loop is None:
             raise RuntimeError("the timeout context has not been entered; use it as `async with context:`")
-        return max(0.0, self._deadline - self._loop.time())
+        return max(0.0, self._deadline - self._now())
 
     async def __aenter__(self) -> "WindowsSafeTimeoutContext":
         if self._loop is not None:
             raise RuntimeError("a timeout context can be entered once; make a new one")
         loop = self._loop = asyncio.get_running_loop()
+        self._now = exact_clock(loop)
         caller = sys._getframe(1)
-        own = math.inf if self.timeout is None else loop.time() + self.timeout
+        own = math.inf if self.timeout is None else self._now() + self.timeout
         self._deadline = min([own, *(context._deadline for context in _entered_around(caller, loop))])
         self._generator = owning_generator(caller)
         if self.enforce and self._deadline < math.inf:
-            at = self._deadline + timer_slack(loop)
             self._enforcer = (
-                asyncio.timeout_at(at) if self._generator is None else TimeoutInGenerator(self._generator, at)
+                timeout_at(loop, self._deadline)
+                if self._generator is None
+                else TimeoutInGenerator(self._generator, self._deadline)
             )
             await self._enforcer.__aenter__()
         if self._generator is None:

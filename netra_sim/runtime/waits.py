@@ -8,7 +8,8 @@ import random
 from collections.abc import Awaitable
 from typing import Any, TypeVar, overload
 
-from netra_sim.runtime.timeouts import refuse_nan, timer_slack
+from netra_sim.runtime.alarms import exact_clock, timeout_at
+from netra_sim.runtime.timeouts import refuse_nan
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -28,17 +29,23 @@ async def windows_safe_sleep(delay: float) -> None: ...
 @overload
 async def windows_safe_sleep(delay: float, result: T) -> T: ...
 async def windows_safe_sleep(delay: float, result: Any = None) -> Any:
-    """Sleep for ``delay`` seconds of the loop's clock, never less, and return ``result``.
+    """Sleep for ``delay`` seconds, never less, and return ``result``.
 
-    A delay of zero or less gives other tasks one turn, as `asyncio.sleep` does.
+    A delay of zero or less gives other tasks one turn, as `asyncio.sleep` does. Seconds are those of the loop's clock, or,
+    where that moves in steps of a millisecond or more, of `time.perf_counter`.
 
     Raises:
         ValueError: ``delay`` is NaN.
     """
     refuse_nan("delay", delay)
-    if delay > 0:
-        delay += timer_slack(asyncio.get_running_loop())
-    return await asyncio.sleep(delay, result)
+    if delay <= 0:
+        return await asyncio.sleep(0, result)
+    clock = exact_clock(asyncio.get_running_loop())
+    ends, left = clock() + delay, delay
+    while left > 0:
+        await asyncio.sleep(left)
+        left = ends - clock()
+    return result
 
 
 @overload
@@ -54,7 +61,7 @@ async def windows_safe_wait_for(awaitable: Awaitable[Any], timeout: float | None
 
     Args:
         awaitable: a coroutine, a Future, a Task or any other awaitable.
-        timeout: seconds of the loop's clock; None waits for ever; zero or less takes only what is done already.
+        timeout: seconds, as of `windows_safe_sleep`; None waits for ever; zero or less takes only what is done already.
         default: returned at the deadline instead of raising; any value, None included.
 
     Raises:
@@ -66,7 +73,8 @@ async def windows_safe_wait_for(awaitable: Awaitable[Any], timeout: float | None
         return await awaitable
     if timeout <= 0:
         return await _only_if_done(awaitable, default)
-    deadline = asyncio.timeout(timeout + timer_slack(asyncio.get_running_loop()))
+    loop = asyncio.get_running_loop()
+    deadline = timeout_at(loop, exact_clock(loop)() + timeout)
     try:
         async with deadline:
             return await awaitable

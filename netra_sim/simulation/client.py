@@ -92,7 +92,7 @@ class SimulatedClient:
             connection, transport, instance = self._connection, self._transport, self._instance
             if connection is None or transport is None or instance is None:
                 raise AssertionError("connected without a connection")
-            await asyncio.sleep(transport.latency)
+            await self._world.loop.sleep_exactly(transport.latency)
             if connection.is_open and not transport.is_gone:
                 deliver(message, connection, instance)
                 return
@@ -139,8 +139,8 @@ class SimulatedClient:
         transport.vanish()
         if self._connection is not None and self._instance is not None:
             disconnect, connection = self._instance.bridge.disconnect, self._connection
-            noticed_at = self._next_ping(self._world.loop.time()) + PING_TIMEOUT
-            self._world.loop.call_at(noticed_at, disconnect, connection, CLOSE_LOST, "no answer to pings")
+            noticed_at = self._next_ping(self._world.loop.exact_time()) + PING_TIMEOUT
+            self._world.loop.call_at_exactly(noticed_at, disconnect, connection, CLOSE_LOST, "no answer to pings")
 
     def _next_ping(self, after: float) -> float:
         number = max(1, math.ceil((after - self._attached_at) / PING_INTERVAL))
@@ -148,14 +148,15 @@ class SimulatedClient:
 
     async def _connect(self, pause: float) -> None:
         world, user_id = self._world, self.user.user_id
-        await asyncio.sleep(pause)
+        await world.loop.sleep_exactly(pause)
         while True:
             self._attempts += 1
             handshake = world.scenario.network.handshake.draw(uniform(self._stream, -self._attempts))
-            await asyncio.sleep(handshake + sum(race.delay for race in world.conditions.on(HandshakeRace, user_id)))
+            races = world.conditions.on(HandshakeRace, user_id)
+            await world.loop.sleep_exactly(handshake + sum(race.delay for race in races))
             if self._attach():
                 return
-            await asyncio.sleep(self._pause())
+            await world.loop.sleep_exactly(self._pause())
 
     def _attach(self) -> bool:
         world, user_id = self._world, self.user.user_id
@@ -186,7 +187,7 @@ class SimulatedClient:
         world.recorder.attached(name, user_id, f"{user_id}/{self._tab}", transport.latency)
         self._failures_in_a_row = 0
         self._instance, self._connection, self._transport = instance, connection, transport
-        self._attached_at, self._is_elsewhere = world.loop.time(), line.is_elsewhere
+        self._attached_at, self._is_elsewhere = world.loop.exact_time(), line.is_elsewhere
         self._is_connected.set()
         self._next_connection.set()
         self._next_connection = asyncio.Event()

@@ -34,6 +34,9 @@ SPIN_LIMIT = 20_000_000
 COARSE_STEP_COST = 1e-6
 """Seconds that a step takes at least on a coarse clock, so that code that waits for the next tick gets there."""
 
+_COARSE_WAIT = 0.001
+"""Seconds of which a wait has a whole number on a coarse clock: `IocpProactor` asks Windows to wait for milliseconds."""
+
 _COMPACT_FROM = 1024
 _NO_ARGUMENT: Any = object()
 _wake_sleeper = getattr(futures, "_set_result_unless_cancelled", None)
@@ -53,8 +56,9 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         seed: of the order in which ready tasks run, if that is random.
         order: "fifo" is the order of stock asyncio. "random" draws the next task from all that are ready at the same
             instant; plain callbacks keep their order among themselves, as asyncio promises.
-        tick: resolution of `time` in seconds, or 0 for an exact clock. With a tick timers fire up to a tick early, as on a
-            busy loop of Windows' (1/64 s, gh-110695).
+        tick: resolution of `time` in seconds, or 0 for an exact clock. With a tick the loop works as the Proactor loop of
+            Windows up to Python 3.12 does, whose tick is 1/64 s: it runs a timer up to a tick before its time, which may
+            have been computed from a time that was up to a tick old (gh-88494, gh-110695); and it waits in milliseconds.
         step_cost: seconds of CPU that every step takes; it delays everybody.
         time_limit: virtual seconds after which `VirtualTimeLimitError` is raised.
 
@@ -90,6 +94,9 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         self._timers: dict[float, Any] = {}
         self._timers_beside = 0
         self._compact_at = _COMPACT_FROM
+        # On a coarse clock, what other machines do: a heap of when, a number that decides between equals, and the timer.
+        self._elsewhere: list[tuple[float, int, events.TimerHandle]] = []
+        self._made_elsewhere = itertools.count()
         self._thread_called = threading.Event()
         self._jobs_elsewhere = 0
         self._task_numbers = itertools.count()
@@ -107,9 +114,15 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         """Virtual seconds since the loop was made, in whole ticks."""
         return math.floor(self._now / self._tick) * self._tick if self._tick else self._now
 
+    def exact_time(self) -> float:
+        """Virtual seconds since the loop was made, as a stopwatch beside it would show them."""
+        return self._now
+
     def has_plans(self, beside: Collection["asyncio.Task[Any]"] = ()) -> bool:
         """Whether anything is ready, or will be when its time comes, beside the sleep of tasks that never end."""
         sleeps = [getattr(task, "_fut_waiter", None) for task in beside]
+        if any(not timer.cancelled() for _, _, timer in self._elsewhere):
+            return True
         return bool(self._ready or self._ready_tasks) or any(
             not _is_dead(timer) and not (type(timer) is tuple and any(timer[0] is sleep for sleep in sleeps))
             for timers in self._timers.values()
@@ -157,6 +170,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
             self.__dict__.pop("create_future", None)
             self._timers.clear()
             self._due.clear()
+            self._elsewhere.clear()
             self._ready_tasks.clear()
         super().close()
 
@@ -165,7 +179,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     ) -> "events.TimerHandle | _Sleeper":
         """Call back after ``delay`` virtual seconds."""
         if callback is _wake_sleeper and delay > 0:
-            when = self._in_ticks(self.time() + delay) if self._tick else self._now + delay
+            when = self.time() + delay
             if self._timers.setdefault(when, args) is args:
                 _heappush(self._due, when)
             else:
@@ -184,8 +198,29 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         if when <= self._now:
             self._ready.append((None, _run_handle, timer))
         else:
-            self._add_timer(self._in_ticks(when), timer)
+            self._add_timer(when, timer)
         return timer
+
+    def call_at_exactly(self, when: float, callback: Callable[[*Ts], object], *args: *Ts) -> events.TimerHandle:
+        """Call back at a time of `exact_time`: for what another machine does, such as sending what arrives then."""
+        if not self._tick:
+            return self.call_at(when, callback, *args)
+        self._check_closed()  # type: ignore[attr-defined]
+        timer = events.TimerHandle(when, callback, args, self)
+        _heappush(self._elsewhere, (when, next(self._made_elsewhere), timer))
+        return timer
+
+    async def sleep_exactly(self, seconds: float) -> None:
+        """Sleep as long as another machine does, whose clock is not the loop's."""
+        if not self._tick or seconds <= 0:
+            await asyncio.sleep(seconds)
+            return
+        woken: asyncio.Future[None] = self.create_future()
+        timer = self.call_at_exactly(self._now + seconds, _wake, woken)
+        try:
+            await woken
+        finally:
+            timer.cancel()
 
     def _add_timer(self, when: float, timer: Any) -> None:
         """Let a timer be the first of its instant, or follow the others."""
@@ -224,9 +259,6 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     def _job_ended(self, _future: object) -> None:
         self._jobs_elsewhere -= 1
 
-    def _in_ticks(self, when: float) -> float:
-        return math.floor(when / self._tick) * self._tick if self._tick else when
-
     def _compact(self) -> None:
         """Drop cancelled timers now and then, so that they cost no more than the live ones."""
         live = [(when, one) for when, timers in self._timers.items() for one in _each(timers) if not _is_dead(one)]
@@ -239,6 +271,9 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
 
     def _run_once(self) -> None:
         """Run all that is ready and let time pass until the next timer, again and again until the loop is to stop."""
+        if self._tick:
+            self._run_turns_on_a_coarse_clock()
+            return
         ready, due, timers, steps = self._ready, self._due, self._timers, self.steps
         next_ready, in_order = ready.popleft, not self._is_drawn and not self._step_cost
         while True:
@@ -273,10 +308,57 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
             else:
                 self._fire(when, timer)
 
-    def _run_ready_in_drawn_order(self) -> None:
-        """Run what is ready, drawing which task is next, each step at its cost."""
+    def _run_turns_on_a_coarse_clock(self) -> None:
+        """Do what `BaseEventLoop._run_once` does each turn: run what is ready, wait if nothing is, look for due timers."""
+        spins_at = self.steps + SPIN_LIMIT
+        while True:
+            self._run_ready_in_drawn_order(len(self._ready) + len(self._ready_tasks))
+            if self._stopping:  # type: ignore[attr-defined]
+                return
+            if self._ready or self._ready_tasks:
+                if self.steps > spins_at:
+                    self._fail_spinning()
+            else:
+                self._wait_as_a_proactor()
+                spins_at = self.steps + SPIN_LIMIT
+            while self._elsewhere and self._elsewhere[0][0] <= self._now:
+                self._ready.append((None, _run_handle, heapq.heappop(self._elsewhere)[2]))
+            due, soon = self._due, self.time() + self._tick
+            while due and due[0] < soon:
+                self._ring(self._timers.pop(heapq.heappop(due)))
+
+    def _wait_as_a_proactor(self) -> None:
+        """Wait for whole milliseconds until the next timer's time, or until another machine does something."""
+        while self._elsewhere and self._elsewhere[0][2].cancelled():
+            heapq.heappop(self._elsewhere)
+        while self._due and all(map(_is_dead, _each(self._timers[self._due[0]]))):
+            self._ring(self._timers.pop(heapq.heappop(self._due)))
+        if not self._due and not self._elsewhere:
+            self._wait_for_a_thread()
+            return
+        ends = math.inf
+        if self._due:
+            ends = self._now + math.ceil(max(0.0, self._due[0] - self.time()) / _COARSE_WAIT) * _COARSE_WAIT
+        if self._elsewhere:
+            ends = max(self._now, min(ends, self._elsewhere[0][0]))
+        self._check_time_limit(ends)
+        self._now = ends
+
+    def _ring(self, timers: Any) -> None:
+        """Have the timers of an instant run in the next turn."""
+        self._timers_beside -= len(_each(timers)) - 1
+        for timer in _each(timers):
+            if _is_dead(timer):
+                continue
+            if type(timer) is tuple:
+                timer[0].set_result(timer[1])
+            else:
+                self._ready.append((None, _run_handle, timer))
+
+    def _run_ready_in_drawn_order(self, most: int = SPIN_LIMIT) -> None:
+        """Run what is ready, up to so many steps, drawing which task is next, each step at its cost."""
         ready, tasks, due, draw, cost = self._ready, self._ready_tasks, self._due, self._draw, self._step_cost
-        next_ready, left = ready.popleft, SPIN_LIMIT
+        next_ready, left, is_turn = ready.popleft, most, most < SPIN_LIMIT
         try:
             while ready or tasks:
                 left -= 1
@@ -297,13 +379,15 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
                     context.run(callback, argument)
                 if self._stopping:  # type: ignore[attr-defined]
                     return
-                if cost and due and due[0] <= self._now:
+                if cost and due and due[0] <= self._now and not is_turn:
                     self._check_time_limit(self._now)
                     self._fire(when := _heappop(due), self._timers.pop(when))
                 if not left:
+                    if is_turn:
+                        return
                     self._fail_spinning()
         finally:
-            self.steps += SPIN_LIMIT - left
+            self.steps += most - left
 
     def _advance(self) -> None:
         """Let time pass until the next instant at which there are timers, or wait for a thread."""
@@ -312,10 +396,13 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         if self._due:
             self._fire(when := _heappop(self._due), self._timers.pop(when))
         elif not self._ready:
-            if not self._jobs_elsewhere:
-                self._fail(DeadlockError(self._now, waits_report(self)))
-            self._thread_called.wait()
-            self._thread_called.clear()
+            self._wait_for_a_thread()
+
+    def _wait_for_a_thread(self) -> None:
+        if not self._jobs_elsewhere:
+            self._fail(DeadlockError(self._now, waits_report(self)))
+        self._thread_called.wait()
+        self._thread_called.clear()
 
     def _fire(self, when: float, timers: Any) -> None:
         """Fire the timers of an instant, and of all others that are past."""
@@ -392,6 +479,11 @@ def _each(timers: Any) -> Sequence[Any]:
 def _is_dead(timer: Any) -> bool:
     """Of a timer, which is a TimerHandle, or of a sleep: the future that wakes its task, and the result of that."""
     return bool(timer[0].done() if type(timer) is tuple else timer._cancelled)
+
+
+def _wake(sleeper: "asyncio.Future[None]") -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
 
 
 def _run_handle(handle: Any) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.randomness import uniform
 from netra_sim.simulation.scenario import Network
 
@@ -49,7 +50,7 @@ class SimulatedTransport:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: VirtualTimeLoop,
         network: Network,
         stream: int,
         write_limit: int,
@@ -103,7 +104,7 @@ class SimulatedTransport:
         if self._closed:
             return
         self._closed = True
-        self._loop.call_at(self._loop.time() + self.latency, self._learn_of_close, code, reason)
+        self._loop.call_at_exactly(self._loop.exact_time() + self.latency, self._learn_of_close, code, reason)
 
     def throttle(self, bandwidth: float) -> None:
         """Let bytes through no faster than this from now on, and no faster than the network; those on the wire go on."""
@@ -111,7 +112,7 @@ class SimulatedTransport:
         if bandwidth == self._bandwidth:
             return
         before, self._bandwidth = self._bandwidth, bandwidth
-        now = self._loop.time()
+        now = self._loop.exact_time()
         waiting = [sent for sent in self._in_transit if sent.leaves > now]
         on_the_wire = [sent for sent in self._in_transit if sent.leaves <= now]
         self._leaves_at = now
@@ -137,11 +138,11 @@ class SimulatedTransport:
         self.is_gone = True
 
     def _schedule(self, sent: _InTransit, size: float) -> None:
-        sent.begins = max(self._leaves_at, self._loop.time())
+        sent.begins = max(self._leaves_at, self._loop.exact_time())
         sent.leaves = self._leaves_at = sent.begins + size / self._bandwidth
         # Never two at the same instant, or a drawn order could turn them round.
         self._arrives_at = max(self._arrives_at + 1e-9, sent.leaves + self.latency + sent.jitter)
-        sent.timer = self._loop.call_at(self._arrives_at, self._arrive)
+        sent.timer = self._loop.call_at_exactly(self._arrives_at, self._arrive)
 
     def _arrive(self) -> None:
         sent = self._in_transit.popleft()
@@ -162,7 +163,7 @@ class SimulatedTransport:
 
     def _learn_of_close(self, code: int, reason: str) -> None:
         if self._in_transit:
-            self._loop.call_at(self._arrives_at + 1e-9, self._learn_of_close, code, reason)
+            self._loop.call_at_exactly(self._arrives_at + 1e-9, self._learn_of_close, code, reason)
         elif not self.is_gone:
             self.is_gone = True
             self._on_close(code, reason)

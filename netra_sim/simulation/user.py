@@ -68,9 +68,9 @@ class SimulatedUser:
             times = list(due_times(scenario.workload, self._world.seed, self._number, scenario.users))
             async with asyncio.TaskGroup() as group:
                 for due in times:
-                    await asyncio.sleep(due - LOOK_AROUND - loop.time())
+                    await loop.sleep_exactly(due - LOOK_AROUND - loop.exact_time())
                     self._come()
-                    await asyncio.sleep(due - loop.time())
+                    await loop.sleep_exactly(due - loop.exact_time())
                     group.create_task(self._ask(due), name=f"request of {self.user_id}")
         finally:
             self.is_there = False
@@ -99,8 +99,8 @@ class SimulatedUser:
         stream = key(world.seed, "think", self._number)
         self._come()
         for number in range(world.scenario.workload.runs_per_user):
-            await asyncio.sleep(arrivals.think.draw(uniform(stream, number)))
-            await self._ask(world.loop.time())
+            await world.loop.sleep_exactly(arrivals.think.draw(uniform(stream, number)))
+            await self._ask(world.loop.exact_time())
 
     def _come(self) -> None:
         if not self.is_there:
@@ -173,7 +173,7 @@ class SimulatedUser:
             if postponed.code == "not_ready":
                 least, most = NOT_READY_PAUSE
                 drawn = uniform(key(self._world.seed, "asking again", run_id), attempt)
-                await asyncio.sleep(least + (most - least) * drawn)
+                await self._world.loop.sleep_exactly(least + (most - least) * drawn)
             else:
                 await self.tabs[0].connection_after(postponed.connection_id)
             if not self._tabs_without_end[run_id]:
@@ -194,7 +194,8 @@ class SimulatedUser:
         if instance.bridge.state is not IntegrationState.ACTIVE:
             world.conditions.on(BackendFault, request)
         for fault in world.conditions.on(Cancellation, request):
-            world.loop.call_later(fault.within * uniform(key(world.seed, "cancellation", request)), task.cancel)
+            within = fault.within * uniform(key(world.seed, "cancellation", request))
+            world.loop.call_at_exactly(world.loop.exact_time() + within, task.cancel)
 
     def _ended(self, tab: int, run_id: str) -> None:
         left, end = self._tabs_without_end.get(run_id), self._ends.get(run_id)

@@ -69,7 +69,7 @@ class World:
         self.scenario = scenario
         self.seed = seed
         self.loop = loop
-        self.recorder = Recorder(loop.time)
+        self.recorder = Recorder(loop.exact_time)
         self.conditions = Conditions(scenario.faults, seed)
         self.on_answer = on_answer
         self.failure: HarnessError | None = None
@@ -215,17 +215,17 @@ class World:
 
     def block_loop(self, until: float) -> None:
         """See `FaultTarget`."""
-        began = self.loop.time()
+        began = self.loop.exact_time()
         self.loop.spend(max(0.0, until - began))
         for user in self._present:
             for tab in user.tabs:
-                tab.outlast_stall(began, self.loop.time())
+                tab.outlast_stall(began, self.loop.exact_time())
 
     def begin_again(self, fault: Fault, seconds: float) -> None:
         """See `FaultTarget`."""
 
         async def act() -> None:
-            await asyncio.sleep(seconds)
+            await self.loop.sleep_exactly(seconds)
             fault.begin(self)
 
         self.spawn(act(), f"fault {fault.name}")
@@ -279,10 +279,10 @@ class World:
     async def _suffer(self, injection: Injection[Fault]) -> None:
         fault = injection.fault
         if not injection.is_on:
-            await asyncio.sleep(fault.at - self.loop.time())
+            await self.loop.sleep_exactly(fault.at - self.loop.exact_time())
             self._begin(injection)
         # Those whose time came while the loop was blocked come first, and have met the fault.
-        await asyncio.sleep(max(fault.at + fault.lasts - self.loop.time(), 1e-6))
+        await self.loop.sleep_exactly(max(fault.at + fault.lasts - self.loop.exact_time(), 1e-6))
         self._take_away(injection)
         self._adapt()
 
@@ -330,7 +330,7 @@ class World:
         looks = 0
         # Stop looking, and watching over the bridges, when nothing else is scheduled: that would hide a deadlock.
         while self.loop.has_plans(beside=self._monitors):
-            await asyncio.sleep(PROBE_INTERVAL)
+            await self.loop.sleep_exactly(PROBE_INTERVAL)
             looks += 1
             if self._current is not None:
                 self._look_at(self._current, looks)
