@@ -4,12 +4,15 @@
     python3 bootstrap.py test                  run every check: style, types, import contracts, tests
     python3 bootstrap.py COMMAND [OPTION ...]  any other command of `netra-sim`
 
+On Windows say `py bootstrap.py ...`.
+
 The environment is made on the first run from the pinned, hash-checked `requirements.txt`, and again only when that file,
 `pyproject.toml` or the interpreter has changed. Nothing is activated and nothing outside this folder is touched.
 """
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +21,9 @@ HERE = Path(__file__).resolve().parent
 ENVIRONMENT = HERE / ".venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = ENVIRONMENT / "netra-sim.stamp"
+
+LONGEST = 90
+"""Characters that the path of `.venv` may have on Windows: its longest file has 166 more, and a path has 260 at most."""
 
 CHECKS = (
     ("ruff", "check", "."),
@@ -39,7 +45,10 @@ def main(arguments: list[str]) -> int:
         set_up()
     if arguments[0] == "test":
         return test(arguments[1:])
-    return run("netra-sim", *arguments)
+    words = command("netra-sim", *arguments)
+    if os.name == "posix":
+        os.execv(words[0], words)  # noqa: S606 - every signal is the program's own, and none is passed on twice
+    return wait_for(words)
 
 
 def is_set_up() -> bool:
@@ -57,6 +66,11 @@ def fingerprint() -> str:
 
 def set_up() -> None:
     """Make the environment; stops the program with a message where that fails."""
+    if os.name == "nt" and (length := len(str(ENVIRONMENT))) > LONGEST:
+        raise SystemExit(
+            f"{ENVIRONMENT} has {length} characters, and Windows allows {LONGEST} here, as paths below it grow to 260. "
+            "Put the checkout in a folder with a shorter path."
+        )
     print("Setting up in .venv; this takes about a minute, once.", file=sys.stderr, flush=True)
     steps = (
         (sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)),
@@ -66,25 +80,44 @@ def set_up() -> None:
     for step in steps:
         code = subprocess.call(step, env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
         if code:
-            raise SystemExit(f"Setting up failed with exit code {code} at: {' '.join(step)}")
+            in_use = "; close what runs from .venv, such as JupyterLab" if os.name == "nt" and PYTHON.exists() else ""
+            raise SystemExit(f"Setting up failed with exit code {code} at: {' '.join(step)}{in_use}")
     STAMP.write_text(fingerprint(), encoding="utf-8")
 
 
 def test(pytest_arguments: list[str]) -> int:
     """Run all checks, also after one has failed; returns 1 if any did, else 0."""
     os.chdir(HERE)
-    failed = [" ".join(check) for check in (*CHECKS, ("pytest", *pytest_arguments)) if run(*check)]
+    checks = (*CHECKS, ("pytest", *pytest_arguments))
+    failed = [" ".join(check) for check in checks if wait_for(command(*check))]
     if failed:
         print(f"Failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def run(command: str, *arguments: str) -> int:
-    """Run one of the environment's commands and return its exit code."""
-    try:
-        return subprocess.call((str(PYTHON.with_name(command)), *arguments))
-    except KeyboardInterrupt:
+def command(name: str, *arguments: str) -> list[str]:
+    """The words that run one of the environment's commands."""
+    return [str(PYTHON.with_name(name)), *arguments]
+
+
+def wait_for(words: list[str]) -> int:
+    """Run a program to its end, and return its exit code, or 130 if it was interrupted.
+
+    Ctrl+C and Ctrl+Break reach it by themselves, and it ends in good order; SIGTERM is passed on.
+    """
+    with subprocess.Popen(words) as process:
+        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        was_interrupted = False
+        while True:
+            try:
+                code = process.wait()
+                break
+            except KeyboardInterrupt:
+                was_interrupted = True
+        signal.signal(signal.SIGTERM, before)
+    if was_interrupted and code < 0:
         return 130
+    return code
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from netra_sim.cli import judging, reporting, serving, simulating
 from netra_sim.cli.common import cli
 from netra_sim.exceptions import NetraSimError
 from netra_sim.exit_code import ExitCode
+from netra_sim.runtime import stopped_like_ctrl_c
 
 __all__ = ["cli", "judging", "main", "reporting", "serving", "simulating"]
 
@@ -16,7 +17,8 @@ __all__ = ["cli", "judging", "main", "reporting", "serving", "simulating"]
 def main() -> None:
     """Run the command line; what breaks exits with 3 and says why."""
     try:
-        cli(standalone_mode=False)
+        with stopped_like_ctrl_c():
+            cli(standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.ClickException as error:

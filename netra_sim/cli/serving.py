@@ -11,7 +11,7 @@ import click
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.cli.common import cli
 from netra_sim.factory import ExecutionEngineFactory
-from netra_sim.runtime import run
+from netra_sim.runtime import on_stop_signal, run
 from netra_sim.server import (
     AgentServer,
     JsonFormatter,
@@ -20,7 +20,6 @@ from netra_sim.server import (
     SharedSecrets,
     TextFormatter,
     TokenAuthenticator,
-    on_stop_signal,
 )
 
 

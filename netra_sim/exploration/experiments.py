@@ -100,7 +100,7 @@ def proactor_loop() -> CheckResult:
     async def is_a_proactor() -> bool:
         loop = new_event_loop()
         loop.close()
-        return type(loop).__name__ == "ProactorEventLoop"
+        return isinstance(loop, getattr(asyncio, "ProactorEventLoop", ()))
 
     tried = (is_a_proactor,) if sys.platform == "win32" else ()
     return _probe("proactor-loop", "Does a program on Windows get a Proactor event loop?", *tried)

@@ -23,7 +23,7 @@ from netra_sim.history.probes import (
     record_left_overs,
 )
 from netra_sim.history.recorder import CONTEXTS_READ, Recorder
-from netra_sim.history.replacing import replacing
+from netra_sim.history.replacing import move, replacing
 
 __all__ = [
     "ASYNCIO_REPLACED",
@@ -54,6 +54,7 @@ __all__ = [
     "is_event_log",
     "marked_question",
     "merge",
+    "move",
     "read_log",
     "record_gauges",
     "record_left_overs",

@@ -1,9 +1,13 @@
 """How every file of this project is written: beside its place, and moved there when it is complete."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_PAUSES = (0.05, 0.1, 0.2, 0.3, 0.35)
+"""Seconds between two attempts to replace a file that is open elsewhere."""
 
 
 @contextmanager
@@ -13,6 +17,28 @@ def replacing(path: Path) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield beside
-        os.replace(beside, path)
+        move(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a file to its place, over what is there.
+
+    Windows does not replace a file that another program has open, be it for a moment, as virus scanners and indexers do:
+    that is tried again for a second.
+
+    Raises:
+        OSError: it cannot be moved; for a file that stays open elsewhere, the message says what to do.
+    """
+    for pause in (*_PAUSES, None):
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError as error:
+            if os.name != "nt":
+                raise
+            if pause is None:
+                message = f"another program has {target} open; close it there and try again"
+                raise PermissionError(error.errno, message) from error
+            time.sleep(pause)

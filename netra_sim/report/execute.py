@@ -5,6 +5,7 @@ each started cell and the outcome go out as lines of JSON on standard output. Wh
 neither a time-out nor the death of the starting process leaves a kernel behind.
 """
 
+import _thread
 import json
 import os
 import signal
@@ -64,7 +65,10 @@ def _transport(runtime: str) -> Config:
 
 def _stop_with(source: TextIO) -> None:
     source.read()
-    signal.raise_signal(signal.SIGTERM)
+    if os.name == "nt":
+        _thread.interrupt_main()  # SIGTERM would end the process at once
+    else:
+        signal.raise_signal(signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from netra_sim.history import move
 
 MANIFEST = "manifest.json"
 EARLIER = "earlier"
@@ -92,7 +93,7 @@ def move_into_place(room: Path, folder: Path, *, keep_earlier: bool) -> None:
 def _move(source: Path, target: Path) -> None:
     if source.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(source, target)
+        move(source, target)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

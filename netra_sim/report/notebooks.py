@@ -220,6 +220,7 @@ class _Process:
                 env=inherited | own,
                 # Ctrl+C is for the process that started this one, which then stops it in good order.
                 start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
             assert self._process.stdin is not None  # noqa: S101 - it was opened with one
             self._process.stdin.write(json.dumps(task) + "\n")

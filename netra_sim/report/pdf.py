@@ -56,7 +56,9 @@ def _print(chromium: str, extra: list[str], page: Path, pdf: Path) -> str:
         command = [chromium, *_QUIET, *extra, f"--user-data-dir={profile}", "--no-pdf-header-footer",
                    "--generate-pdf-document-outline", f"--print-to-pdf={pdf}", page.resolve().as_uri()]  # fmt: skip
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)  # noqa: S603
+            done = subprocess.run(  # noqa: S603
+                command, capture_output=True, encoding="utf-8", errors="replace", timeout=_PATIENCE, check=False
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"{Path(chromium).name} printed nothing: {type(error).__name__}: {error}"
     if done.returncode or not pdf.exists() or not pdf.stat().st_size:

@@ -80,7 +80,8 @@ def _run(tests: Path, names: Sequence[str], *options: str) -> list[CheckResult]:
                 cwd=tests.parent,
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ} | own,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 check=False,
                 timeout=_TIME_LIMIT,
             )

@@ -1,13 +1,10 @@
 """`make_report`: from notebooks and parameters to the folder with the report, and the exit code."""
 
 import difflib
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -20,6 +17,7 @@ from netra_sim.report.parameters import ParameterError
 from netra_sim.report.site import INDEX
 from netra_sim.report.verdict import RUNS_FOLDER
 from netra_sim.report.writing import write_last_words, write_site
+from netra_sim.runtime import stopped_like_ctrl_c
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -116,7 +114,7 @@ def make_report(
     """
     folder = folder.resolve()
     began = time.monotonic()
-    with room_beside(folder, RUNS_FOLDER) as room, _ended_like_interrupted():
+    with room_beside(folder, RUNS_FOLDER) as room, stopped_like_ctrl_c():
         runs = run_notebooks(tasks, room, jobs=jobs, time_limit=time_limit, on_cell=on_cell)
         outcome = outcome_of(runs, room, base)
         earlier = will_keep_earlier(folder)
@@ -154,20 +152,3 @@ def _must_be_among(known: Sequence[str] | Mapping[str, Any] | set[str], what: st
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(known))}"
     raise ParameterError(f"there is no {what} {name}; {hint}")
-
-
-@contextmanager
-def _ended_like_interrupted() -> Iterator[None]:
-    """While it lasts, SIGTERM, by which CI cancels, does what Ctrl+C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

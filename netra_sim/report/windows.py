@@ -13,13 +13,10 @@ from netra_sim.history import History
 from netra_sim.report.held import keep_p95
 from netra_sim.report.parameters import DeliveryP95, NotebookParameters
 from netra_sim.runtime import windows_safe_sleep
-from netra_sim.simulation import find_scenario, run_virtual, simulate
+from netra_sim.simulation import WINDOWS_TICK, find_scenario, run_virtual, simulate
 from netra_sim.violations import VIOLATIONS
 
 DETECTION_SEEDS = 5
-
-WINDOWS_TICK = 1 / 64
-"""Seconds between two ticks of Windows' clock, as CPython's event loop sees it before 3.13 (gh-88494)."""
 
 
 class WindowsParameters(NotebookParameters, frozen=True, kw_only=True):

@@ -194,7 +194,9 @@ def _revision() -> str:
     """The revision of the checkout that the package is in; "" if it is in none."""
     command = ["git", "-C", str(FOLDER.parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed but for the path
+        done = subprocess.run(  # noqa: S603 - fixed but for the path
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
     except OSError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

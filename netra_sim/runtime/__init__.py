@@ -2,6 +2,7 @@
 
 from netra_sim.runtime.event_loop import new_event_loop, run
 from netra_sim.runtime.notebook import enable_nest_asyncio, measuring, nest_asyncio_enabled
+from netra_sim.runtime.stopping import on_stop_signal, stopped_like_ctrl_c
 from netra_sim.runtime.timeouts import WindowsSafeTimeoutContext
 from netra_sim.runtime.waits import (
     windows_safe_gather,
@@ -18,7 +19,9 @@ __all__ = [
     "measuring",
     "nest_asyncio_enabled",
     "new_event_loop",
+    "on_stop_signal",
     "run",
+    "stopped_like_ctrl_c",
     "windows_asyncio_safe",
     "windows_safe_gather",
     "windows_safe_progressive_delay",

@@ -3,9 +3,13 @@
 import asyncio
 import contextlib
 import contextvars
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
+
+if sys.platform == "win32":
+    from netra_sim.runtime.windows_event_loop import WindowsEventLoop
 
 T = TypeVar("T")
 
@@ -16,13 +20,13 @@ _INTERRUPT_CHECK = 0.25
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """A new event loop of the platform's best kind, for ``asyncio.Runner(loop_factory=new_event_loop)``.
 
-    On Windows that is the Proactor, which has no limit of 512 sockets and can start subprocesses; elsewhere the selector
-    loop. No event-loop policy is read or set: policies are deprecated since Python 3.14.
+    On Windows that is a Proactor loop, which has no limit of 512 sockets and can start subprocesses; its servers outlive
+    clients that are gone before they are accepted, and it closes the transports that are left open before it ends itself.
+    Elsewhere it is the selector loop. No event-loop policy is read or set: policies are deprecated since Python 3.14.
     """
-    loop_class: Callable[[], asyncio.AbstractEventLoop] = getattr(
-        asyncio, "ProactorEventLoop", asyncio.SelectorEventLoop
-    )
-    return loop_class()
+    if sys.platform == "win32":
+        return WindowsEventLoop()
+    return asyncio.SelectorEventLoop()
 
 
 def run(

@@ -16,7 +16,6 @@ from netra_sim.server.loading import MOST_USERS, Load, load
 from netra_sim.server.logs import JsonFormatter, TextFormatter
 from netra_sim.server.server import AgentServer
 from netra_sim.server.service import AgentService
-from netra_sim.server.stopping import on_stop_signal
 from netra_sim.server.tokens import TokenAuthenticator
 
 __all__ = [
@@ -43,7 +42,6 @@ __all__ = [
     "agent_app",
     "bearer_token",
     "load",
-    "on_stop_signal",
     "serve_asgi",
     "serve_connection",
 ]

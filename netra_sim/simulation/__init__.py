@@ -6,6 +6,7 @@ from netra_sim.simulation.faults import FAULTS, Fault
 from netra_sim.simulation.library import find_scenario, scenario_names, scenario_path
 from netra_sim.simulation.loop import DeadlockError, VirtualTimeLimitError, VirtualTimeLoop, run_virtual
 from netra_sim.simulation.scenario import (
+    WINDOWS_TICK,
     Agents,
     Burst,
     Closed,
@@ -24,6 +25,7 @@ from netra_sim.simulation.simulate import simulate
 
 __all__ = [
     "FAULTS",
+    "WINDOWS_TICK",
     "Agents",
     "Burst",
     "Closed",

@@ -166,6 +166,8 @@ class SimulatedClient:
         instance = world.server(is_elsewhere=line.is_elsewhere)
         if instance is None:
             return self._turned_away("no server")
+        if not world.has_room(instance):
+            return self._turned_away("not accepted")
         if world.conditions.on(LateAuthentication, user_id):
             return self._turned_away("no token service")
         name = f"{user_id}/{self._tab}/{self._attempts}"

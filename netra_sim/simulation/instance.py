@@ -16,6 +16,7 @@ class Instance:
         bridge: what clients connect to.
         factory: what carries out their requests.
         watch: looks for state that the factory's engines share, and which of them have outlived it.
+        is_listening: whether it accepts connections.
         answers: what it is carrying out.
         monitor: the running `AgentWebSocketBridge.monitor`, from the start to the stop.
     """
@@ -29,6 +30,7 @@ class Instance:
         self.watch = watch
         self.answers: set[asyncio.Task[object]] = set()
         self.monitor: asyncio.Task[None] | None = None
+        self.is_listening = True
         self._is_stopped = False
 
     async def start(self) -> None:

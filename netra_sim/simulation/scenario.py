@@ -107,15 +107,34 @@ class Network(_Part, frozen=True, kw_only=True):
     handshake: Distribution = LogNormal(0.08, 0.4)
 
 
+WINDOWS_TICK = 1 / 64
+"""Seconds between two ticks of Windows' clock, as CPython's event loop sees it before 3.13 (gh-88494)."""
+
+SELECT_LIMIT = 512
+"""Sockets that a selector loop on Windows can hold: FD_SETSIZE of its ``select`` (CPython's ``selectmodule.c``)."""
+
+PLATFORMS: Mapping[str, Mapping[str, object]] = {
+    "linux": {},
+    "windows": {"loop": "proactor", "tick": WINDOWS_TICK},
+}
+"""What a scenario's ``platform`` stands for when it is a word."""
+
+
 class Platform(_Part, frozen=True, kw_only=True):
     """The machine and the event loop that the server runs on.
 
+    In a scenario ``platform = "windows"`` stands for a server on Windows, with Python 3.11 or 3.12, in ``asyncio.run``:
+    ``{loop = "proactor", tick = 0.015625}``.
+
     Attributes:
-        tick: resolution of the loop's clock in seconds; Windows' is 1/64.
+        loop: "netra-sim" is what `new_event_loop` gives. "proactor" and "selector" are Windows' own loops: the one listens
+            no more after a ``reset-before-accept`` fault, the other holds `SELECT_LIMIT` sockets.
+        tick: resolution of the loop's clock in seconds; Windows' is 1/64. Timers are up to two ticks early then, as there.
         order: what is ready at the same instant runs first come, first served, or in an order drawn from the seed.
         step_cost: seconds of CPU that every step of the loop takes.
     """
 
+    loop: Literal["netra-sim", "proactor", "selector"] = "netra-sim"
     tick: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     order: Literal["fifo", "random"] = "random"
     step_cost: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
@@ -206,6 +225,11 @@ class Scenario(_Part, frozen=True, kw_only=True):
         Raises:
             ScenarioError: a field is unknown or has a value that it does not take.
         """
+        if isinstance(platform := fields.get("platform"), str):
+            if platform not in PLATFORMS:
+                known = " or ".join(f'"{name}"' for name in PLATFORMS)
+                raise ScenarioError(f'the platform is {known}, or a table of its own, and not "{platform}"')
+            fields = fields | {"platform": dict(PLATFORMS[platform])}
         try:
             return msgspec.convert(fields, cls)
         except msgspec.ValidationError as error:

@@ -36,7 +36,7 @@ from netra_sim.simulation.faults import AgentFault, BackendFault, Deploy, Fault,
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.loop import DeadlockError, VirtualTimeLimitError, VirtualTimeLoop
 from netra_sim.simulation.randomness import key, uniform
-from netra_sim.simulation.scenario import Agents, Scenario
+from netra_sim.simulation.scenario import SELECT_LIMIT, Agents, Scenario
 from netra_sim.simulation.user import SimulatedUser
 from netra_sim.version import __version__
 
@@ -212,6 +212,20 @@ class World:
                 for user in self._present:
                     if injection.is_for(user.user_id) and sum(tab.cut() for tab in user.tabs):
                         injection.hit.add(user.user_id)
+
+    def reset_before_accept(self, fault: Fault) -> None:
+        """See `FaultTarget`."""
+        for injection in self.conditions.injections:
+            if injection.fault is fault:
+                injection.hit.add("a client that nobody knows")
+        if self._current is not None and self.scenario.platform.loop == "proactor":
+            self._current.is_listening = False
+
+    def has_room(self, instance: Instance) -> bool:
+        """Whether a server accepts one more connection, on the loop that the scenario's platform has."""
+        if not instance.is_listening:
+            return False
+        return self.scenario.platform.loop != "selector" or instance.bridge.metrics().live_connections < SELECT_LIMIT
 
     def block_loop(self, until: float) -> None:
         """See `FaultTarget`."""

@@ -81,7 +81,7 @@ def new_event_loop_closed():
 
 def test_the_platforms_kind_is_the_proactor_on_windows_and_a_selector_elsewhere():
     expected = asyncio.ProactorEventLoop if sys.platform == "win32" else asyncio.SelectorEventLoop
-    assert type(new_event_loop_closed()) is expected
+    assert isinstance(new_event_loop_closed(), expected)
 
 
 def test_the_loop_is_the_one_that_its_factory_makes(place):

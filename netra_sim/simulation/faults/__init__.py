@@ -44,6 +44,7 @@ from netra_sim.simulation.faults.server import (
     LimitsFault,
     LoopStall,
     MemoryPressure,
+    ResetBeforeAccept,
     ServerFault,
     SweepNotRunning,
 )
@@ -51,7 +52,7 @@ from netra_sim.simulation.faults.server import (
 AnyFault = (
     SlowConsumer | StalledSocket | DeadSocket | Disconnect | DisconnectStorm | AnotherInstance | TabMultiplication
     | HandshakeRace | LateAuthentication | BackendNotReady | BridgeLost | Deploy | LoopStall | ClockJump
-    | SweepNotRunning | MemoryPressure | AgentCrash | AgentHang | AgentNeverEnds | CleanupRaises
+    | ResetBeforeAccept | SweepNotRunning | MemoryPressure | AgentCrash | AgentHang | AgentNeverEnds | CleanupRaises
     | UnserialisablePayload | OversizedPayload | ToolFailure | ToolHang | Cancellation | DuplicateMessage
     | UnknownMessageType | IdCollision | EngineLimitReached
 )  # fmt: skip

@@ -24,6 +24,9 @@ class FaultTarget(Protocol):
     def block_loop(self, until: float) -> None:
         """Block the server's event loop until a time in seconds."""
 
+    def reset_before_accept(self, fault: "Fault") -> None:
+        """Have a client of nobody's reset its connection before the server has accepted it."""
+
     def begin_again(self, fault: "Fault", seconds: float) -> None:
         """Have the fault begin once more after so many seconds."""
 

@@ -40,6 +40,20 @@ class Deploy(ServerFault, frozen=True, tag="deploy"):
     drain: Seconds = 2.0
 
 
+class ResetBeforeAccept(Fault, frozen=True, tag="reset-before-accept"):
+    """A client resets its connection before the server accepts it.
+
+    Where ``platform.loop`` is Windows' own Proactor loop, the server listens no more until it is started anew (gh-93821):
+    who is connected notices nothing, and nobody else gets in. Every other loop accepts the next client.
+
+    Incidents: W7.
+    """
+
+    def begin(self, target: FaultTarget) -> None:
+        """Reset a connection."""
+        target.reset_before_accept(self)
+
+
 class LoopStall(ServerFault, frozen=True, tag="loop-stall"):
     """Something blocks the event loop for ``lasts`` seconds: everybody waits, and clients give up unanswered pings.
 

@@ -1,7 +1,8 @@
-"""Signals that ask a server to stop, on every platform."""
+"""Signals that ask a program to stop, on every platform."""
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,26 @@ def on_stop_signal(stop: Callable[[], None]) -> Iterator[None]:
     for number in STOP_SIGNALS:
         if number is signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
             before[number] = signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop) and None)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def stopped_like_ctrl_c() -> Iterator[None]:
+    """While it lasts, SIGTERM, by which CI cancels, and Windows' Ctrl+Break do what Ctrl+C does; in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    before = {number: signal.signal(number, interrupt) for number in STOP_SIGNALS if number is not signal.SIGINT}
     try:
         yield
     finally:
