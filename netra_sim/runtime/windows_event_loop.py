@@ -30,7 +30,7 @@ class WindowsEventLoop(asyncio.ProactorEventLoop):
         await super().shutdown_asyncgens()
         left = [transport for transport in self._open_transports if not transport.is_closing()]
         for transport in left:
-            transport.abort() if isinstance(transport, asyncio.WriteTransport) else transport.close()
+            _end(transport)
         for _ in range(_TURNS if left else 0):
             await asyncio.sleep(0)
 
@@ -59,6 +59,13 @@ class WindowsEventLoop(asyncio.ProactorEventLoop):
     def _kept(self, transport: Any) -> Any:
         self._open_transports.add(transport)
         return transport
+
+
+def _end(transport: Any) -> None:
+    try:
+        transport.abort()
+    except (AttributeError, NotImplementedError):
+        transport.close()  # a subprocess, or a pipe that is only read
 
 
 class _PatientProactor(asyncio.IocpProactor):
