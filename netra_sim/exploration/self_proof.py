@@ -14,6 +14,8 @@ from netra_sim.audit import Config, as_results, audit
 from netra_sim.checks import CheckResult, check
 from netra_sim.exploration.calibration import RUNTIME, misread, runtime_as_certified
 from netra_sim.exploration.detection import Detection
+from netra_sim.exploration.hazards import Hazard
+from netra_sim.exploration.windows_record import WindowsRun, code_spoken_of, recorded_on_windows
 from netra_sim.violations import VIOLATIONS
 from netra_sim.violations.planted_histories import PLANTED_HISTORIES
 from netra_sim.violations.planted_sources import PLANTED_SOURCES
@@ -45,7 +47,7 @@ class SelfProof(msgspec.Struct, frozen=True, kw_only=True):
 
 def self_proofs() -> list[SelfProof]:
     """Hold every check against its planted history, and every rule of the audit against its planted source tree."""
-    return [*_of_histories(), *_of_sources(), _of_the_runtime()]
+    return [*_of_histories(), *_of_sources(), _of_the_runtime(), *_of_windows()]
 
 
 def seen_to_detect(proofs: Iterable[SelfProof], detection: Detection) -> dict[str, list[str]]:
@@ -82,6 +84,34 @@ def _of_the_runtime() -> SelfProof:
     violation = VIOLATIONS["gap-one-short"]
     with violation.switched_on():
         return SelfProof(check=RUNTIME, defect=violation.symptom, planted=runtime_as_certified())
+
+
+def _of_windows() -> list[SelfProof]:
+    """The checks of what was recorded on Windows, held against a run with the original layer's faults."""
+    early = Hazard(name="early sleep", question="", tried=60, stock=60, safe=32)
+    planted = WindowsRun(
+        python="3.11.9",
+        system="nowhere",
+        loop=("SelectorEventLoop",),
+        date="2025-09-05",
+        code=code_spoken_of(),
+        hazards=(early,),
+        digests_equal=39,
+        digests=40,
+    )
+    clean = msgspec.structs.replace(
+        planted, loop=("ProactorEventLoop",), hazards=(msgspec.structs.replace(early, safe=0),), digests_equal=40
+    )
+    with_defects, without = recorded_on_windows((planted,)), recorded_on_windows((clean,))
+    defects = {
+        "proactor-loop": "a program on Windows gets a selector loop",
+        "windows-hazards": "sleeps end early on Windows",
+        "windows-digests": "a scenario makes another History on Windows",
+    }
+    return [
+        SelfProof(check=name, defect=defect, planted=_named(name, with_defects), clean=_named(name, without))
+        for name, defect in defects.items()
+    ]
 
 
 def _of_sources() -> list[SelfProof]:

@@ -9,6 +9,7 @@ from netra_sim.report.charts import (
     around_faults,
     by_user,
     detection_matrix,
+    early_waits,
     gauge_over_time,
     isolation_matrix,
     latency_ecdfs,
@@ -18,7 +19,6 @@ from netra_sim.report.charts import (
     load_against_latency,
     recovery,
     run_timeline,
-    sleep_error_histogram,
     worst_run_timeline,
 )
 from netra_sim.report.claims import CLAIMS, Claim, JudgedClaim, Source, State, judge, read_claims
@@ -33,6 +33,7 @@ from netra_sim.report.evidence import (
     of_experiments,
     of_plan_tests,
     of_source,
+    of_windows,
     on_real_server,
     on_windows_clock,
     proofs,
@@ -44,7 +45,13 @@ from netra_sim.report.leaks import IsolationParameters, Leak, Leaks, leaks, of_c
 from netra_sim.report.parameters import NotebookParameters, ParameterError, ValidationParameters
 from netra_sim.report.tables import Html
 from netra_sim.report.verdict import Verdict, reach_verdict
-from netra_sim.report.windows import WindowsParameters, detected_windows, on_both_clocks, sleep_errors
+from netra_sim.report.windows import (
+    WindowsParameters,
+    detected_windows,
+    on_both_clocks,
+    recorded_hazards,
+    wait_errors,
+)
 
 __all__ = [
     "CLAIMS",
@@ -83,6 +90,7 @@ __all__ = [
     "detected_windows",
     "detection_matrix",
     "detection_picture",
+    "early_waits",
     "gauge_over_time",
     "isolation_matrix",
     "judge",
@@ -98,19 +106,20 @@ __all__ = [
     "of_experiments",
     "of_plan_tests",
     "of_source",
+    "of_windows",
     "on_both_clocks",
     "on_real_server",
     "on_windows_clock",
     "proofs",
     "reach_verdict",
     "read_claims",
+    "recorded_hazards",
     "recovery",
     "regressions_since",
     "rollback_drill",
     "run_timeline",
     "side_by_side",
     "simulated",
-    "sleep_error_histogram",
-    "sleep_errors",
+    "wait_errors",
     "worst_run_timeline",
 ]

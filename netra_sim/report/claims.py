@@ -1,6 +1,5 @@
 """What the remediation plan claims, in the words of ``claims.toml``, and what the evidence says of each claim."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +24,7 @@ class Source(StrEnum):
     EXPERIMENTS = "experiments"
     AUDIT = "audit"
     TESTS = "tests"
+    WINDOWS = "windows"
 
     @property
     def label(self) -> str:
@@ -41,6 +41,7 @@ _TITLES = {
     Source.EXPERIMENTS: "experiments on the runtime",
     Source.AUDIT: "audit of the source",
     Source.TESTS: "the plan's test files",
+    Source.WINDOWS: "recorded on Windows CPython",
 }
 EVERYWHERE = (Source.SIMULATED, Source.WINDOWS_CLOCK, Source.SERVER)
 
@@ -62,7 +63,6 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_un
         all_of: for a statement about other claims: a score's name, the beginning of their headings, or "everything".
         given: for a figure that nothing here can measure: the parameter that holds it.
         why: for a claim without a proof, why there is none.
-        platform: the only platform on which the proof can be had, such as "win32".
         heading: where the plan says it.
         score: the score that it counts for, or "".
     """
@@ -73,7 +73,6 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_un
     all_of: str = ""
     given: str = ""
     why: str = ""
-    platform: str = ""
     heading: str = ""
     score: str = ""
 
@@ -86,11 +85,6 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_un
             sources = EVERYWHERE if where == "everywhere" else (Source(where),)
             needs += [Need(source, name) for source in sources]
         return tuple(needs)
-
-    @property
-    def can_be_proven_here(self) -> bool:
-        """Whether evidence for it can be had on this platform."""
-        return bool(self.proof) and self.platform in ("", sys.platform)
 
 
 class State(StrEnum):
@@ -206,8 +200,6 @@ def _judge(
     def judged(state: State, evidence: str) -> JudgedClaim:
         return JudgedClaim(claim=claim, state=state, evidence=evidence, minimum=minimum)
 
-    if not claim.can_be_proven_here:
-        return judged(State.UNPROVEN, f"It takes a run on {claim.platform}; this one was made on {sys.platform}.")
     if failed := [need for need, one in own.items() if one.state == "failed"]:
         return judged(State.REFUTED, "; ".join(_cause(need, found[need]) for need in failed))
     if missing := [need for need in claim.needs if need not in own]:
@@ -248,10 +240,8 @@ def _lack(need: Need, result: CheckResult) -> str:
 
 def _covers(whole: Claim, part: Claim) -> bool:
     if whole.all_of == "everything":
-        return part.can_be_proven_here
-    return bool(part.score == whole.all_of or part.heading.startswith(whole.all_of)) and not (
-        part.given or (part.platform and not part.can_be_proven_here)
-    )
+        return bool(part.proof)
+    return not part.given and (part.score == whole.all_of or part.heading.startswith(whole.all_of))
 
 
 def _judge_together(claim: Claim, parts: Sequence[JudgedClaim]) -> JudgedClaim:

@@ -7,7 +7,15 @@ import numpy as np
 
 from netra_sim.audit import as_results, audit
 from netra_sim.checks import CheckResult, check
-from netra_sim.exploration import Detection, SelfProof, detect, experiments, runtime_as_certified, self_proofs
+from netra_sim.exploration import (
+    Detection,
+    SelfProof,
+    detect,
+    experiments,
+    recorded_on_windows,
+    runtime_as_certified,
+    self_proofs,
+)
 from netra_sim.history import History, Objectives
 from netra_sim.report.charts import Picture, detection_matrix
 from netra_sim.report.claims import Source
@@ -105,6 +113,11 @@ def of_plan_tests() -> Evidence:
     """Run the test files that the plan names, each as one check; none where there is no checkout."""
     command = " ".join(["pytest", *(f"tests/{name}" for name in BROKEN_BY)])
     return Evidence(source=Source.TESTS, results=run_plan_tests(), command=command)
+
+
+def of_windows() -> Evidence:
+    """What was recorded on Windows CPython, as far as it speaks of this code."""
+    return Evidence(source=Source.WINDOWS, results=recorded_on_windows(), command="python .ci/windows_lane.py")
 
 
 class Proofs(msgspec.Struct, frozen=True):

@@ -159,13 +159,12 @@ def _claims() -> Iterator[Row]:
 
 def _proof(claim: Claim) -> str:
     if claim.all_of == "everything":
-        return "every claim that can be proven on this platform"
+        return "every claim that can be proven"
     if claim.all_of:
         return f"the claims of: {claim.all_of}"
     if claim.given:
         return f"nothing: the figure is given, by the parameter `{claim.given}`"
-    platform = f" (on {claim.platform} only)" if claim.platform else ""
-    return f"{_code(claim.proof)}{platform}" if claim.proof else f"nothing can: {claim.why}"
+    return _code(claim.proof) if claim.proof else f"nothing can: {claim.why}"
 
 
 def _notebooks() -> Iterator[Row]:

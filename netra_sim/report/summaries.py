@@ -178,8 +178,8 @@ def _claim_case(one: JudgedClaim) -> Xml.Element:
         case State.REFUTED:
             return _outcome(case, "failure", "refuted", one.evidence)
         case State.UNPROVEN | State.NOT_ENOUGH:
-            # What cannot be proven here, on no fault of the code's, is left out, and not held against it.
-            kind = "failure" if one.claim.can_be_proven_here else "skipped"
+            # What nothing can prove is left out, and not held against the code.
+            kind = "failure" if one.claim.proof else "skipped"
             return _outcome(case, kind, f"{one.state}: {one.evidence}")
         case State.GIVEN:
             return _outcome(case, "skipped", one.evidence)

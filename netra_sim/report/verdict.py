@@ -208,7 +208,7 @@ def _unseen(
 ) -> list[str]:
     """The checks that looked at something, or that a claim rests on, and were never seen to detect anything."""
     names = [result.check for one in evidence for result in one.results if result.looked_at]
-    names += [need.check for one in judged if one.claim.can_be_proven_here for need in one.claim.needs]
+    names += [need.check for one in judged if one.claim.proof for need in one.claim.needs]
     return [name for name in dict.fromkeys(names) if not seen.get(name)]
 
 
@@ -221,7 +221,7 @@ def _blindness(unseen: Sequence[str], detection: Detection, proofs: Proofs) -> l
 
 
 def _unproven(judged: Sequence[JudgedClaim]) -> list[str]:
-    lacking = [one for one in judged if one.claim.can_be_proven_here and not one.is_undecided]
+    lacking = [one for one in judged if one.claim.proof and not one.is_undecided]
     return [
         f"{one.state}: {one.claim.says} ({one.evidence})"
         for one in lacking

@@ -1,29 +1,46 @@
 """What Windows' clock does to waits, with the stock functions and with the Windows-safe ones."""
 
-import asyncio
-import random
-from collections.abc import Awaitable, Callable
+from html import escape
 from typing import Annotated
 
+import msgspec
 import pandas as pd
 from msgspec import Meta
 
-from netra_sim.exploration import Detection, detect
+from netra_sim.exploration import (
+    WAITS,
+    Detection,
+    WindowsRun,
+    code_spoken_of,
+    detect,
+    read_windows_runs,
+    time_waits,
+)
 from netra_sim.history import History
 from netra_sim.report.held import keep_p95
 from netra_sim.report.parameters import DeliveryP95, NotebookParameters
-from netra_sim.runtime import windows_safe_sleep
-from netra_sim.simulation import WINDOWS_TICK, find_scenario, run_virtual, simulate
+from netra_sim.report.tables import table
+from netra_sim.runtime import new_event_loop
+from netra_sim.simulation import WINDOWS_TICK, VirtualTimeLoop, find_scenario, simulate
 from netra_sim.violations import VIOLATIONS
 
 DETECTION_SEEDS = 5
+
+_SIDES = ("stock", "Windows-safe")
+_LIVE_WAITS = 20
+"""Waits of each kind that are timed on this machine, in real time."""
+
+_TURN = 2e-5
+"""Seconds that a step of the simulated loop takes: what a busy neighbour's turn does."""
 
 
 class WindowsParameters(NotebookParameters, frozen=True, kw_only=True):
     """What the notebook on the Windows runtime takes."""
 
     users: Annotated[int, Meta(description="simulated users", ge=1, le=100_000)] = 200
-    sleeps: Annotated[int, Meta(description="sleeps of up to 0.2 s that are timed", ge=1, le=100_000)] = 2000
+    sleeps: Annotated[
+        int, Meta(description="waits of each kind that are timed on a simulated clock", ge=1, le=10_000)
+    ] = 100
     delivery_p95: DeliveryP95 = 0.1
 
 
@@ -45,29 +62,61 @@ def detected_windows(parameters: WindowsParameters) -> Detection:
     return detect(range(parameters.seed, parameters.seed + DETECTION_SEEDS), violations=names)
 
 
-def sleep_errors(parameters: WindowsParameters) -> pd.DataFrame:
-    """By `function`, how much longer than asked each sleep took on Windows' clock: `error` in seconds, early is negative."""
-    functions = {"asyncio.sleep": asyncio.sleep, "windows_safe_sleep": windows_safe_sleep}
-    return pd.concat(
-        [
-            pd.DataFrame({"function": name, "error": _errors(function, parameters)})
-            for name, function in functions.items()
-        ],
-        ignore_index=True,
-    )
+class RecordedHazards(msgspec.Struct, frozen=True):
+    """What was tried on Windows, and how often each side got it wrong; a notebook shows it as tables."""
+
+    runs: tuple[WindowsRun, ...]
+
+    def _repr_html_(self) -> str:
+        if not self.runs:
+            return "<p>Nothing was recorded on Windows.</p>"
+        return "".join(map(_hazards_table, self.runs))
 
 
-def _errors(sleep: Callable[[float], Awaitable[object]], parameters: WindowsParameters) -> list[float]:
-    draw = random.Random(parameters.seed).uniform
-    delays = [round(draw(0.001, 0.2), 6) for _ in range(parameters.sleeps)]
+def _hazards_table(run: WindowsRun) -> str:
+    rows = [
+        (escape(one.question), f"{one.tried:,}", "has none" if one.stock is None else f"{one.stock:,}", f"{one.safe:,}")
+        for one in run.hazards
+    ]
+    of_other_code = "" if run.code == code_spoken_of() else ", of other code than this"
+    header = ("What may go wrong", "tried", "stock asyncio: wrong", "Windows-safe: wrong")
+    return table(f"{run.label}{of_other_code}", header, rows)
 
-    async def timed(delay: float) -> float:
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        await sleep(delay)
-        return clock() - began - delay
 
-    async def work() -> list[float]:
-        return [await timed(delay) for delay in delays]
+def recorded_hazards() -> RecordedHazards:
+    """What was recorded on Windows CPython."""
+    return RecordedHazards(read_windows_runs())
 
-    return run_virtual(work(), tick=WINDOWS_TICK)
+
+def wait_errors(parameters: WindowsParameters) -> pd.DataFrame:
+    """How much longer than asked waits take, on this machine, on a simulated Windows clock, and as recorded on Windows.
+
+    Returns:
+        `platform`, `wait`, `side` ("stock" or "Windows-safe") and `error` in seconds, less than 0 for a wait that ended
+        early.
+    """
+
+    def coarse() -> VirtualTimeLoop:
+        return VirtualTimeLoop(tick=WINDOWS_TICK, step_cost=_TURN)
+
+    live = {
+        "this machine": (min(parameters.sleeps, _LIVE_WAITS), new_event_loop),
+        "simulated Windows clock": (parameters.sleeps, coarse),
+    }
+    rows = []
+    for wait, functions in WAITS.items():
+        for side, function in zip(_SIDES, functions, strict=True):
+            for platform, (count, loop_factory) in live.items():
+                errors = time_waits(function, count, parameters.seed, loop_factory)
+                rows += [(platform, wait, side, error) for error in errors]
+    for run in read_windows_runs()[:1]:
+        for hazard in run.hazards:
+            wait = hazard.name.removeprefix("early ")
+            if wait in WAITS:
+                recorded = zip(_SIDES, (hazard.stock_errors, hazard.safe_errors), strict=True)
+                rows += [
+                    (f"Windows CPython {run.python}", wait, side, error)
+                    for side, errors in recorded
+                    for error in errors
+                ]
+    return pd.DataFrame(rows, columns=["platform", "wait", "side", "error"])

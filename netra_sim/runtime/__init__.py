@@ -1,5 +1,6 @@
 """The Windows-safe asyncio layer and the event-loop set-up, the same on every platform."""
 
+from netra_sim.runtime.alarms import exact_clock
 from netra_sim.runtime.event_loop import new_event_loop, run
 from netra_sim.runtime.notebook import enable_nest_asyncio, measuring, nest_asyncio_enabled
 from netra_sim.runtime.stopping import on_stop_signal, stopped_like_ctrl_c
@@ -16,6 +17,7 @@ __all__ = [
     "WindowsAsyncioSafePatterns",
     "WindowsSafeTimeoutContext",
     "enable_nest_asyncio",
+    "exact_clock",
     "measuring",
     "nest_asyncio_enabled",
     "new_event_loop",

@@ -12,6 +12,7 @@ from netra_sim.report import (
     around_faults,
     by_user,
     detection_matrix,
+    early_waits,
     gauge_over_time,
     isolation_matrix,
     latency_ecdfs,
@@ -247,3 +248,18 @@ def test_a_matrix_of_ten_thousand_users_can_be_read():
     picture = isolation_matrix(clock.recorder.finish({}))
     assert picture.title == "19 of 10,000 events with a user's data reached somebody else"
     assert is_legible(picture)
+
+
+@pytest.mark.parametrize(
+    "platforms", [["this machine"], ["this machine", "simulated Windows clock", "Windows CPython 3.13.11"]]
+)
+@pytest.mark.parametrize("worst", [0.0, -0.03, 3.0])
+def test_strips_of_waits_can_be_read(platforms, worst):
+    rows = [
+        (platform, wait, side, worst * share)
+        for platform in platforms
+        for wait in ("sleep", "time-out", "deadline")
+        for side in ("stock", "Windows-safe")
+        for share in (0.0, 0.1, 1.0)
+    ]
+    assert is_legible(early_waits(pd.DataFrame(rows, columns=["platform", "wait", "side", "error"])))

@@ -138,13 +138,6 @@ def test_a_claim_without_a_proof_is_unproven_and_says_why():
     assert (judged[0].state, judged[0].evidence) == (State.UNPROVEN, "no data")
 
 
-def test_what_only_another_platform_can_prove_is_unproven_here():
-    claim = Claim(says="Proactor", proof=("experiments/one",), platform="beos")
-    judged = judge({Source.EXPERIMENTS: [result("passed")]}, {}, SEEN, {}, [claim])
-    assert judged[0].state is State.UNPROVEN
-    assert "beos" in judged[0].evidence
-
-
 def everything_passes():
     results = {source: [] for source in Source}
     for need in {need for claim in CLAIMS for need in claim.needs}:
@@ -159,7 +152,7 @@ CHECK_NAMES = sorted({need.check for claim in CLAIMS for need in claim.needs})
 
 def unproven(results, seen, caught):
     judged = judge(results, caught, seen, {"mrr": ""})
-    return {one.claim for one in judged if one.state is State.UNPROVEN and one.claim.can_be_proven_here}
+    return {one.claim for one in judged if one.state is State.UNPROVEN and one.claim.proof}
 
 
 def test_nothing_is_unproven_when_everything_passes():
@@ -170,7 +163,7 @@ def test_nothing_is_unproven_when_everything_passes():
 def test_removing_any_one_check_turns_at_least_one_claim_unproven(name):
     results, seen, caught = everything_passes()
     without = {source: [one for one in own if one.check != name] for source, own in results.items()}
-    only_elsewhere = all(not claim.can_be_proven_here for claim in CLAIMS if name in {n.check for n in claim.needs})
+    only_elsewhere = all(not claim.proof for claim in CLAIMS if name in {n.check for n in claim.needs})
     assert unproven(without, seen, caught) or only_elsewhere
 
 

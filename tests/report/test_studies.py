@@ -8,13 +8,14 @@ import pytest
 from click.testing import CliRunner
 
 from netra_sim.cli import cli
+from netra_sim.exploration import read_windows_runs
 from netra_sim.history import Kind
 from netra_sim.report import ParameterError, ValidationParameters, simulated
 from netra_sim.report.concurrency import ConcurrencyParameters, load_curve
 from netra_sim.report.controls import Controls
 from netra_sim.report.explorer import ExplorerParameters, compare
 from netra_sim.report.report import plan
-from netra_sim.report.windows import WindowsParameters, on_both_clocks, sleep_errors
+from netra_sim.report.windows import WindowsParameters, on_both_clocks, recorded_hazards, wait_errors
 from netra_sim.simulation import find_scenario
 
 
@@ -58,12 +59,24 @@ def test_without_cpu_cost_there_is_no_knee():
     assert flat.knee is None
 
 
-def test_stock_sleeps_end_early_on_windows_clock_and_safe_ones_never():
-    errors = sleep_errors(WindowsParameters(sleeps=300)).groupby("function")["error"]
-    stock, safe = errors.get_group("asyncio.sleep"), errors.get_group("windows_safe_sleep")
-    assert (stock < 0).sum() > 250
-    assert safe.min() >= 0
-    assert safe.max() < 2 / 64
+def test_stock_waits_end_early_on_windows_and_on_its_simulated_clock_and_safe_ones_nowhere():
+    errors = wait_errors(WindowsParameters(sleeps=30))
+    early = errors.assign(early=errors["error"] < 0).groupby(["platform", "side"])["early"].agg(["sum", "count"])
+    platforms = ["this machine", "simulated Windows clock", "Windows CPython 3.11.9"]
+    assert list(dict.fromkeys(errors["platform"])) == platforms
+    assert (early.xs("Windows-safe", level="side")["sum"] == 0).all()
+    for platform in platforms[1:]:
+        stock = early.loc[(platform, "stock")]
+        assert stock["sum"] > 0.9 * stock["count"]
+    safe = errors[(errors["side"] == "Windows-safe") & (errors["platform"] == "simulated Windows clock")]
+    assert safe["error"].max() < 1 / 64
+
+
+def test_the_table_of_hazards_names_the_windows_that_it_was_recorded_on_and_both_outcomes():
+    page = recorded_hazards()._repr_html_()
+    for recorded in read_windows_runs():
+        assert recorded.label in page
+    assert "has none" in page
 
 
 def test_both_clocks_see_the_same_requests():

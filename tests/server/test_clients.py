@@ -19,7 +19,7 @@ from netra_sim.server import AgentClient, AgentServer, TokenAuthenticator
 CUTS = int(os.environ.get("NETRA_DISCONNECTS", "60"))
 """Forced disconnects over each way; 500 each takes a minute."""
 
-real_time = pytest.mark.real_time
+real_time = pytest.mark.real_time(both_clocks=True)
 HELLO = {"type": "hello", "epoch": "e", "user_id": "alice", "connection_id": "c", "runs": []}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 
 import jwt
 import pytest
@@ -228,7 +229,8 @@ def test_a_wrong_secret_file_is_refused(text):
 async def test_a_secret_file_is_made_once_and_for_its_owner_alone(tmp_path):
     path = tmp_path / "secret"
     token = TokenAuthenticator(SharedSecrets.from_file(path)).issue("alice")
-    assert path.stat().st_mode & 0o777 == 0o600
+    if os.name == "posix":  # Windows keeps a user's files from others by their folder
+        assert path.stat().st_mode & 0o777 == 0o600
     again = TokenAuthenticator(SharedSecrets.from_file(path))
     assert (await again.authenticate_token(token)).user_id == "alice"
 

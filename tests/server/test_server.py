@@ -11,9 +11,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from netra_sim import AgentWebSocketBridge, ExecutionEngineFactory, check
 from netra_sim.bridge import BridgeLimits, Event, Hello
 from netra_sim.factory import EngineLimits
+from netra_sim.runtime import windows_safe_sleep
 from netra_sim.server import AgentClient, AgentServer, AuthenticationError, Load, TokenAuthenticator, load
 
-pytestmark = pytest.mark.real_time
+pytestmark = pytest.mark.real_time(both_clocks=True)
 RESUME = json.dumps({"type": "resume"})
 
 
@@ -141,7 +142,7 @@ async def test_a_client_that_is_cut_off_comes_back_and_misses_nothing():
     async def slow(session):
         for number in range(20):
             session.think(number)
-            await asyncio.sleep(0.01)
+            await windows_safe_sleep(0.01)
         return "done"
 
     class Slow:

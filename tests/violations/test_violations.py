@@ -45,8 +45,7 @@ def test_every_violation_is_caught_and_nothing_fires_on_the_clean_runtime(detect
 
 def test_every_check_catches_a_violation(detection):
     toothless = {name for name in detection.checks if not any(name in row.caught for row in detection.rows)}
-    # The Proactor is there on Windows only.
-    assert toothless <= {"proactor-loop"}
+    assert toothless == set()
 
 
 def test_the_checks_that_an_incident_is_about_are_among_those_that_catch_it(detection):
@@ -116,7 +115,6 @@ def test_a_deadlock_is_told_from_a_hang_and_names_who_waits():
 def test_the_experiments_pass_on_the_clean_runtime():
     assert {result.check: result.state for result in experiments()} == {
         "windows-layer": "passed",
-        "proactor-loop": "not applicable",
         "bridge-integration": "passed",
         "factory-needs-bridge": "passed",
         "real-ids": "passed",

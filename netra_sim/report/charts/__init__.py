@@ -13,8 +13,8 @@ from netra_sim.report.charts.load import load_against_latency
 from netra_sim.report.charts.measures import Latencies, Measure
 from netra_sim.report.charts.over_time import gauge_over_time, live_engines, recovery
 from netra_sim.report.charts.picture import Picture
-from netra_sim.report.charts.sleeps import sleep_error_histogram
 from netra_sim.report.charts.timeline import run_timeline, worst_run_timeline
+from netra_sim.report.charts.waits import early_waits
 
 __all__ = [
     "Latencies",
@@ -23,6 +23,7 @@ __all__ = [
     "around_faults",
     "by_user",
     "detection_matrix",
+    "early_waits",
     "gauge_over_time",
     "isolation_matrix",
     "latency_ecdfs",
@@ -32,6 +33,5 @@ __all__ = [
     "load_against_latency",
     "recovery",
     "run_timeline",
-    "sleep_error_histogram",
     "worst_run_timeline",
 ]

@@ -1,0 +1,56 @@
+"""Each situation that Windows is known for: what stock asyncio makes of it on each platform, and what the layer does."""
+
+import sys
+
+import pytest
+from coarse_clock import TICK, CoarseClockLoop
+
+from netra_sim.exploration import WAITS, measure_hazards, time_waits
+from netra_sim.runtime import new_event_loop
+
+pytestmark = pytest.mark.real_time
+HAS_COARSE_CLOCK = sys.platform == "win32" and sys.version_info < (3, 13)
+EARLY = {f"early {name}" for name in WAITS}
+
+
+@pytest.fixture(scope="module")
+def hazards():
+    return {hazard.name: hazard for hazard in measure_hazards(waits=30)}
+
+
+def test_the_layer_gets_nothing_wrong(hazards):
+    assert {name: hazard.safe for name, hazard in hazards.items()} == dict.fromkeys(hazards, 0)
+
+
+def test_stock_waits_are_early_where_the_clock_is_coarse_and_only_there(hazards):
+    early = {name for name in EARLY if hazards[name].stock}
+    assert early == (EARLY if HAS_COARSE_CLOCK else set())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a loop there has the clock that it has")
+@pytest.mark.parametrize("name", WAITS)
+def test_on_a_loop_with_windows_clock_stock_waits_are_early_and_safe_ones_are_not(name):
+    stock, safe = (time_waits(function, 20, 1, CoarseClockLoop) for function in WAITS[name])
+    assert min(stock) < 0 <= min(safe)
+    assert sorted(safe)[len(safe) // 2] < TICK
+
+
+def test_a_stock_listener_dies_on_windows_and_nowhere_else(hazards):
+    lost = hazards["dead listener"].stock
+    assert lost == (hazards["dead listener"].tried if sys.platform == "win32" else 0)
+
+
+def test_a_stock_wait_loses_cancellations_before_python_3_12(hazards):
+    swallowed = hazards["swallowed cancellation"]
+    assert swallowed.stock == (swallowed.tried if sys.version_info < (3, 12) else 0)
+
+
+def test_what_a_stock_loop_leaves_open_fails_later_on_windows_and_nowhere_else(hazards):
+    assert bool(hazards["transports left open"].stock) == (sys.platform == "win32")
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="the Proactor is Windows' own")
+def test_the_loop_is_a_proactor():
+    loop = new_event_loop()
+    loop.close()
+    assert "ProactorEventLoop" in [one.__name__ for one in type(loop).__mro__]
