@@ -113,7 +113,7 @@ def set_up(version: str) -> None:
     stamp.write_text(wanted, encoding="utf-8")
 
 
-def run(version: str, arguments: list[str], *, seconds: float, echo: bool = False) -> tuple[int, str]:
+def run(version: str, arguments: list[str], *, seconds: float) -> tuple[int, str]:
     """Run python.exe with these arguments in the checkout.
 
     Returns:
@@ -136,14 +136,8 @@ def run(version: str, arguments: list[str], *, seconds: float, echo: bool = Fals
     timer.start()
     lines: list[str] = []
 
-    def read() -> None:
-        for line in process.stdout or ():
-            lines.append(line)
-            if echo:
-                print(line, end="", flush=True)
-
     # Not until the pipe's end: Wine's own services, which the first program starts, hold it open.
-    reader = threading.Thread(target=read, daemon=True)
+    reader = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
     reader.start()
     code = process.wait()
     timer.cancel()

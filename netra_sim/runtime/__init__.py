@@ -1,7 +1,7 @@
 """The Windows-safe asyncio layer and the event-loop set-up, the same on every platform."""
 
 from netra_sim.runtime.alarms import exact_clock
-from netra_sim.runtime.event_loop import new_event_loop, run
+from netra_sim.runtime.event_loop import is_fragile, new_event_loop, run
 from netra_sim.runtime.notebook import enable_nest_asyncio, measuring, nest_asyncio_enabled
 from netra_sim.runtime.stopping import on_stop_signal, stopped_like_ctrl_c
 from netra_sim.runtime.timeouts import WindowsSafeTimeoutContext
@@ -18,6 +18,7 @@ __all__ = [
     "WindowsSafeTimeoutContext",
     "enable_nest_asyncio",
     "exact_clock",
+    "is_fragile",
     "measuring",
     "nest_asyncio_enabled",
     "new_event_loop",

@@ -29,6 +29,12 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return asyncio.SelectorEventLoop()
 
 
+def is_fragile(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether a server on this loop ends when a client is gone before it is accepted: Windows' own Proactor (gh-93821)."""
+    kinds = {one.__name__ for one in type(loop).__mro__}
+    return "ProactorEventLoop" in kinds and "WindowsEventLoop" not in kinds
+
+
 def run(
     coroutine: Coroutine[Any, Any, T], *, loop_factory: Callable[[], asyncio.AbstractEventLoop] = new_event_loop
 ) -> T:

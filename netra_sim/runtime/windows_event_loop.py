@@ -71,14 +71,21 @@ def _end(transport: Any) -> None:
 class _PatientProactor(asyncio.IocpProactor):
     """Goes on accepting as long as the listening socket is open, whatever becomes of a client."""
 
+    def _get_accept_socket(self, family: int) -> Any:
+        self._client = super()._get_accept_socket(family)  # the next client's; `accept` asks for it
+        return self._client
+
     def accept(self, listener: Any) -> "asyncio.Future[Any]":
         accept = super().accept
 
         async def accept_next() -> Any:
             while True:
+                accepted = accept(listener)
+                client = self._client
                 try:
-                    return await accept(listener)
+                    return await accepted
                 except OSError:
+                    client.close()
                     if listener.fileno() == -1:
                         raise
 

@@ -16,6 +16,7 @@ from websockets.typing import Subprotocol
 
 from netra_sim.bridge import CLOSE_LOST, AgentWebSocketBridge
 from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.runtime import is_fragile
 from netra_sim.server.conversation import ClientGoneError, serve_connection
 from netra_sim.server.handshake import SUBPROTOCOL, Authenticator, Handshake, Refusal
 from netra_sim.server.limits import ServerLimits
@@ -89,6 +90,11 @@ class AgentServer:
         return f"ws://[{host}]:{port}" if _is_v6(host) else f"ws://{host}:{port}"
 
     async def __aenter__(self) -> "AgentServer":
+        if is_fragile(asyncio.get_running_loop()):
+            log.warning(
+                "This loop stops listening for good when a client resets its connection before it is accepted. "
+                "Use netra_sim.run, or asyncio.Runner(loop_factory=netra_sim.runtime.new_event_loop)."
+            )
         await self.service.__aenter__()
         try:
             self._server = await self._listen()

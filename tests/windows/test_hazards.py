@@ -1,12 +1,15 @@
 """Each situation that Windows is known for: what stock asyncio makes of it on each platform, and what the layer does."""
 
+import asyncio
 import sys
 
 import pytest
 from coarse_clock import TICK, CoarseClockLoop
 
+from netra_sim import AgentWebSocketBridge, ExecutionEngineFactory
 from netra_sim.exploration import WAITS, measure_hazards, time_waits
-from netra_sim.runtime import new_event_loop
+from netra_sim.runtime import new_event_loop, run
+from netra_sim.server import AgentServer, TokenAuthenticator
 
 pytestmark = pytest.mark.real_time
 HAS_COARSE_CLOCK = sys.platform == "win32" and sys.version_info < (3, 13)
@@ -54,3 +57,18 @@ def test_the_loop_is_a_proactor():
     loop = new_event_loop()
     loop.close()
     assert "ProactorEventLoop" in [one.__name__ for one in type(loop).__mro__]
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows' own loop stops listening")
+async def test_a_server_on_windows_own_loop_says_what_it_will_suffer(caplog):
+    for loop_factory, warnings in ((asyncio.ProactorEventLoop, 1), (new_event_loop, 0)):
+        caplog.clear()
+        await asyncio.to_thread(run, serve_nobody(), loop_factory=loop_factory)
+        assert sum("stops listening" in record.message for record in caplog.records) == warnings
+
+
+async def serve_nobody():
+    bridge = AgentWebSocketBridge()
+    factory = ExecutionEngineFactory(websocket_bridge=bridge)
+    async with AgentServer(bridge=bridge, execution_factory=factory, authenticator=TokenAuthenticator()):
+        pass

@@ -1,0 +1,55 @@
+"""Ctrl+C and SIGTERM reach what `bootstrap.py` runs, and it waits for that to end in good order."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = """
+import signal, sys, time
+def stop(number, _):
+    time.sleep(0.6)  # longer than subprocess.call waits for a child before it kills it
+    print("ended by", signal.Signals(number).name, flush=True)
+    sys.exit(3)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, stop)
+print("ready", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+WAIT_FOR = f"import bootstrap, sys; sys.exit(bootstrap.wait_for([sys.executable, '-c', {PROGRAM!r}]))"
+REPLACED_BY = """
+import bootstrap, pathlib, sys
+bootstrap.is_set_up = lambda: True
+bootstrap.PYTHON = pathlib.Path(sys.argv[1]) / "python"
+bootstrap.main(["report"])
+"""
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows cannot send a signal to one process")
+
+
+def ended_by(words, number, *, whole_group):
+    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout.readline() == "ready\n"
+    (os.killpg if whole_group else os.kill)(process.pid, number)
+    rest, _ = process.communicate(timeout=30)
+    return rest, process.returncode
+
+
+@pytest.mark.parametrize(("name", "whole_group"), [("SIGINT", True), ("SIGTERM", False)])
+def test_it_waits_until_what_it_runs_has_ended(name, whole_group):
+    words = [sys.executable, "-c", WAIT_FOR]
+    assert ended_by(words, getattr(signal, name), whole_group=whole_group) == (f"ended by {name}\n", 3)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_command_gets_the_signals_that_bootstrap_gets(name, tmp_path):
+    program = tmp_path / "netra-sim"
+    program.write_text(f"#!{sys.executable}\n{PROGRAM}", encoding="utf-8")
+    program.chmod(0o755)
+    words = [sys.executable, "-c", REPLACED_BY, str(tmp_path)]
+    assert ended_by(words, getattr(signal, name), whole_group=False) == (f"ended by {name}\n", 3)
