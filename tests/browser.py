@@ -78,7 +78,7 @@ def chromium():
             "--disable-background-networking", "--disable-component-update", "--disable-extensions",
             "--remote-debugging-port=0", "--remote-allow-origins=*", f"--user-data-dir={profile}", "about:blank",
         ]  # fmt: skip
-        if os.geteuid() == 0:
+        if os.name == "posix" and os.geteuid() == 0:
             command.insert(1, "--no-sandbox")
         with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as browser:
             try:

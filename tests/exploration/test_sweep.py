@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -69,7 +68,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, finished):
     while len(list(killed.glob("cells/[!.]*.parquet"))) < finished:
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     done = {path: path.stat().st_mtime_ns for path in killed.glob("cells/[!.]*.parquet")}
     assert finished <= len(done) < 20

@@ -5,7 +5,7 @@ from netra_sim.exploration import Detected, Detection, SelfProof
 from netra_sim.report import CLAIMS, Evidence, Proofs, Source
 from netra_sim.violations import VIOLATIONS
 
-NEEDS = tuple(dict.fromkeys(need for claim in CLAIMS if claim.can_be_proven_here for need in claim.needs))
+NEEDS = tuple(dict.fromkeys(need for claim in CLAIMS for need in claim.needs))
 
 
 def result(check, found=0, **fields):

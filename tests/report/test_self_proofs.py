@@ -13,7 +13,7 @@ from netra_sim.report.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_te
 from netra_sim.violations.planted_histories import PLANTED_HISTORIES
 from netra_sim.violations.planted_sources import PLANTED_SOURCES
 
-RESTED_ON = {need.check for claim in CLAIMS if claim.can_be_proven_here for need in claim.needs}
+RESTED_ON = {need.check for claim in CLAIMS for need in claim.needs}
 EXPERIMENTS = {one.check for one in experiments()} & RESTED_ON
 BLINDABLE = sorted({*CHECK_NAMES, *EXPERIMENTS, *(rule.name for rule in RULES), *BROKEN_BY} & RESTED_ON)
 

@@ -9,6 +9,8 @@ import time
 from xml.etree import ElementTree
 
 import pytest
+
+pytest.importorskip("resource", reason="these ways to die are those of POSIX: signals to a group, limits on files, ps")
 from pages import Page
 from tiny_notebooks import notebook, text, validation, verdict
 

@@ -12,8 +12,6 @@ from netra_sim.runtime import nest_asyncio_enabled
 LONGEST = 60
 """Seconds after which a kernel is held to be hung; nothing here takes nearly as long."""
 
-NEEDS_IPC = pytest.mark.skipif(sys.platform == "win32", reason="the kernel is reached through Unix sockets (ipc)")
-
 
 class Notebook:
     """A kernel and the cells that were sent to it."""
@@ -58,9 +56,9 @@ class Notebook:
 def notebook(tmp_path_factory):
     jupyter_client = pytest.importorskip("jupyter_client")
     folder = tmp_path_factory.mktemp("kernel")
-    manager = jupyter_client.KernelManager(
-        kernel_name="python3", transport="ipc", connection_file=str(folder / "kernel.json"), ip=str(folder / "ipc")
-    )
+    # Local sockets where there are any: no port is taken.
+    where = {"transport": "tcp"} if sys.platform == "win32" else {"transport": "ipc", "ip": str(folder / "ipc")}
+    manager = jupyter_client.KernelManager(kernel_name="python3", connection_file=str(folder / "kernel.json"), **where)
     manager.start_kernel(cwd=str(Path(netra_sim.__file__).parents[1]))
     client = manager.blocking_client()
     client.start_channels()
@@ -95,7 +93,6 @@ async def nap(word):
 """
 
 
-@NEEDS_IPC
 def test_run_all_gives_every_cell_its_output_in_order(notebook):
     requests = notebook.send(
         SET_UP,
@@ -108,7 +105,6 @@ def test_run_all_gives_every_cell_its_output_in_order(notebook):
     assert notebook.outputs(requests) == ["", "one\ntwo\n'TWO'", "three\n'THREE'", "four\nfive\n'FIVE'", "six\n'SIX'"]
 
 
-@NEEDS_IPC
 def test_run_all_stops_at_a_cell_whose_coroutine_fails_and_the_kernel_goes_on(notebook):
     failing, behind = notebook.send(SET_UP + "netra_sim.run(nap(None))", "print('never')")
     assert notebook.replies([failing, behind]) == [(failing, "AttributeError"), (behind, "aborted")]
@@ -117,7 +113,6 @@ def test_run_all_stops_at_a_cell_whose_coroutine_fails_and_the_kernel_goes_on(no
     assert notebook.outputs(after) == ["after\n'AFTER'"]
 
 
-@NEEDS_IPC
 def test_a_task_that_a_cell_leaves_behind_does_not_leak_into_the_next_cell(notebook):
     requests = notebook.send(
         SET_UP,
@@ -130,7 +125,6 @@ def test_a_task_that_a_cell_leaves_behind_does_not_leak_into_the_next_cell(noteb
     assert notebook.outputs(requests) == ["", "", "", "False\n", "(True, False)"]
 
 
-@NEEDS_IPC
 def test_interrupting_the_kernel_cancels_the_cell_s_coroutine_and_waits_for_its_clean_up(notebook):
     requests = notebook.send(INTERRUPTED)
     notebook.outputs(requests, until="begun")
