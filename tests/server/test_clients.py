@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 from netra_sim import AgentWebSocketBridge, ExecutionEngineFactory
 from netra_sim.bridge import Event, EventReader, Gap, Skipped
 from netra_sim.factory import EngineLimits
+from netra_sim.runtime import windows_safe_sleep
 from netra_sim.server import AgentClient, AgentServer, TokenAuthenticator
 
 CUTS = int(os.environ.get("NETRA_DISCONNECTS", "60"))
@@ -31,7 +32,7 @@ class Counts:
     async def run(self, session):
         for number in range(int(session.context.request["message"])):
             session.think(number)
-            await asyncio.sleep(0.005)
+            await windows_safe_sleep(0.005)
         return "done"
 
 

@@ -158,7 +158,9 @@ async def said(client, pong):
 @pytest.mark.parametrize("carrier", [over_websockets, over_asgi])
 async def test_no_message_ends_the_server_or_leaves_a_traceback(carrier, caplog):
     draw = random.Random(7)
-    limits = ServerLimits(messages_per_second=1e6, message_burst=1_000_000, errors_in_a_row=1_000_000)
+    limits = ServerLimits(
+        messages_per_second=1e6, message_burst=1_000_000, errors_in_a_row=1_000_000, arrival_burst=1_000_000
+    )
     async with carrier(limits=limits) as place:
         witness = await place.connect("bob")
         await witness.resume()
