@@ -6,6 +6,7 @@ Exits with 1 if a test failed, and with 77 where Windows CPython cannot be had; 
 `.windows/` (or the folder that NETRA_WINDOWS_HOME names), and made anew when the pins change.
 """
 
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -38,14 +39,13 @@ def main(versions: list[str]) -> int:
     chosen = versions or list(FULL_VERSION)
     began = time.monotonic()
     try:
+        wine = wine_version()
         for version in chosen:
             set_up(version)
-    except CannotRunError as reason:
+    except (CannotRunError, subprocess.TimeoutExpired) as reason:
         say(f"SKIPPED: {reason}")
         return SKIPPED
-    say(
-        f"{' and '.join(FULL_VERSION[one] for one in chosen)} under {wine_version()} ({time.monotonic() - began:.0f} s)"
-    )
+    say(f"{' and '.join(FULL_VERSION[one] for one in chosen)} under {wine} ({time.monotonic() - began:.0f} s)")
     for path, reason in LEFT_OUT.items():
         say(f"left out: {path}: {reason}")
     began = time.monotonic()
