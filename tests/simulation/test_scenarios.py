@@ -147,3 +147,15 @@ def test_the_loop_alone_makes_the_difference_on_windows():
         stock = find_scenario(name)
         assert failed(stock) == set(stock.expect) != set()
         assert failed(stock.with_settings({"platform.loop": "netra-sim"})) == set()
+
+
+def test_a_platform_is_a_word_or_a_table_and_times_are_exact_on_it(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('users = 3\nplatform = "windows"\n', encoding="utf-8")
+    on_windows = find_scenario(str(path))
+    assert (on_windows.platform.loop, on_windows.platform.tick) == ("proactor", 1 / 64)
+    times = simulate(on_windows).numbers["time"]
+    assert not (times * 64 == (times * 64).round()).all()
+    path.write_text('platform = "macos"', encoding="utf-8")
+    with pytest.raises(ScenarioError, match='"linux" or "windows"'):
+        find_scenario(str(path))
