@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
     if sys.version_info < (3, 11):
         print(f"netra_sim needs Python 3.11 or later; this is {sys.version.split()[0]}.", file=sys.stderr)
         return 2
+    os.environ.pop("VIRTUAL_ENV", None)  # another environment that is active is no concern of this one's programs
     if not is_set_up():
         set_up()
     if arguments[0] == "test":
