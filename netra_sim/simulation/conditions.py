@@ -62,6 +62,10 @@ class Conditions:
     def __init__(self, faults: Sequence[Fault], seed: int) -> None:
         self.injections = [Injection(fault, seed) for fault in faults]
 
+    def injections_of(self, fault: Fault) -> list[Injection[Fault]]:
+        """The injections of this very fault, which a scenario may name more than once; others may equal it."""
+        return [one for one in self.injections if one.fault is fault]
+
     def of(self, kind: type[F]) -> list[Injection[F]]:
         """The faults of a kind, on or not."""
         return [one for one in self.injections if isinstance(one.fault, kind)]  # type: ignore[misc]

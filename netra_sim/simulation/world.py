@@ -207,17 +207,15 @@ class World:
 
     def reset_connections(self, fault: Fault) -> None:
         """See `FaultTarget`."""
-        for injection in self.conditions.injections:
-            if injection.fault is fault:
-                for user in self._present:
-                    if injection.is_for(user.user_id) and sum(tab.cut() for tab in user.tabs):
-                        injection.hit.add(user.user_id)
+        for injection in self.conditions.injections_of(fault):
+            for user in self._present:
+                if injection.is_for(user.user_id) and sum(tab.cut() for tab in user.tabs):
+                    injection.hit.add(user.user_id)
 
     def reset_before_accept(self, fault: Fault) -> None:
         """See `FaultTarget`."""
-        for injection in self.conditions.injections:
-            if injection.fault is fault:
-                injection.hit.add("a client that nobody knows")
+        for injection in self.conditions.injections_of(fault):
+            injection.hit.add("a client that nobody knows")
         if self._current is not None and self.scenario.platform.loop == "proactor":
             self._current.is_listening = False
 
