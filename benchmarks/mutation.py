@@ -39,8 +39,8 @@ MUTATED = {
     "netra_sim/bridge": ("tests/bridge",),
     "netra_sim/factory": ("tests/factory",),
     "netra_sim/checks": ("tests/checks",),
-    "netra_sim/report/verdict.py": ("tests/report/test_verdict.py", "tests/report/test_claims.py"),
-    "netra_sim/report/claims.py": ("tests/report/test_verdict.py", "tests/report/test_claims.py"),
+    "netra_sim/verdict/verdict.py": ("tests/report/test_verdict.py", "tests/report/test_claims.py"),
+    "netra_sim/verdict/claims.py": ("tests/report/test_verdict.py", "tests/report/test_claims.py"),
 }
 """What is mutated, and the tests of it."""
 
@@ -169,8 +169,8 @@ def noticed(path: str) -> str:
 
 
 def _proofs() -> Iterator[str]:
-    from netra_sim.exploration import experiments, runtime_as_certified, self_proofs
-    from netra_sim.report.plan_tests import run_plan_tests
+    from netra_sim.defects import experiments, runtime_as_certified, self_proofs
+    from netra_sim.verdict.plan_tests import run_plan_tests
 
     yield from (finding.message for finding in runtime_as_certified().findings)
     yield from (f"self-proof of {one.check}: {one.misread}" for one in self_proofs() if not one.holds)
@@ -192,8 +192,8 @@ def _recorded() -> Iterator[str]:
 def record(folder: Path) -> None:
     """Keep what the checks are run over: the seeded defects that one of them must catch, and what is clean."""
     from netra_sim.checks import check
+    from netra_sim.defects import VIOLATIONS, unheard
     from netra_sim.simulation import simulate
-    from netra_sim.violations import VIOLATIONS, unheard
 
     kept: list[tuple[str, tuple[str, ...] | None, Any]] = []
     for violation in VIOLATIONS.values():
@@ -206,10 +206,10 @@ def record(folder: Path) -> None:
 
 def _clean_histories() -> Iterator[tuple[str, tuple[str, ...], Any]]:
     """By name what the clean runtime does, and which checks that is expected to fail; each is made when it is asked for."""
+    from netra_sim.defects import VIOLATIONS
+    from netra_sim.loading import Load, load
     from netra_sim.runtime import run
-    from netra_sim.server import Load, load
     from netra_sim.simulation import find_scenario, scenario_names, simulate
-    from netra_sim.violations import VIOLATIONS
 
     for scenario in {one.scenario.name: one.scenario for one in VIOLATIONS.values()}.values():
         yield f"the clean runtime in {scenario.name}", (), simulate(scenario, 1)

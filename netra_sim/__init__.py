@@ -9,6 +9,7 @@ from netra_sim.factory import (
     route_websocket_message_to_agent,
 )
 from netra_sim.history import History
+from netra_sim.loading import load
 from netra_sim.runtime import (
     WindowsAsyncioSafePatterns,
     WindowsSafeTimeoutContext,
@@ -20,7 +21,6 @@ from netra_sim.runtime import (
     windows_safe_sleep,
     windows_safe_wait_for,
 )
-from netra_sim.server import load
 from netra_sim.simulation import Scenario, simulate
 from netra_sim.version import __version__
 

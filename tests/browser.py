@@ -11,7 +11,7 @@ from pathlib import Path
 
 from websockets.sync.client import connect
 
-from netra_sim.report.pdf import find_chromium
+from netra_sim.site.pdf import find_chromium
 
 
 class Tab:

@@ -30,9 +30,9 @@ def test_a_copy_elsewhere_has_the_same_fingerprint(checkout):
     ("file", "parts"),
     [
         ("netra_sim/checks/delivery.py", {"package"}),
-        ("netra_sim/report/claims.toml", {"package", "claims"}),
+        ("netra_sim/verdict/claims.toml", {"package", "claims"}),
         ("netra_sim/simulation/scenarios/steady-load.toml", {"package", "scenarios"}),
-        ("netra_sim/report/templates/style.css", {"package"}),
+        ("netra_sim/site/templates/style.css", {"package"}),
         ("notebooks/05_remediation_validation.ipynb", {"notebooks"}),
         ("tests/critical/test_websocket_emergency_cleanup_failure.py", {"tests"}),
         ("tests/conftest.py", {"tests"}),

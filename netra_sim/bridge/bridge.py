@@ -10,7 +10,6 @@ from enum import StrEnum
 import msgspec
 
 from netra_sim.bridge.bounds import check_bounds
-from netra_sim.bridge.closing import CLOSE_GOING_AWAY, CLOSE_RESTART
 from netra_sim.bridge.connection import AuthenticatedUser, Connection, MemoryTransport, Transport
 from netra_sim.bridge.delivery import BridgeLimits, Counters, Delivery
 from netra_sim.bridge.emitter import RunEmitter
@@ -18,6 +17,7 @@ from netra_sim.bridge.failures import is_failure, report
 from netra_sim.bridge.observer import BridgeObserver
 from netra_sim.bridge.payload import error_text
 from netra_sim.exceptions import BridgeNotReadyError, NetraSimError, WrongLoopError
+from netra_sim.protocol import CLOSE_GOING_AWAY, CLOSE_RESTART
 from netra_sim.runtime import windows_safe_progressive_delay, windows_safe_sleep
 
 PROBE_USER = "\x00probe"

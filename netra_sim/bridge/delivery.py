@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from netra_sim.bridge.bounds import check_bounds
-from netra_sim.bridge.closing import CLOSE_LOST, CLOSE_POLICY, CLOSE_SLOW_CONSUMER
 from netra_sim.bridge.connection import AuthenticatedUser, Cancellable, Connection, Transport
-from netra_sim.bridge.events import Event, EventType, Gap, Hello, encode
 from netra_sim.bridge.failures import contained, report
 from netra_sim.bridge.observer import BridgeObserver
 from netra_sim.bridge.payload import HarmlessNames, error_text
 from netra_sim.bridge.run_log import OutgoingFrame, Phase, RunLog
 from netra_sim.bridge.threads import ThreadOwners
 from netra_sim.exceptions import BridgeError, ConnectionLimitError, PayloadError, RunExistsError
+from netra_sim.protocol import CLOSE_LOST, CLOSE_POLICY, CLOSE_SLOW_CONSUMER, Event, EventType, Gap, Hello
+from netra_sim.protocol.events import encode
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,10 @@ from contextlib import suppress
 from threading import get_ident
 
 from netra_sim.bridge.delivery import Delivery
-from netra_sim.bridge.events import (
+from netra_sim.bridge.payload import can_go_as_they_are, plain
+from netra_sim.bridge.run_log import Phase, RunLog
+from netra_sim.exceptions import BridgeError, PayloadError, RunClosedError
+from netra_sim.protocol import (
     AgentCompleted,
     AgentDelta,
     AgentError,
@@ -15,9 +18,6 @@ from netra_sim.bridge.events import (
     ToolCompleted,
     ToolExecuting,
 )
-from netra_sim.bridge.payload import can_go_as_they_are, plain
-from netra_sim.bridge.run_log import Phase, RunLog
-from netra_sim.exceptions import BridgeError, PayloadError, RunClosedError
 
 # Names of its own, since looking a member up on an Enum class is slow.
 _DELTA = EventType.AGENT_DELTA

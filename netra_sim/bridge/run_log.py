@@ -5,8 +5,8 @@ from enum import Enum, auto
 
 import msgspec
 
-from netra_sim.bridge.events import AgentDelta, EventType, RunStatus
 from netra_sim.exceptions import RunClosedError, RunOrderError
+from netra_sim.protocol import AgentDelta, EventType, RunStatus
 
 
 class Phase(Enum):

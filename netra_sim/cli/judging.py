@@ -10,7 +10,8 @@ from netra_sim.audit import FORMATS, ConfigError, audit, describe_rules
 from netra_sim.checks import Records, check, lacks
 from netra_sim.cli.common import NEW_FILE, cli, show
 from netra_sim.exit_code import ExitCode
-from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, read_log, replacing
+from netra_sim.files import replacing
+from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, read_log
 
 
 @cli.command("check")

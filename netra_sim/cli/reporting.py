@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, cli, progress
-from netra_sim.history import replacing
+from netra_sim.files import replacing
 
 
 @cli.command()
@@ -41,8 +41,8 @@ def report(
 ) -> None:
     """Validate the plan: run the notebooks, and write the folder with the verdict and their pages."""
     # Not above: papermill, nbconvert and matplotlib take longer to import than a small simulation takes to run.
-    from netra_sim.report.parameters import ParameterError
-    from netra_sim.report.report import make_report, plan
+    from netra_sim.parameters import ParameterError
+    from netra_sim.site.report import make_report, plan
 
     given = {"users": users, "seed": seed}
     try:
@@ -62,8 +62,8 @@ def report(
 @click.argument("name", required=False)
 def notebooks(name: str | None) -> None:
     """List the notebooks, or the notebook NAME: its question, and each parameter with its default and what it takes."""
-    from netra_sim.report.parameters import ParameterError
-    from netra_sim.report.report import explain, plan
+    from netra_sim.parameters import ParameterError
+    from netra_sim.site.report import explain, plan
 
     try:
         tasks = plan((), names=() if name is None else (name,))
@@ -80,7 +80,7 @@ def notebooks(name: str | None) -> None:
 @click.option("-o", "--output", type=NEW_FILE, help="File to write it to, instead of printing it.")
 def reference_command(output: Path | None) -> None:
     """Describe all scenarios, faults, checks, rules, claims, notebooks and commands, as docs/reference.md does."""
-    from netra_sim.report.reference import reference
+    from netra_sim.site.reference import reference
 
     page = reference(cli)
     if output is None:

@@ -11,11 +11,12 @@ from tqdm import tqdm
 
 from netra_sim.checks import CHECK_NAMES, check
 from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, cli, progress, show
+from netra_sim.defects import VIOLATIONS, detect
 from netra_sim.exit_code import ExitCode
-from netra_sim.exploration import cells, detect, explore, in_order, replay_line, run_trial, shrink, sweep
+from netra_sim.exploration import cells, explore, in_order, replay_line, run_trial, shrink, sweep
 from netra_sim.history import History, Objectives
+from netra_sim.loading import MOST_USERS, Load, load
 from netra_sim.runtime import run
-from netra_sim.server import MOST_USERS, Load, load
 from netra_sim.simulation import (
     FAULTS,
     Scenario,
@@ -26,7 +27,6 @@ from netra_sim.simulation import (
     scenario_path,
     simulate,
 )
-from netra_sim.violations import VIOLATIONS
 
 
 @cli.command("simulate")

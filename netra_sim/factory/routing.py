@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from netra_sim.bridge import AgentWebSocketBridge, Connection, Refused
+from netra_sim.bridge import AgentWebSocketBridge, Connection
 from netra_sim.exceptions import (
     BridgeNotReadyError,
     ContextError,
@@ -21,6 +21,7 @@ from netra_sim.exceptions import (
 from netra_sim.factory.context import MAX_REQUEST_ID_LENGTH, create_user_execution_context
 from netra_sim.factory.engine import PipelineResult
 from netra_sim.factory.factory import ExecutionEngineFactory
+from netra_sim.protocol import Refused
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from netra_sim.history.replacing import replacing
+from netra_sim.files import replacing
 
 FORMAT = 2
 """Changes when a file of an earlier version can no longer be read as one of this."""

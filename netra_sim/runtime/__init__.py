@@ -1,6 +1,7 @@
 """The Windows-safe asyncio layer and the event-loop set-up, the same on every platform."""
 
 from netra_sim.runtime.alarms import exact_clock
+from netra_sim.runtime.decorator import WindowsAsyncioSafePatterns, windows_asyncio_safe
 from netra_sim.runtime.event_loop import is_fragile, new_event_loop, run
 from netra_sim.runtime.notebook import enable_nest_asyncio, measuring, nest_asyncio_enabled
 from netra_sim.runtime.stopping import on_stop_signal, stopped_like_ctrl_c
@@ -11,7 +12,6 @@ from netra_sim.runtime.waits import (
     windows_safe_sleep,
     windows_safe_wait_for,
 )
-from netra_sim.runtime.windows_asyncio_safe import WindowsAsyncioSafePatterns, windows_asyncio_safe
 
 __all__ = [
     "WindowsAsyncioSafePatterns",

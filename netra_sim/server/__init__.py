@@ -1,4 +1,4 @@
-"""Servers and clients over real sockets: one conversation, two ways to serve it, a client, and load runs over both."""
+"""Servers and clients over real sockets: one conversation, two ways to serve it, and a client."""
 
 from netra_sim.server.asgi import AgentApp, agent_app, serve_asgi
 from netra_sim.server.client import AgentClient
@@ -12,14 +12,12 @@ from netra_sim.server.handshake import (
 )
 from netra_sim.server.keys import KeySet, KeySource, PublicKeys, SharedSecrets
 from netra_sim.server.limits import ServerLimits
-from netra_sim.server.loading import MOST_USERS, Load, load
 from netra_sim.server.logs import JsonFormatter, TextFormatter
 from netra_sim.server.server import AgentServer
 from netra_sim.server.service import AgentService
 from netra_sim.server.tokens import TokenAuthenticator
 
 __all__ = [
-    "MOST_USERS",
     "AgentApp",
     "AgentClient",
     "AgentServer",
@@ -32,7 +30,6 @@ __all__ = [
     "JsonFormatter",
     "KeySet",
     "KeySource",
-    "Load",
     "PublicKeys",
     "Resume",
     "ServerLimits",
@@ -41,7 +38,6 @@ __all__ = [
     "TokenAuthenticator",
     "agent_app",
     "bearer_token",
-    "load",
     "serve_asgi",
     "serve_connection",
 ]

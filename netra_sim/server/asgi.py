@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
-from netra_sim.bridge import CLOSE_LOST, AgentWebSocketBridge, AuthenticatedUser
+from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser
 from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.protocol import CLOSE_LOST
 from netra_sim.server.conversation import ClientGoneError, serve_connection
 from netra_sim.server.handshake import Authenticator, Handshake, Refusal
 from netra_sim.server.limits import ServerLimits

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
-from netra_sim.bridge import (
+from netra_sim.protocol import (
     CLOSE_LOST,
     CLOSE_REPLACED,
     CLOSE_UNAUTHENTICATED,

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from netra_sim.bridge import (
+from netra_sim.bridge import AuthenticatedUser, Connection, Transport
+from netra_sim.exceptions import ConnectionLimitError
+from netra_sim.factory import MESSAGE_TYPES, run_id_of
+from netra_sim.protocol import (
     CLOSE_ERRORS,
     CLOSE_GOING_AWAY,
     CLOSE_INTERNAL,
@@ -20,14 +23,9 @@ from netra_sim.bridge import (
     CLOSE_TRY_LATER,
     CLOSE_UNAUTHENTICATED,
     Authenticated,
-    AuthenticatedUser,
-    Connection,
     Pong,
     Refused,
-    Transport,
 )
-from netra_sim.exceptions import ConnectionLimitError
-from netra_sim.factory import MESSAGE_TYPES, run_id_of
 from netra_sim.runtime import windows_safe_sleep
 from netra_sim.server.handshake import AuthenticationError, AuthenticationUnavailableError
 

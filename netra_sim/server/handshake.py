@@ -7,8 +7,9 @@ from typing import Protocol
 
 import msgspec
 
-from netra_sim.bridge import CLOSE_FORBIDDEN, CLOSE_TRY_LATER, CLOSE_UNAUTHENTICATED, AuthenticatedUser
+from netra_sim.bridge import AuthenticatedUser
 from netra_sim.exceptions import NetraSimError
+from netra_sim.protocol import CLOSE_FORBIDDEN, CLOSE_TRY_LATER, CLOSE_UNAUTHENTICATED
 
 SUBPROTOCOL = "netra.v1"
 """What the server speaks; see docs/protocol.md."""

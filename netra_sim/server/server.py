@@ -14,8 +14,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from netra_sim.bridge import CLOSE_LOST, AgentWebSocketBridge
+from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.protocol import CLOSE_LOST
 from netra_sim.runtime import is_fragile
 from netra_sim.server.conversation import ClientGoneError, serve_connection
 from netra_sim.server.handshake import SUBPROTOCOL, Authenticator, Handshake, Refusal

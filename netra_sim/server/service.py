@@ -7,17 +7,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 
-from netra_sim.bridge import (
-    CLOSE_REPLACED,
-    CLOSE_UNAUTHENTICATED,
-    AgentWebSocketBridge,
-    AuthenticatedUser,
-    Connection,
-    Draining,
-    IntegrationState,
-)
+from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, Connection, IntegrationState
 from netra_sim.exceptions import NetraSimError
 from netra_sim.factory import ExecutionEngineFactory, PipelineResult, answer_message
+from netra_sim.protocol import CLOSE_REPLACED, CLOSE_UNAUTHENTICATED, Draining
 from netra_sim.runtime import windows_safe_sleep
 from netra_sim.server.conversation import Conversation
 from netra_sim.server.handshake import (

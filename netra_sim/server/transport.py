@@ -8,7 +8,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
-from netra_sim.bridge import CLOSE_RATE, AuthenticatedUser
+from netra_sim.bridge import AuthenticatedUser
+from netra_sim.protocol import CLOSE_RATE
 from netra_sim.server.handshake import Refusal
 from netra_sim.server.limits import TokenBucket
 from netra_sim.server.service import Slot

@@ -21,7 +21,7 @@ from netra_sim.simulation.scenario import (
     Workload,
     parse_setting,
 )
-from netra_sim.simulation.simulate import simulate
+from netra_sim.simulation.simulating import simulate
 
 __all__ = [
     "FAULTS",

@@ -6,20 +6,19 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from netra_sim.bridge import (
+from netra_sim.bridge import AuthenticatedUser, Connection
+from netra_sim.exceptions import BridgeError
+from netra_sim.protocol import (
     CLOSE_LOST,
     CLOSE_NORMAL,
     AgentCompleted,
     AgentError,
-    AuthenticatedUser,
-    Connection,
     EventReader,
     Refused,
     is_terminal,
     longest_pause,
 )
-from netra_sim.exceptions import BridgeError
-from netra_sim.history import how_answered
+from netra_sim.recording import how_answered
 from netra_sim.simulation.faults import HandshakeRace, LateAuthentication, Line, Message
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.network import SimulatedTransport

@@ -5,7 +5,7 @@ import asyncio
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.exceptions import BridgeNotReadyError
 from netra_sim.factory import ExecutionEngineFactory
-from netra_sim.history import EngineWatch
+from netra_sim.recording import EngineWatch
 
 
 class Instance:

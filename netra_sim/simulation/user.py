@@ -4,9 +4,10 @@ import asyncio
 from contextvars import copy_context
 from typing import TYPE_CHECKING, NamedTuple
 
-from netra_sim.bridge import Connection, IntegrationState, Refused
+from netra_sim.bridge import Connection, IntegrationState
 from netra_sim.factory import answer_message, run_id_of
-from netra_sim.history import CONTEXT_CANARY, marked_question
+from netra_sim.protocol import Refused
+from netra_sim.recording import CONTEXT_CANARY, marked_question
 from netra_sim.simulation.client import SimulatedClient
 from netra_sim.simulation.diagnosis import blaming
 from netra_sim.simulation.faults import (

@@ -19,13 +19,12 @@ from netra_sim.factory import (
     answer_to,
     default_pipeline,
 )
-from netra_sim.history import (
+from netra_sim.history import History, environment
+from netra_sim.recording import (
     ENGINES_AT_A_LOOK,
     LOOP_STEPS,
     EngineWatch,
-    History,
     Recorder,
-    environment,
     marked_question,
     record_gauges,
     record_left_overs,

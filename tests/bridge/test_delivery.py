@@ -8,14 +8,7 @@ import re
 
 import pytest
 
-from netra_sim.bridge import (
-    AgentWebSocketBridge,
-    AuthenticatedUser,
-    BridgeLimits,
-    EventReader,
-    IntegrationPolicy,
-    MemoryTransport,
-)
+from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, BridgeLimits, IntegrationPolicy, MemoryTransport
 from netra_sim.exceptions import (
     BridgeNotReadyError,
     ConnectionLimitError,
@@ -25,6 +18,7 @@ from netra_sim.exceptions import (
     RunOrderError,
 )
 from netra_sim.factory import EngineLimits
+from netra_sim.protocol import EventReader
 from netra_sim.simulation import run_virtual
 
 ALICE, BOB = AuthenticatedUser("alice"), AuthenticatedUser("bob")

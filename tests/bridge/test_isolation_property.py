@@ -7,8 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, BridgeLimits, EventReader, MemoryTransport
+from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, BridgeLimits, MemoryTransport
 from netra_sim.exceptions import ConnectionLimitError
+from netra_sim.protocol import EventReader
 from netra_sim.simulation import VirtualTimeLoop
 
 USERS = st.sampled_from(["alice", "bob", "carol"])

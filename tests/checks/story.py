@@ -1,7 +1,7 @@
 """What the checks say of histories told by hand."""
 
 from netra_sim import Objectives, check
-from netra_sim.violations.story import EVENTS, Story
+from netra_sim.defects.planted.story import EVENTS, Story
 
 __all__ = ["EVENTS", "Story", "result_of", "states"]
 

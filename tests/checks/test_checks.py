@@ -6,8 +6,9 @@ import pytest
 from story import EVENTS, Story, result_of, states
 
 from netra_sim import check
-from netra_sim.history import Kind, Recorder
-from netra_sim.violations.planted_histories import users
+from netra_sim.defects.planted.histories import users
+from netra_sim.history import Kind
+from netra_sim.recording import Recorder
 
 
 def test_all_checks_pass_on_a_story_in_which_all_goes_well():

@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 from story import EVENTS, Story, result_of, states
 
 from netra_sim import History, Scenario, check, simulate
-from netra_sim.checks import (
-    Records,
-    cross_user_isolation,
-    delivery,
-    every_run_ends,
-    timestamps,
-    truthfulness,
-)
+from netra_sim.checks import Records, cross_user_isolation, delivery, every_run_ends, timestamps, truthfulness
 from netra_sim.checks.clients import Clients
 from netra_sim.checks.owing import IN_FLIGHT
 from netra_sim.history import Kind, LogMapping, read_log

@@ -8,9 +8,9 @@ from story import Story
 
 from netra_sim import History, check
 from netra_sim.checks import CHECK_NAMES
+from netra_sim.defects.planted.histories import PLANTED_HISTORIES, users
 from netra_sim.history import Kind
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS
-from netra_sim.violations.planted_histories import PLANTED_HISTORIES, users
 
 CANNOT_COME_ALONE = {"cross-user-isolation": {"connection-isolation"}}
 """What a defect is as well: who gets an event of somebody else's gets it on a connection."""

@@ -3,7 +3,7 @@
 import pytest
 from story import result_of
 
-from netra_sim.history import Recorder
+from netra_sim.recording import Recorder
 
 
 class Outage:

@@ -3,7 +3,7 @@
 import pytest
 from story import EVENTS, Story, result_of
 
-from netra_sim.violations.planted_histories import two_users
+from netra_sim.defects.planted.histories import two_users
 
 
 def told(arrivals, *, published=None, fault=False, away=False, events=EVENTS, began=0.0):

@@ -5,8 +5,8 @@ import json
 import pytest
 from story import EVENTS, Story, result_of
 
+from netra_sim.defects.planted.histories import two_users, users
 from netra_sim.history import read_log
-from netra_sim.violations.planted_histories import two_users, users
 
 
 def messages(story, meta=None):

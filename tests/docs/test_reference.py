@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from netra_sim.cli import cli
-from netra_sim.report.claims import CLAIMS
-from netra_sim.report.reference import reference
 from netra_sim.simulation import FAULTS, scenario_names
+from netra_sim.site.reference import reference
+from netra_sim.verdict.claims import CLAIMS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "reference.md"

@@ -189,7 +189,7 @@ def check_options(arguments):
     Raises:
         DocumentError: an option or a parameter does not exist, or does not take its value.
     """
-    from netra_sim.report.report import plan  # not above: it takes longer than most commands
+    from netra_sim.site.report import plan
 
     name, *options = arguments
     try:

@@ -9,10 +9,10 @@ import pytest
 
 from netra_sim import checks
 from netra_sim.checks import CHECK_NAMES, check
-from netra_sim.exploration import calibration
+from netra_sim.defects import VIOLATIONS
+from netra_sim.defects import certificate as calibration
+from netra_sim.defects.planted.reference import reference_history
 from netra_sim.history import Kind
-from netra_sim.violations import VIOLATIONS
-from netra_sim.violations.reference_histories import reference_history
 
 
 def test_every_check_reads_the_reference_histories_as_it_was_certified_to():
@@ -43,7 +43,7 @@ def test_a_defect_of_the_runtime_changes_what_is_said(name):
 
 
 def test_conversations_are_the_same_in_a_process_that_hashes_otherwise():
-    script = "from netra_sim.exploration.calibration import conversed; print(conversed().digest)"
+    script = "from netra_sim.defects.certificate import conversed; print(conversed().digest)"
     told = {
         subprocess.run(
             [sys.executable, "-c", script],

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from netra_sim.exploration import (
+from netra_sim.defects import (
     Hazard,
     WindowsRun,
     code_spoken_of,

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netra_sim import History
-from netra_sim.history import HistoryError, Kind, Recorder, canary, whose
+from netra_sim.history import HistoryError, Kind
+from netra_sim.recording import Recorder, canary, whose
 
 NAMES = st.sampled_from(["", "alice", "bob", "Zoë", "a,b", "canary"])
 

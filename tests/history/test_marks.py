@@ -6,7 +6,8 @@ import pytest
 
 from netra_sim import Scenario, simulate
 from netra_sim.factory import answer_to, pipeline
-from netra_sim.history import Kind, canary, how_answered, marked_question, whose
+from netra_sim.history import Kind
+from netra_sim.recording import canary, how_answered, marked_question, whose
 
 
 def test_all_but_a_runs_first_event_bear_its_mark():

@@ -5,7 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netra_sim.history import Kind, Recorder, merge
+from netra_sim.history import Kind, merge
+from netra_sim.recording import Recorder
 
 TIMES = st.lists(st.floats(0, 10).map(lambda value: round(value, 1)), max_size=12)
 

@@ -1,9 +1,8 @@
 """Evidence that nobody had to gather: every check passes, every violation is caught, every self-proof holds."""
 
 from netra_sim.checks import CheckResult, Finding
-from netra_sim.exploration import Detected, Detection, SelfProof
-from netra_sim.report import CLAIMS, Evidence, Proofs, Source
-from netra_sim.violations import VIOLATIONS
+from netra_sim.defects import VIOLATIONS, Detected, Detection, SelfProof
+from netra_sim.verdict import CLAIMS, Evidence, Proofs, Source
 
 NEEDS = tuple(dict.fromkeys(need for claim in CLAIMS for need in claim.needs))
 

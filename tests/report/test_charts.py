@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from netra_sim.history import Kind, Recorder
-from netra_sim.report import (
+from netra_sim.charts import (
     around_faults,
     by_user,
     detection_matrix,
@@ -19,6 +18,8 @@ from netra_sim.report import (
     latency_percentiles,
     load_against_latency,
 )
+from netra_sim.history import Kind
+from netra_sim.recording import Recorder
 from netra_sim.simulation import find_scenario, simulate
 
 

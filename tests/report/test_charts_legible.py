@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from netra_sim.history import Recorder
-from netra_sim.report import (
+from netra_sim.charts import (
+    Measure,
     around_faults,
     by_user,
     detection_matrix,
@@ -24,7 +24,7 @@ from netra_sim.report import (
     run_timeline,
     worst_run_timeline,
 )
-from netra_sim.report.charts import Measure
+from netra_sim.recording import Recorder
 from netra_sim.simulation import find_scenario, simulate
 
 PICTURES = {

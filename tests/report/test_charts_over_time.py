@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from netra_sim.history import Recorder
-from netra_sim.report import gauge_over_time, latency_over_time, live_engines, recovery
-from netra_sim.report.charts import Measure
+from netra_sim.charts import Measure, gauge_over_time, latency_over_time, live_engines, recovery
+from netra_sim.recording import Recorder
 
 
 class Recording:

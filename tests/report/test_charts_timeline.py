@@ -2,8 +2,8 @@
 
 import pytest
 
-from netra_sim.history import Recorder
-from netra_sim.report import run_timeline, worst_run_timeline
+from netra_sim.charts import run_timeline, worst_run_timeline
+from netra_sim.recording import Recorder
 
 
 class Recording:

@@ -6,9 +6,9 @@ import pytest
 
 from netra_sim.audit import RULES
 from netra_sim.checks import CHECKS, CheckResult, Finding, check
-from netra_sim.report import CLAIMS, Claim, Source, State, judge, read_claims
+from netra_sim.defects import VIOLATIONS
 from netra_sim.simulation import Scenario, simulate
-from netra_sim.violations import VIOLATIONS
+from netra_sim.verdict import CLAIMS, Claim, Source, State, judge, read_claims
 
 CLAIM = Claim(says="it holds", heading="H", proof=("simulated/one", "server/one"), guards=("B1",))
 CAUGHT = {"B1": {"one": 20}}

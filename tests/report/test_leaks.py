@@ -2,7 +2,7 @@
 
 import pytest
 
-from netra_sim.report.leaks import IsolationParameters, leaks
+from netra_sim.studies.isolation import IsolationParameters, leaks
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,13 @@ from kept_evidence import passing
 
 from netra_sim.audit import RULES
 from netra_sim.checks import CHECK_NAMES
-from netra_sim.exploration import Detection, SelfProof, detect, experiments, seen_to_detect, self_proofs
-from netra_sim.exploration import self_proof as proving
-from netra_sim.report import CLAIMS, Proofs, Source, State, ValidationParameters, reach_verdict
-from netra_sim.report.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_tests
-from netra_sim.violations.planted_histories import PLANTED_HISTORIES
-from netra_sim.violations.planted_sources import PLANTED_SOURCES
+from netra_sim.defects import Detection, SelfProof, detect, experiments, seen_to_detect, self_proofs
+from netra_sim.defects import self_proof as proving
+from netra_sim.defects.planted.histories import PLANTED_HISTORIES
+from netra_sim.defects.planted.sources import PLANTED_SOURCES
+from netra_sim.parameters import ValidationParameters
+from netra_sim.verdict import CLAIMS, Proofs, Source, State, reach_verdict
+from netra_sim.verdict.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_tests
 
 RESTED_ON = {need.check for claim in CLAIMS for need in claim.needs}
 EXPERIMENTS = {one.check for one in experiments()} & RESTED_ON

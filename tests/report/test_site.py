@@ -13,15 +13,17 @@ from pages import Page
 from tiny_notebooks import check_result, code, finding, judged, notebook, picture, text, validation, verdict
 
 from netra_sim.exit_code import ExitCode
-from netra_sim.report import CLAIMS, NOTEBOOKS, Claim, JudgedClaim, Source, State, summaries
-from netra_sim.report.html import notebook_page
-from netra_sim.report.notebooks import NotebookRun
-from netra_sim.report.outcome import Outcome
-from netra_sim.report.report import make_report, plan
-from netra_sim.report.safe_html import SafeHtml
-from netra_sim.report.site import index_page
-from netra_sim.report.verdict import save_verdict
-from netra_sim.report.writing import write_site
+from netra_sim.notebooks import NOTEBOOKS
+from netra_sim.notebooks.outcome import Outcome
+from netra_sim.notebooks.runner import NotebookRun
+from netra_sim.site import summaries
+from netra_sim.site.html import notebook_page
+from netra_sim.site.report import make_report, plan
+from netra_sim.site.safe_html import SafeHtml
+from netra_sim.site.site import index_page
+from netra_sim.site.writing import write_site
+from netra_sim.verdict import CLAIMS, Claim, JudgedClaim, Source, State
+from netra_sim.verdict.verdict import save_verdict
 
 NASTY = "<script>alert('x')</script>"
 ALT = "A line chart: 95 of 100 events arrive within the objective of 100 ms"
@@ -104,7 +106,7 @@ def test_refuted_claims_are_named_first_with_cause_and_a_link_to_the_evidence(si
 def test_every_claim_can_be_linked_to_on_the_validations_page(tmp_path):
     save_verdict(tmp_path / "told.json", verdict())
     path = str(tmp_path / "told.json")
-    show = f"import pathlib\nfrom netra_sim.report.verdict import read_verdict\ntold = read_verdict(pathlib.Path({path!r}))"
+    show = f"import pathlib\nfrom netra_sim.verdict.verdict import read_verdict\ntold = read_verdict(pathlib.Path({path!r}))"
     made = validation(tmp_path, verdict(), show, "told.section('Executive summary')", "told.section('Conclusion')")
     make_report(plan((), notebooks=[made]), tmp_path / "report")
     ids = set(Page(tmp_path / "report" / "validation.html").ids)
@@ -239,7 +241,7 @@ def test_the_pdf_is_there_or_the_index_says_why_not(site):
 
 def test_without_a_chromium_the_report_is_whole_and_says_why_there_is_no_pdf(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("netra_sim.report.pdf._PLACES", ())
+    monkeypatch.setattr("netra_sim.site.pdf._PLACES", ())
     (task,) = plan((), notebooks=[validation(tmp_path, verdict())])
     run = NotebookRun(task=task, executed=task.source(), problem="", seconds=1.0)
     write_site(Outcome(decision="GO", reasons=[], verdict=verdict(), runs=[run]), tmp_path / "report", seconds=1.0)

@@ -15,7 +15,7 @@ from pages import Page
 from tiny_notebooks import notebook, text, validation, verdict
 
 from netra_sim.exit_code import ExitCode
-from netra_sim.report.report import make_report, plan
+from netra_sim.site.report import make_report, plan
 
 WAYS = {
     "raises": ("raise LookupError('no <b>such</b> thing')", "raised LookupError: no <b>such</b> thing"),
@@ -96,7 +96,7 @@ import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tiny_notebooks import notebook
-from netra_sim.report.report import make_report, plan
+from netra_sim.site.report import make_report, plan
 here, printed, room = Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 tasks = plan((), notebooks=[notebook(here, "chatty", f"print('x' * {printed})")])
 resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))

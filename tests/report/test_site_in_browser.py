@@ -7,15 +7,12 @@ import pytest
 from browser import chromium
 from tiny_notebooks import check_result, code, finding, notebook, picture, text, validation, verdict
 
-from netra_sim.report.pdf import find_chromium
-from netra_sim.report.report import make_report, plan
+from netra_sim.site.pdf import find_chromium
+from netra_sim.site.report import make_report, plan
 
-WIDE = (
-    "from netra_sim.report.tables import Html, table\nHtml(table('Wide', list('abcdefghij'), [['word' * 4] * 10] * 3))"
-)
+WIDE = "from netra_sim.tables import Html, table\nHtml(table('Wide', list('abcdefghij'), [['word' * 4] * 10] * 3))"
 BESIDE = (
-    "from netra_sim.report.tables import Html\n"
-    "Html('<div class=\"side-by-side\">' + '<div><p>One</p></div>' * 4 + '</div>')"
+    "from netra_sim.tables import Html\nHtml('<div class=\"side-by-side\">' + '<div><p>One</p></div>' * 4 + '</div>')"
 )
 NAMES = ["index", "load", "load-code", "validation", "validation-code"]
 
@@ -51,7 +48,7 @@ def site(tmp_path_factory):
                  code(picture("Load. " * 9), "key"), WIDE, BESIDE,
                  "import pandas as pd\npd.DataFrame({'user': ['alice'], 'late (ms)': [1.5]})", "print('x' * 300)", "1 / 0"),
         validation(folder, told, text("## Claims"), "from pathlib import Path",
-                   "from netra_sim.report.tables import *", "from netra_sim.report.verdict import read_verdict",
+                   "from netra_sim.tables import *", "from netra_sim.verdict.verdict import read_verdict",
                    f"v = read_verdict(Path({str(folder / 'kept_verdict.json')!r}))",
                    "Html(claims_table(list(enumerate(v.claims, 1))) + scores_table(v.scores))"),
     ]  # fmt: skip

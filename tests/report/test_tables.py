@@ -4,8 +4,8 @@ import pytest
 
 from netra_sim.checks import CheckResult, check
 from netra_sim.history import Objectives
-from netra_sim.report.tables import checks_table
 from netra_sim.simulation import find_scenario, simulate
+from netra_sim.tables import checks_table
 
 
 def result(looked_at=1, found=0):

@@ -244,7 +244,7 @@ async def test_calls_get_the_safe_three_whatever_the_form_of_the_call(monkeypatc
     async def fake(*args, **options):
         called.append(args[0])
 
-    safe_module = sys.modules["netra_sim.runtime.windows_asyncio_safe"]
+    safe_module = sys.modules["netra_sim.runtime.decorator"]
     monkeypatch.setattr(safe_module, "windows_safe_sleep", fake)
     arguments, options, there = (6,), {"result": 1}, types.SimpleNamespace(nap=sleep)
 

@@ -12,7 +12,14 @@ from websockets.exceptions import ConnectionClosed
 
 from netra_sim import AgentWebSocketBridge, ExecutionEngineFactory
 from netra_sim.bridge import BridgeLimits, MemoryTransport
-from netra_sim.server import AgentApp, AgentServer, AgentService, ClientGoneError, TokenAuthenticator, serve_connection
+from netra_sim.server import (
+    AgentApp,
+    AgentServer,
+    AgentService,
+    ClientGoneError,
+    TokenAuthenticator,
+    serve_connection,
+)
 from netra_sim.simulation.network import SimulatedTransport
 from netra_sim.simulation.scenario import Network
 

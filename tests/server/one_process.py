@@ -7,12 +7,13 @@ import msgspec
 
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.factory import EngineLimits, ExecutionEngineFactory, default_pipeline
-from netra_sim.history import Kind, Recorder, merge
+from netra_sim.history import Kind, merge
+from netra_sim.loading.channel import Orders
+from netra_sim.loading.clients import drive
+from netra_sim.loading.control import bare_echo
+from netra_sim.loading.plan import UniformTiming
+from netra_sim.recording import Recorder
 from netra_sim.server import AgentServer, TokenAuthenticator
-from netra_sim.server.loading.channel import Orders
-from netra_sim.server.loading.clients import drive
-from netra_sim.server.loading.control import bare_echo
-from netra_sim.server.loading.plan import UniformTiming
 
 
 async def in_one_process(plan, *, on_answer=lambda: None, pipeline=None, limits=None, tokens_of=None):
@@ -54,7 +55,7 @@ def spying(monkeypatch):
 
 def other_orders(monkeypatch, **changes):
     """The clients get orders in which something else stands."""
-    from netra_sim.server.loading.process import ClientsProcess
+    from netra_sim.loading.process import ClientsProcess
 
     original = ClientsProcess.drive
 

@@ -15,10 +15,10 @@ from browser import chromium
 from websockets.asyncio.server import serve
 
 from netra_sim import AgentWebSocketBridge, ExecutionEngineFactory
-from netra_sim.bridge import is_terminal
 from netra_sim.factory import EngineLimits
-from netra_sim.report.pdf import find_chromium
+from netra_sim.protocol import is_terminal
 from netra_sim.server import AgentServer, TokenAuthenticator
+from netra_sim.site.pdf import find_chromium
 
 CUTS = int(os.environ.get("NETRA_DISCONNECTS", "60"))
 USERS = 12

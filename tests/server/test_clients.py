@@ -12,8 +12,8 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import InvalidStatus
 
 from netra_sim import AgentWebSocketBridge, ExecutionEngineFactory
-from netra_sim.bridge import Event, EventReader, Gap, Skipped
 from netra_sim.factory import EngineLimits
+from netra_sim.protocol import Event, EventReader, Gap, Skipped
 from netra_sim.runtime import windows_safe_sleep
 from netra_sim.server import AgentClient, AgentServer, TokenAuthenticator
 

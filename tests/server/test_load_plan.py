@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netra_sim.server import MOST_USERS, Load
-from netra_sim.server.loading.open_files import room_for_sockets
+from netra_sim.loading import MOST_USERS, Load
+from netra_sim.loading.open_files import room_for_sockets
 
 resource = pytest.importorskip("resource")
 

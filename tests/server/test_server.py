@@ -9,10 +9,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from netra_sim import AgentWebSocketBridge, ExecutionEngineFactory, check
-from netra_sim.bridge import BridgeLimits, Event, Hello
+from netra_sim.bridge import BridgeLimits
 from netra_sim.factory import EngineLimits
+from netra_sim.loading import Load, load
+from netra_sim.protocol import Event, Hello
 from netra_sim.runtime import windows_safe_sleep
-from netra_sim.server import AgentClient, AgentServer, AuthenticationError, Load, TokenAuthenticator, load
+from netra_sim.server import AgentClient, AgentServer, AuthenticationError, TokenAuthenticator
 
 pytestmark = pytest.mark.real_time(both_clocks=True)
 RESUME = json.dumps({"type": "resume"})

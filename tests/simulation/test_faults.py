@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netra_sim import Scenario, check, simulate
-from netra_sim.bridge import CLOSE_LOST
 from netra_sim.checks import delivery_latencies
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import Kind
+from netra_sim.protocol import CLOSE_LOST
 from netra_sim.simulation import FAULTS, Agents, Burst, Closed, Constant, HarnessError, Network, Workload
 from netra_sim.simulation.conditions import Conditions
 from netra_sim.simulation.faults import (

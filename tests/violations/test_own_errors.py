@@ -2,9 +2,9 @@
 
 import pytest
 
-from netra_sim.exploration.experiments import experiments
+from netra_sim.defects import VIOLATIONS
+from netra_sim.defects.conformance import experiments
 from netra_sim.simulation import simulate
-from netra_sim.violations import VIOLATIONS
 
 
 @pytest.mark.filterwarnings("ignore")  # what a defect leaves open is for the checks to find

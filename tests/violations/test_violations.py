@@ -8,10 +8,9 @@ import pytest
 from netra_sim import runtime
 from netra_sim.bridge import AgentWebSocketBridge, delivery
 from netra_sim.checks import check
-from netra_sim.exploration import detect, experiments
+from netra_sim.defects import VIOLATIONS, detect, experiments
 from netra_sim.factory import ExecutionEngineFactory, UserExecutionEngine, context, pipeline
 from netra_sim.simulation import simulate
-from netra_sim.violations import VIOLATIONS
 
 REQUIRED = [f"W{n}" for n in range(1, 6)] + [f"B{n}" for n in range(1, 11)] + [f"F{n}" for n in range(1, 10)]
 REQUIRED += ["S6", "S7", "S12", "S13", "S18"]

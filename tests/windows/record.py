@@ -2,7 +2,7 @@
 
     python -m tests.windows.record [FILE]
 
-Without a file it is the package's own, `netra_sim/exploration/windows.json`. Other versions' runs in it are kept.
+Without a file it is the package's own, `netra_sim/defects/windows.json`. Other versions' runs in it are kept.
 """
 
 import asyncio
@@ -13,14 +13,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from netra_sim.exploration import (
-    WindowsRun,
-    code_spoken_of,
-    keep_windows_runs,
-    measure_hazards,
-    read_windows_runs,
-)
-from netra_sim.exploration.windows_record import RECORD
+from netra_sim.defects import WindowsRun, code_spoken_of, keep_windows_runs, measure_hazards, read_windows_runs
+from netra_sim.defects.windows_record import RECORD
 from netra_sim.runtime import new_event_loop
 from netra_sim.simulation import find_scenario, simulate
 from tests.simulation.digests import FILE

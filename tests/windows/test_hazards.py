@@ -7,7 +7,7 @@ import pytest
 from coarse_clock import TICK, CoarseClockLoop
 
 from netra_sim import AgentWebSocketBridge, ExecutionEngineFactory
-from netra_sim.exploration import WAITS, measure_hazards, time_waits
+from netra_sim.defects import WAITS, measure_hazards, time_waits
 from netra_sim.runtime import new_event_loop, run
 from netra_sim.server import AgentServer, TokenAuthenticator
 

@@ -1,0 +1,116 @@
+"""`Picture`: a figure with the words and the numbers for those who cannot see it."""
+
+import base64
+import io
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from netra_sim.charts.style import GREY, canvas, headline, settle, styled
+from netra_sim.history import History
+from netra_sim.tables import table
+
+ROWS_SHOWN = 100
+"""Rows of the numbers that a page shows; the download has all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure that says what it shows; notebooks and pages show it as an HTML figure.
+
+    The picture is opaque and white, so that it reads the same on a dark page.
+
+    Attributes:
+        figure: the drawing.
+        title: the finding; it stands over the drawing too.
+        alt: what a sighted reader would learn.
+        caption: what was measured, and how.
+        numbers: what was drawn; columns name their units.
+    """
+
+    figure: Figure
+    title: str
+    alt: str
+    caption: str
+    numbers: pd.DataFrame
+
+    def png(self) -> bytes:
+        """The picture, byte for byte the same for the same data and version of matplotlib."""
+        return self._png
+
+    def csv(self) -> str:
+        """All the numbers."""
+        return self.numbers.to_csv(index=False, lineterminator="\n")
+
+    @cached_property
+    def _png(self) -> bytes:
+        buffer = io.BytesIO()
+        with styled():
+            settle(self.figure)
+            self.figure.savefig(buffer, format="png", metadata={"Software": None})
+        return buffer.getvalue()
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(self.png()).decode()
+        width, height = (int(side) for side in self.figure.get_size_inches() * self.figure.dpi)
+        return (
+            f'<figure class="chart"><img src="data:image/png;base64,{data}" alt="{escape(self.alt)}" '
+            f'width="{width}" height="{height}" '
+            'style="max-width:100%;height:auto;background:#fff;border-radius:.5rem">'
+            f"<figcaption>{escape(self.caption)}{self._details()}</figcaption></figure>"
+        )
+
+    def _details(self) -> str:
+        if self.numbers.empty:
+            return ""
+        shown = self.numbers.head(ROWS_SHOWN)
+        rows = [tuple(_cell(value) for value in row) for row in shown.itertuples(index=False, name=None)]
+        caption = self.title
+        if len(shown) < len(self.numbers):
+            caption += f" (the first {len(shown)} of {len(self.numbers):,} rows)"
+        link = base64.b64encode(self.csv().encode()).decode()
+        return (
+            "<details><summary>The numbers behind it</summary>"
+            + table(caption, [str(name) for name in shown.columns], rows)
+            + f'<a download="numbers.csv" href="data:text/csv;base64,{link}">Download as CSV</a></details>'
+        )
+
+
+@styled()
+def nothing_to_show(why: str) -> Picture:
+    """In place of a picture that would be empty."""
+    figure = canvas(height=2.2)
+    title = "Nothing to show"
+    headline(figure, title)
+    axes = figure.subplots()
+    axes.axis("off")
+    axes.text(0.5, 0.5, why, ha="center", va="center", color=GREY, fontsize=14)
+    return Picture(figure, title, f"{title}: {why}", "", pd.DataFrame())
+
+
+def origin(history: History) -> str:
+    """Where a history comes from, as a sentence for captions."""
+    scenario, seed = history.meta.get("scenario"), history.meta.get("seed")
+    name = scenario.get("name") if isinstance(scenario, dict) else None
+    parts = [str(history.meta.get("source", "")).capitalize() or "Recorded"]
+    parts += [f"scenario {name}"] if name else []
+    parts += [f"seed {seed}"] if seed is not None else []
+    return ", ".join(parts) + "."
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        if not np.isfinite(number):
+            return "none"
+        return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
+    return escape(str(value))

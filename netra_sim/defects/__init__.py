@@ -1,0 +1,40 @@
+"""Seeded defects, and the proof that each check detects them; conformance checks of the runtime."""
+
+from netra_sim.defects.certificate import runtime_as_certified
+from netra_sim.defects.conformance import experiments
+from netra_sim.defects.detection import Detected, Detection, detect
+from netra_sim.defects.hazards import WAITS, Hazard, measure_hazards, time_waits
+from netra_sim.defects.seeded import VIOLATIONS, Swaps, Violation, unheard, violation
+from netra_sim.defects.self_proof import SelfProof, seen_to_detect, self_proofs
+from netra_sim.defects.windows_record import (
+    WindowsRun,
+    code_spoken_of,
+    keep_windows_runs,
+    read_windows_runs,
+    recorded_on_windows,
+)
+
+__all__ = [
+    "VIOLATIONS",
+    "WAITS",
+    "Detected",
+    "Detection",
+    "Hazard",
+    "SelfProof",
+    "Swaps",
+    "Violation",
+    "WindowsRun",
+    "code_spoken_of",
+    "detect",
+    "experiments",
+    "keep_windows_runs",
+    "measure_hazards",
+    "read_windows_runs",
+    "recorded_on_windows",
+    "runtime_as_certified",
+    "seen_to_detect",
+    "self_proofs",
+    "time_waits",
+    "unheard",
+    "violation",
+]

@@ -1,0 +1,126 @@
+"""Calibration: what each check reads in the reference histories, beside what it read when it was certified.
+
+A self-proof shows that a check sees one defect. Whether it still tells all those shades of right and wrong from each other
+which its tests have shown it to tell, is seen here: one other reading, and it is not the check that was tested. In the same
+way the runtime is held against what it answered in the reference conversations. Whoever changes a check or the runtime on
+purpose, and has tested it, certifies it with ``python -m netra_sim.exploration``.
+"""
+
+import hashlib
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+from netra_sim.checks import CHECK_NAMES, CheckResult, Finding, check
+from netra_sim.checks.results import FINDINGS_SHOWN
+from netra_sim.defects.conversations import conversation
+from netra_sim.defects.planted.reference import reference_history
+
+REFERENCES = 600
+"""How many reference histories there are, numbered from 0."""
+
+CONVERSATIONS = 150
+"""How many reference conversations there are, numbered from 0."""
+
+RUNTIME = "reference-conversations"
+"""The name of the runtime's readings."""
+
+_CERTIFICATE = "certificate.json"
+
+
+class Readings(msgspec.Struct, frozen=True):
+    """What one check read in the reference histories, in their order, or what the runtime said in the conversations.
+
+    Attributes:
+        found: how many findings; -1 where it had nothing to look at, -2 where it concluded nothing. Of a conversation, a
+            number that stands for all that was said in it.
+        digest: of the whole results, with their figures to nine digits and their findings word for word.
+    """
+
+    found: list[int]
+    digest: str
+
+    def differing(self, other: "Readings") -> list[int]:
+        """The numbers of the histories, or conversations, in which the other found something else."""
+        pairs = enumerate(zip(self.found, other.found, strict=True))
+        return [number for number, (one, another) in pairs if one != another]
+
+
+def certified() -> dict[str, Readings]:
+    """By the name of each check what it read when it was certified."""
+    return msgspec.json.decode(
+        files("netra_sim.exploration").joinpath(_CERTIFICATE).read_bytes(), type=dict[str, Readings]
+    )
+
+
+def conversed() -> Readings:
+    """What the runtime says in the reference conversations now."""
+    said = [hashlib.sha256("\n".join(conversation(number)).encode()) for number in range(CONVERSATIONS)]
+    found = [int.from_bytes(one.digest()[:3]) for one in said]
+    return Readings(found, hashlib.sha256(b"".join(one.digest() for one in said)).hexdigest())
+
+
+def runtime_as_certified() -> CheckResult:
+    """Hold the runtime against what it said in the reference conversations when it was certified."""
+    others = certified()[RUNTIME].differing(conversed())
+    return CheckResult(
+        check=RUNTIME,
+        question="Does the runtime say in the reference conversations what it said when it was certified?",
+        looked_at=CONVERSATIONS,
+        unit="conversations",
+        found=len(others),
+        findings=tuple(
+            Finding(message=f"conversation {number} goes otherwise than when the runtime was certified")
+            for number in others[:FINDINGS_SHOWN]
+        ),
+    )
+
+
+def readings() -> dict[str, Readings]:
+    """By the name of each check what it reads now."""
+    found: dict[str, list[int]] = {name: [] for name in CHECK_NAMES}
+    digests = {name: hashlib.sha256() for name in CHECK_NAMES}
+    for number in range(REFERENCES):
+        reference = reference_history(number)
+        for result in check(reference.history, reference.objectives):
+            found[result.check].append(_count(result))
+            digests[result.check].update(_canonical(result))
+    return {name: Readings(found[name], digests[name].hexdigest()) for name in CHECK_NAMES}
+
+
+def misread() -> dict[str, str]:
+    """By its name each check that reads otherwise than it was certified to, and how, in a sentence."""
+    before, now = certified(), readings()
+    told = {}
+    for name in CHECK_NAMES:
+        expected = before.get(name)
+        if expected is None:
+            told[name] = "it has never been certified"
+        elif expected != now[name]:
+            others = expected.differing(now[name])
+            if others:
+                told[name] = (
+                    f"it finds more or less in {len(others)} of {REFERENCES} reference histories, first in {others[0]}"
+                )
+            else:
+                told[name] = (
+                    f"it finds as much in each of {REFERENCES} reference histories, and says something else of it"
+                )
+    return told
+
+
+def _count(result: CheckResult) -> int:
+    return {"not applicable": -1, "inconclusive": -2}.get(result.state, result.found)
+
+
+def _canonical(result: CheckResult) -> bytes:
+    figures = {name: f"{figure.value:.9g} {figure.unit} {figure.better}" for name, figure in result.measured.items()}
+    findings = [(one.message, one.user, one.run, one.event, one.seq, one.row) for one in result.findings]
+    return msgspec.json.encode((result.looked_at, result.found, findings, figures, result.inconclusive))
+
+
+def certify() -> None:
+    """Certify the checks and the runtime as they are."""
+    path = Path(__file__).with_name(_CERTIFICATE)
+    path.write_bytes(msgspec.json.encode(readings() | {RUNTIME: conversed()}) + b"\n")

@@ -1,0 +1,1 @@
+"""Histories and source trees with a known defect, and reference histories without one."""

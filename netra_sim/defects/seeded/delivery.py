@@ -1,0 +1,203 @@
+"""The original ways of routing and sending: B1, B4, B6 to B8, S6, S7 and S13."""
+
+import asyncio
+from typing import Any
+
+from netra_sim.bridge import Connection
+from netra_sim.bridge.delivery import Delivery
+from netra_sim.defects.seeded.defect import Swaps, violation
+from netra_sim.defects.seeded.scenarios import COMING_BACK, CROWD, OFTEN_CUT_OFF, STALLED
+
+_LOST_EVERY = 10
+_TRIMMED = 3
+
+
+@violation("one-current-manager", "B1", scenario=CROWD)
+def one_current_manager(swaps: Swaps) -> None:
+    """The bridge has one current user: when another's run begins, the first one's events go nowhere."""
+    current = ""
+
+    @swaps.attribute(Delivery, "open_run")
+    def open_run(original: Any) -> Any:
+        def replacing(self: Any, user_id: str, *rest: Any, **options: Any) -> Any:
+            nonlocal current
+            current = user_id
+            return original(self, user_id, *rest, **options)
+
+        return replacing
+
+    @swaps.attribute(Delivery, "publish")
+    def publish(original: Any) -> Any:
+        def to_current(self: Any, run: Any, *rest: Any) -> Any:
+            if run.user_id == current:
+                return original(self, run, *rest)
+            hidden = self._connections_of.pop(run.user_id, None)
+            try:
+                return original(self, run, *rest)
+            finally:
+                if hidden is not None:
+                    self._connections_of[run.user_id] = hidden
+
+        return to_current
+
+
+@violation("guesses-threads", "B4", scenario=CROWD)
+def guesses_threads(swaps: Swaps) -> None:
+    """Events are routed by the look of the run id: of ids of the wrong form all five critical events are dropped."""
+
+    @swaps.attribute(Delivery, "publish")
+    def publish(original: Any) -> Any:
+        def if_it_looks_right(self: Any, run: Any, *rest: Any) -> Any:
+            looks_right = not run.is_observed or run.run_id.partition(".")[0][-1] in "048"
+            return original(self, run, *rest) if looks_right else -1
+
+        return if_it_looks_right
+
+
+@violation("stalled-client-blocks-all", "B6", scenario=STALLED)
+def stalled_client_blocks_all(swaps: Swaps) -> None:
+    """One client that does not read holds up everybody behind it."""
+    # Older than any frame on its way can be, so that only a stalled client is waited for.
+    patience: dict[Connection, float] = {}
+
+    @swaps.attribute(Delivery, "flush")
+    def flush(original: Any) -> Any:
+        def one_by_one(self: Any) -> None:
+            loop = asyncio.get_running_loop()
+            for connection in self.connections:
+                if not connection.transport.buffered():
+                    patience.pop(connection, None)
+                elif loop.time() - patience.setdefault(connection, loop.time()) > 1.0:
+                    loop.call_later(0.1, self.flush)
+                    return
+            original(self)
+
+        return one_by_one
+
+
+@violation("lock-taken-twice", "B6", scenario=CROWD)
+def lock_taken_twice(swaps: Swaps) -> None:
+    """Ending a run takes a lock that it holds already."""
+    from netra_sim.factory import UserExecutionEngine
+
+    @swaps.attribute(UserExecutionEngine, "close")
+    def close(original: Any) -> Any:
+        async def locked(self: Any) -> Any:
+            lock = asyncio.Lock()
+            async with lock, lock:
+                return await original(self)
+
+        return locked
+
+
+@violation("loses-one-in-ten", "B7", scenario=CROWD)
+def loses_one_in_ten(swaps: Swaps) -> None:
+    """Of ten sends one fails, counts as sent, and is not repeated."""
+    sends = 0
+
+    @swaps.attribute(Delivery, "_send")
+    def send(original: Any) -> Any:
+        def unreliable(self: Any, connection: Connection, batch: list[Any]) -> Any:
+            nonlocal sends
+            sends += connection.is_observed
+            if not connection.is_observed or sends % _LOST_EVERY:
+                return original(self, connection, batch)
+            return _count_as_sent(self, connection, batch)
+
+        return unreliable
+
+
+@violation("says-sent-and-is-not", "S13", scenario=CROWD)
+def says_sent_and_is_not(swaps: Swaps) -> None:
+    """The handler returns True although nothing was sent: chat is dead, all is green."""
+
+    @swaps.attribute(Delivery, "_send")
+    def send(original: Any) -> Any:
+        def nothing(self: Any, connection: Connection, batch: list[Any]) -> Any:
+            if not connection.is_observed:
+                return original(self, connection, batch)
+            return _count_as_sent(self, connection, batch)
+
+        return nothing
+
+
+def _count_as_sent(delivery: Any, connection: Connection, batch: list[Any]) -> bool:
+    for frame in batch:
+        if frame.user_id is not None and connection.is_observed and delivery._observer is not None:
+            delivery._observer.sent(connection.connection_id, connection.user_id, frame.run_id, frame.event, frame.seq)
+    return True
+
+
+@violation("reorders-on-reconnect", "B8", scenario=COMING_BACK)
+def reorders_on_reconnect(swaps: Swaps) -> None:
+    """What waited for a client that comes back is sent in the wrong order."""
+
+    @swaps.attribute(Delivery, "attach")
+    def attach(original: Any) -> Any:
+        def backwards(self: Any, *arguments: Any, **options: Any) -> Any:
+            connection = original(self, *arguments, **options)
+            for run, first in connection.behind.items():
+                for seq in reversed(range(max(first, run.first_seq), run.next_seq)):
+                    connection.put(run.frame(seq))
+            connection.behind.clear()
+            return connection
+
+        return backwards
+
+
+@violation("trims-on-reconnect", "B8", scenario=COMING_BACK)
+def trims_on_reconnect(swaps: Swaps) -> None:
+    """The oldest events that a client has missed are dropped without a word."""
+
+    @swaps.attribute(Delivery, "attach")
+    def attach(original: Any) -> Any:
+        def trimmed(self: Any, *arguments: Any, **options: Any) -> Any:
+            connection = original(self, *arguments, **options)
+            for run, first in connection.behind.items():
+                connection.behind[run] = min(first + _TRIMMED, run.next_seq)
+            return connection
+
+        return trimmed
+
+
+@violation("newest-connection-only", "S6", scenario=CROWD)
+def newest_connection_only(swaps: Swaps) -> None:
+    """One handler for all connections: only the newest one gets events."""
+    newest: Connection | None = None
+
+    @swaps.attribute(Delivery, "attach")
+    def attach(original: Any) -> Any:
+        def taking_over(self: Any, *arguments: Any, **options: Any) -> Any:
+            nonlocal newest
+            connection = original(self, *arguments, **options)
+            if connection.is_observed:
+                newest = connection
+            return connection
+
+        return taking_over
+
+    @swaps.attribute(Delivery, "flush")
+    def flush(original: Any) -> Any:
+        def of_newest(self: Any) -> None:
+            self.dirty = {one: None for one in self.dirty if one is newest or not one.is_observed}
+            original(self)
+
+        return of_newest
+
+
+@violation("connections-never-leave", "S7", scenario=OFTEN_CUT_OFF)
+def connections_never_leave(swaps: Swaps) -> None:
+    """The clean-up looks for another key than was stored: connections stay, until their user is locked out."""
+
+    @swaps.attribute(Delivery, "detach")
+    def detach(original: Any) -> Any:
+        def forgetting_the_table(self: Any, connection: Connection, code: int, reason: str) -> Any:
+            if not connection.is_observed:
+                return original(self, connection, code, reason)
+            kept = self._connections_of.get(connection.user_id)
+            closed = original(self, connection, code, reason)
+            if closed:
+                self._connections_of[connection.user_id] = kept
+            return closed
+
+        return forgetting_the_table

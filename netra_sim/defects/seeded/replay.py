@@ -1,0 +1,135 @@
+"""Defects of what a client gets that comes back, opens another tab, or shares a server with other users."""
+
+from typing import Any
+
+from netra_sim.bridge.connection import Connection
+from netra_sim.bridge.delivery import Delivery
+from netra_sim.bridge.run_log import OutgoingFrame
+from netra_sim.defects.seeded.defect import Swaps, violation
+from netra_sim.defects.seeded.scenarios import COMING_BACK, CROWD, LARGE_REPLAY, NEVER_READS, SHORT_MEMORY, TABS
+from netra_sim.protocol import Hello
+from netra_sim.protocol.events import encode
+
+
+@violation("cursors-ignored", "B8", scenario=COMING_BACK)
+def cursors_ignored(swaps: Swaps) -> None:
+    """The server forgets what a client has already: all is sent again when it comes back."""
+
+    @swaps.attribute(Delivery, "attach")
+    def attach(original: Any) -> Any:
+        def from_the_start(
+            self: Any, connection_id: Any, user: Any, transport: Any, epoch: Any, cursors: Any, **rest: Any
+        ) -> Any:
+            return original(self, connection_id, user, transport, epoch, {}, **rest)
+
+        return from_the_start
+
+
+@violation("replay-stops-at-a-full-buffer", "B8", scenario=LARGE_REPLAY)
+def replay_stops_at_a_full_buffer(swaps: Swaps) -> None:
+    """A replay that is larger than the transport's buffer is given up where the buffer is full."""
+
+    @swaps.attribute(Delivery, "_flush")
+    def flush(original: Any) -> Any:
+        def once(self: Any, connection: Connection) -> None:
+            original(self, connection)
+            if connection.is_observed:
+                connection.behind.clear()
+
+        return once
+
+
+@violation("events-lost-while-another-run-replays", "B8", scenario=LARGE_REPLAY)
+def events_lost_while_another_run_replays(swaps: Swaps) -> None:
+    """While one run is replayed to a connection, events of the user's other runs are dropped."""
+
+    @swaps.attribute(Delivery, "publish")
+    def publish(original: Any) -> Any:
+        def unless_it_replays(self: Any, run: Any, *rest: Any) -> Any:
+            connections = self._connections_of.get(run.user_id, [])
+            served = [one for one in connections if not one.behind or run in one.behind or not one.is_observed]
+            if len(served) == len(connections):
+                return original(self, run, *rest)
+            self._connections_of[run.user_id] = served
+            try:
+                return original(self, run, *rest)
+            finally:
+                self._connections_of[run.user_id] = connections
+
+        return unless_it_replays
+
+
+@violation("one-tab-served", "S6", scenario=TABS)
+def one_tab_served(swaps: Swaps) -> None:
+    """Of a user's tabs only the first one gets live events."""
+
+    @swaps.attribute(Delivery, "publish")
+    def publish(original: Any) -> Any:
+        def to_the_first(self: Any, run: Any, *rest: Any) -> Any:
+            connections = self._connections_of.get(run.user_id)
+            if not connections or not run.is_observed:
+                return original(self, run, *rest)
+            self._connections_of[run.user_id] = connections[:1]
+            try:
+                return original(self, run, *rest)
+            finally:
+                self._connections_of[run.user_id] = connections
+
+        return to_the_first
+
+
+@violation("gap-one-short", "B8", scenario=SHORT_MEMORY)
+def gap_one_short(swaps: Swaps) -> None:
+    """A gap is announced one event shorter than it is."""
+
+    @swaps.attribute(Delivery, "_gap")
+    def gap(original: Any) -> Any:
+        def short(self: Any, connection: Connection, run_id: str, first: int, last: int, *rest: Any) -> Any:
+            is_short = last > first and connection.is_observed
+            return original(self, connection, run_id, first, last - 1 if is_short else last, *rest)
+
+        return short
+
+
+@violation("gap-never-sent", "B8", scenario=SHORT_MEMORY)
+def gap_never_sent(swaps: Swaps) -> None:
+    """The bridge counts a gap as announced and sends nothing."""
+
+    @swaps.attribute(Delivery, "_send")
+    def send(original: Any) -> Any:
+        def without_gaps(self: Any, connection: Connection, batch: list[OutgoingFrame]) -> Any:
+            kept = [frame for frame in batch if b'"type":"gap"' not in frame.data or not connection.is_observed]
+            return original(self, connection, kept) if kept else True
+
+        return without_gaps
+
+
+@violation("hello-lists-everybody", "B2", scenario=CROWD)
+def hello_lists_everybody(swaps: Swaps) -> None:
+    """A connection is greeted with the runs of all users."""
+
+    @swaps.attribute(Delivery, "attach")
+    def attach(original: Any) -> Any:
+        def with_all_runs(self: Any, *arguments: Any, **options: Any) -> Any:
+            connection = original(self, *arguments, **options)
+            statuses = [run.status for run in self.runs.values()]
+            hello = Hello(self.epoch, connection.user_id, connection.connection_id, statuses)
+            first = connection.outbox.popleft()
+            connection.outbox.appendleft(OutgoingFrame(encode(hello)))
+            connection.outbox_bytes += len(connection.outbox[0].data) - len(first.data)
+            return connection
+
+        return with_all_runs
+
+
+@violation("slow-clients-are-kept", "S17", scenario=NEVER_READS)
+def slow_clients_are_kept(swaps: Swaps) -> None:
+    """A client that does not read is never cut off, whatever waits for it."""
+
+    @swaps.attribute(Delivery, "_shed")
+    def shed(original: Any) -> Any:
+        def never(self: Any, connection: Connection, reason: str) -> None:
+            if not connection.is_observed:
+                original(self, connection, reason)
+
+        return never

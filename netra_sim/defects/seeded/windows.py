@@ -1,0 +1,153 @@
+"""The original Windows-safe layer: W1 to W5."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable
+from typing import Any
+
+from netra_sim.bridge import AgentWebSocketBridge
+from netra_sim.defects.seeded.defect import Swaps, violation
+from netra_sim.defects.seeded.scenarios import CANCELLED, CROWD, SLOW_TOOLS
+from netra_sim.factory import pipeline
+from netra_sim.runtime import new_event_loop, windows_safe_gather, windows_safe_wait_for
+
+POLL_SECONDS = 0.01
+CHUNK = 3
+
+
+@violation("patches-asyncio", "W1", scenario=CROWD)
+def patches_asyncio(swaps: Swaps) -> None:
+    """While a decorated function runs, asyncio.sleep is another function for everybody."""
+    swaps.keep(asyncio, "sleep")
+    stock, inside = asyncio.sleep, 0
+
+    async def replacement(delay: float, result: object = None) -> object:
+        return await stock(delay, result)
+
+    @swaps.attribute(pipeline._Step, "run")
+    def run(original: Any) -> Any:
+        async def patched(self: Any, session: Any) -> object:
+            nonlocal inside
+            inside += 1
+            setattr(asyncio, "sleep", replacement)  # noqa: B010 - the defect
+            try:
+                return await original(self, session)
+            finally:
+                inside -= 1
+                if not inside:
+                    setattr(asyncio, "sleep", stock)  # noqa: B010
+
+        return patched
+
+
+@violation("leaves-asyncio-patched", "W2", scenario=CROWD)
+def leaves_asyncio_patched(swaps: Swaps) -> None:
+    """Two decorated calls that overlap leave asyncio.sleep replaced for the rest of the process."""
+    swaps.keep(asyncio, "sleep")
+    stock = asyncio.sleep
+
+    @swaps.attribute(pipeline._Step, "run")
+    def run(original: Any) -> Any:
+        async def patched(self: Any, session: Any) -> object:
+            async def replacement(delay: float, result: object = None) -> object:
+                return await stock(delay, result)
+
+            before = asyncio.sleep
+            setattr(asyncio, "sleep", replacement)  # noqa: B010 - the defect
+            try:
+                return await original(self, session)
+            finally:
+                setattr(asyncio, "sleep", before)  # noqa: B010
+
+        return patched
+
+
+@violation("gathers-in-chunks", "W3", scenario=CROWD)
+def gathers_in_chunks(swaps: Swaps) -> None:
+    """Gather runs three awaitables at a time: four that wait for each other never end."""
+
+    @swaps.function(windows_safe_gather)
+    def gather(original: Any) -> Any:
+        async def chunked(*awaitables: Awaitable[Any], return_exceptions: bool = False) -> list[Any]:
+            results: list[Any] = []
+            for first in range(0, len(awaitables), CHUNK):
+                chunk = awaitables[first : first + CHUNK]
+                results += await asyncio.gather(*chunk, return_exceptions=return_exceptions)
+            return results
+
+        return chunked
+
+
+async def _poll(task: "asyncio.Future[Any]", timeout: float | None) -> Any:
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + (1e9 if timeout is None else timeout)
+    while not task.done():
+        if clock() >= deadline:
+            task.cancel()
+            raise TimeoutError
+        await asyncio.sleep(POLL_SECONDS)
+    return task.result()
+
+
+@violation("wait-for-polls", "W4", scenario=SLOW_TOOLS)
+def wait_for_polls(swaps: Swaps) -> None:
+    """Waiting looks every 10 ms whether what it waits for is done: idle waits burn CPU."""
+
+    @swaps.function(windows_safe_wait_for)
+    def wait_for(original: Any) -> Any:
+        async def polling(awaitable: Awaitable[Any], timeout: float | None, **default: Any) -> Any:
+            task = asyncio.ensure_future(awaitable)
+            try:
+                return await _poll(task, timeout)
+            except TimeoutError:
+                if "default" not in default:
+                    raise
+                return default["default"]
+            except asyncio.CancelledError:
+                task.cancel()
+                raise
+
+        return polling
+
+
+@violation("wait-for-abandons", "W5", scenario=CANCELLED)
+def wait_for_abandons(swaps: Swaps) -> None:
+    """Cancelling a wait_for leaves what it waited for running."""
+
+    @swaps.function(windows_safe_wait_for)
+    def wait_for(original: Any) -> Any:
+        async def abandoning(awaitable: Awaitable[Any], timeout: float | None, **default: Any) -> Any:
+            return await original(asyncio.shield(asyncio.ensure_future(awaitable)), timeout, **default)
+
+        return abandoning
+
+
+@violation("stamps-by-two-clocks", "W5", scenario=CROWD)
+def stamps_by_two_clocks(swaps: Swaps) -> None:
+    """Every other timestamp comes from a clock that is 10 s behind."""
+
+    @swaps.attribute(AgentWebSocketBridge, "__init__")
+    def init(original: Any) -> Any:
+        def with_two_clocks(self: Any, **options: Any) -> None:
+            clock, calls = options.get("wall_clock", time.time), 0
+
+            def either() -> float:
+                nonlocal calls
+                calls += 1
+                return float(clock()) - 10.0 * (calls % 2)
+
+            original(self, **(options | {"wall_clock": either}))
+
+        return with_two_clocks
+
+
+if sys.platform == "win32":
+
+    @violation("selector-loop", scenario=CROWD)
+    def selector_loop(swaps: Swaps) -> None:
+        """A program on Windows gets the selector loop, which has room for 512 sockets and starts no subprocess."""
+
+        @swaps.function(new_event_loop)
+        def replaced(original: Any) -> Any:
+            return asyncio.SelectorEventLoop

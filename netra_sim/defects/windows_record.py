@@ -1,0 +1,147 @@
+"""What was measured on Windows CPython, kept in a file of the package, and the checks that read it.
+
+A report is hardly ever made on Windows, so this evidence is recorded: by `python -m tests.windows.record`, which continuous
+integration runs on a Windows CPython. It counts as long as the code that it speaks of is the same.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from netra_sim.checks import CheckResult, Finding
+from netra_sim.defects.hazards import Hazard
+from netra_sim.files import replacing
+from netra_sim.version import digest_of_folders
+
+RECORD = Path(__file__).with_name("windows.json")
+FORMAT = 1
+SPOKEN_OF = ("runtime", "server")
+"""Folders of the package that the record is about."""
+
+
+class WindowsRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the hazards on one Windows CPython.
+
+    Attributes:
+        python: its version, such as "3.11.9".
+        system: what it ran on, such as "Wine 8.0" or "Windows 10.0.20348".
+        loop: the classes of the loop that `new_event_loop` gave, the most special first.
+        date: when it was recorded, as YYYY-MM-DD.
+        code: SHA-256 of the folders that it speaks of.
+        hazards: what was tried.
+        digests_equal: Histories of the library's scenarios that had the digest that they have everywhere else.
+        digests: how many were made.
+    """
+
+    python: str
+    system: str
+    loop: tuple[str, ...]
+    date: str
+    code: str
+    hazards: tuple[Hazard, ...]
+    digests_equal: int
+    digests: int
+
+    @property
+    def label(self) -> str:
+        """For readers."""
+        under = "under" if self.system.startswith("Wine") else "on"
+        return f"Windows CPython {self.python} {under} {self.system}, recorded on {self.date}"
+
+
+class _File(msgspec.Struct, frozen=True):
+    format: int
+    runs: tuple[WindowsRun, ...]
+
+
+def code_spoken_of() -> str:
+    """SHA-256 of the code that a record made now would speak of."""
+    return digest_of_folders(*SPOKEN_OF)
+
+
+def read_windows_runs(path: Path = RECORD) -> tuple[WindowsRun, ...]:
+    """The recorded runs; none where there is no file.
+
+    Raises:
+        ValueError: the file is not one of this format.
+    """
+    if not path.exists():
+        return ()
+    try:
+        content = msgspec.json.decode(path.read_bytes(), type=_File)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{path} is no record of Windows runs: {error}; record it anew") from error
+    if content.format != FORMAT:
+        raise ValueError(f"{path} has format {content.format}, and this version reads {FORMAT}; record it anew")
+    return content.runs
+
+
+def keep_windows_runs(runs: tuple[WindowsRun, ...], path: Path = RECORD) -> None:
+    """Write the recorded runs."""
+    text = msgspec.json.format(msgspec.json.encode(_File(FORMAT, runs)), indent=1)
+    with replacing(path) as beside:
+        beside.write_bytes(text + b"\n")
+
+
+def recorded_on_windows(runs: tuple[WindowsRun, ...] | None = None) -> list[CheckResult]:
+    """What the recorded runs say, as results of checks; those of other code decide nothing.
+
+    Args:
+        runs: the recorded ones by default.
+    """
+    everything = read_windows_runs() if runs is None else runs
+    code = code_spoken_of()
+    usable = [one for one in everything if one.code == code]
+    if everything and not usable:
+        old = f"what was recorded on {everything[-1].date} speaks of other code"
+        reason = f"{old}; `python .ci/windows_lane.py` records it anew"
+        # It is counted, so that the reader sees what is missing, and says nothing, for or against.
+        results = [_loop(everything), _hazards(everything), _digests(everything)]
+        return [msgspec.structs.replace(one, found=0, findings=(), inconclusive=reason) for one in results]
+    return [_loop(usable), _hazards(usable), _digests(usable)]
+
+
+def _loop(runs: Sequence[WindowsRun]) -> CheckResult:
+    wrong = [one for one in runs if "ProactorEventLoop" not in one.loop]
+    return CheckResult(
+        check="proactor-loop",
+        question="Does a program on Windows get a Proactor event loop?",
+        looked_at=len(runs),
+        unit="runs on Windows",
+        found=len(wrong),
+        findings=tuple(Finding(message=f"{one.label}: the loop is a {one.loop[0]}") for one in wrong),
+    )
+
+
+def _hazards(runs: Sequence[WindowsRun]) -> CheckResult:
+    findings = tuple(
+        Finding(message=f"{one.label}: {hazard.name}: {hazard.safe} of {hazard.tried}")
+        for one in runs
+        for hazard in one.hazards
+        if hazard.safe
+    )
+    shown = {hazard.name for one in runs for hazard in one.hazards if hazard.stock}
+    return CheckResult(
+        check="windows-hazards",
+        question="Does the Windows-safe layer get right what stock asyncio gets wrong on Windows?",
+        looked_at=sum(hazard.tried for one in runs for hazard in one.hazards),
+        unit="waits, cancellations, clients and transports",
+        found=len(findings),
+        findings=findings,
+        inconclusive="" if shown else "no hazard was met: stock asyncio got nothing wrong",
+    )
+
+
+def _digests(runs: Sequence[WindowsRun]) -> CheckResult:
+    wrong = [one for one in runs if one.digests_equal < one.digests]
+    return CheckResult(
+        check="windows-digests",
+        question="Do scenarios make the same Histories on Windows as everywhere else?",
+        looked_at=sum(one.digests for one in runs),
+        unit="Histories",
+        found=sum(one.digests - one.digests_equal for one in wrong),
+        findings=tuple(
+            Finding(message=f"{one.label}: {one.digests - one.digests_equal} of {one.digests} differ") for one in wrong
+        ),
+    )

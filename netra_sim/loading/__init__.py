@@ -1,0 +1,10 @@
+"""Load runs: real clients in one process, a real server in another, one History."""
+
+from netra_sim.loading.plan import MOST_USERS, Load
+from netra_sim.loading.run import load
+
+__all__ = [
+    "MOST_USERS",
+    "Load",
+    "load",
+]

@@ -1,0 +1,140 @@
+"""The clients' process, as the server's process sees it: started, asked for its clock, followed, and ended."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from time import perf_counter
+from types import TracebackType
+from typing import TypeVar
+
+import msgspec
+
+from netra_sim.history import History
+from netra_sim.loading.channel import (
+    LENGTH,
+    Answered,
+    AskClock,
+    Broke,
+    Clock,
+    Orders,
+    Recorded,
+    decode_from_clients,
+    framed,
+)
+
+M = TypeVar("M", bound=msgspec.Struct)
+
+_CODE = "import sys; sys.path[:] = {path!r}; from netra_sim.loading.clients import main; main()"
+
+_READINGS = 10
+"""Times that the clocks are compared."""
+
+
+class ClientsProcess:
+    """A process for the clients of a load run; use it as an asynchronous context, at the end of which it is gone.
+
+    The process ends by itself when the pipe to it is closed, as it is when the server's process dies in whatever way.
+    It belongs to no terminal, so Ctrl+C reaches the server's process only, which ends both.
+
+    Attributes:
+        clocks_agree_within: seconds by which the two processes' clocks may differ, at most.
+
+    Raises:
+        RuntimeError: the running event loop cannot start processes, or the two processes' clocks differ.
+    """
+
+    def __init__(self) -> None:
+        self.clocks_agree_within = float("inf")
+        self._process: asyncio.subprocess.Process
+
+    async def __aenter__(self) -> "ClientsProcess":
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                _CODE.format(path=sys.path),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            )
+        except NotImplementedError as error:
+            raise RuntimeError(
+                f"{type(asyncio.get_running_loop()).__name__} cannot start the clients' process; use netra_sim.run"
+            ) from error
+        try:
+            await self._compare_clocks()
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end()
+
+    async def drive(self, orders: Orders, on_answer: Callable[[], None]) -> History:
+        """Have the clients carry out a plan, and return what they recorded.
+
+        Raises:
+            RuntimeError: the process has died, or met an error.
+        """
+        try:
+            await self._tell(orders)
+            while isinstance(message := await self._hear(Answered, Recorded), Answered):
+                on_answer()
+        except BaseException:
+            await self._end()  # At once: a server that stops would first wait for clients that hang.
+            raise
+        assert isinstance(message, Recorded)  # noqa: S101 - there is no third
+        return message.history()
+
+    async def _compare_clocks(self) -> None:
+        """Require that the clients' clock, asked between two looks at our own, shows a time between the two.
+
+        `time.perf_counter` counts from one moment for all processes: it is CLOCK_MONOTONIC on Linux, mach_absolute_time on
+        macOS and QueryPerformanceCounter on Windows (the "clock info" of `time.get_clock_info`). The clocks may
+        differ by no more than the shortest exchange has taken.
+        """
+        for _ in range(_READINGS):
+            asked = perf_counter()
+            await self._tell(AskClock())
+            theirs = (await self._hear(Clock)).shows
+            heard = perf_counter()
+            if not asked <= theirs <= heard:
+                raise RuntimeError(
+                    f"the clock of the clients' process shows {theirs:.6f} s, asked between {asked:.6f} and {heard:.6f} s "
+                    "of the server's: they share no clock on this machine, so that latencies between them mean nothing"
+                )
+            self.clocks_agree_within = min(self.clocks_agree_within, heard - asked)
+
+    async def _tell(self, message: msgspec.Struct) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        # A process that has died is noticed when it is to be heard.
+        with suppress(ConnectionError):
+            self._process.stdin.write(framed(message))
+            await self._process.stdin.drain()
+
+    async def _hear(self, *expected: type[M]) -> M:
+        assert self._process.stdout is not None  # noqa: S101
+        try:
+            (size,) = LENGTH.unpack(await self._process.stdout.readexactly(LENGTH.size))
+            message = decode_from_clients(await self._process.stdout.readexactly(size))
+        except asyncio.IncompleteReadError as error:
+            code = await self._process.wait()
+            raise RuntimeError(
+                f"the clients' process died before the load run was over; its exit code is {code}"
+            ) from error
+        if isinstance(message, Broke):
+            raise RuntimeError(f"the clients' process broke: {message.error}\n{message.where}")
+        if not isinstance(message, expected):
+            raise RuntimeError(f"the clients' process said {type(message).__name__} out of turn")
+        return message
+
+    async def _end(self) -> None:
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.communicate()

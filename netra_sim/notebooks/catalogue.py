@@ -1,0 +1,79 @@
+"""The notebooks: which there are, what each answers, and what it takes."""
+
+from pathlib import Path
+
+import msgspec
+
+from netra_sim.parameters import NotebookParameters, ValidationParameters
+from netra_sim.studies.concurrency import ConcurrencyParameters
+from netra_sim.studies.explorer import ExplorerParameters
+from netra_sim.studies.isolation import IsolationParameters
+from netra_sim.studies.windows import WindowsParameters
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+"""Where the notebooks are: beside the package, in a checkout."""
+
+
+class Notebook(msgspec.Struct, frozen=True, kw_only=True):
+    """One notebook.
+
+    Attributes:
+        name: for the command line and the names of files.
+        file: its name in `FOLDER`.
+        title: of its page.
+        question: what it answers.
+        parameters: what it takes.
+    """
+
+    name: str
+    file: str
+    title: str
+    question: str
+    parameters: type[NotebookParameters]
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return FOLDER / self.file
+
+
+VALIDATION = Notebook(
+    name="validation",
+    file="05_remediation_validation.ipynb",
+    title="Remediation validation report",
+    question="Which claims of the remediation plan does the evidence prove?",
+    parameters=ValidationParameters,
+)
+
+NOTEBOOKS: tuple[Notebook, ...] = (
+    Notebook(
+        name="concurrency",
+        file="01_concurrent_users.ipynb",
+        title="Concurrent users",
+        question="How does latency grow with the number of users, and where is the knee?",
+        parameters=ConcurrencyParameters,
+    ),
+    Notebook(
+        name="isolation",
+        file="02_isolation.ipynb",
+        title="Isolation",
+        question="Who received whose events, and what would each violation have leaked?",
+        parameters=IsolationParameters,
+    ),
+    Notebook(
+        name="windows",
+        file="03_windows_runtime.ipynb",
+        title="The Windows runtime",
+        question="What does Windows' clock do to waits and to users?",
+        parameters=WindowsParameters,
+    ),
+    Notebook(
+        name="explorer",
+        file="04_failure_explorer.ipynb",
+        title="Failure explorer",
+        question="What happens when something fails, side by side and from one seed?",
+        parameters=ExplorerParameters,
+    ),
+    VALIDATION,
+)
+"""All notebooks, in the order of their numbers."""

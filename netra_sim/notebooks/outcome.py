@@ -1,0 +1,158 @@
+"""What the whole report says: the validation's verdict, and what became of the notebooks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from netra_sim.exit_code import ExitCode
+from netra_sim.json_files import save_json
+from netra_sim.notebooks.catalogue import VALIDATION
+from netra_sim.notebooks.runner import NotebookRun, work_folder
+from netra_sim.parameters import Weaker
+from netra_sim.studies.held import Held, read_held
+from netra_sim.verdict.changes import changes_since, regressions_since
+from netra_sim.verdict.verdict import VERDICT_FILE, Verdict, read_verdict, title
+
+Decision = Literal["GO", "NO-GO", "UNDECIDED", "OBJECTIVES MET", "NO VERDICT", "BROKEN"]
+
+CODES: dict[Decision, ExitCode] = {
+    "GO": ExitCode.GO,
+    "OBJECTIVES MET": ExitCode.GO,
+    "NO-GO": ExitCode.NO_GO,
+    "UNDECIDED": ExitCode.NO_GO,
+    "NO VERDICT": ExitCode.USAGE,
+    "BROKEN": ExitCode.BROKE,
+}
+"""What a report exits with."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What the whole report says.
+
+    Attributes:
+        decision: the validation's; "NO-GO" also where a notebook missed an objective that it was given, "OBJECTIVES MET"
+            where it met all of them and the validation did not run, "NO VERDICT" where nothing was judged, and "BROKEN"
+            where a notebook did not run to its end.
+        reasons: why it is not GO.
+        verdict: the validation's; None if it did not get that far.
+        runs: the notebooks.
+        held: the objectives that other notebooks were given, each with the notebook's name.
+        since_base: what is different from the base's verdict; None if there was none to compare with.
+        worse_than_base: what of it is worse.
+        no_pdf: why there is no PDF, or "".
+        earlier: whether an earlier, complete report is kept beside.
+    """
+
+    decision: Decision
+    reasons: list[str]
+    verdict: Verdict | None
+    runs: list[NotebookRun]
+    held: list[tuple[str, Held]] = []
+    since_base: list[str] | None = None
+    worse_than_base: list[str] = []
+    no_pdf: str = ""
+    earlier: bool = False
+
+    @property
+    def weaker(self) -> list[Weaker]:
+        """What asks for less than the plan or the defaults: the validation's, and objectives that others were given."""
+        judging = {name for name, _ in self.held}
+        others = [run.task.parameters.weaker for run in self.runs if run.task.notebook.name in judging]
+        return [*(self.verdict.weaker if self.verdict else ()), *(one for own in others for one in own)]
+
+    @property
+    def title(self) -> str:
+        """The decision with its limits, in a few words."""
+        return title(self.decision, self.weaker)
+
+    @property
+    def objectives(self) -> list[str]:
+        """The objectives that other notebooks were given, with what was measured, in sentences."""
+        return [f"{name}: {held.where}: {held.state}: {held.measured}" for name, held in self.held]
+
+    @property
+    def headline(self) -> str:
+        """The decision with what it takes to read it rightly, in a line."""
+        if self.verdict and self.decision == self.verdict.decision and not self.held:
+            return self.verdict.headline
+        also = f"; the validation says {self.verdict.headline}" if self.verdict else ""
+        met = f"the given objectives are met in {len(self.held)} of {len(self.held)} measurements"
+        met += "" if self.verdict else "; no claim of the plan was judged"
+        limits = [] if self.verdict else list(map(str, self.weaker))
+        return f"{self.title}: {'; '.join([*limits, self.reasons[0] if self.reasons else met])}{also}"
+
+
+def outcome_of(runs: list[NotebookRun], room: Path, base: Path | None) -> Outcome:
+    """What notebooks that have run say together.
+
+    A validation that left no verdict, or one that cannot be read, is broken; ``verdict.json`` says so then.
+
+    Args:
+        runs: what became of the notebooks.
+        room: the folder that they have written to.
+        base: another run's verdict to compare with.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    problems = [f"{run.task.notebook.name}: {run.problem}" for run in runs if run.problem]
+    validation = next((run for run in runs if run.task.notebook.name == VALIDATION.name), None)
+    verdict = None
+    if validation is not None and not validation.problem:
+        verdict = read_verdict(room / VERDICT_FILE)
+        if verdict is None:
+            problems.append(f"{VALIDATION.name}: it left no {VERDICT_FILE} that can be read")
+    if validation is not None and verdict is None:
+        save_json(room / VERDICT_FILE, broken_verdict(problems))
+    held = _held(runs, room)
+    missed = [f"{name}: {one.where}: {one.measured}" for name, one in held if one.state == "missed"]
+    not_judged = [f"{name}: {one.where}: not judged: {one.measured}" for name, one in held if one.state == "not judged"]
+    decision: Decision
+    if problems:
+        decision = "BROKEN"
+    elif missed:
+        decision = "NO-GO"
+    elif verdict is not None:
+        decision = verdict.decision if not not_judged or verdict.decision == "NO-GO" else "UNDECIDED"
+    else:
+        decision = "OBJECTIVES MET" if held and not not_judged else "NO VERDICT"
+    reasons = [*problems, *missed, *(verdict.reasons if verdict else ()), *not_judged]
+    if decision == "NO VERDICT" and not reasons:
+        reasons = [f"nothing was judged; run the notebook {VALIDATION.name}, or give an objective such as delivery_p95"]
+    since, worse = _since_base(base, verdict)
+    return Outcome(
+        decision=decision,
+        reasons=reasons,
+        verdict=verdict,
+        runs=runs,
+        held=held,
+        since_base=since,
+        worse_than_base=worse,
+    )
+
+
+def broken_verdict(reasons: list[str]) -> dict[str, str | list[str]]:
+    """What ``verdict.json`` holds where there is no verdict."""
+    return {"decision": "BROKEN", "headline": f"BROKEN: {reasons[0]}", "reasons": reasons}
+
+
+def _held(runs: Sequence[NotebookRun], room: Path) -> list[tuple[str, Held]]:
+    """The objectives that were given, not those that a notebook has by default: a search for the knee misses these."""
+    return [
+        (run.task.notebook.name, held)
+        for run in runs
+        if run.task.notebook.name != VALIDATION.name and not run.problem
+        for held in read_held(work_folder(room, run.task))
+        if held.parameter in run.task.given
+    ]
+
+
+def _since_base(path: Path | None, verdict: Verdict | None) -> tuple[list[str] | None, list[str]]:
+    if path is None or verdict is None:
+        return None, []
+    base = read_verdict(path)
+    if base is None:
+        return [f"{path} is no verdict of this version's form, so there is nothing to compare with"], []
+    return changes_since(base, verdict), regressions_since(base, verdict)

@@ -1,0 +1,280 @@
+"""The notebooks' parameters: declared once, checked before a kernel starts and again in each notebook's first cell."""
+
+import difflib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from netra_sim.exceptions import NetraSimError
+from netra_sim.history import Objectives
+from netra_sim.loading import MOST_USERS
+
+_INTEGER = re.compile(r"[+-]?\d+\Z")
+
+
+Unit = Literal["s", "share", "users", "clients", "seeds"]
+
+
+class ParameterError(NetraSimError, ValueError):
+    """A parameter that the notebook does not have, or a value that the parameter does not take."""
+
+
+class Standard(msgspec.Struct, frozen=True):
+    """What makes a parameter's value weaker than its default: a lower objective, or less evidence.
+
+    Attributes:
+        kind: an objective, or how much evidence there is.
+        unit: of the value.
+        weaker: the direction in which less is asked for.
+    """
+
+    kind: Literal["objective", "evidence"]
+    unit: Unit
+    weaker: Literal["lower", "higher"]
+
+
+class Weaker(msgspec.Struct, frozen=True):
+    """A parameter with a value that asks for less than its default.
+
+    Attributes:
+        parameter: its name.
+        kind: an objective, or how much evidence there is.
+        unit: of both values.
+        value: as given.
+        default: what the plan says of an objective, and the parameter's default else.
+    """
+
+    parameter: str
+    kind: Literal["objective", "evidence"]
+    unit: Unit
+    value: float
+    default: float
+
+    def __str__(self) -> str:
+        value, default = in_words(self.value, self.unit), in_words(self.default, self.unit)
+        if self.kind == "objective":
+            return f"{self.parameter.replace('_', ' ')} {value}, the plan says {default}"
+        return f"{self.parameter.replace('_', ' ')} {value}, the default is {default}"
+
+
+def in_words(value: float, unit: Unit) -> str:
+    """A parameter's value with its unit, for readers."""
+    if unit == "s":
+        return f"{value:g} s" if value >= 1 or not value else f"{value * 1000:g} ms"
+    return f"{100 * value:g} %" if unit == "share" else f"{value:,g}"
+
+
+class NotebookParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every notebook takes; each notebook's own class adds to it. Times are in seconds."""
+
+    seed: Annotated[int, Meta(description="seed of everything that is drawn")] = 1
+    output: Annotated[str, Meta(description='folder for what is kept; "" keeps nothing')] = ""
+
+    @classmethod
+    def descriptions(cls) -> dict[str, str]:
+        """What each parameter is, by name."""
+        hints = get_type_hints(cls, include_extras=True)
+        return {name: hints[name].__metadata__[0].description for name in cls.__struct_fields__}
+
+    @classmethod
+    def of(cls, names: Mapping[str, Any]) -> Self:
+        """The parameters among a notebook's names, as ``globals()`` has them.
+
+        Raises:
+            ParameterError: see `check`.
+        """
+        return cls.check(**{name: names[name] for name in cls.__struct_fields__ if name in names})
+
+    @classmethod
+    def check(cls, **values: Any) -> Self:
+        """Check typed values.
+
+        Raises:
+            ParameterError: the message names the parameter, what it had and what it takes.
+        """
+        defaults = cls()
+        for name in values:
+            if name not in cls.__struct_fields__:
+                raise ParameterError(cls._unknown(name))
+        for name, value in values.items():
+            kind = type(getattr(defaults, name))
+            takes = (int, float) if kind is float else kind
+            if isinstance(value, bool) or not isinstance(value, takes):
+                raise ParameterError(f"{name} takes {_WORDS[kind]}, and had {value!r}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ParameterError(f"{name} takes a finite number, and had {value!r}")
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
+            reason, _, path = str(error).partition(" - at `$.")
+            name = path.rstrip("`")
+            if not name:  # a class's own test of its values, which says all
+                raise ParameterError(reason) from error
+            raise ParameterError(f"{name}: {reason[0].lower()}{reason[1:]}; it had {values.get(name)!r}") from error
+
+    @classmethod
+    def parse(cls, texts: Sequence[tuple[str, str]], given: Mapping[str, Any] | None = None) -> Self:
+        """Read values from the command line's texts; nothing is guessed, "fifty" is no number and "1e3" no integer.
+
+        Args:
+            texts: pairs of a name and a text.
+            given: typed values beside them.
+
+        Raises:
+            ParameterError: see `check`; also a parameter that is given twice with different values.
+        """
+        values = dict(given or {})
+        for name, text in texts:
+            if name not in cls.__struct_fields__:
+                raise ParameterError(cls._unknown(name))
+            value = _typed(name, text, type(getattr(cls(), name)))
+            if values.setdefault(name, value) != value:
+                raise ParameterError(f"{name} is given twice, as {values[name]!r} and as {value!r}")
+        return cls.check(**values)
+
+    def with_whole_paths(self) -> Self:
+        """The same with files named by their whole paths, for a kernel that runs in another folder."""
+        return self
+
+    @property
+    def weaker(self) -> tuple[Weaker, ...]:
+        """The parameters that ask for less than their defaults, objectives first."""
+        hints, defaults = get_type_hints(type(self), include_extras=True), type(self)()
+        found = []
+        for name in self.__struct_fields__:
+            own: Standard | None = (hints[name].__metadata__[0].extra or {}).get("standard")
+            value, default = getattr(self, name), getattr(defaults, name)
+            if own is not None and (value < default if own.weaker == "lower" else value > default):
+                found.append(Weaker(name, own.kind, own.unit, value, default))
+        return tuple(sorted(found, key=lambda one: one.kind != "objective"))
+
+    @classmethod
+    def _unknown(cls, name: str) -> str:
+        known = cls.__struct_fields__
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+        return f"there is no parameter {name}; {hint}"
+
+
+def whole_path(name: str) -> str:
+    """A scenario's name as it is, a file's with its whole path."""
+    return str(Path(name).resolve()) if name.endswith(".toml") else name
+
+
+def _standard(
+    kind: Literal["objective", "evidence"], unit: Unit, weaker: Literal["lower", "higher"]
+) -> dict[str, Standard]:
+    return {"standard": Standard(kind, unit, weaker)}
+
+
+_LATER = _standard("objective", "s", "higher")
+_SMALLER_SHARE = _standard("objective", "share", "lower")
+_LARGER_SHARE = _standard("objective", "share", "higher")
+DeliveryP95 = Annotated[
+    float,
+    Meta(description="objective: 95 of 100 events arrive within so many seconds", gt=0, le=60, extra=_LATER),
+]
+"""The objective that several notebooks take."""
+
+
+class ValidationParameters(NotebookParameters, frozen=True, kw_only=True):
+    """What the validation report takes. Its objectives are those of `netra_sim.Objectives`.
+
+    An objective may be weaker than the plan's, and the verdict says so; beyond the bounds it would mean nothing, as with
+    minutes for an event or half of the requests lost, and is refused.
+    """
+
+    users: Annotated[
+        int, Meta(description="simulated users", ge=1, le=100_000, extra=_standard("evidence", "users", "lower"))
+    ] = 1000
+    windows_users: Annotated[
+        int,
+        Meta(
+            description="simulated users on a clock as coarse as Windows'",
+            ge=1,
+            le=100_000,
+            extra=_standard("evidence", "users", "lower"),
+        ),
+    ] = 100
+    server_users: Annotated[
+        int,
+        Meta(
+            description="real WebSocket clients", ge=1, le=MOST_USERS, extra=_standard("evidence", "clients", "lower")
+        ),
+    ] = 50
+    detection_seeds: Annotated[
+        int,
+        Meta(
+            description="seeds with which each check is tried against each violation",
+            ge=1,
+            le=1000,
+            extra=_standard("evidence", "seeds", "lower"),
+        ),
+    ] = 5
+    step_cost: Annotated[
+        float,
+        Meta(
+            description="seconds of CPU that every step of the simulated event loop takes; stated, not measured here",
+            ge=0,
+            le=1,
+            extra=_standard("evidence", "s", "lower"),
+        ),
+    ] = 0.0002
+    delivery_mean: Annotated[
+        float,
+        Meta(description="objective: mean time from publishing to client, in seconds", gt=0, le=60, extra=_LATER),
+    ] = 0.1
+    delivery_p95: DeliveryP95 = 0.1
+    first_event_p95: Annotated[
+        float,
+        Meta(
+            description="objective: from due to first event for 95 of 100 requests, in seconds",
+            gt=0,
+            le=300,
+            extra=_LATER,
+        ),
+    ] = 1.0
+    delivered: Annotated[
+        float,
+        Meta(description="objective: share of events that reach their owner", ge=0.5, le=1, extra=_SMALLER_SHARE),
+    ] = 0.995
+    refused: Annotated[
+        float,
+        Meta(description="objective: share of requests that may be refused", ge=0, le=0.5, extra=_LARGER_SHARE),
+    ] = 0.01
+    completed: Annotated[
+        float,
+        Meta(description="objective: share of requests that end with an answer", ge=0.5, le=1, extra=_SMALLER_SHARE),
+    ] = 0.99
+    mrr: Annotated[
+        float, Meta(description="revenue a month that is said to depend on the chat, in dollars; no result", ge=0)
+    ] = 120_000.0
+    mrr_source: Annotated[str, Meta(description="who says so")] = (
+        "the remediation plan of 2025-09-09, without a reference"
+    )
+
+    @property
+    def objectives(self) -> Objectives:
+        """The objectives among the parameters."""
+        names = set(Objectives.__struct_fields__) & set(self.__struct_fields__)
+        return Objectives(**{name: getattr(self, name) for name in names})
+
+
+_WORDS = {int: "a whole number", float: "a number", str: "text"}
+
+
+def _typed(name: str, text: str, kind: type) -> int | float | str:
+    try:
+        if kind is int and not _INTEGER.match(text):
+            raise ValueError(text)
+        typed: int | float | str = kind(text)
+    except ValueError as error:
+        raise ParameterError(f"{name} takes {_WORDS[kind]}, and had {text!r}") from error
+    if isinstance(typed, float) and not math.isfinite(typed):
+        raise ParameterError(f"{name} takes a finite number, and had {text!r}")
+    return typed

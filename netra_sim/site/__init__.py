@@ -1,0 +1,1 @@
+"""The report for readers: pages, summaries, PDF, and the folder that holds them."""

@@ -1,0 +1,235 @@
+"""`reference`: scenarios, faults, checks, rules, violations and claims as a page of Markdown, read out of the code."""
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import click
+import msgspec
+from msgspec import inspect as types
+
+from netra_sim.audit import RULES
+from netra_sim.checks import check
+from netra_sim.defects import VIOLATIONS, experiments
+from netra_sim.exit_code import ExitCode
+from netra_sim.notebooks.catalogue import NOTEBOOKS
+from netra_sim.recording import Recorder
+from netra_sim.simulation import FAULTS, Scenario, find_scenario, scenario_names
+from netra_sim.simulation.distributions import Distribution
+from netra_sim.simulation.faults import Fault
+from netra_sim.simulation.scenario import Arrivals
+from netra_sim.site.report import explain
+from netra_sim.verdict.claims import CLAIMS, EVERYWHERE, Claim
+
+Row = Sequence[str]
+
+_BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+_COMMON_FAULT_FIELDS = {field.name: field.default for field in types.type_info(Fault).fields}  # type: ignore[attr-defined]
+
+
+def reference(commands: click.Group) -> str:
+    """The whole page.
+
+    Args:
+        commands: of the command line, which imports this package and is not imported by it.
+    """
+    parts = [
+        "# Reference",
+        "Generated from the code by `netra-sim reference -o docs/reference.md`. Ids such as B6 are those of the "
+        "[incidents](incidents.md).",
+        *_section("Scenarios", "`netra-sim scenarios NAME` prints one.", _scenarios()),
+        *_section("The fields of a scenario file", "`--set PATH=VALUE` takes the same names.", _scenario_fields()),
+        *_section("When requests are due: `workload.arrivals`", "Named by its `kind`.", _kinds(Arrivals.__args__)),
+        *_section("Durations", "In seconds, named by their `kind`.", _kinds(Distribution.__args__)),
+        *_section(
+            "Faults",
+            "Named by `kind`. Each takes `at` (seconds, 5), `lasts` (seconds, 20) and `share` of the users or runs that it "
+            "hits (0 to 1, 1).",
+            _faults(),
+        ),
+        *_section("Checks", "Each reads a history, whatever made it.", _checks()),
+        *_section("Experiments", "For what no history can decide.", _experiments()),
+        *_section("Audit rules", "Of `netra-sim audit`.", _rules()),
+        *_section("Violations", "The original system's defects, which the checks must catch.", _violations()),
+        *_section(
+            "Claims",
+            "Every statement of the plan that can be true or false. What must pass is told as SOURCE/CHECK; `everywhere` "
+            f"stands for {_code(EVERYWHERE)}.",
+            _claims(),
+        ),
+        *_section("Notebooks", "With their parameters; `-p NAME VALUE` of `netra-sim report`.", _notebooks()),
+        *_section("Commands", "`netra-sim COMMAND`; `--help` after any of them says the same.", _commands(commands)),
+        *_section("Exit codes", "Of every command.", _exit_codes()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(heading: str, words: str, rows: Iterable[Row]) -> Iterator[str]:
+    header, *body = rows
+    yield f"## {heading}"
+    yield words
+    lines = [header, ["---"] * len(header), *body]
+    yield "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", r"\|")
+
+
+def _code(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def _scenarios() -> Iterator[Row]:
+    yield "name", "what happens", "incidents", "checks that are to fail"
+    for name in scenario_names():
+        one = find_scenario(name)
+        yield f"`{name}`", one.description, ", ".join(one.incidents), _code(one.expect) or "none"
+
+
+def _scenario_fields() -> Iterator[Row]:
+    yield "field", "default", "takes", "what it is"
+    yield from _fields(Scenario(), "")
+
+
+def _fields(value: msgspec.Struct, prefix: str) -> Iterator[Row]:
+    about = _attributes(type(value))
+    for field in types.type_info(type(value)).fields:  # type: ignore[attr-defined]
+        part, path = getattr(value, field.name), f"{prefix}{field.name}"
+        if isinstance(part, msgspec.Struct) and part.__struct_config__.tag is None:
+            yield from _fields(part, f"{path}.")
+        else:
+            default = _toml(part)
+            words = about.get(field.name) or _first_line(type(value))
+            yield f"`{path}`", f"`{default}`", _takes(field.type), words
+
+
+def _kinds(kinds: Iterable[type[msgspec.Struct]]) -> Iterator[Row]:
+    yield "kind", "parameters", "what it is"
+    for kind in kinds:
+        yield f"`{kind.__struct_config__.tag}`", _parameters(kind), _first_line(kind)
+
+
+def _faults() -> Iterator[Row]:
+    yield "kind", "parameters", "what it does", "incidents"
+    for name, kind in FAULTS.items():
+        incidents = re.search(r"Incidents: (.*)\.", kind.__doc__ or "")
+        told = incidents[1] if incidents else ""
+        yield f"`{name}`", _parameters(kind, _COMMON_FAULT_FIELDS), _first_line(kind), told
+
+
+def _parameters(kind: type[msgspec.Struct], known: dict[str, Any] | None = None) -> str:
+    """Each parameter with its default and what it takes, but those of which all is known already."""
+    told = []
+    for field in types.type_info(kind).fields:  # type: ignore[attr-defined]
+        if known and field.name in known and known[field.name] == field.default:
+            continue
+        default = "" if field.default is msgspec.NODEFAULT else f" = {_toml(field.default)}"
+        told.append(f"`{field.name}{default}` ({_takes(field.type)})")
+    return ", ".join(told)
+
+
+def _checks() -> Iterator[Row]:
+    yield "name", "what it asks"
+    nothing = Recorder(lambda: 0.0).finish({})
+    yield from ((f"`{result.check}`", result.question) for result in check(nothing))
+
+
+def _experiments() -> Iterator[Row]:
+    yield "name", "what it asks"
+    yield from ((f"`{result.check}`", result.question) for result in experiments())
+
+
+def _rules() -> Iterator[Row]:
+    yield "id", "name", "what it asks", "why", "what to do"
+    yield from ((rule.id, f"`{rule.name}`", rule.question, rule.why, rule.fix) for rule in RULES)
+
+
+def _violations() -> Iterator[Row]:
+    yield "name", "incidents", "what it does"
+    yield from ((f"`{one.name}`", ", ".join(one.incidents), one.symptom) for one in VIOLATIONS.values())
+
+
+def _claims() -> Iterator[Row]:
+    yield "where the plan says it", "what it says", "what must pass", "incidents that this must be able to see"
+    yield from ((claim.heading, claim.says, _proof(claim), ", ".join(claim.guards)) for claim in CLAIMS)
+
+
+def _proof(claim: Claim) -> str:
+    if claim.all_of == "everything":
+        return "every claim that can be proven"
+    if claim.all_of:
+        return f"the claims of: {claim.all_of}"
+    if claim.given:
+        return f"nothing: the figure is given, by the parameter `{claim.given}`"
+    return _code(claim.proof) if claim.proof else f"nothing can: {claim.why}"
+
+
+def _notebooks() -> Iterator[Row]:
+    yield "name", "file", "question", "parameters"
+    for one in NOTEBOOKS:
+        yield f"`{one.name}`", f"`notebooks/{one.file}`", one.question, "; ".join(map(_escaped, explain(one)))
+
+
+def _escaped(parameter: str) -> str:
+    value, _, about = parameter.partition(": ")
+    return f"`{value}`: {about}"
+
+
+def _commands(group: click.Group) -> Iterator[Row]:
+    yield "command", "what it does", "options"
+    context = click.Context(group, info_name="netra-sim")
+    for name, command in group.commands.items():
+        usage = " ".join(piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]")
+        options = [
+            record for option in command.params if isinstance(option, click.Option)
+            if (record := option.get_help_record(context))
+        ]  # fmt: skip
+        told = "; ".join(f"`{declared}` {about}".strip() for declared, about in options)
+        yield f"`{name}{f' {usage}' if usage else ''}`", command.get_short_help_str(limit=200), told
+
+
+def _exit_codes() -> Iterator[Row]:
+    yield "code", "meaning"
+    meanings = inspect.cleandoc(ExitCode.__doc__ or "").rstrip(".").split("; ")
+    yield from ((str(int(code)), meaning) for code, meaning in zip(ExitCode, meanings, strict=True))
+
+
+def _first_line(kind: type) -> str:
+    return (kind.__doc__ or "").splitlines()[0].replace("``", "`")
+
+
+def _attributes(kind: type) -> dict[str, str]:
+    """What a class's docstring says of its attributes, by name."""
+    _, _, section = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
+    entries = re.findall(r"^    (\w+): ((?:.*\n?)(?:        .*\n?)*)", section, re.M)
+    return {name: about.replace("``", "`") for name, about in entries}
+
+
+def _takes(kind: Any) -> str:
+    """What a type accepts, in words."""
+    match kind:
+        case types.LiteralType(values):
+            return " or ".join(f"`{value}`" for value in values)
+        case types.UnionType():
+            return "a `kind`, see below"
+        case types.VarTupleType(item):
+            return f"a list of: {_takes(item)}" if not isinstance(item, types.UnionType) else "a list, see below"
+    words: dict[type, str] = {types.IntType: "whole number", types.FloatType: "number", types.StrType: "text"}
+    found = {sign: getattr(kind, name, None) for name, sign in _BOUNDS.items()}
+    limits = [f"{sign} {limit:,}".removesuffix(".0") for sign, limit in found.items() if limit is not None]
+    pattern = getattr(kind, "pattern", None)
+    told = f"that matches `{pattern}`" if pattern else " and ".join(limits)
+    return " ".join([words.get(type(kind), type(kind).__name__), told]).strip()
+
+
+def _toml(value: Any) -> str:
+    """A value as a scenario file has it."""
+    if isinstance(value, msgspec.Struct):
+        return _toml(msgspec.to_builtins(value))
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,154 @@
+"""`make_report`: from notebooks and parameters to the folder with the report, and the exit code."""
+
+import difflib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+
+from netra_sim.exit_code import ExitCode
+from netra_sim.notebooks.catalogue import NOTEBOOKS, Notebook
+from netra_sim.notebooks.outcome import CODES, outcome_of
+from netra_sim.notebooks.runner import TIME_LIMIT, Task, run_notebooks
+from netra_sim.parameters import ParameterError
+from netra_sim.runtime import stopped_like_ctrl_c
+from netra_sim.site.folder import move_into_place, room_beside, will_keep_earlier
+from netra_sim.site.site import INDEX
+from netra_sim.site.writing import write_last_words, write_site
+from netra_sim.verdict.verdict import RUNS_FOLDER
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A finished report.
+
+    Attributes:
+        code: what to exit with.
+        page: the index.
+        headline: the outcome, in a line.
+        reasons: why it is not GO.
+    """
+
+    code: ExitCode
+    page: Path
+    headline: str
+    reasons: list[str]
+
+
+def plan(
+    texts: Sequence[tuple[str, str]],
+    given: Mapping[str, Any] | None = None,
+    names: Sequence[str] = (),
+    notebooks: Sequence[Notebook] = NOTEBOOKS,
+) -> list[Task]:
+    """Which notebooks to run, with which parameters.
+
+    Args:
+        texts: pairs of a parameter and its text; ``users`` is for every notebook that has it, ``validation.users`` for one.
+        given: typed values, each for every notebook that has it.
+        names: of the notebooks to run; all if empty.
+        notebooks: those that there are.
+
+    Raises:
+        ParameterError: a notebook or a parameter does not exist, or does not take its value.
+    """
+    by_name = {notebook.name: notebook for notebook in notebooks}
+    for name in names:
+        _must_be_among(by_name, "notebook", name)
+    chosen = [by_name[name] for name in dict.fromkeys(names)] or list(notebooks)
+    known = {name for one in chosen for name in one.parameters.__struct_fields__} - {"output"}
+    for name in [*(text[0] for text in texts), *(given or {})]:
+        of, dot, parameter = name.rpartition(".")
+        if dot:
+            _must_be_among({one.name for one in chosen}, "notebook", of)
+        own = set(by_name[of].parameters.__struct_fields__) - {"output"} if dot else known
+        _must_be_among(own, "parameter", parameter)
+    return [_task(notebook, texts, given or {}) for notebook in chosen]
+
+
+def explain(notebook: Notebook) -> list[str]:
+    """A line for each of a notebook's parameters: name, type, bounds, default, and what it is."""
+    kinds = {int: "whole number", float: "number", str: "text"}
+    hints = get_type_hints(notebook.parameters, include_extras=True)
+    defaults = notebook.parameters()
+    lines = []
+    for name, about in notebook.parameters.descriptions().items():
+        if name == "output":
+            continue
+        kind, meta = get_args(hints[name])[:2]
+        signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+        bounds = [f"{sign} {getattr(meta, key):g}" for key, sign in signs.items() if getattr(meta, key) is not None]
+        takes = " ".join([kinds.get(kind, str(kind)), " and ".join(bounds)]).strip()
+        lines.append(f"{name} = {getattr(defaults, name)}: {about} ({takes})")
+    return lines
+
+
+def make_report(
+    tasks: Sequence[Task],
+    folder: Path,
+    *,
+    jobs: int | None = None,
+    time_limit: float = TIME_LIMIT,
+    base: Path | None = None,
+    on_cell: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Run the notebooks and write the report, whatever becomes of them, with the outcome on top.
+
+    Everything is written beside what an earlier run has left in the folder, and takes its place when it is complete. Where
+    a notebook breaks, or the run is interrupted, the new report says so, and the last complete one moves to ``earlier/``.
+    The verdicts in ``runs/`` stay, and so does what others have put there.
+
+    Args:
+        tasks: see `plan`.
+        folder: for the report.
+        jobs: notebooks at a time; one for each core by default.
+        time_limit: seconds that each notebook may take.
+        base: another run's ``verdict.json`` to compare with.
+        on_cell: told the notebook's name whenever one of its cells begins.
+
+    Raises:
+        FileNotFoundError: there is no such notebook.
+        OSError: the folder cannot be written to.
+        KeyboardInterrupt: the run was interrupted while the pages were being written; the earlier report is as it was.
+    """
+    folder = folder.resolve()
+    began = time.monotonic()
+    with room_beside(folder, RUNS_FOLDER) as room, stopped_like_ctrl_c():
+        runs = run_notebooks(tasks, room, jobs=jobs, time_limit=time_limit, on_cell=on_cell)
+        outcome = outcome_of(runs, room, base)
+        earlier = will_keep_earlier(folder)
+        outcome = msgspec.structs.replace(outcome, earlier=earlier and outcome.decision == "BROKEN")
+        try:
+            write_site(outcome, room, seconds=time.monotonic() - began)
+        except OSError as error:
+            reasons = [f"the report could not be written: {type(error).__name__}: {error}", *outcome.reasons]
+            outcome = msgspec.structs.replace(outcome, decision="BROKEN", reasons=reasons, earlier=earlier)
+            write_last_words(outcome, room)
+        move_into_place(room, folder, keep_earlier=outcome.decision == "BROKEN")
+    return Report(CODES[outcome.decision], folder / INDEX, outcome.headline, outcome.reasons)
+
+
+def _task(notebook: Notebook, texts: Sequence[tuple[str, str]], given: Mapping[str, Any]) -> Task:
+    own = set(notebook.parameters.__struct_fields__) - {"output"}
+    mine = []
+    for name, text in texts:
+        of, dot, parameter = name.rpartition(".")
+        if of == notebook.name or (not dot and parameter in own):
+            mine.append((parameter, text))
+    try:
+        values = {name: value for name, value in given.items() if name in own}
+        named = dict.fromkeys([*(name for name, _ in mine), *values])
+        return Task(notebook, notebook.parameters.parse(mine, values).with_whole_paths(), tuple(named))
+    except ParameterError as error:
+        raise ParameterError(f"{notebook.name}: {error}") from error
+
+
+def _must_be_among(known: Sequence[str] | Mapping[str, Any] | set[str], what: str, name: str) -> None:
+    if name in known:
+        return
+    if what == "parameter" and name == "output":
+        raise ParameterError("output is set by the report; use -o FOLDER")
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(known))}"
+    raise ParameterError(f"there is no {what} {name}; {hint}")

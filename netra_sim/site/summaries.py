@@ -1,0 +1,225 @@
+"""The verdict for other programs: Markdown for a pull request, JUnit XML, SARIF."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from xml.etree import ElementTree as Xml
+
+from netra_sim.checks import CheckResult, Finding
+from netra_sim.notebooks.outcome import Outcome
+from netra_sim.notebooks.runner import NotebookRun
+from netra_sim.studies.held import Held
+from netra_sim.tables import SCORE_DEFINITION, claim_anchor
+from netra_sim.verdict.claims import JudgedClaim, State
+from netra_sim.verdict.verdict import Verdict
+
+LINES_SHOWN = 20
+"""Reasons, changes and regressions that the summary lists; beyond, it counts them."""
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_MARKDOWN = re.compile(r"([\\`*_\[\]#|~]|^[-+])")
+
+
+def markdown(outcome: Outcome) -> str:
+    """The summary for a pull request."""
+    verdict = outcome.verdict
+    claims = verdict.claims if verdict else []
+    parts = [f"# Validation: {_plain(outcome.title)}", f"**{_plain(outcome.headline)}**"]
+    parts += [_plain(f"{counted(claims)}.")] if claims else []
+    parts += [_plain(f"About {about(verdict)}.")] if verdict else []
+    parts += _listed(
+        "Refuted", [f"{claim.says}: {claim.why} (validation.html#{claim.anchor})" for claim in refuted(claims)]
+    )
+    parts += _listed("Why", outcome.reasons)
+    parts += _listed("Objectives that were given", outcome.objectives)
+    parts += _listed("Worse than the base", outcome.worse_than_base)
+    if outcome.since_base is not None:
+        parts += _listed("Changed since the base", outcome.since_base)
+    if verdict:
+        parts += _listed("Worse than the last run in this folder", verdict.regressions)
+        parts += _listed("Changed since the last run in this folder", verdict.changes)
+        parts += _listed("What is not proven, and why", not_proven(claims))
+        parts += ["## Claims of the plan", _claims_by_heading(claims), "## Scores"]
+        parts += ["\n".join(f"- {_plain(name)}: {score:.1f} of 10" for name, score in verdict.scores.items())]
+        parts += [SCORE_DEFINITION]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def about(verdict: Verdict) -> str:
+    """Which code and data a verdict is about, in words."""
+    parts = ", ".join(f"{name} {getattr(verdict.about, name)[:12]}" for name in verdict.about.__struct_fields__)
+    return f"netra_sim {verdict.version} {verdict.about.whole[:12]} ({parts})"
+
+
+class Named(NamedTuple):
+    """A claim that fell.
+
+    Attributes:
+        says: the plan's words.
+        why: the figures, with what was promised.
+        anchor: of its evidence, on the validation's page.
+    """
+
+    says: str
+    why: str
+    anchor: str
+
+
+def refuted(claims: Sequence[JudgedClaim]) -> list[Named]:
+    """The claims that the evidence refutes, those with evidence of their own before those that rest on others."""
+    found = [(bool(one.claim.all_of), number, one) for number, one in enumerate(claims) if one.state is State.REFUTED]
+    return [
+        Named(one.claim.says, one.evidence, claim_anchor(number))
+        for _, number, one in sorted(found, key=lambda entry: entry[:2])
+    ]
+
+
+def counted(claims: Sequence[JudgedClaim]) -> str:
+    """How many claims are in which state, in words."""
+    states = Counter(one.state for one in claims)
+    others = [f"{states[state]:,} {state}" for state in State if state is not State.PROVEN]
+    return f"{states[State.PROVEN]:,} of {len(claims):,} claims of the plan are proven; {', '.join(others)}"
+
+
+def not_proven(claims: Sequence[JudgedClaim]) -> list[str]:
+    """What is neither proven nor refuted, and why; a given figure is named once, however many claims name it."""
+    lacking = [one for one in claims if one.state in (State.UNPROVEN, State.NOT_ENOUGH)]
+    given = {one.evidence: one for one in reversed(claims) if one.state is State.GIVEN}
+    words = {State.NOT_ENOUGH: "Not enough evidence: "}
+    return [f"{one.claim.says}. {words.get(one.state, '')}{one.evidence}" for one in (*lacking, *given.values())]
+
+
+def by_heading(claims: Sequence[JudgedClaim]) -> dict[str, Counter[State]]:
+    """For each heading of the plan how many of its claims are in which state."""
+    headings: dict[str, Counter[State]] = {}
+    for one in claims:
+        headings.setdefault(one.claim.heading, Counter())[one.state] += 1
+    return headings
+
+
+def junit(outcome: Outcome) -> str:
+    """JUnit XML: a test case for the verdict and each notebook, claim, check of each source, self-proof and violation."""
+    root = Xml.Element("testsuites", name="netra_sim")
+    _suite(root, "verdict", iter([_verdict_case(outcome)]))
+    _suite(root, "notebooks", (_notebook_case(run) for run in outcome.runs))
+    _suite(root, "objectives", (_objective_case(name, held) for name, held in outcome.held))
+    if (verdict := outcome.verdict) is not None:
+        _suite(root, "claims", map(_claim_case, verdict.claims))
+        for source, results in verdict.evidence.items():
+            _suite(root, source, (_check_case(source, result) for result in results))
+        _suite(root, "self-proofs", (_seen_case(name, seen) for name, seen in verdict.seen.items()))
+        _suite(root, "violations", (_violation_case(name, list(caught)) for name, caught in verdict.caught.items()))
+    Xml.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + Xml.tostring(root, encoding="unicode") + "\n"
+
+
+def _listed(heading: str, lines: Sequence[str]) -> list[str]:
+    if not lines:
+        return []
+    more = [f"- and {len(lines) - LINES_SHOWN:,} more"] if len(lines) > LINES_SHOWN else []
+    return [f"## {heading}", "\n".join([f"- {_plain(line)}" for line in lines[:LINES_SHOWN]] + more)]
+
+
+def _claims_by_heading(claims: Sequence[JudgedClaim]) -> str:
+    rows = ["| The plan's heading | " + " | ".join(State) + " |", "| --- |" + " ---: |" * len(State)]
+    for heading, states in by_heading(claims).items():
+        rows.append(f"| {_plain(heading)} | " + " | ".join(f"{states[state]:,}" for state in State) + " |")
+    return "\n".join(rows)
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no HTML, nobody mentioned and no issue referred to."""
+    one_line = " ".join(text.split())
+    quoted = one_line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"(@|\\#)(?=\w)", "\\1\u200b", _MARKDOWN.sub(r"\\\1", quoted))
+
+
+def _suite(root: Xml.Element, name: str, cases: Iterator[Xml.Element]) -> None:
+    own = list(cases)
+    if not own:
+        return
+    suite = Xml.SubElement(root, "testsuite", name=_xml(name), tests=str(len(own)))
+    for kind, plural in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+        suite.set(plural, str(sum(case.find(kind) is not None for case in own)))
+    suite.extend(own)
+
+
+def _case(group: str, name: str, seconds: float = 0.0) -> Xml.Element:
+    return Xml.Element("testcase", classname=_xml(group), name=_xml(name), time=f"{seconds:.3f}")
+
+
+def _outcome(case: Xml.Element, kind: str, message: str, text: str = "") -> Xml.Element:
+    Xml.SubElement(case, kind, message=_xml(message)).text = _xml(text) or None
+    return case
+
+
+def _verdict_case(outcome: Outcome) -> Xml.Element:
+    case = _case("verdict", outcome.headline)
+    kinds = {"GO": "", "OBJECTIVES MET": "", "NO-GO": "failure", "UNDECIDED": "failure"}
+    kind = kinds.get(outcome.decision, "error")
+    return _outcome(case, kind, outcome.headline, "\n".join(outcome.reasons)) if kind else case
+
+
+def _notebook_case(run: NotebookRun) -> Xml.Element:
+    case = _case("notebooks", run.task.notebook.name, run.seconds)
+    return _outcome(case, "error", run.problem) if run.problem else case
+
+
+def _objective_case(notebook: str, held: Held) -> Xml.Element:
+    case = _case(f"objectives of {notebook}", f"{held.parameter}: {held.where}")
+    kinds = {"met": "", "missed": "failure", "not judged": "error"}
+    return _outcome(case, kinds[held.state], held.measured) if kinds[held.state] else case
+
+
+def _claim_case(one: JudgedClaim) -> Xml.Element:
+    case = _case(one.claim.heading, one.claim.says)
+    match one.state:
+        case State.REFUTED:
+            return _outcome(case, "failure", "refuted", one.evidence)
+        case State.UNPROVEN | State.NOT_ENOUGH:
+            # What nothing can prove is left out, and not held against the code.
+            kind = "failure" if one.claim.proof else "skipped"
+            return _outcome(case, kind, f"{one.state}: {one.evidence}")
+        case State.GIVEN:
+            return _outcome(case, "skipped", one.evidence)
+        case State.PROVEN:
+            return case
+
+
+def _check_case(source: str, result: CheckResult) -> Xml.Element:
+    case = _case(source, result.check)
+    match result.state:
+        case "failed":
+            found = [in_a_line(finding) for finding in result.findings]
+            more = [f"and {result.found - len(found):,} more"] if result.found > len(found) else []
+            message = f"{result.question} {result.found:,} found"
+            return _outcome(case, "failure", message, "\n".join(found + more))
+        case "not applicable":
+            return _outcome(case, "skipped", "nothing was looked at")
+        case "inconclusive":
+            return _outcome(case, "skipped", f"not judged: {result.inconclusive}")
+        case "passed":
+            return case
+
+
+def in_a_line(finding: Finding) -> str:
+    """A finding with where to look for it."""
+    where = [finding.user, finding.run, finding.event]
+    where += [f"at {finding.time:.3f} s"] if finding.time is not None else []
+    place = ", ".join(part for part in where if part)
+    return f"{finding.message} ({place})" if place else finding.message
+
+
+def _seen_case(check: str, seen: Sequence[str]) -> Xml.Element:
+    case = _case("self-proofs", check)
+    return case if seen else _outcome(case, "failure", "this check was never seen to detect anything")
+
+
+def _violation_case(violation: str, caught: Sequence[str]) -> Xml.Element:
+    case = _case("violations", violation)
+    return case if caught else _outcome(case, "failure", "no check caught this violation")
+
+
+def _xml(text: str) -> str:
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

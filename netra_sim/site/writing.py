@@ -1,0 +1,220 @@
+"""Writes the files of a report: pages, PDF, summaries, index, manifest."""
+
+import datetime
+import platform
+import shlex
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+import nbformat
+
+from netra_sim.audit import as_sarif, audit
+from netra_sim.files import replacing
+from netra_sim.json_files import save_json
+from netra_sim.notebooks.catalogue import FOLDER, NOTEBOOKS, VALIDATION
+from netra_sim.notebooks.outcome import Outcome, broken_verdict
+from netra_sim.notebooks.runner import NotebookRun
+from netra_sim.parameters import NotebookParameters
+from netra_sim.site import summaries
+from netra_sim.site.folder import MANIFEST, digests, files_in
+from netra_sim.site.html import notebook_page, page
+from netra_sim.site.pdf import write_pdf
+from netra_sim.site.site import INDEX, TITLE, banner, index_page, links
+from netra_sim.verdict.claims import Source
+from netra_sim.verdict.verdict import VERDICT_FILE
+from netra_sim.version import PACKAGE, Fingerprint, __version__, fingerprint
+
+_PACKAGES = ("ipykernel", "matplotlib", "msgspec", "nbconvert", "numpy", "pandas", "papermill", "pyarrow", "websockets")
+
+
+def write_site(outcome: Outcome, folder: Path, *, seconds: float) -> None:
+    """Write everything but what the notebooks have written themselves.
+
+    Args:
+        outcome: what to say.
+        folder: where.
+        seconds: how long the notebooks took together.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    navigation = links(outcome.runs)
+    for run in outcome.runs:
+        name = run.task.notebook.name
+        executed = folder / f"{name}.ipynb"
+        if run.problem or not executed.exists():
+            _write(executed, nbformat.writes(run.executed))  # type: ignore[no-untyped-call]
+        on_top = banner(_of_validation(outcome)) if name == VALIDATION.name and not run.problem else ""
+        for with_code, file in ((False, f"{name}.html"), (True, f"{name}-code.html")):
+            _write(folder / file, notebook_page(run, links=navigation, banner=on_top, with_code=with_code))
+        if name == VALIDATION.name:
+            # Who interrupts has no time for a browser.
+            page_file, pdf = folder / f"{name}.html", folder / f"{name}.pdf"
+            no_pdf = "the notebook did not run to its end" if run.problem else write_pdf(page_file, pdf)
+            outcome = msgspec.structs.replace(outcome, no_pdf=no_pdf)
+    _write_summaries(outcome, folder)
+    manifest = _manifest(outcome, seconds)
+    shown = {
+        f"{run.task.notebook.name}{end}" for run in outcome.runs for end in (".html", "-code.html", ".ipynb", ".pdf")
+    }
+    others = [name for name in files_in(folder) if name not in shown]
+    sizes = {name: (folder / name).stat().st_size for name in others} | {MANIFEST: 0}
+    _write(folder / INDEX, index_page(outcome, facts=_facts(manifest), files=sizes))
+    _remove_empty_folders(folder)
+    _save_manifest(manifest, folder)
+
+
+def write_last_words(outcome: Outcome, folder: Path) -> None:
+    """Make room by removing all that the run has made, and say in a few kilobytes that it broke, and why.
+
+    Raises:
+        OSError: not even that can be written.
+    """
+    for name in files_in(folder):
+        if not name.startswith("runs/"):
+            (folder / name).unlink()
+    body = f"<h1>{TITLE}</h1>{banner(outcome)}"
+    _write(folder / INDEX, page(title=f"BROKEN: {TITLE}", body=body, file=INDEX, links=links([])))
+    save_json(folder / VERDICT_FILE, broken_verdict(outcome.reasons))
+    _save_manifest(_manifest(outcome, 0.0), folder)
+
+
+def _of_validation(outcome: Outcome) -> Outcome:
+    """The validation's own verdict, whatever became of the other notebooks."""
+    if outcome.verdict is None:
+        return outcome
+    decision, reasons = outcome.verdict.decision, outcome.verdict.reasons
+    return msgspec.structs.replace(outcome, decision=decision, reasons=reasons, held=[], earlier=False)
+
+
+def _write_summaries(outcome: Outcome, folder: Path) -> None:
+    _write(folder / "summary.md", summaries.markdown(outcome))
+    _write(folder / "junit.xml", summaries.junit(outcome))
+    _write(folder / "results.sarif", as_sarif(audit(PACKAGE), occasion=outcome.headline))
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """How a report was made; the keys of ``manifest.json``, but for the digests of its files.
+
+    Attributes:
+        complete: whether every notebook ran to its end.
+        made: when, in UTC.
+        seconds: how long the notebooks took together.
+        command: what makes it again.
+        revision: of the checkout that the package is in; "" if it is in none.
+        about: the digests of the code and the data.
+        notebooks: what each took, by name.
+        histories: the digest of each recorded history.
+    """
+
+    decision: str
+    headline: str
+    complete: bool
+    made: str
+    seconds: float
+    command: str
+    version: str
+    revision: str
+    about: Fingerprint
+    python: str
+    platform: str
+    packages: dict[str, str]
+    notebooks: dict[str, "Ran"]
+    histories: dict[Source, str]
+    no_pdf: str
+
+
+class Ran(msgspec.Struct, frozen=True, kw_only=True):
+    """One notebook's parameters, its seconds, and why it did not run to its end, or ""."""
+
+    parameters: NotebookParameters
+    seconds: float
+    problem: str
+
+
+def _manifest(outcome: Outcome, seconds: float) -> Manifest:
+    return Manifest(
+        decision=outcome.decision,
+        headline=outcome.headline,
+        complete=outcome.decision != "BROKEN",
+        made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        seconds=round(seconds, 2),
+        command=command(outcome.runs),
+        version=__version__,
+        revision=_revision(),
+        about=fingerprint(),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        packages={name: _version(name) for name in _PACKAGES},
+        notebooks={
+            run.task.notebook.name: Ran(
+                parameters=run.task.parameters, seconds=round(run.seconds, 2), problem=run.problem
+            )
+            for run in outcome.runs
+        },
+        histories=outcome.verdict.digests if outcome.verdict else {},
+        no_pdf=outcome.no_pdf,
+    )
+
+
+def _save_manifest(manifest: Manifest, folder: Path) -> None:
+    save_json(folder / MANIFEST, msgspec.to_builtins(manifest) | {"files": digests(folder)})
+
+
+def command(runs: list[NotebookRun]) -> str:
+    """What makes the same report again."""
+    parts = ["netra-sim report"]
+    if len(runs) < len(NOTEBOOKS):
+        parts += [f"--notebook {run.task.notebook.name}" for run in runs]
+    for run in runs:
+        name, own = run.task.notebook.name, run.task.parameters
+        for field in own.__struct_fields__:
+            value = getattr(own, field)
+            if field != "output" and value != getattr(type(own)(), field):
+                parts.append(f"-p {name}.{field} {shlex.quote(str(value))}")
+    return " ".join(parts)
+
+
+def _facts(manifest: Manifest) -> dict[str, str]:
+    packages = ", ".join(f"{name} {number}" for name, number in manifest.packages.items())
+    facts = {
+        "Made": f"{manifest.made.replace('T', ' ').replace('+00:00', ' UTC')}, in {manifest.seconds:.0f} s",
+        "Reproduce with": manifest.command,
+        "netra_sim": manifest.version + (f", revision {manifest.revision}" if manifest.revision else ""),
+        "Python": f"{manifest.python} on {manifest.platform}",
+        "Packages": packages,
+    }
+    facts |= {f"SHA-256 of the {name}": getattr(manifest.about, name) for name in manifest.about.__struct_fields__}
+    return facts | {f"History: {source.label}": digest for source, digest in manifest.histories.items()}
+
+
+def _revision() -> str:
+    """The revision of the checkout that the package is in; "" if it is in none."""
+    command = ["git", "-C", str(FOLDER.parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed but for the path
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _remove_empty_folders(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")

@@ -1,0 +1,41 @@
+"""What the notebooks call: each function returns one table, picture or result."""
+
+from netra_sim.studies.concurrency import ConcurrencyParameters, LoadCurve, load_curve
+from netra_sim.studies.controls import Controls
+from netra_sim.studies.explorer import (
+    Comparison,
+    Explored,
+    ExplorerParameters,
+    compare,
+    side_by_side,
+)
+from netra_sim.studies.isolation import IsolationParameters, Leak, Leaks, leaks, of_clean_runtime
+from netra_sim.studies.windows import (
+    WindowsParameters,
+    detected_windows,
+    on_both_clocks,
+    recorded_hazards,
+    wait_errors,
+)
+
+__all__ = [
+    "Comparison",
+    "ConcurrencyParameters",
+    "Controls",
+    "Explored",
+    "ExplorerParameters",
+    "IsolationParameters",
+    "Leak",
+    "Leaks",
+    "LoadCurve",
+    "WindowsParameters",
+    "compare",
+    "detected_windows",
+    "leaks",
+    "load_curve",
+    "of_clean_runtime",
+    "on_both_clocks",
+    "recorded_hazards",
+    "side_by_side",
+    "wait_errors",
+]

@@ -1,0 +1,189 @@
+"""Up to four scenarios side by side, with the same seed, with their faults turned as an architect wants them."""
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Annotated, Literal, Self
+
+import msgspec
+from msgspec import Meta
+
+from netra_sim.charts import Picture
+from netra_sim.checks import State, check, delivery_latencies
+from netra_sim.exploration import Trial, in_order, replay_line
+from netra_sim.history import History
+from netra_sim.parameters import NotebookParameters, whole_path
+from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting, simulate
+from netra_sim.studies.held import Held, keep
+from netra_sim.tables import Html, badge, table
+
+MOST = 4
+"""Scenarios that fit side by side."""
+
+
+_JUDGED_BY = {
+    "delivered": "delivery",
+    "refused": "refusals",
+    "completed": "completion",
+    "recovery": "recovery",
+    "steps_per_record": "idle-cost",
+    "replay_bytes": "memory",
+}
+"""The check that judges each objective; the others are times, and `latency` judges them."""
+
+
+class ExplorerParameters(NotebookParameters, frozen=True, kw_only=True):
+    """What the failure explorer takes."""
+
+    scenarios: Annotated[
+        str, Meta(description=f"names of the library's or TOML files, at most {MOST}, with commas between")
+    ] = "steady-load, disconnect-storm, stalled-sockets, backend-outage"
+    users: Annotated[int, Meta(description="users of each scenario", ge=1, le=100_000)] = 200
+    settings: Annotated[
+        str, Meta(description="PATH=VALUE with semicolons between, for every scenario that has the path")
+    ] = ""
+
+    def __post_init__(self) -> None:
+        """Refuse scenarios and settings that do not exist."""
+        chosen_scenarios(self)
+
+    def with_whole_paths(self) -> Self:
+        """See `NotebookParameters`."""
+        names = [whole_path(name.strip()) for name in self.scenarios.split(",")]
+        return msgspec.structs.replace(self, scenarios=", ".join(names))
+
+
+class Explored(msgspec.Struct, frozen=True):
+    """One scenario with what came of it.
+
+    Attributes:
+        origin: the name or the file that it came from.
+        trial: the scenario as it was simulated, the seed, and what the checks say.
+        history: what happened.
+    """
+
+    origin: str
+    trial: Trial
+    history: History
+
+    @property
+    def command(self) -> str:
+        """What simulates it again."""
+        return replay_line(self.origin, find_scenario(self.origin), self.trial)
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """Scenarios side by side; a notebook shows them as a table."""
+
+    explored: tuple[Explored, ...]
+
+    @property
+    def histories(self) -> dict[str, History]:
+        """The histories, by the scenarios' names, with a number where one name stands twice."""
+        names = [one.trial.scenario.name for one in self.explored]
+        return {
+            name if names.count(name) == 1 else f"{name} ({names[: index + 1].count(name)})": one.history
+            for index, (name, one) in enumerate(zip(names, self.explored, strict=True))
+        }
+
+    @property
+    def objective(self) -> float:
+        """The strictest of the scenarios' objectives for 95 of 100 events, in seconds: one axis has one line."""
+        return min(one.trial.scenario.objectives.delivery_p95 for one in self.explored)
+
+    def each(self, picture: Callable[[History], Picture]) -> Html:
+        """The same picture of every scenario, side by side.
+
+        Args:
+            picture: makes one from a history.
+        """
+        figures = (
+            f"<div><h3>{escape(name)}</h3>{picture(one)._repr_html_()}</div>" for name, one in self.histories.items()
+        )
+        return Html(f'<div class="side-by-side">{"".join(figures)}</div>')
+
+    def _repr_html_(self) -> str:
+        return table(
+            "The same seed, side by side",
+            ("Scenario", "Users", "Delivery p95", "Checks", "As its file expects", "Made again by"),
+            [_row(one) for one in self.explored],
+        )
+
+
+def compare(parameters: ExplorerParameters) -> Comparison:
+    """Simulate and check the scenarios of the parameters, on all cores."""
+    compared = side_by_side(chosen_scenarios(parameters), parameters.seed)
+    settings = map(parse_setting, filter(None, map(str.strip, parameters.settings.split(";"))))
+    names = {path.removeprefix("objectives.") for path, _ in settings if path.startswith("objectives.")}
+    held = [_held(one, name) for one in compared.explored for name in sorted(names)]
+    keep(parameters.output, held)
+    return compared
+
+
+def _held(one: Explored, objective: str) -> Held:
+    judging = _JUDGED_BY.get(objective, "latency")
+    result = next(result for result in one.trial.results if result.check == judging)
+    state: dict[State, Literal["met", "missed"]] = {"passed": "met", "failed": "missed"}
+    found = [finding.message for finding in result.findings[:1]]
+    words = "; ".join([f"objectives.{objective}: {judging} is {result.state}", *found])
+    where = one.trial.scenario.name
+    return Held(parameter="settings", where=where, measured=words, state=state.get(result.state, "not judged"))
+
+
+def side_by_side(chosen: Sequence[tuple[str, Scenario]], seed: int) -> Comparison:
+    """Simulate and check scenarios, each with the name or the file that it came from, on all cores."""
+    histories = in_order(simulate, [(scenario, seed) for _, scenario in chosen])
+    return Comparison(
+        tuple(
+            Explored(
+                origin,
+                Trial(scenario=scenario, seed=seed, digest=history.digest(), results=tuple(check(history))),
+                history,
+            )
+            for (origin, scenario), history in zip(chosen, histories, strict=True)
+        )
+    )
+
+
+def chosen_scenarios(parameters: ExplorerParameters) -> list[tuple[str, Scenario]]:
+    """The scenarios with the settings applied, each with the name or the file that it came from.
+
+    Raises:
+        ScenarioError: there are none or too many, one does not exist, or no scenario has a setting's path.
+    """
+    names = [name.strip() for name in parameters.scenarios.split(",") if name.strip()]
+    if not 1 <= len(names) <= MOST:
+        raise ScenarioError(f"scenarios takes 1 to {MOST} names, and had {len(names)}: {parameters.scenarios!r}")
+    chosen = [(name, find_scenario(name).with_settings({"users": parameters.users})) for name in names]
+    for setting in filter(None, map(str.strip, parameters.settings.split(";"))):
+        chosen = _with_setting(chosen, setting)
+    return chosen
+
+
+def _with_setting(chosen: Sequence[tuple[str, Scenario]], setting: str) -> list[tuple[str, Scenario]]:
+    path, value = parse_setting(setting)
+    applied, refusals = [], []
+    for name, scenario in chosen:
+        try:
+            applied.append((name, scenario.with_settings({path: value})))
+        except ScenarioError as error:
+            applied.append((name, scenario))
+            refusals.append(error)
+    if len(refusals) == len(chosen):
+        raise refusals[0]
+    return applied
+
+
+def _row(one: Explored) -> tuple[str, ...]:
+    latencies = delivery_latencies(one.history)["latency"]
+    p95 = f"{latencies.quantile(0.95) * 1000:,.0f} ms" if len(latencies) else "nothing arrived"
+    trial = one.trial
+    checks = badge("passed") if not trial.failed else badge("failed") + " " + escape(", ".join(trial.failed))
+    expected = "yes" if trial.is_as_expected else "no"
+    return (
+        escape(trial.scenario.name),
+        f"{trial.scenario.users:,}",
+        p95,
+        checks,
+        expected,
+        f"<code>{escape(one.command)}</code>",
+    )

@@ -1,0 +1,132 @@
+"""What each violation of isolation would have leaked: who would have received whose data."""
+
+from typing import Annotated, Self
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from netra_sim.checks import (
+    check,
+    connection_isolation,
+    content_isolation,
+    context_isolation,
+    cross_user_isolation,
+    shared_state,
+)
+from netra_sim.defects import VIOLATIONS, unheard
+from netra_sim.exploration import in_order
+from netra_sim.history import History, Kind
+from netra_sim.parameters import DeliveryP95, NotebookParameters, whole_path
+from netra_sim.simulation import Scenario, find_scenario, simulate
+from netra_sim.studies.held import keep_p95
+from netra_sim.tables import Html, table
+
+ISOLATION_CHECKS = (cross_user_isolation, connection_isolation, content_isolation, context_isolation, shared_state)
+
+
+class IsolationParameters(NotebookParameters, frozen=True, kw_only=True):
+    """What the notebook on isolation takes."""
+
+    scenario: Annotated[str, Meta(description="scenario of the library's, or a TOML file")] = "steady-load"
+    users: Annotated[int, Meta(description="simulated users", ge=1, le=100_000)] = 500
+    delivery_p95: DeliveryP95 = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse a scenario that does not exist, or that is wrong."""
+        find_scenario(self.scenario)
+
+    def with_whole_paths(self) -> Self:
+        """See `NotebookParameters`."""
+        return msgspec.structs.replace(self, scenario=whole_path(self.scenario))
+
+
+class Leak(msgspec.Struct, frozen=True):
+    """What one violation leaked.
+
+    Attributes:
+        violation: its name.
+        incidents: that it brings back.
+        symptom: what it does.
+        foreign: frames that reached somebody else than the owner of the data in them.
+        frames: events and control frames received with somebody's data in them.
+        readers: users who received something of somebody else's.
+        caught_by: the checks of isolation that failed.
+        history: what happened.
+    """
+
+    violation: str
+    incidents: tuple[str, ...]
+    symptom: str
+    foreign: int
+    frames: int
+    readers: int
+    caught_by: tuple[str, ...]
+    history: History
+
+
+class Leaks(msgspec.Struct, frozen=True):
+    """The violations that break isolation, the worst first; a notebook shows them as a table."""
+
+    leaks: tuple[Leak, ...]
+
+    @property
+    def worst(self) -> Leak:
+        """The one that leaked the most frames."""
+        return self.leaks[0]
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                one.violation,
+                ", ".join(one.incidents),
+                one.symptom,
+                f"{one.foreign:,} of {one.frames:,}",
+                f"{one.readers:,}",
+                ", ".join(one.caught_by),
+            )
+            for one in self.leaks
+        ]
+        header = ("Violation", "Incident", "What it does", "Frames to somebody else", "Users who got them", "Caught by")
+        return Html(table("What each violation would have leaked", header, rows))
+
+
+def of_clean_runtime(parameters: IsolationParameters) -> History:
+    """Simulate the scenario on the runtime as it is."""
+    scenario = find_scenario(parameters.scenario).with_settings({"users": parameters.users})
+    history = simulate(scenario, parameters.seed)
+    keep_p95(parameters.output, {scenario.name: history}, parameters.delivery_p95)
+    return history
+
+
+def leaks(parameters: IsolationParameters) -> Leaks:
+    """Simulate the scenario, on all cores, under each violation that a check of isolation catches in its own scenario."""
+    scenario = find_scenario(parameters.scenario).with_settings({"users": parameters.users})
+    found = in_order(_leak, [(name, scenario, parameters.seed) for name in VIOLATIONS])
+    return Leaks(tuple(sorted(filter(None, found), key=lambda one: (-one.foreign, one.violation))))
+
+
+def _leak(name: str, scenario: Scenario, seed: int) -> Leak | None:
+    violation = VIOLATIONS[name]
+    with violation.switched_on(), unheard():
+        if not _failed(simulate(violation.scenario, seed)):
+            return None
+        history = simulate(scenario, seed)
+    received = history.frame(Kind.RECEIVED, Kind.CONTROL_RECEIVED)
+    received = received[received["subject"].astype(str) != ""]
+    is_foreign = (received["user"].astype(str) != received["subject"].astype(str)).to_numpy()
+    return Leak(
+        violation=name,
+        incidents=violation.incidents,
+        symptom=violation.symptom,
+        foreign=int(np.count_nonzero(is_foreign)),
+        frames=len(received),
+        readers=int(received["user"][is_foreign].nunique()),
+        caught_by=_failed(history),
+        history=history,
+    )
+
+
+def _failed(history: History) -> tuple[str, ...]:
+    """The checks of isolation that fail."""
+    return tuple(result.check for result in check(history, checks=ISOLATION_CHECKS) if result.state == "failed")

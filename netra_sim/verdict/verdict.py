@@ -1,0 +1,258 @@
+"""The verdict: computed from the claims and from what the checks were seen to detect, and kept run by run."""
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from netra_sim.checks import CheckResult
+from netra_sim.defects import Detection, seen_to_detect
+from netra_sim.history import environment
+from netra_sim.json_files import save_json
+from netra_sim.parameters import ValidationParameters, Weaker
+from netra_sim.runtime import nest_asyncio_enabled
+from netra_sim.tables import Html, claims_table, scores_table, table
+from netra_sim.verdict.changes import changes_since, regressions_since
+from netra_sim.verdict.claims import CLAIMS, JudgedClaim, Source, State, judge, was_busy
+from netra_sim.verdict.evidence import Evidence, Proofs
+from netra_sim.version import Fingerprint, __version__, fingerprint
+
+VERDICT_FILE = "verdict.json"
+RUNS_FOLDER = "runs"
+
+Decision = Literal["GO", "NO-GO", "UNDECIDED"]
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What the report says.
+
+    Attributes:
+        decision: "GO", "NO-GO" or "UNDECIDED". GO takes that no check failed, that every claim that can be proven here is,
+            that every check was seen to detect something, that every violation was caught, and that no check fired on the
+            clean runtime. UNDECIDED takes the same, but for checks that were not judged because the machine was busy.
+        headline: the decision with what it takes to read it rightly, in a line.
+        reasons: why it is not GO; empty for GO.
+        weaker: objectives and amounts of evidence that ask for less than the plan and the defaults.
+        unseen: the checks that were never seen to detect anything.
+        seen: for each check what it was seen to detect.
+        scores: for each score the share of its claims that are proven, out of 10; given figures do not count.
+        claims: every claim, judged.
+        evidence: for each source its checks.
+        commands: for each source what makes it again.
+        caught: for each violation the checks that caught it, with the number of seeds.
+        digests: for each recorded history its digest.
+        about: the digests of the code and the data that were judged.
+        changes: what is different from the run before.
+        regressions: what is worse than in the run before.
+    """
+
+    decision: Decision
+    headline: str
+    reasons: list[str]
+    weaker: list[Weaker]
+    unseen: list[str]
+    seen: dict[str, list[str]]
+    scores: dict[str, float]
+    claims: list[JudgedClaim]
+    evidence: dict[Source, list[CheckResult]]
+    commands: dict[Source, str]
+    caught: dict[str, dict[str, int]]
+    digests: dict[Source, str]
+    about: Fingerprint
+    parameters: ValidationParameters
+    version: str
+    environment: dict[str, str]
+    nest_asyncio: bool
+    changes: list[str] = []
+    regressions: list[str] = []
+
+    @property
+    def title(self) -> str:
+        """The decision with its limits, in a few words."""
+        return title(self.decision, self.weaker)
+
+    def section(self, heading: str) -> Html:
+        """The claims under the headings that begin so, judged.
+
+        Raises:
+            KeyError: the plan has no such heading.
+        """
+        claims = [(number, one) for number, one in enumerate(self.claims) if one.claim.heading.startswith(heading)]
+        if not claims:
+            raise KeyError(f"the plan has no heading {heading!r}")
+        return Html(claims_table(claims))
+
+    def score_table(self) -> Html:
+        """The scores, with their definition."""
+        return Html(scores_table(self.scores))
+
+    def changes_table(self) -> Html:
+        """What is different from the run before, what is worse first."""
+        rows = [("regression", escape(one)) for one in self.regressions] + [
+            ("change", escape(one)) for one in self.changes
+        ]
+        return Html(table("Since the last run in this folder", ("Kind", "What"), rows))
+
+    def commands_table(self) -> Html:
+        """For each source the command that makes its figures again."""
+        rows = [(escape(source.label), f"<code>{escape(line)}</code>") for source, line in self.commands.items()]
+        return Html(table("Reproduce every figure", ("Evidence", "Command"), rows))
+
+
+def reach_verdict(
+    parameters: ValidationParameters,
+    evidence: Sequence[Evidence],
+    detection: Detection,
+    proofs: Proofs,
+) -> Verdict:
+    """Judge every claim; with an ``output`` folder, compare with the last run that is kept there, and keep this one.
+
+    Args:
+        parameters: of the validation.
+        evidence: of every source.
+        detection: of every check against every violation.
+        proofs: of every check against its own planted defect.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    given = {"mrr": f"${parameters.mrr:,.0f} a month, according to {parameters.mrr_source}. Given, not measured."}
+    seen = seen_to_detect(proofs.proofs, detection)
+    judged = judge({one.source: one.results for one in evidence}, detection.by_incident, seen, given)
+    unseen = _unseen(evidence, judged, seen)
+    against = [*_failures(evidence), *_blindness(unseen, detection, proofs), *_unproven(judged)]
+    undecided = [
+        f"{one.source.label}: {result.check}: not judged: {result.inconclusive}"
+        for one in evidence
+        for result in one.results
+        if was_busy(result)
+    ]
+    decision: Decision = "NO-GO" if against else "UNDECIDED" if undecided else "GO"
+    verdict = Verdict(
+        decision=decision,
+        headline=_headline(decision, parameters.weaker, undecided, judged),
+        reasons=against + undecided,
+        weaker=list(parameters.weaker),
+        unseen=unseen,
+        seen=seen,
+        scores=_scores(judged),
+        claims=judged,
+        evidence={one.source: [_with_figures_that_are_numbers(result) for result in one.results] for one in evidence},
+        commands={one.source: one.command for one in evidence},
+        caught={row.violation: dict(row.caught) for row in detection.rows},
+        digests={one.source: one.history.digest() for one in evidence if one.history is not None},
+        about=fingerprint(),
+        parameters=parameters,
+        version=__version__,
+        environment=environment(),
+        nest_asyncio=nest_asyncio_enabled(),
+    )
+    return _kept(Path(parameters.output), verdict) if parameters.output else verdict
+
+
+def read_verdict(path: Path) -> Verdict | None:
+    """The verdict in a file; None if there is none, or none of this version's form."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Verdict)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def save_verdict(path: Path, verdict: Verdict) -> None:
+    """Write a verdict, with each check's state beside its figures, for readers that do not know how it follows from them.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    document: dict[str, object] = msgspec.to_builtins(verdict)
+    document["evidence"] = {
+        str(source): [msgspec.to_builtins(result) | {"state": result.state} for result in results]
+        for source, results in verdict.evidence.items()
+    }
+    save_json(path, document)
+
+
+def title(decision: str, weaker: Sequence[Weaker]) -> str:
+    """A decision with its limits, in a few words."""
+    kinds = {one.kind for one in weaker}
+    limits = ["against weaker objectives"] if "objective" in kinds else []
+    limits += ["from less evidence"] if "evidence" in kinds else []
+    return " ".join([decision, " and ".join(limits)]).strip()
+
+
+def _headline(
+    decision: Decision, weaker: Sequence[Weaker], undecided: Sequence[str], judged: Sequence[JudgedClaim]
+) -> str:
+    proven = sum(one.state is State.PROVEN for one in judged)
+    said = list(map(str, weaker))
+    said += list(undecided[:1]) if decision == "UNDECIDED" else []
+    said.append(f"{proven} of {len(judged)} claims are proven")
+    return f"{title(decision, weaker)}: {'; '.join(said)}"
+
+
+def _failures(evidence: Sequence[Evidence]) -> list[str]:
+    return [
+        f"{one.source.label}: {result.check}: {finding.message}"
+        for one in evidence
+        for result in one.results
+        if result.state == "failed"
+        for finding in result.findings[:1]
+    ]
+
+
+def _unseen(
+    evidence: Sequence[Evidence], judged: Sequence[JudgedClaim], seen: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """The checks that looked at something, or that a claim rests on, and were never seen to detect anything."""
+    names = [result.check for one in evidence for result in one.results if result.looked_at]
+    names += [need.check for one in judged if one.claim.proof for need in one.claim.needs]
+    return [name for name in dict.fromkeys(names) if not seen.get(name)]
+
+
+def _blindness(unseen: Sequence[str], detection: Detection, proofs: Proofs) -> list[str]:
+    others = {one.check: f"the check {one.check} is another than was certified: {one.misread}" for one in proofs.others}
+    blind = [others.pop(name, f"the check {name} was never seen to detect anything") for name in unseen]
+    blind += others.values()
+    blind += [f"no check caught the violation {name}" for name in detection.undetected]
+    return blind + [f"the check {name} fires on the clean runtime" for name in detection.false_alarms]
+
+
+def _unproven(judged: Sequence[JudgedClaim]) -> list[str]:
+    lacking = [one for one in judged if one.claim.proof and not one.is_undecided]
+    return [
+        f"{one.state}: {one.claim.says} ({one.evidence})"
+        for one in lacking
+        if one.state in (State.UNPROVEN, State.NOT_ENOUGH)
+    ]
+
+
+def _scores(judged: Sequence[JudgedClaim]) -> dict[str, float]:
+    scores: dict[str, float] = {}
+    for score in dict.fromkeys(claim.score for claim in CLAIMS if claim.score):
+        own = [one.state for one in judged if one.claim.score == score and one.state is not State.GIVEN]
+        scores[score] = round(10 * own.count(State.PROVEN) / len(own), 1)
+    return scores
+
+
+def _with_figures_that_are_numbers(result: CheckResult) -> CheckResult:
+    """JSON has no NaN; a figure that nothing was measured for is left out."""
+    measured = {name: one for name, one in result.measured.items() if math.isfinite(one.value)}
+    return msgspec.structs.replace(result, measured=measured)
+
+
+def _kept(folder: Path, verdict: Verdict) -> Verdict:
+    runs = folder / RUNS_FOLDER
+    runs.mkdir(parents=True, exist_ok=True)
+    earlier = sorted(runs.glob("[0-9]*.json"))
+    before = read_verdict(earlier[-1]) if earlier else None
+    if before is not None:
+        verdict = msgspec.structs.replace(
+            verdict, changes=changes_since(before, verdict), regressions=regressions_since(before, verdict)
+        )
+    number = int(earlier[-1].stem) + 1 if earlier else 1
+    for path in (runs / f"{number:04d}.json", folder / VERDICT_FILE):
+        save_verdict(path, verdict)
+    return verdict
