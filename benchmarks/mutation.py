@@ -169,12 +169,12 @@ def noticed(path: str) -> str:
 
 
 def _proofs() -> Iterator[str]:
-    from netra_sim.defects import experiments, runtime_as_certified, self_proofs
+    from netra_sim.defects import conformance_checks, runtime_as_certified, self_proofs
     from netra_sim.verdict.plan_tests import run_plan_tests
 
     yield from (finding.message for finding in runtime_as_certified().findings)
     yield from (f"self-proof of {one.check}: {one.misread}" for one in self_proofs() if not one.holds)
-    yield from (f"experiment {one.check}" for one in experiments() if one.state == "failed")
+    yield from (f"conformance check {one.check}" for one in conformance_checks() if one.state == "failed")
     yield from (f"the plan's {one.check}" for one in run_plan_tests() if one.state != "passed")
 
 
@@ -192,26 +192,26 @@ def _recorded() -> Iterator[str]:
 def record(folder: Path) -> None:
     """Keep what the checks are run over: the seeded defects that one of them must catch, and what is clean."""
     from netra_sim.checks import check
-    from netra_sim.defects import VIOLATIONS, unheard
+    from netra_sim.defects import DEFECTS, silenced
     from netra_sim.simulation import simulate
 
     kept: list[tuple[str, tuple[str, ...] | None, Any]] = []
-    for violation in VIOLATIONS.values():
-        with violation.switched_on(), unheard():
-            history = simulate(violation.scenario, 1)
-        if any(one.state == "failed" for one in check(history)):  # else an experiment catches it
-            kept.append((violation.name, None, history))
+    for defect in DEFECTS.values():
+        with defect.switched_on(), silenced():
+            history = simulate(defect.scenario, 1)
+        if any(one.state == "failed" for one in check(history)):  # else a conformance check catches it
+            kept.append((defect.name, None, history))
     (folder / RECORDED).write_bytes(pickle.dumps([*kept, *_clean_histories()]))
 
 
 def _clean_histories() -> Iterator[tuple[str, tuple[str, ...], Any]]:
     """By name what the clean runtime does, and which checks that is expected to fail; each is made when it is asked for."""
-    from netra_sim.defects import VIOLATIONS
+    from netra_sim.defects import DEFECTS
     from netra_sim.loading import Load, load
     from netra_sim.runtime import run
     from netra_sim.simulation import find_scenario, scenario_names, simulate
 
-    for scenario in {one.scenario.name: one.scenario for one in VIOLATIONS.values()}.values():
+    for scenario in {one.scenario.name: one.scenario for one in DEFECTS.values()}.values():
         yield f"the clean runtime in {scenario.name}", (), simulate(scenario, 1)
     yield SOCKETS, (), run(load(Load(users=15, window=1.0, disconnects=0.3)))
     for scenario in map(find_scenario, scenario_names()):

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 _PAUSES = (0.05, 0.1, 0.2, 0.3, 0.35)
 """Seconds between two attempts to replace a file that is open elsewhere."""
 
@@ -42,3 +44,14 @@ def move(source: Path, target: Path) -> None:
                 message = f"another program has {target} open; close it there and try again"
                 raise PermissionError(error.errno, message) from error
             time.sleep(pause)
+
+
+def save_json(path: Path, content: object) -> None:
+    """Write anything that msgspec encodes, indented.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    text = msgspec.json.format(msgspec.json.encode(content), indent=1)
+    with replacing(path) as beside:
+        beside.write_bytes(text + b"\n")

@@ -210,7 +210,7 @@ class ValidationParameters(NotebookParameters, frozen=True, kw_only=True):
     detection_seeds: Annotated[
         int,
         Meta(
-            description="seeds with which each check is tried against each violation",
+            description="seeds with which each check is tried against each defect",
             ge=1,
             le=1000,
             extra=_standard("evidence", "seeds", "lower"),

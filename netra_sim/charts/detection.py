@@ -1,4 +1,4 @@
-"""Which check catches which violation."""
+"""Which check catches which defect."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,12 +18,12 @@ CLEAN = "nothing broken"
 def detection_matrix(
     rows: Sequence[str], columns: Sequence[str], counts: np.ndarray, seeds: int, clean: Sequence[int] | np.ndarray
 ) -> Picture:
-    """In what share of the seeds each check caught each violation, with the clean run above, which must be empty.
+    """In what share of the seeds each check caught each defect, with the clean run above, which must be empty.
 
     Args:
-        rows: the violations.
+        rows: the defects.
         columns: the checks.
-        counts: in how many seeds a check failed, by violation and check.
+        counts: in how many seeds a check failed, by defect and check.
         seeds: how many there were.
         clean: in how many seeds each check failed with nothing broken.
 
@@ -32,7 +32,7 @@ def detection_matrix(
     """
     caught, alarms = np.asarray(counts), np.asarray(clean)
     if caught.size == 0 and (not rows or not columns):
-        return nothing_to_show("no violation was tried, or no check.")
+        return nothing_to_show("no defect was tried, or no check.")
     if caught.shape != (len(rows), len(columns)) or alarms.shape != (len(columns),):
         raise ValueError(
             f"counts are of shape {caught.shape} and clean of {alarms.shape}; expected "
@@ -40,7 +40,7 @@ def detection_matrix(
         )
     undetected = [name for name, row in zip(rows, caught, strict=True) if not row.any()]
     false = [name for name, count in zip(columns, alarms, strict=True) if count]
-    title = f"{len(rows) - len(undetected)} of {len(rows)} violations are caught"
+    title = f"{len(rows) - len(undetected)} of {len(rows)} defects are caught"
     title += f"; nothing catches {listed(undetected)}" if undetected else ""
     title += f"; false alarms from {listed(false)}" if false else "; no false alarms"
     cells = np.vstack([alarms, caught])
@@ -48,16 +48,16 @@ def detection_matrix(
     _draw(figure.subplots(), cells, [CLEAN, *rows], columns, max(seeds, 1))
     headline(figure, title)
     alt = (
-        f"Matrix of {counted(len(rows), 'violation')} by {counted(len(columns), 'check')} over {counted(seeds, 'seed')}. "
+        f"Matrix of {counted(len(rows), 'defect')} by {counted(len(columns), 'check')} over {counted(seeds, 'seed')}. "
         f"{title}. "
-        f"On average {float((caught > 0).sum(axis=1).mean()):.1f} checks catch a violation."
+        f"On average {float((caught > 0).sum(axis=1).mean()):.1f} checks catch a defect."
     )
     caption = (
         f"Numbers: the share of {counted(seeds, 'seed')}, in %, in which the check failed; blank: never. "
         f"The first row is the run with nothing broken, and must be empty."
     )
     numbers = pd.DataFrame(cells, columns=list(columns))
-    numbers.insert(0, "violation", [CLEAN, *rows])
+    numbers.insert(0, "defect", [CLEAN, *rows])
     numbers["caught by"] = (cells > 0).sum(axis=1)
     return Picture(figure, title, alt, caption, numbers)
 
@@ -96,7 +96,7 @@ def _draw(axes: Any, cells: np.ndarray, rows: Sequence[str], columns: Sequence[s
             text.set(color=RUST, weight="bold")
     axes.set_xlabel("check")
     axes.xaxis.set_label_position("top")
-    axes.set_ylabel("violation")
+    axes.set_ylabel("defect")
 
 
 def _share(share: float) -> str:

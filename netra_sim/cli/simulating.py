@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from netra_sim.checks import CHECK_NAMES, check
 from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, cli, progress, show
-from netra_sim.defects import VIOLATIONS, detect
+from netra_sim.defects import DEFECTS, detect
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import cells, explore, in_order, replay_line, run_trial, shrink, sweep
 from netra_sim.history import History, Objectives
@@ -74,22 +74,22 @@ def scenarios(scenario: str | None, is_run: bool, faults: bool) -> None:
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=20, show_default=True, help="Seeds 1 to N for each.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
-def violations(is_run: bool, seeds: int, jobs: int | None) -> None:
+def defects(is_run: bool, seeds: int, jobs: int | None) -> None:
     """List the original system's defects that can be switched on, or see which checks catch them."""
     if not is_run:
-        for one in VIOLATIONS.values():
+        for one in DEFECTS.values():
             click.echo(f"{one.name:28} {', '.join(one.incidents):4} {one.symptom}")
         return
-    with progress(len(VIOLATIONS) + len({one.scenario.name for one in VIOLATIONS.values()}), "violations") as on_trial:
+    with progress(len(DEFECTS) + len({one.scenario.name for one in DEFECTS.values()}), "defects") as on_trial:
         found = detect(range(1, seeds + 1), jobs=jobs, on_trial=on_trial)
     for row in found.rows:
         caught = ", ".join(f"{name} {count}" for name, count in row.caught.items())
-        click.echo(f"{row.violation:28} {', '.join(row.incidents):4} {caught or 'NOT CAUGHT'}")
+        click.echo(f"{row.defect:28} {', '.join(row.incidents):4} {caught or 'NOT CAUGHT'}")
     for name in found.false_alarms:
         click.echo(f"{name} fires on the clean runtime, in {found.clean[name]} simulations")
     missed, fired = len(found.undetected), len(found.false_alarms)
     click.echo(
-        f"{len(found.rows)} violations, {seeds} seeds: {missed} not caught; {fired} checks fire on the clean runtime"
+        f"{len(found.rows)} defects, {seeds} seeds: {missed} not caught; {fired} checks fire on the clean runtime"
     )
     sys.exit(ExitCode.NO_GO if missed or fired else ExitCode.GO)
 
@@ -120,9 +120,9 @@ def explore_command(
         found = explore(chosen, seeds=seeds, seconds=seconds, jobs=jobs, on_trial=on_seed)
     if found is None:
         more = "" if tried == seeds else f"; the {seconds:g} s were over before the others, --seconds takes more"
-        click.echo(f"no violation in {tried:,} of {seeds:,} seeds{more}")
+        click.echo(f"no failure in {tried:,} of {seeds:,} seeds{more}")
         return
-    click.echo(f"seed {found.seed} violates {', '.join(found.violations)}; shrinking")
+    click.echo(f"seed {found.seed} fails {', '.join(found.failed_checks)}; shrinking")
     smallest = shrink(found)
     show(list(smallest.results))
     click.echo(f"to repeat it: {replay_line(scenario, find_scenario(scenario), smallest)}")

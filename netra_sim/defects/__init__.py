@@ -1,10 +1,10 @@
 """Seeded defects, and the proof that each check detects them; conformance checks of the runtime."""
 
 from netra_sim.defects.certificate import runtime_as_certified
-from netra_sim.defects.conformance import experiments
+from netra_sim.defects.conformance import conformance_checks
 from netra_sim.defects.detection import Detected, Detection, detect
 from netra_sim.defects.hazards import WAITS, Hazard, measure_hazards, time_waits
-from netra_sim.defects.seeded import VIOLATIONS, Swaps, Violation, unheard, violation
+from netra_sim.defects.seeded import DEFECTS, Patches, Defect, silenced, seeded_defect
 from netra_sim.defects.self_proof import SelfProof, seen_to_detect, self_proofs
 from netra_sim.defects.windows_record import (
     WindowsRun,
@@ -15,18 +15,18 @@ from netra_sim.defects.windows_record import (
 )
 
 __all__ = [
-    "VIOLATIONS",
+    "DEFECTS",
     "WAITS",
     "Detected",
     "Detection",
     "Hazard",
     "SelfProof",
-    "Swaps",
-    "Violation",
+    "Patches",
+    "Defect",
     "WindowsRun",
     "code_spoken_of",
     "detect",
-    "experiments",
+    "conformance_checks",
     "keep_windows_runs",
     "measure_hazards",
     "read_windows_runs",
@@ -35,6 +35,6 @@ __all__ = [
     "seen_to_detect",
     "self_proofs",
     "time_waits",
-    "unheard",
-    "violation",
+    "silenced",
+    "seeded_defect",
 ]

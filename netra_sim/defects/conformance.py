@@ -1,4 +1,4 @@
-"""Short experiments on the runtime itself, for claims that no History can decide; their results look like any check's."""
+"""Conformance checks of the runtime itself, for claims that no History can decide; their results look like any check's."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ from netra_sim.runtime import (
 )
 from netra_sim.simulation import run_virtual
 
-Experiment = Callable[[], Awaitable[bool]]
+Case = Callable[[], Awaitable[bool]]
 
 
 def windows_layer() -> CheckResult:
@@ -82,7 +82,7 @@ def windows_layer() -> CheckResult:
         await asyncio.wait([waiting])
         return waiting.cancelled() and ended == ["cancelled"]
 
-    return _probe(
+    return _conformance(
         "windows-layer",
         "Does the Windows-safe layer wait, wake, gather and time out as it should, without patching asyncio?",
         waits_for_each_other,
@@ -113,7 +113,7 @@ def bridge_integration() -> CheckResult:
         return not result.success and "database" in result.error
 
     question = "Does the bridge integrate, and admit it when it cannot?"
-    return _probe("bridge-integration", question, integrates, admits_failure)
+    return _conformance("bridge-integration", question, integrates, admits_failure)
 
 
 def factory_needs_bridge() -> CheckResult:
@@ -129,7 +129,7 @@ def factory_needs_bridge() -> CheckResult:
             return True
         return False
 
-    return _probe("factory-needs-bridge", "Is there no factory without a bridge?", accepts_a_bridge, refuses_nothing)
+    return _conformance("factory-needs-bridge", "Is there no factory without a bridge?", accepts_a_bridge, refuses_nothing)
 
 
 def real_ids() -> CheckResult:
@@ -147,18 +147,18 @@ def real_ids() -> CheckResult:
             return False
         return True
 
-    return _probe("real-ids", "Are ids refused that stand for nobody?", takes_a_real_one, refuses_placeholders)
+    return _conformance("real-ids", "Are ids refused that stand for nobody?", takes_a_real_one, refuses_placeholders)
 
 
 def epochs() -> CheckResult:
     """Try a client that comes back to a server which has another memory."""
     question = "Does a client that comes back to another server's memory get everything from the start?"
-    return _probe("epochs", question, cursors_of_another_epoch_count_for_nothing)
+    return _conformance("epochs", question, cursors_of_another_epoch_count_for_nothing)
 
 
 def lab() -> CheckResult:
     """Try whether the lab does what it is told: its plan, its draws, its clock and its digest."""
-    return _probe(
+    return _conformance(
         "lab",
         "Does the lab make every planned request, draw everything from the seed, time from due, and hash every column?",
         the_digest_covers_every_column,
@@ -168,8 +168,8 @@ def lab() -> CheckResult:
     )
 
 
-def experiments() -> list[CheckResult]:
-    """All experiments."""
+def conformance_checks() -> list[CheckResult]:
+    """All conformance checks."""
     return [
         windows_layer(),
         bridge_integration(),
@@ -180,24 +180,24 @@ def experiments() -> list[CheckResult]:
     ]
 
 
-def _probe(name: str, question: str, *experiments: Experiment) -> CheckResult:
+def _conformance(name: str, question: str, *cases: Case) -> CheckResult:
     findings = []
-    for experiment in experiments:
-        words = experiment.__name__.replace("_", " ")
+    for case in cases:
+        words = case.__name__.replace("_", " ")
         try:
-            if not run_virtual(_await(experiment), tick=1 / 64, time_limit=60.0):
-                findings.append(Finding(message=f"the experiment {words!r} failed"))
+            if not run_virtual(_await(case), tick=1 / 64, time_limit=60.0):
+                findings.append(Finding(message=f"the case {words!r} failed"))
         except Exception as error:
-            findings.append(Finding(message=f"the experiment {words!r} broke: {type(error).__name__}: {error}"))
+            findings.append(Finding(message=f"the case {words!r} broke: {type(error).__name__}: {error}"))
     return CheckResult(
         check=name,
         question=question,
-        looked_at=len(experiments),
-        unit="experiments",
+        looked_at=len(cases),
+        unit="conformance_checks",
         found=len(findings),
         findings=tuple(findings),
     )
 
 
-async def _await(experiment: Experiment) -> bool:
-    return await experiment()
+async def _await(case: Case) -> bool:
+    return await case()

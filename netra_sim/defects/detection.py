@@ -1,27 +1,27 @@
-"""The detection matrix: every check against every violation and against the clean runtime, over many seeds."""
+"""The detection matrix: every check against every defect and against the clean runtime, over many seeds."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from netra_sim.checks import check
-from netra_sim.defects.conformance import experiments
-from netra_sim.defects.seeded.defect import VIOLATIONS, unheard
+from netra_sim.defects.conformance import conformance_checks
+from netra_sim.defects.seeded.defect import DEFECTS, silenced
 from netra_sim.exploration.pool import in_order
 from netra_sim.simulation import Scenario, simulate
 
 
 class Detected(msgspec.Struct, frozen=True):
-    """One violation's row.
+    """One defect's row.
 
     Attributes:
-        violation: its name.
+        defect: its name.
         incidents: ids of the failures that it brings back.
         symptom: what it does.
         caught: by the name of each check that failed under it, in how many of the seeds.
     """
 
-    violation: str
+    defect: str
     incidents: tuple[str, ...]
     symptom: str
     caught: dict[str, int]
@@ -31,9 +31,9 @@ class Detection(msgspec.Struct, frozen=True):
     """What the checks can see.
 
     Attributes:
-        seeds: how many seeds each violation was tried with.
-        checks: the names of all checks and experiments.
-        rows: one for each violation.
+        seeds: how many seeds each defect was tried with.
+        checks: the names of all checks and conformance checks.
+        rows: one for each defect.
         clean: by the name of each check that failed on the clean runtime, in how many simulations.
     """
 
@@ -44,8 +44,8 @@ class Detection(msgspec.Struct, frozen=True):
 
     @property
     def undetected(self) -> tuple[str, ...]:
-        """The violations that no check caught."""
-        return tuple(row.violation for row in self.rows if not row.caught)
+        """The defects that no check caught."""
+        return tuple(row.defect for row in self.rows if not row.caught)
 
     @property
     def false_alarms(self) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ class Detection(msgspec.Struct, frozen=True):
 
     @property
     def by_incident(self) -> dict[str, dict[str, int]]:
-        """For each incident the checks that caught a violation of it, with the most seeds."""
+        """For each incident the checks that caught a defect of it, with the most seeds."""
         found: dict[str, dict[str, int]] = {}
         for row in self.rows:
             for incident in row.incidents:
@@ -67,24 +67,24 @@ class Detection(msgspec.Struct, frozen=True):
 def detect(
     seeds: Sequence[int],
     *,
-    violations: Sequence[str] = (),
+    defects: Sequence[str] = (),
     jobs: int | None = None,
     on_trial: Callable[[], None] = lambda: None,
 ) -> Detection:
-    """Try every check against violations and against the clean runtime, in the violations' own scenarios.
+    """Try every check against defects and against the clean runtime, in the defects' own scenarios.
 
-    The experiments take no seed: one that catches a violation counts for all of them.
+    The conformance checks take no seed: one that catches a defect counts for all of them.
 
     Args:
         seeds: with which to simulate.
-        violations: names; all unless given.
+        defects: names; all unless given.
         jobs: processes; all cores by default. The outcome does not depend on it.
-        on_trial: called for each violation, and each scenario of the clean runtime, that is done.
+        on_trial: called for each defect, and each scenario of the clean runtime, that is done.
 
     Raises:
-        KeyError: there is no such violation.
+        KeyError: there is no such defect.
     """
-    chosen = [VIOLATIONS[name] for name in violations or VIOLATIONS]
+    chosen = [DEFECTS[name] for name in defects or DEFECTS]
     scenarios = {one.scenario.name: one.name for one in chosen}
     calls = [(one.name, tuple(seeds), True) for one in chosen] + [
         (name, tuple(seeds), False) for name in scenarios.values()
@@ -98,7 +98,7 @@ def detect(
         for name, count in outcome.items():
             if count:
                 clean[name] = clean.get(name, 0) + count
-    # The experiments know no scenario, so once is enough on the clean runtime: they count for every simulation.
+    # The conformance checks know no scenario, so once is enough on the clean runtime: they count for every simulation.
     clean |= {name: count for name, count in _experimented(len(seeds) * len(scenarios)).items() if count}
     rows = tuple(
         Detected(one.name, one.incidents, one.symptom, {name: count for name, count in outcome.items() if count})
@@ -108,11 +108,11 @@ def detect(
 
 
 def _try(name: str, seeds: Sequence[int], is_switched_on: bool) -> Mapping[str, int]:
-    """How many times each check failed: over the seeds for those of histories, and at once for the experiments."""
-    chosen = VIOLATIONS[name]
+    """How many times each check failed: over the seeds for those of histories, and at once for the conformance checks."""
+    chosen = DEFECTS[name]
     if not is_switched_on:
         return _count(chosen.scenario, seeds)
-    with chosen.switched_on(), unheard():
+    with chosen.switched_on(), silenced():
         return _count(chosen.scenario, seeds) | _experimented(len(seeds))
 
 
@@ -125,4 +125,4 @@ def _count(scenario: Scenario, seeds: Sequence[int]) -> dict[str, int]:
 
 
 def _experimented(simulations: int) -> dict[str, int]:
-    return {result.check: simulations * (result.state == "failed") for result in experiments()}
+    return {result.check: simulations * (result.state == "failed") for result in conformance_checks()}

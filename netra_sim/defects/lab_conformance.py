@@ -1,4 +1,4 @@
-"""Experiments on the lab itself, for what a History cannot show: what was planned, drawn, timed and hashed."""
+"""Conformance checks of the lab itself, for what a History cannot show: what was planned, drawn, timed and hashed."""
 
 import asyncio
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ async def the_digest_covers_every_column() -> bool:
     """A history that differs in one value of one column has another digest."""
     recorder = Recorder(lambda: 1.0)
     recorder.requested("r", "u", 0.5, "t")
-    history = recorder.finish({"source": "experiment"})
+    history = recorder.finish({"source": "conformance check"})
     digests = {history.digest(), *(changed.digest() for changed in _changed(history))}
     return len(digests) == 2 + len(NUMBER_COLUMNS) + len(TEXT_COLUMNS)
 

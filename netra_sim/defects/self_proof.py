@@ -17,7 +17,7 @@ from netra_sim.defects.detection import Detection
 from netra_sim.defects.hazards import Hazard
 from netra_sim.defects.planted.histories import PLANTED_HISTORIES
 from netra_sim.defects.planted.sources import PLANTED_SOURCES
-from netra_sim.defects.seeded.defect import VIOLATIONS
+from netra_sim.defects.seeded.defect import DEFECTS
 from netra_sim.defects.windows_record import WindowsRun, code_spoken_of, recorded_on_windows
 
 
@@ -51,7 +51,7 @@ def self_proofs() -> list[SelfProof]:
 
 
 def seen_to_detect(proofs: Iterable[SelfProof], detection: Detection) -> dict[str, list[str]]:
-    """For each check what it was seen to detect: planted defects, and violations of the detection matrix.
+    """For each check what it was seen to detect: planted defects, and defects of the detection matrix.
 
     A check that fires on the clean runtime has detected nothing, whatever else it fires on; nor has one that is another than
     was certified.
@@ -61,7 +61,7 @@ def seen_to_detect(proofs: Iterable[SelfProof], detection: Detection) -> dict[st
     for proof in proofs:
         found.setdefault(proof.check, []).extend([proof.defect] if proof.holds else [])
     for name in detection.checks:
-        caught = [row.violation for row in detection.rows if name in row.caught]
+        caught = [row.defect for row in detection.rows if name in row.caught]
         found.setdefault(name, []).extend([] if name in detection.false_alarms or name in others else caught)
     return found
 
@@ -81,9 +81,9 @@ def _of_histories() -> list[SelfProof]:
 
 
 def _of_the_runtime() -> SelfProof:
-    violation = VIOLATIONS["gap-one-short"]
-    with violation.switched_on():
-        return SelfProof(check=RUNTIME, defect=violation.symptom, planted=runtime_as_certified())
+    defect = DEFECTS["gap-one-short"]
+    with defect.switched_on():
+        return SelfProof(check=RUNTIME, defect=defect.symptom, planted=runtime_as_certified())
 
 
 def _of_windows() -> list[SelfProof]:

@@ -1,4 +1,4 @@
-"""`explore`: many seeds of one scenario, until one violates a check; then the smallest scenario that still does."""
+"""`explore`: many seeds of one scenario, until one fails a check; then the smallest scenario that still does."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def explore(
     with closing(in_order(run_trial, calls, jobs)) as trials:
         for trial in trials:
             on_trial()
-            if trial.violations:
+            if trial.failed_checks:
                 return trial
             if time.monotonic() > ends:
                 return None
@@ -57,26 +57,26 @@ def shrink(
     factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory,
     on_trial: Callable[[], None] = lambda: None,
 ) -> Trial:
-    """The smallest scenario that violates one of the same checks: fewer users, faults, requests, seconds.
+    """The smallest scenario that fails one of the same checks: fewer users, faults, requests, seconds.
 
     Greedy: each kind of reduction is tried, the most drastic first, until none succeeds any more.
     """
     smallest = trial
     while True:
-        smaller = _first_violating(smallest, set(trial.violations), factory_class, on_trial)
+        smaller = _first_failing(smallest, set(trial.failed_checks), factory_class, on_trial)
         if smaller is None:
             return smallest
         smallest = smaller
 
 
-def _first_violating(
+def _first_failing(
     trial: Trial, checks: set[str], factory_class: type[ExecutionEngineFactory], on_trial: Callable[[], None]
 ) -> Trial | None:
     for smaller in _reductions(trial.scenario):
         for seed in range(trial.seed, trial.seed + SEEDS_PER_STEP):
             tried = run_trial(smaller, seed, factory_class)
             on_trial()
-            if checks & set(tried.violations):
+            if checks & set(tried.failed_checks):
                 return tried
     return None
 

@@ -32,7 +32,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(result.check for result in self.results if result.state == "failed")
 
     @property
-    def violations(self) -> tuple[str, ...]:
+    def failed_checks(self) -> tuple[str, ...]:
         """What the back end did that the scenario does not expect; that a fault hit nobody is none of its doing."""
         return tuple(name for name in self.failed if name not in (*self.scenario.expect, "faults-acted"))
 

@@ -57,7 +57,7 @@ NOTEBOOKS: tuple[Notebook, ...] = (
         name="isolation",
         file="02_isolation.ipynb",
         title="Isolation",
-        question="Who received whose events, and what would each violation have leaked?",
+        question="Who received whose events, and what would each defect have leaked?",
         parameters=IsolationParameters,
     ),
     Notebook(

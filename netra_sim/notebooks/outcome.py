@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from netra_sim.exit_code import ExitCode
-from netra_sim.json_files import save_json
+from netra_sim.files import save_json
 from netra_sim.notebooks.catalogue import VALIDATION
 from netra_sim.notebooks.runner import NotebookRun, work_folder
 from netra_sim.parameters import Weaker

@@ -1,4 +1,4 @@
-"""`reference`: scenarios, faults, checks, rules, violations and claims as a page of Markdown, read out of the code."""
+"""`reference`: scenarios, faults, checks, rules, defects and claims as a page of Markdown, read out of the code."""
 
 import inspect
 import re
@@ -11,7 +11,7 @@ from msgspec import inspect as types
 
 from netra_sim.audit import RULES
 from netra_sim.checks import check
-from netra_sim.defects import VIOLATIONS, experiments
+from netra_sim.defects import DEFECTS, conformance_checks
 from netra_sim.exit_code import ExitCode
 from netra_sim.notebooks.catalogue import NOTEBOOKS
 from netra_sim.recording import Recorder
@@ -49,9 +49,9 @@ def reference(commands: click.Group) -> str:
             _faults(),
         ),
         *_section("Checks", "Each reads a history, whatever made it.", _checks()),
-        *_section("Experiments", "For what no history can decide.", _experiments()),
+        *_section("Conformance checks", "For what no history can decide.", _conformance_checks()),
         *_section("Audit rules", "Of `netra-sim audit`.", _rules()),
-        *_section("Violations", "The original system's defects, which the checks must catch.", _violations()),
+        *_section("Defects", "The original system's defects, which the checks must catch.", _defects()),
         *_section(
             "Claims",
             "Every statement of the plan that can be true or false. What must pass is told as SOURCE/CHECK; `everywhere` "
@@ -136,9 +136,9 @@ def _checks() -> Iterator[Row]:
     yield from ((f"`{result.check}`", result.question) for result in check(nothing))
 
 
-def _experiments() -> Iterator[Row]:
+def _conformance_checks() -> Iterator[Row]:
     yield "name", "what it asks"
-    yield from ((f"`{result.check}`", result.question) for result in experiments())
+    yield from ((f"`{result.check}`", result.question) for result in conformance_checks())
 
 
 def _rules() -> Iterator[Row]:
@@ -146,9 +146,9 @@ def _rules() -> Iterator[Row]:
     yield from ((rule.id, f"`{rule.name}`", rule.question, rule.why, rule.fix) for rule in RULES)
 
 
-def _violations() -> Iterator[Row]:
+def _defects() -> Iterator[Row]:
     yield "name", "incidents", "what it does"
-    yield from ((f"`{one.name}`", ", ".join(one.incidents), one.symptom) for one in VIOLATIONS.values())
+    yield from ((f"`{one.name}`", ", ".join(one.incidents), one.symptom) for one in DEFECTS.values())
 
 
 def _claims() -> Iterator[Row]:

@@ -32,7 +32,7 @@ _WORDS = (
     "<dt>Not enough evidence</dt><dd>No check failed, and one had too little to look at to conclude anything.</dd>"
     "<dt>Unproven</dt><dd>None of these: the reason is beside the claim.</dd>"
     "<dt>Given</dt><dd>A figure from outside, with its source; it counts for nothing.</dd>"
-    "<dt>Violation</dt><dd>A defect of the original system, put back on purpose; B, F, S or W with a number is the incident "
+    "<dt>Defect</dt><dd>A defect of the original system, put back on purpose; B, F, S or W with a number is the incident "
     "that it caused.</dd>"
     "<dt>p95</dt><dd>The time within which 95 of 100 came; p50 and p99 likewise.</dd>"
     "<dt>Knee</dt><dd>The first load whose p95 is more than twice that of the lightest.</dd>"
@@ -184,7 +184,7 @@ def _notebook(run: NotebookRun, outcome: Outcome) -> str:
 _ABOUT = {
     "verdict.json": "the verdict, with every check and claim",
     "summary.md": "the summary for a pull request",
-    "junit.xml": "a test case for each claim, check and violation",
+    "junit.xml": "a test case for each claim, check and defect",
     "objectives.json": "the objectives of this notebook, held against what it measured",
     "results.sarif": "what the audit of the source found",
     "manifest.json": "versions, parameters, digests and times",

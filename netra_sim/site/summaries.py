@@ -99,7 +99,7 @@ def by_heading(claims: Sequence[JudgedClaim]) -> dict[str, Counter[State]]:
 
 
 def junit(outcome: Outcome) -> str:
-    """JUnit XML: a test case for the verdict and each notebook, claim, check of each source, self-proof and violation."""
+    """JUnit XML: a test case for the verdict and each notebook, claim, check of each source, self-proof and defect."""
     root = Xml.Element("testsuites", name="netra_sim")
     _suite(root, "verdict", iter([_verdict_case(outcome)]))
     _suite(root, "notebooks", (_notebook_case(run) for run in outcome.runs))
@@ -109,7 +109,7 @@ def junit(outcome: Outcome) -> str:
         for source, results in verdict.evidence.items():
             _suite(root, source, (_check_case(source, result) for result in results))
         _suite(root, "self-proofs", (_seen_case(name, seen) for name, seen in verdict.seen.items()))
-        _suite(root, "violations", (_violation_case(name, list(caught)) for name, caught in verdict.caught.items()))
+        _suite(root, "defects", (_defect_case(name, list(caught)) for name, caught in verdict.caught.items()))
     Xml.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + Xml.tostring(root, encoding="unicode") + "\n"
 
@@ -216,9 +216,9 @@ def _seen_case(check: str, seen: Sequence[str]) -> Xml.Element:
     return case if seen else _outcome(case, "failure", "this check was never seen to detect anything")
 
 
-def _violation_case(violation: str, caught: Sequence[str]) -> Xml.Element:
-    case = _case("violations", violation)
-    return case if caught else _outcome(case, "failure", "no check caught this violation")
+def _defect_case(defect: str, caught: Sequence[str]) -> Xml.Element:
+    case = _case("defects", defect)
+    return case if caught else _outcome(case, "failure", "no check caught this defect")
 
 
 def _xml(text: str) -> str:

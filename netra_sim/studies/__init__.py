@@ -9,11 +9,11 @@ from netra_sim.studies.explorer import (
     compare,
     side_by_side,
 )
-from netra_sim.studies.isolation import IsolationParameters, Leak, Leaks, leaks, of_clean_runtime
+from netra_sim.studies.isolation import IsolationParameters, Leak, Leaks, leaks, simulate_clean
 from netra_sim.studies.windows import (
     WindowsParameters,
-    detected_windows,
-    on_both_clocks,
+    detect_windows_defects,
+    simulate_both_clocks,
     recorded_hazards,
     wait_errors,
 )
@@ -30,11 +30,11 @@ __all__ = [
     "LoadCurve",
     "WindowsParameters",
     "compare",
-    "detected_windows",
+    "detect_windows_defects",
     "leaks",
     "load_curve",
-    "of_clean_runtime",
-    "on_both_clocks",
+    "simulate_clean",
+    "simulate_both_clocks",
     "recorded_hazards",
     "side_by_side",
     "wait_errors",

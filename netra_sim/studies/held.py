@@ -8,7 +8,7 @@ import msgspec
 
 from netra_sim.checks import delivery_latencies
 from netra_sim.history import History
-from netra_sim.json_files import save_json
+from netra_sim.files import save_json
 
 HELD_FILE = "objectives.json"
 

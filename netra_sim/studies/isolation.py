@@ -1,4 +1,4 @@
-"""What each violation of isolation would have leaked: who would have received whose data."""
+"""What each defect of isolation would have leaked: who would have received whose data."""
 
 from typing import Annotated, Self
 
@@ -14,7 +14,7 @@ from netra_sim.checks import (
     cross_user_isolation,
     shared_state,
 )
-from netra_sim.defects import VIOLATIONS, unheard
+from netra_sim.defects import DEFECTS, silenced
 from netra_sim.exploration import in_order
 from netra_sim.history import History, Kind
 from netra_sim.parameters import DeliveryP95, NotebookParameters, whole_path
@@ -42,10 +42,10 @@ class IsolationParameters(NotebookParameters, frozen=True, kw_only=True):
 
 
 class Leak(msgspec.Struct, frozen=True):
-    """What one violation leaked.
+    """What one defect leaked.
 
     Attributes:
-        violation: its name.
+        defect: its name.
         incidents: that it brings back.
         symptom: what it does.
         foreign: frames that reached somebody else than the owner of the data in them.
@@ -55,7 +55,7 @@ class Leak(msgspec.Struct, frozen=True):
         history: what happened.
     """
 
-    violation: str
+    defect: str
     incidents: tuple[str, ...]
     symptom: str
     foreign: int
@@ -66,7 +66,7 @@ class Leak(msgspec.Struct, frozen=True):
 
 
 class Leaks(msgspec.Struct, frozen=True):
-    """The violations that break isolation, the worst first; a notebook shows them as a table."""
+    """The defects that break isolation, the worst first; a notebook shows them as a table."""
 
     leaks: tuple[Leak, ...]
 
@@ -78,7 +78,7 @@ class Leaks(msgspec.Struct, frozen=True):
     def _repr_html_(self) -> str:
         rows = [
             (
-                one.violation,
+                one.defect,
                 ", ".join(one.incidents),
                 one.symptom,
                 f"{one.foreign:,} of {one.frames:,}",
@@ -87,11 +87,11 @@ class Leaks(msgspec.Struct, frozen=True):
             )
             for one in self.leaks
         ]
-        header = ("Violation", "Incident", "What it does", "Frames to somebody else", "Users who got them", "Caught by")
-        return Html(table("What each violation would have leaked", header, rows))
+        header = ("Defect", "Incident", "What it does", "Frames to somebody else", "Users who got them", "Caught by")
+        return Html(table("What each defect would have leaked", header, rows))
 
 
-def of_clean_runtime(parameters: IsolationParameters) -> History:
+def simulate_clean(parameters: IsolationParameters) -> History:
     """Simulate the scenario on the runtime as it is."""
     scenario = find_scenario(parameters.scenario).with_settings({"users": parameters.users})
     history = simulate(scenario, parameters.seed)
@@ -100,25 +100,25 @@ def of_clean_runtime(parameters: IsolationParameters) -> History:
 
 
 def leaks(parameters: IsolationParameters) -> Leaks:
-    """Simulate the scenario, on all cores, under each violation that a check of isolation catches in its own scenario."""
+    """Simulate the scenario, on all cores, under each defect that a check of isolation catches in its own scenario."""
     scenario = find_scenario(parameters.scenario).with_settings({"users": parameters.users})
-    found = in_order(_leak, [(name, scenario, parameters.seed) for name in VIOLATIONS])
-    return Leaks(tuple(sorted(filter(None, found), key=lambda one: (-one.foreign, one.violation))))
+    found = in_order(_leak, [(name, scenario, parameters.seed) for name in DEFECTS])
+    return Leaks(tuple(sorted(filter(None, found), key=lambda one: (-one.foreign, one.defect))))
 
 
 def _leak(name: str, scenario: Scenario, seed: int) -> Leak | None:
-    violation = VIOLATIONS[name]
-    with violation.switched_on(), unheard():
-        if not _failed(simulate(violation.scenario, seed)):
+    defect = DEFECTS[name]
+    with defect.switched_on(), silenced():
+        if not _failed(simulate(defect.scenario, seed)):
             return None
         history = simulate(scenario, seed)
     received = history.frame(Kind.RECEIVED, Kind.CONTROL_RECEIVED)
     received = received[received["subject"].astype(str) != ""]
     is_foreign = (received["user"].astype(str) != received["subject"].astype(str)).to_numpy()
     return Leak(
-        violation=name,
-        incidents=violation.incidents,
-        symptom=violation.symptom,
+        defect=name,
+        incidents=defect.incidents,
+        symptom=defect.symptom,
         foreign=int(np.count_nonzero(is_foreign)),
         frames=len(received),
         readers=int(received["user"][is_foreign].nunique()),

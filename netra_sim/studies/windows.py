@@ -8,7 +8,7 @@ import pandas as pd
 from msgspec import Meta
 
 from netra_sim.defects import (
-    VIOLATIONS,
+    DEFECTS,
     WAITS,
     Detection,
     WindowsRun,
@@ -44,7 +44,7 @@ class WindowsParameters(NotebookParameters, frozen=True, kw_only=True):
     delivery_p95: DeliveryP95 = 0.1
 
 
-def on_both_clocks(parameters: WindowsParameters) -> dict[str, History]:
+def simulate_both_clocks(parameters: WindowsParameters) -> dict[str, History]:
     """The same users on an exact clock and on one that ticks as Windows' does."""
     scenario = find_scenario("steady-load").with_settings({"users": parameters.users})
     coarse = scenario.with_settings({"platform.tick": WINDOWS_TICK})
@@ -56,10 +56,10 @@ def on_both_clocks(parameters: WindowsParameters) -> dict[str, History]:
     return histories
 
 
-def detected_windows(parameters: WindowsParameters) -> Detection:
-    """Try every check against the violations of the Windows-safe layer."""
-    names = [one.name for one in VIOLATIONS.values() if any(incident.startswith("W") for incident in one.incidents)]
-    return detect(range(parameters.seed, parameters.seed + DETECTION_SEEDS), violations=names)
+def detect_windows_defects(parameters: WindowsParameters) -> Detection:
+    """Try every check against the defects of the Windows-safe layer."""
+    names = [one.name for one in DEFECTS.values() if any(incident.startswith("W") for incident in one.incidents)]
+    return detect(range(parameters.seed, parameters.seed + DETECTION_SEEDS), defects=names)
 
 
 class RecordedHazards(msgspec.Struct, frozen=True):

@@ -66,10 +66,10 @@ def regressions_since(before: "Verdict", after: "Verdict") -> list[str]:
                 for name, was in earlier.measured.items()
                 if (is_now := later.measured.get(name, was)) and _is_worse(was, is_now)
             ]
-    for violation, checks in before.caught.items():
-        if violation in after.caught:
-            lost = [name for name in checks if name not in after.caught[violation]]
-            worse += [f"{name} no longer catches the violation {violation}" for name in lost]
+    for defect, checks in before.caught.items():
+        if defect in after.caught:
+            lost = [name for name in checks if name not in after.caught[defect]]
+            worse += [f"{name} no longer catches the defect {defect}" for name in lost]
     return worse
 
 

@@ -21,7 +21,7 @@ class Source(StrEnum):
     SERVER = "server"
     ROLLBACK = "rollback-drill"
     LIMITS = "limit-drill"
-    EXPERIMENTS = "experiments"
+    CONFORMANCE = "conformance"
     AUDIT = "audit"
     TESTS = "tests"
     WINDOWS = "windows"
@@ -38,7 +38,7 @@ _TITLES = {
     Source.SERVER: "real server",
     Source.ROLLBACK: "rollback drill",
     Source.LIMITS: "users at their limits",
-    Source.EXPERIMENTS: "experiments on the runtime",
+    Source.CONFORMANCE: "conformance checks of the runtime",
     Source.AUDIT: "audit of the source",
     Source.TESTS: "the plan's test files",
     Source.WINDOWS: "recorded on Windows CPython",
@@ -166,7 +166,7 @@ def judge(
 
     Args:
         results: of the checks, by source.
-        caught: for each incident the checks that caught its violations, with the number of seeds.
+        caught: for each incident the checks that caught its defects, with the number of seeds.
         seen: for each check what it was seen to detect.
         given: in words, the parameters that claims may name.
         claims: which claims.
@@ -212,7 +212,7 @@ def _judge(
         )
     catches = {incident: sorted(checks.keys() & caught.get(incident, {}).keys()) for incident in claim.guards}
     if overlooked := [incident for incident, names in catches.items() if not names]:
-        reason = f"its checks caught no violation of {', '.join(overlooked)}, so that their passing says nothing of it"
+        reason = f"its checks caught no defect of {', '.join(overlooked)}, so that their passing says nothing of it"
         return judged(State.UNPROVEN, reason)
     if weak := {need: one for need, one in own.items() if one.state != "passed"}:
         reason = "; ".join(_lack(need, one) for need, one in weak.items())

@@ -1,4 +1,4 @@
-"""Evidence for the report: recorded runs with what the checks say of them, experiments, the audit, the plan's tests."""
+"""Evidence for the report: recorded runs with what the checks say of them, conformance checks, the audit, the plan's tests."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from netra_sim.defects import (
     Detection,
     SelfProof,
     detect,
-    experiments,
+    conformance_checks,
     recorded_on_windows,
     runtime_as_certified,
     self_proofs,
@@ -49,12 +49,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         return checks_table(self.source.label, self.results, self.command, self.objectives)
 
 
-def simulated(parameters: ValidationParameters) -> Evidence:
+def simulated_evidence(parameters: ValidationParameters) -> Evidence:
     """Simulate the users of the parameters."""
     return _simulated(Source.SIMULATED, "steady-load", parameters, parameters.users, parameters.objectives)
 
 
-def on_windows_clock(parameters: ValidationParameters) -> Evidence:
+def windows_clock_evidence(parameters: ValidationParameters) -> Evidence:
     """Simulate users on a clock that ticks as coarsely as Windows'."""
     return _simulated(
         Source.WINDOWS_CLOCK, "windows-clock", parameters, parameters.windows_users, parameters.objectives
@@ -71,7 +71,7 @@ def limit_drill(parameters: ValidationParameters) -> Evidence:
     return _simulated(Source.LIMITS, "many-tabs", parameters)
 
 
-def on_real_server(parameters: ValidationParameters) -> Evidence:
+def server_evidence(parameters: ValidationParameters) -> Evidence:
     """Have real clients ask a real server, on this machine, now."""
     plan = Load(users=parameters.server_users, seed=parameters.seed)
     history = run(load(plan, objectives=parameters.objectives))
@@ -80,17 +80,17 @@ def on_real_server(parameters: ValidationParameters) -> Evidence:
     return _judged(Source.SERVER, history, command, parameters, parameters.objectives)
 
 
-def of_experiments() -> Evidence:
-    """Make the short experiments on the runtime, and hold it against what it was certified for."""
+def conformance_evidence() -> Evidence:
+    """Run the conformance checks of the runtime, and hold it against what it was certified for."""
     return Evidence(
-        source=Source.EXPERIMENTS,
-        results=[*experiments(), runtime_as_certified()],
-        command="netra-sim violations --run",
+        source=Source.CONFORMANCE,
+        results=[*conformance_checks(), runtime_as_certified()],
+        command="netra-sim defects --run",
     )
 
 
-def detected(parameters: ValidationParameters) -> Detection:
-    """Try every check against every violation and against the clean runtime."""
+def run_detection(parameters: ValidationParameters) -> Detection:
+    """Try every check against every defect and against the clean runtime."""
     return detect(range(parameters.seed, parameters.seed + parameters.detection_seeds))
 
 
@@ -98,24 +98,24 @@ def detection_picture(detection: Detection) -> Picture:
     """The matrix of what each check caught, drawn."""
     names = detection.checks
     counts = np.array([[row.caught.get(name, 0) for name in names] for row in detection.rows]).reshape(-1, len(names))
-    violations = [f"{row.violation} ({', '.join(row.incidents)})" for row in detection.rows]
+    defects = [f"{row.defect} ({', '.join(row.incidents)})" for row in detection.rows]
     return detection_matrix(
-        violations, names, counts, detection.seeds, [detection.clean.get(name, 0) for name in names]
+        defects, names, counts, detection.seeds, [detection.clean.get(name, 0) for name in names]
     )
 
 
-def of_source() -> Evidence:
+def audit_evidence() -> Evidence:
     """Audit the package's own source."""
     return Evidence(source=Source.AUDIT, results=as_results(audit(PACKAGE)), command="netra-sim audit netra_sim")
 
 
-def of_plan_tests() -> Evidence:
+def plan_test_evidence() -> Evidence:
     """Run the test files that the plan names, each as one check; none where there is no checkout."""
     command = " ".join(["pytest", *(f"tests/{name}" for name in BROKEN_BY)])
     return Evidence(source=Source.TESTS, results=run_plan_tests(), command=command)
 
 
-def of_windows() -> Evidence:
+def windows_evidence() -> Evidence:
     """What was recorded on Windows CPython, as far as it speaks of this code."""
     return Evidence(source=Source.WINDOWS, results=recorded_on_windows(), command="python .ci/windows_lane.py")
 

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import msgspec
 
 from netra_sim.checks import CheckResult, Finding
-from netra_sim.defects import VIOLATIONS, SelfProof
+from netra_sim.defects import DEFECTS, SelfProof
 from netra_sim.version import CHECKOUT
 
 TESTS = CHECKOUT / "tests"
@@ -26,7 +26,7 @@ BROKEN_BY = {
     "critical/test_websocket_emergency_cleanup_failure.py": "connections-never-leave",
     "unit/agents/supervisor/test_factory_pattern_user_isolation.py": "limit-is-never-reached",
 }
-"""The plan's test files, each with the violation that it must notice."""
+"""The plan's test files, each with the defect that it must notice."""
 
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "USERPROFILE", "LANG", "LC_ALL")
 """What processes need to start at all; nothing else of the caller's environment reaches the tests."""
@@ -48,12 +48,12 @@ def run_plan_tests(tests: Path = TESTS, names: Sequence[str] = tuple(BROKEN_BY))
 
 
 def prove_plan_tests(tests: Path = TESTS, names: Sequence[str] = tuple(BROKEN_BY)) -> list[SelfProof]:
-    """Run each file again with its violation switched on."""
+    """Run each file again with its defect switched on."""
     return [
-        SelfProof(check=name, defect=VIOLATIONS[BROKEN_BY[name]].symptom, planted=result)
+        SelfProof(check=name, defect=DEFECTS[BROKEN_BY[name]].symptom, planted=result)
         for name in names
         if (tests / name).exists()
-        for result in _run(tests, [name], "-x", "--violation", BROKEN_BY[name])
+        for result in _run(tests, [name], "-x", "--defect", BROKEN_BY[name])
     ]
 
 

@@ -11,7 +11,7 @@ import msgspec
 from netra_sim.checks import CheckResult
 from netra_sim.defects import Detection, seen_to_detect
 from netra_sim.history import environment
-from netra_sim.json_files import save_json
+from netra_sim.files import save_json
 from netra_sim.parameters import ValidationParameters, Weaker
 from netra_sim.runtime import nest_asyncio_enabled
 from netra_sim.tables import Html, claims_table, scores_table, table
@@ -31,7 +31,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         decision: "GO", "NO-GO" or "UNDECIDED". GO takes that no check failed, that every claim that can be proven here is,
-            that every check was seen to detect something, that every violation was caught, and that no check fired on the
+            that every check was seen to detect something, that every defect was caught, and that no check fired on the
             clean runtime. UNDECIDED takes the same, but for checks that were not judged because the machine was busy.
         headline: the decision with what it takes to read it rightly, in a line.
         reasons: why it is not GO; empty for GO.
@@ -42,7 +42,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         claims: every claim, judged.
         evidence: for each source its checks.
         commands: for each source what makes it again.
-        caught: for each violation the checks that caught it, with the number of seeds.
+        caught: for each defect the checks that caught it, with the number of seeds.
         digests: for each recorded history its digest.
         about: the digests of the code and the data that were judged.
         changes: what is different from the run before.
@@ -113,7 +113,7 @@ def reach_verdict(
     Args:
         parameters: of the validation.
         evidence: of every source.
-        detection: of every check against every violation.
+        detection: of every check against every defect.
         proofs: of every check against its own planted defect.
 
     Raises:
@@ -142,7 +142,7 @@ def reach_verdict(
         claims=judged,
         evidence={one.source: [_with_figures_that_are_numbers(result) for result in one.results] for one in evidence},
         commands={one.source: one.command for one in evidence},
-        caught={row.violation: dict(row.caught) for row in detection.rows},
+        caught={row.defect: dict(row.caught) for row in detection.rows},
         digests={one.source: one.history.digest() for one in evidence if one.history is not None},
         about=fingerprint(),
         parameters=parameters,
@@ -216,7 +216,7 @@ def _blindness(unseen: Sequence[str], detection: Detection, proofs: Proofs) -> l
     others = {one.check: f"the check {one.check} is another than was certified: {one.misread}" for one in proofs.others}
     blind = [others.pop(name, f"the check {name} was never seen to detect anything") for name in unseen]
     blind += others.values()
-    blind += [f"no check caught the violation {name}" for name in detection.undetected]
+    blind += [f"no check caught the defect {name}" for name in detection.undetected]
     return blind + [f"the check {name} fires on the clean runtime" for name in detection.false_alarms]
 
 

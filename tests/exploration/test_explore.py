@@ -23,11 +23,11 @@ def test_a_planted_race_is_found_and_shrunk_to_three_users_at_most():
     scenario = msgspec.structs.replace(BUSY, workload=Workload(arrivals=Burst(at=2.0, width=0.0), runs_per_user=4))
     found = explore(scenario, seeds=50, jobs=1, factory_class=RacyFactory)
     assert found is not None
-    assert found.violations == ("engine-limit",)
+    assert found.failed_checks == ("engine-limit",)
     smallest = shrink(found, factory_class=RacyFactory)
     assert smallest.scenario.users <= 3
-    assert "engine-limit" in run_trial(smallest.scenario, smallest.seed, RacyFactory).violations
-    assert run_trial(smallest.scenario, smallest.seed).violations == ()
+    assert "engine-limit" in run_trial(smallest.scenario, smallest.seed, RacyFactory).failed_checks
+    assert run_trial(smallest.scenario, smallest.seed).failed_checks == ()
 
 
 def test_the_real_factory_has_no_such_race():
@@ -38,14 +38,14 @@ def test_the_finding_does_not_depend_on_the_number_of_processes():
     scenario = find_scenario("agent-crashes").with_settings({"expect": [], "users": 5, "faults.0.share": 0.03})
     alone, together = (explore(scenario, seeds=40, jobs=jobs) for jobs in (1, 2))
     assert alone is not None
-    assert alone.violations == ("completion",)
+    assert alone.failed_checks == ("completion",)
     assert (alone.seed, alone.digest) == (together.seed, together.digest)
 
 
 def test_faults_that_do_not_matter_are_shrunk_away():
     scenario = find_scenario("everything-at-once").with_settings({"expect": [], "users": 10})
     trial = run_trial(scenario, 1)
-    assert "completion" in trial.violations
+    assert "completion" in trial.failed_checks
     smallest = shrink(
         msgspec.structs.replace(trial, results=tuple(r for r in trial.results if r.check == "completion"))
     )
@@ -71,21 +71,21 @@ def test_the_command_prints_that_line(tmp_path):
     arguments = ["explore", "agent-crashes", "--set", "expect=[]", "--seeds", "3", "--jobs", "1"]
     done = subprocess.run([sys.executable, "-m", "netra_sim", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "seed 1 violates completion; shrinking" in done.stdout
+    assert "seed 1 fails completion; shrinking" in done.stdout
     assert "to repeat it: netra-sim simulate agent-crashes --seed" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("budget", "told"),
     [
-        ([], "no violation in 3 of 3 seeds\n"),
+        ([], "no defect in 3 of 3 seeds\n"),
         (
             ["--seconds", "0.001"],
-            "no violation in 1 of 3 seeds; the 0.001 s were over before the others, --seconds takes more\n",
+            "no defect in 1 of 3 seeds; the 0.001 s were over before the others, --seconds takes more\n",
         ),
     ],
 )
-def test_a_scenario_without_a_violation_ends_with_its_budget_and_says_how_far_it_went(budget, told):
+def test_a_scenario_without_a_defect_ends_with_its_budget_and_says_how_far_it_went(budget, told):
     done = subprocess.run(
         [sys.executable, "-m", "netra_sim", "explore", "--users", "3", "--seeds", "3", "--jobs", "1", *budget],
         capture_output=True, text=True, check=False,

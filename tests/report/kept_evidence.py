@@ -1,7 +1,7 @@
-"""Evidence that nobody had to gather: every check passes, every violation is caught, every self-proof holds."""
+"""Evidence that nobody had to gather: every check passes, every defect is caught, every self-proof holds."""
 
 from netra_sim.checks import CheckResult, Finding
-from netra_sim.defects import VIOLATIONS, Detected, Detection, SelfProof
+from netra_sim.defects import DEFECTS, Detected, Detection, SelfProof
 from netra_sim.verdict import CLAIMS, Evidence, Proofs, Source
 
 NEEDS = tuple(dict.fromkeys(need for claim in CLAIMS for need in claim.needs))
@@ -30,7 +30,7 @@ def passing(**other):
 
 def caught():
     names = tuple(dict.fromkeys(need.check for need in NEEDS))
-    rows = [Detected(one.name, one.incidents, one.symptom, dict.fromkeys(names, 1)) for one in VIOLATIONS.values()]
+    rows = [Detected(one.name, one.incidents, one.symptom, dict.fromkeys(names, 1)) for one in DEFECTS.values()]
     return Detection(seeds=1, checks=names, rows=tuple(rows), clean={})
 
 

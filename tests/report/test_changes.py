@@ -74,7 +74,7 @@ def test_what_is_different_is_told(values, sentence):
         ({"evidence": {Source.SIMULATED: [checked(found=1)]}}, "simulated: latency had passed, and is failed"),
         (
             {"caught": {"routes-to-everybody": {"delivery": 20}}},
-            "cross-user-isolation no longer catches the violation routes-to-everybody",
+            "cross-user-isolation no longer catches the defect routes-to-everybody",
         ),
     ],
 )

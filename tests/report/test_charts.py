@@ -191,7 +191,7 @@ def test_the_detection_matrix_marks_what_nothing_catches_and_false_alarms():
     counts = np.array([[20, 0, 3], [0, 0, 0], [0, 1, 0]])
     picture = detection_matrix(["leak", "stray", "late"], ["isolation", "delivery", "latency"], counts, 20, [0, 0, 2])
     (axes,) = picture.figure.axes
-    assert picture.title == "2 of 3 violations are caught; nothing catches stray; false alarms from latency"
+    assert picture.title == "2 of 3 defects are caught; nothing catches stray; false alarms from latency"
     cells = {text.get_position(): text.get_text() for text in axes.texts}
     assert cells == {(0, 1): "100", (2, 1): "15", (1, 3): "5", (2, 0): "10"}
     rows = [label.get_text() for label in axes.get_yticklabels()]
@@ -202,7 +202,7 @@ def test_the_detection_matrix_marks_what_nothing_catches_and_false_alarms():
 def test_a_share_is_never_rounded_up_to_all_nor_down_to_nothing():
     picture = detection_matrix(["a", "b"], ["x"], np.array([[999], [1]]), 1000, [0])
     assert texts(picture.figure.axes[0]) == ["99", "1"]
-    assert picture.title == "2 of 2 violations are caught; no false alarms"
+    assert picture.title == "2 of 2 defects are caught; no false alarms"
 
 
 def test_a_detection_matrix_of_shapes_that_do_not_fit_is_refused():

@@ -205,7 +205,7 @@ def test_of_an_empty_history_there_is_nothing_to_show_and_the_picture_says_so(na
 @pytest.mark.parametrize(("rows", "columns", "seeds"), [(0, 0, 0), (1, 0, 1), (1, 1, 1), (3, 30, 20), (45, 22, 1000)])
 def test_detection_matrices_of_every_size_can_be_read(rows, columns, seeds):
     counts = np.random.default_rng(1).integers(0, seeds + 1, (rows, columns)) if seeds else np.zeros((rows, columns))
-    names = [f"the violation with the number {row}" for row in range(rows)]
+    names = [f"the defect with the number {row}" for row in range(rows)]
     checks = [f"check_with_number_{column}" for column in range(columns)]
     assert is_legible(detection_matrix(names, checks, counts, seeds, np.zeros(columns, int)))
 

@@ -6,7 +6,7 @@ import pytest
 
 from netra_sim.audit import RULES
 from netra_sim.checks import CHECKS, CheckResult, Finding, check
-from netra_sim.defects import VIOLATIONS
+from netra_sim.defects import DEFECTS
 from netra_sim.simulation import Scenario, simulate
 from netra_sim.verdict import CLAIMS, Claim, Source, State, judge, read_claims
 
@@ -178,8 +178,8 @@ def test_every_check_and_every_rule_proves_some_claim():
     assert names | {rule.name for rule in RULES} <= set(CHECK_NAMES)
 
 
-def test_every_guard_is_an_incident_that_has_a_violation():
-    incidents = {incident for violation in VIOLATIONS.values() for incident in violation.incidents}
+def test_every_guard_is_an_incident_that_has_a_defect():
+    incidents = {incident for defect in DEFECTS.values() for incident in defect.incidents}
     for claim in CLAIMS:
         assert set(claim.guards) <= incidents, claim.says
 

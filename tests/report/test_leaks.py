@@ -1,4 +1,4 @@
-"""What each violation of isolation would have leaked, as the notebook tells it."""
+"""What each defect of isolation would have leaked, as the notebook tells it."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from netra_sim.studies.isolation import IsolationParameters, leaks
 
 @pytest.fixture(scope="module")
 def found():
-    return {one.violation: one for one in leaks(IsolationParameters(users=20)).leaks}
+    return {one.defect: one for one in leaks(IsolationParameters(users=20)).leaks}
 
 
 def test_only_frames_with_another_users_data_count_as_leaked(found):

@@ -6,7 +6,7 @@ from kept_evidence import passing
 
 from netra_sim.audit import RULES
 from netra_sim.checks import CHECK_NAMES
-from netra_sim.defects import Detection, SelfProof, detect, experiments, seen_to_detect, self_proofs
+from netra_sim.defects import Detection, SelfProof, detect, conformance_checks, seen_to_detect, self_proofs
 from netra_sim.defects import self_proof as proving
 from netra_sim.defects.planted.histories import PLANTED_HISTORIES
 from netra_sim.defects.planted.sources import PLANTED_SOURCES
@@ -15,8 +15,8 @@ from netra_sim.verdict import CLAIMS, Proofs, Source, State, reach_verdict
 from netra_sim.verdict.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_tests
 
 RESTED_ON = {need.check for claim in CLAIMS for need in claim.needs}
-EXPERIMENTS = {one.check for one in experiments()} & RESTED_ON
-BLINDABLE = sorted({*CHECK_NAMES, *EXPERIMENTS, *(rule.name for rule in RULES), *BROKEN_BY} & RESTED_ON)
+CONFORMANCE = {one.check for one in conformance_checks()} & RESTED_ON
+BLINDABLE = sorted({*CHECK_NAMES, *CONFORMANCE, *(rule.name for rule in RULES), *BROKEN_BY} & RESTED_ON)
 
 
 @pytest.fixture(scope="module")

@@ -265,7 +265,7 @@ def test_the_summary_counts_the_claims_by_heading_and_shows_no_markup_of_the_log
     assert "<" not in summary
 
 
-def test_junit_has_a_case_for_each_claim_check_violation_and_notebook(site):
+def test_junit_has_a_case_for_each_claim_check_defect_and_notebook(site):
     cases = {
         (suite.get("name"), case.get("name")): case
         for suite in ElementTree.parse(site[1] / "junit.xml").getroot()
@@ -276,8 +276,8 @@ def test_junit_has_a_case_for_each_claim_check_violation_and_notebook(site):
     failure = cases["simulated", "cross-user-isolation"].find("failure")
     assert failure.text == f"{NASTY} received an event of bob's ({NASTY}, r|1, agent_started, at 1.250 s)"
     assert len(cases["simulated", "order"]) == 0
-    assert len(cases["violations", "one-manager"]) == 0
-    assert cases["violations", "shared-bridge"].find("failure").get("message") == "no check caught this violation"
+    assert len(cases["defects", "one-manager"]) == 0
+    assert cases["defects", "shared-bridge"].find("failure").get("message") == "no check caught this defect"
     assert len(cases["notebooks", "isolation"]) == 0
     assert cases["simulated", "latency"].find("skipped").get("message").startswith("not judged: the machine was busy")
     assert len(cases["self-proofs", "cross-user-isolation"]) == 0
@@ -367,7 +367,7 @@ def test_no_text_breaks_the_junit_file(message, user, name):
     evidence = {Source.SIMULATED: [check_result(name, finding(message, user=user))]}
     root = ElementTree.fromstring(summaries.junit(outcome(message, name, evidence=evidence)))
     assert {suite.get("name"): len(list(suite)) for suite in root} == {
-        "verdict": 1, "claims": 1, "simulated": 1, "self-proofs": 1, "violations": 1,
+        "verdict": 1, "claims": 1, "simulated": 1, "self-proofs": 1, "defects": 1,
     }  # fmt: skip
 
 

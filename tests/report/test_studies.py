@@ -16,7 +16,7 @@ from netra_sim.site.report import plan
 from netra_sim.studies.concurrency import ConcurrencyParameters, load_curve
 from netra_sim.studies.controls import Controls
 from netra_sim.studies.explorer import ExplorerParameters, compare
-from netra_sim.studies.windows import WindowsParameters, on_both_clocks, recorded_hazards, wait_errors
+from netra_sim.studies.windows import WindowsParameters, simulate_both_clocks, recorded_hazards, wait_errors
 from netra_sim.verdict import simulated
 
 
@@ -81,7 +81,7 @@ def test_the_table_of_hazards_names_the_windows_that_it_was_recorded_on_and_both
 
 
 def test_both_clocks_see_the_same_requests():
-    histories = on_both_clocks(WindowsParameters(users=20))
+    histories = simulate_both_clocks(WindowsParameters(users=20))
     assert {len(history.frame(Kind.REQUESTED)) for history in histories.values()} == {20}
 
 

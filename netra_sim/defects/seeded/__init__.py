@@ -4,19 +4,19 @@ The runtime does not know them. A defect works in the process in which it is swi
 """
 
 from netra_sim.defects.seeded import bridge, delivery, factory, harness, mixups, replay, windows
-from netra_sim.defects.seeded.defect import VIOLATIONS, Swaps, Violation, unheard, violation
+from netra_sim.defects.seeded.defect import DEFECTS, Patches, Defect, silenced, seeded_defect
 
 __all__ = [
-    "VIOLATIONS",
-    "Swaps",
-    "Violation",
+    "DEFECTS",
+    "Patches",
+    "Defect",
     "bridge",
     "delivery",
     "factory",
     "harness",
     "mixups",
     "replay",
-    "unheard",
-    "violation",
+    "silenced",
+    "seeded_defect",
     "windows",
 ]

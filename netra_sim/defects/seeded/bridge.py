@@ -5,17 +5,17 @@ from typing import Any
 from netra_sim.bridge import AgentWebSocketBridge, RunEmitter
 from netra_sim.bridge.bridge import IntegrationResult, IntegrationState
 from netra_sim.bridge.delivery import Delivery
-from netra_sim.defects.seeded.defect import Swaps, violation
+from netra_sim.defects.seeded.defect import Patches, seeded_defect
 from netra_sim.defects.seeded.scenarios import CROWD, LONG_CHATS, TWO_AT_ONCE
 from netra_sim.factory.context import require_real_id
 from netra_sim.protocol import EventType
 
 
-@violation("answers-land-elsewhere", "B2", scenario=CROWD)
-def answers_land_elsewhere(swaps: Swaps) -> None:
+@seeded_defect("answers-land-elsewhere", "B2", scenario=CROWD)
+def answers_land_elsewhere(patches: Patches) -> None:
     """A run is registered again on another user's thread: its completion lands on that user's screen."""
 
-    @swaps.attribute(Delivery, "publish")
+    @patches.attribute(Delivery, "publish")
     def publish(original: Any) -> Any:
         recent: dict[str, None] = {}
 
@@ -35,11 +35,11 @@ def answers_land_elsewhere(swaps: Swaps) -> None:
         return elsewhere
 
 
-@violation("placeholder-ids", "B3", scenario=CROWD)
-def placeholder_ids(swaps: Swaps) -> None:
+@seeded_defect("placeholder-ids", "B3", scenario=CROWD)
+def placeholder_ids(patches: Patches) -> None:
     """Ids such as registry and system are taken for somebody's."""
 
-    @swaps.function(require_real_id)
+    @patches.function(require_real_id)
     def check(original: Any) -> Any:
         def anything(field: str, value: object) -> None:
             return None
@@ -47,18 +47,18 @@ def placeholder_ids(swaps: Swaps) -> None:
         return anything
 
 
-@violation("healthy-and-deaf", "B5", scenario=CROWD)
-def healthy_and_deaf(swaps: Swaps) -> None:
+@seeded_defect("healthy-and-deaf", "B5", scenario=CROWD)
+def healthy_and_deaf(patches: Patches) -> None:
     """The bridge says that it is integrated, and delivers nothing."""
 
-    @swaps.attribute(AgentWebSocketBridge, "_probe")
+    @patches.attribute(AgentWebSocketBridge, "_probe")
     def probe(original: Any) -> Any:
         async def optimistic(self: Any) -> IntegrationResult:
             return IntegrationResult(True, IntegrationState.ACTIVE, "", 0.0)
 
         return optimistic
 
-    @swaps.attribute(Delivery, "flush")
+    @patches.attribute(Delivery, "flush")
     def flush(original: Any) -> Any:
         def dropping(self: Any) -> None:
             self.dirty = {}
@@ -66,11 +66,11 @@ def healthy_and_deaf(swaps: Swaps) -> None:
         return dropping
 
 
-@violation("keeps-ended-runs", "B9", scenario=LONG_CHATS)
-def keeps_ended_runs(swaps: Swaps) -> None:
+@seeded_defect("keeps-ended-runs", "B9", scenario=LONG_CHATS)
+def keeps_ended_runs(patches: Patches) -> None:
     """Ended runs are never forgotten: memory grows with every request."""
 
-    @swaps.attribute(Delivery, "forget_expired")
+    @patches.attribute(Delivery, "forget_expired")
     def forget_expired(original: Any) -> Any:
         def nothing(self: Any, now: float) -> None:
             return None
@@ -78,12 +78,12 @@ def keeps_ended_runs(swaps: Swaps) -> None:
         return nothing
 
 
-@violation("one-emitter-for-two-runs", "B10", scenario=TWO_AT_ONCE)
-def one_emitter_for_two_runs(swaps: Swaps) -> None:
+@seeded_defect("one-emitter-for-two-runs", "B10", scenario=TWO_AT_ONCE)
+def one_emitter_for_two_runs(patches: Patches) -> None:
     """A pool hands one emitter to two runs of a user at the same time."""
     pool: dict[str, RunEmitter] = {}
 
-    @swaps.attribute(AgentWebSocketBridge, "open_run")
+    @patches.attribute(AgentWebSocketBridge, "open_run")
     def open_run(original: Any) -> Any:
         def from_pool(self: Any, *, user_id: str, **ids: str) -> RunEmitter:
             emitter = pool.get(user_id)
@@ -94,11 +94,11 @@ def one_emitter_for_two_runs(swaps: Swaps) -> None:
         return from_pool
 
 
-@violation("never-wired", "S12", scenario=CROWD)
-def never_wired(swaps: Swaps) -> None:
+@seeded_defect("never-wired", "S12", scenario=CROWD)
+def never_wired(patches: Patches) -> None:
     """The manager was never given to the agents: none of the critical events is published, no error anywhere."""
 
-    @swaps.attribute(RunEmitter, "_publish")
+    @patches.attribute(RunEmitter, "_publish")
     def publish(original: Any) -> Any:
         def into_nothing(self: Any, *arguments: Any) -> int:
             return original(self, *arguments) if not self._run.is_observed else 0

@@ -1,4 +1,4 @@
-"""`Violation`: one defect of the original system's, which can be put into the runtime for a while and taken out again."""
+"""`Defect`: one defect of the original system's, which can be put into the runtime for a while and taken out again."""
 
 import gc
 import inspect
@@ -16,14 +16,14 @@ from netra_sim.simulation import Scenario
 Replacement = Callable[[Any], Any]
 """Makes what takes the original's place from the original."""
 
-VIOLATIONS: "dict[str, Violation]" = {}
-"""All violations by name, in the order of the incidents that they bring back."""
+DEFECTS: "dict[str, Defect]" = {}
+"""All defects by name, in the order of the incidents that they bring back."""
 
 _switched_on: list[str] = []
 
 
-class Swaps:
-    """What a violation has put in the place of the runtime's own, with the way back."""
+class Patches:
+    """What a defect has put in the place of the runtime's own, with the way back."""
 
     def __init__(self) -> None:
         self._undo: list[tuple[Any, str, Any]] = []
@@ -49,7 +49,7 @@ class Swaps:
         return put
 
     def keep(self, owner: Any, *names: str) -> None:
-        """Put these back afterwards, whatever the violation does to them."""
+        """Put these back afterwards, whatever the defect does to them."""
         self._undo += [(owner, name, vars(owner)[name]) for name in names]
 
     def restore(self) -> None:
@@ -63,7 +63,7 @@ class Swaps:
         setattr(owner, name, value)
 
 
-class Violation(msgspec.Struct, frozen=True, kw_only=True):
+class Defect(msgspec.Struct, frozen=True, kw_only=True):
     """A defect that the checks must catch.
 
     Attributes:
@@ -78,37 +78,37 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
     incidents: tuple[str, ...]
     symptom: str
     scenario: Scenario
-    install: Callable[[Swaps], None]
+    install: Callable[[Patches], None]
 
     @contextmanager
     def switched_on(self) -> Iterator[None]:
         """Put the defect into this process's runtime, and take it out at the end, however that comes.
 
         Raises:
-            RuntimeError: another violation is switched on; what a check then caught could not be told.
+            RuntimeError: another defect is switched on; what a check then caught could not be told.
         """
         if _switched_on:
             raise RuntimeError(f"{self.name} cannot be switched on while {_switched_on[0]} is")
         _switched_on.append(self.name)
-        swaps = Swaps()
+        patches = Patches()
         try:
-            self.install(swaps)
+            self.install(patches)
             yield
         finally:
-            swaps.restore()
+            patches.restore()
             _switched_on.clear()
 
 
-def violation(
+def seeded_defect(
     name: str, *incidents: str, scenario: Scenario
-) -> Callable[[Callable[[Swaps], None]], Callable[[Swaps], None]]:
-    """Register the decorated function as what installs a violation, with its docstring as the symptom.
+) -> Callable[[Callable[[Patches], None]], Callable[[Patches], None]]:
+    """Register the decorated function as what installs a defect, with its docstring as the symptom.
 
-    The function is called anew each time that the violation is switched on.
+    The function is called anew each time that the defect is switched on.
     """
 
-    def register(install: Callable[[Swaps], None]) -> Callable[[Swaps], None]:
-        VIOLATIONS[name] = Violation(
+    def register(install: Callable[[Patches], None]) -> Callable[[Patches], None]:
+        DEFECTS[name] = Defect(
             name=name,
             incidents=incidents,
             symptom=inspect.cleandoc(install.__doc__ or ""),
@@ -121,8 +121,8 @@ def violation(
 
 
 @contextmanager
-def unheard() -> Iterator[None]:
-    """Let a violation's warnings and asyncio's complaints pass: that something is wrong is for the checks to say."""
+def silenced() -> Iterator[None]:
+    """Let a defect's warnings and asyncio's complaints pass: that something is wrong is for the checks to say."""
     complaints = logging.getLogger("asyncio")
     was_disabled, complaints.disabled = complaints.disabled, True
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None

@@ -5,19 +5,19 @@ from typing import Any
 
 from netra_sim.bridge import Connection
 from netra_sim.bridge.delivery import Delivery
-from netra_sim.defects.seeded.defect import Swaps, violation
+from netra_sim.defects.seeded.defect import Patches, seeded_defect
 from netra_sim.defects.seeded.scenarios import COMING_BACK, CROWD, OFTEN_CUT_OFF, STALLED
 
 _LOST_EVERY = 10
 _TRIMMED = 3
 
 
-@violation("one-current-manager", "B1", scenario=CROWD)
-def one_current_manager(swaps: Swaps) -> None:
+@seeded_defect("one-current-manager", "B1", scenario=CROWD)
+def one_current_manager(patches: Patches) -> None:
     """The bridge has one current user: when another's run begins, the first one's events go nowhere."""
     current = ""
 
-    @swaps.attribute(Delivery, "open_run")
+    @patches.attribute(Delivery, "open_run")
     def open_run(original: Any) -> Any:
         def replacing(self: Any, user_id: str, *rest: Any, **options: Any) -> Any:
             nonlocal current
@@ -26,7 +26,7 @@ def one_current_manager(swaps: Swaps) -> None:
 
         return replacing
 
-    @swaps.attribute(Delivery, "publish")
+    @patches.attribute(Delivery, "publish")
     def publish(original: Any) -> Any:
         def to_current(self: Any, run: Any, *rest: Any) -> Any:
             if run.user_id == current:
@@ -41,11 +41,11 @@ def one_current_manager(swaps: Swaps) -> None:
         return to_current
 
 
-@violation("guesses-threads", "B4", scenario=CROWD)
-def guesses_threads(swaps: Swaps) -> None:
+@seeded_defect("guesses-threads", "B4", scenario=CROWD)
+def guesses_threads(patches: Patches) -> None:
     """Events are routed by the look of the run id: of ids of the wrong form all five critical events are dropped."""
 
-    @swaps.attribute(Delivery, "publish")
+    @patches.attribute(Delivery, "publish")
     def publish(original: Any) -> Any:
         def if_it_looks_right(self: Any, run: Any, *rest: Any) -> Any:
             looks_right = not run.is_observed or run.run_id.partition(".")[0][-1] in "048"
@@ -54,13 +54,13 @@ def guesses_threads(swaps: Swaps) -> None:
         return if_it_looks_right
 
 
-@violation("stalled-client-blocks-all", "B6", scenario=STALLED)
-def stalled_client_blocks_all(swaps: Swaps) -> None:
+@seeded_defect("stalled-client-blocks-all", "B6", scenario=STALLED)
+def stalled_client_blocks_all(patches: Patches) -> None:
     """One client that does not read holds up everybody behind it."""
     # Older than any frame on its way can be, so that only a stalled client is waited for.
     patience: dict[Connection, float] = {}
 
-    @swaps.attribute(Delivery, "flush")
+    @patches.attribute(Delivery, "flush")
     def flush(original: Any) -> Any:
         def one_by_one(self: Any) -> None:
             loop = asyncio.get_running_loop()
@@ -75,12 +75,12 @@ def stalled_client_blocks_all(swaps: Swaps) -> None:
         return one_by_one
 
 
-@violation("lock-taken-twice", "B6", scenario=CROWD)
-def lock_taken_twice(swaps: Swaps) -> None:
+@seeded_defect("lock-taken-twice", "B6", scenario=CROWD)
+def lock_taken_twice(patches: Patches) -> None:
     """Ending a run takes a lock that it holds already."""
     from netra_sim.factory import UserExecutionEngine
 
-    @swaps.attribute(UserExecutionEngine, "close")
+    @patches.attribute(UserExecutionEngine, "close")
     def close(original: Any) -> Any:
         async def locked(self: Any) -> Any:
             lock = asyncio.Lock()
@@ -90,12 +90,12 @@ def lock_taken_twice(swaps: Swaps) -> None:
         return locked
 
 
-@violation("loses-one-in-ten", "B7", scenario=CROWD)
-def loses_one_in_ten(swaps: Swaps) -> None:
+@seeded_defect("loses-one-in-ten", "B7", scenario=CROWD)
+def loses_one_in_ten(patches: Patches) -> None:
     """Of ten sends one fails, counts as sent, and is not repeated."""
     sends = 0
 
-    @swaps.attribute(Delivery, "_send")
+    @patches.attribute(Delivery, "_send")
     def send(original: Any) -> Any:
         def unreliable(self: Any, connection: Connection, batch: list[Any]) -> Any:
             nonlocal sends
@@ -107,11 +107,11 @@ def loses_one_in_ten(swaps: Swaps) -> None:
         return unreliable
 
 
-@violation("says-sent-and-is-not", "S13", scenario=CROWD)
-def says_sent_and_is_not(swaps: Swaps) -> None:
+@seeded_defect("says-sent-and-is-not", "S13", scenario=CROWD)
+def says_sent_and_is_not(patches: Patches) -> None:
     """The handler returns True although nothing was sent: chat is dead, all is green."""
 
-    @swaps.attribute(Delivery, "_send")
+    @patches.attribute(Delivery, "_send")
     def send(original: Any) -> Any:
         def nothing(self: Any, connection: Connection, batch: list[Any]) -> Any:
             if not connection.is_observed:
@@ -128,11 +128,11 @@ def _count_as_sent(delivery: Any, connection: Connection, batch: list[Any]) -> b
     return True
 
 
-@violation("reorders-on-reconnect", "B8", scenario=COMING_BACK)
-def reorders_on_reconnect(swaps: Swaps) -> None:
+@seeded_defect("reorders-on-reconnect", "B8", scenario=COMING_BACK)
+def reorders_on_reconnect(patches: Patches) -> None:
     """What waited for a client that comes back is sent in the wrong order."""
 
-    @swaps.attribute(Delivery, "attach")
+    @patches.attribute(Delivery, "attach")
     def attach(original: Any) -> Any:
         def backwards(self: Any, *arguments: Any, **options: Any) -> Any:
             connection = original(self, *arguments, **options)
@@ -145,11 +145,11 @@ def reorders_on_reconnect(swaps: Swaps) -> None:
         return backwards
 
 
-@violation("trims-on-reconnect", "B8", scenario=COMING_BACK)
-def trims_on_reconnect(swaps: Swaps) -> None:
+@seeded_defect("trims-on-reconnect", "B8", scenario=COMING_BACK)
+def trims_on_reconnect(patches: Patches) -> None:
     """The oldest events that a client has missed are dropped without a word."""
 
-    @swaps.attribute(Delivery, "attach")
+    @patches.attribute(Delivery, "attach")
     def attach(original: Any) -> Any:
         def trimmed(self: Any, *arguments: Any, **options: Any) -> Any:
             connection = original(self, *arguments, **options)
@@ -160,12 +160,12 @@ def trims_on_reconnect(swaps: Swaps) -> None:
         return trimmed
 
 
-@violation("newest-connection-only", "S6", scenario=CROWD)
-def newest_connection_only(swaps: Swaps) -> None:
+@seeded_defect("newest-connection-only", "S6", scenario=CROWD)
+def newest_connection_only(patches: Patches) -> None:
     """One handler for all connections: only the newest one gets events."""
     newest: Connection | None = None
 
-    @swaps.attribute(Delivery, "attach")
+    @patches.attribute(Delivery, "attach")
     def attach(original: Any) -> Any:
         def taking_over(self: Any, *arguments: Any, **options: Any) -> Any:
             nonlocal newest
@@ -176,7 +176,7 @@ def newest_connection_only(swaps: Swaps) -> None:
 
         return taking_over
 
-    @swaps.attribute(Delivery, "flush")
+    @patches.attribute(Delivery, "flush")
     def flush(original: Any) -> Any:
         def of_newest(self: Any) -> None:
             self.dirty = {one: None for one in self.dirty if one is newest or not one.is_observed}
@@ -185,11 +185,11 @@ def newest_connection_only(swaps: Swaps) -> None:
         return of_newest
 
 
-@violation("connections-never-leave", "S7", scenario=OFTEN_CUT_OFF)
-def connections_never_leave(swaps: Swaps) -> None:
+@seeded_defect("connections-never-leave", "S7", scenario=OFTEN_CUT_OFF)
+def connections_never_leave(patches: Patches) -> None:
     """The clean-up looks for another key than was stored: connections stay, until their user is locked out."""
 
-    @swaps.attribute(Delivery, "detach")
+    @patches.attribute(Delivery, "detach")
     def detach(original: Any) -> Any:
         def forgetting_the_table(self: Any, connection: Connection, code: int, reason: str) -> Any:
             if not connection.is_observed:

@@ -6,18 +6,18 @@ import sys
 from typing import Any
 
 from netra_sim.bridge import AgentWebSocketBridge, RunEmitter
-from netra_sim.defects.seeded.defect import Swaps, violation
+from netra_sim.defects.seeded.defect import Patches, seeded_defect
 from netra_sim.defects.seeded.scenarios import CANCELLED, CRASHING, CROWD, DEPLOYED, ONE_BY_ONE, TOO_MANY
 from netra_sim.factory import ExecutionEngineFactory, UserExecutionEngine, context, pipeline
 
 _SCAN_SECONDS = 0.2
 
 
-@violation("limit-is-never-reached", "F1", scenario=TOO_MANY)
-def limit_is_never_reached(swaps: Swaps) -> None:
+@seeded_defect("limit-is-never-reached", "F1", scenario=TOO_MANY)
+def limit_is_never_reached(patches: Patches) -> None:
     """Engines are keyed by the millisecond, so that those of one moment count as one: the limit is never reached."""
 
-    @swaps.attribute(ExecutionEngineFactory, "_take_place")
+    @patches.attribute(ExecutionEngineFactory, "_take_place")
     def take_place(original: Any) -> Any:
         def uncounted(self: Any, user_id: str) -> None:
             self._places_taken[user_id] = self._places_taken.get(user_id, 0) + 1
@@ -25,12 +25,12 @@ def limit_is_never_reached(swaps: Swaps) -> None:
         return uncounted
 
 
-@violation("shared-dispatcher", "F2", scenario=CROWD)
-def shared_dispatcher(swaps: Swaps) -> None:
+@seeded_defect("shared-dispatcher", "F2", scenario=CROWD)
+def shared_dispatcher(patches: Patches) -> None:
     """A registry that all engines share holds the current question: agents work on somebody else's."""
     registry: dict[str, str] = {}
 
-    @swaps.attribute(pipeline._TimedTool, "__call__")
+    @patches.attribute(pipeline._TimedTool, "__call__")
     def call(original: Any) -> Any:
         async def by_registry(self: Any, *, question: str) -> object:
             registry["question"] = question
@@ -40,11 +40,11 @@ def shared_dispatcher(swaps: Swaps) -> None:
         return by_registry
 
 
-@violation("counts-by-scanning", "F3", scenario=CROWD)
-def counts_by_scanning(swaps: Swaps) -> None:
+@seeded_defect("counts-by-scanning", "F3", scenario=CROWD)
+def counts_by_scanning(patches: Patches) -> None:
     """A user's engines are counted by looking at everybody's, while all wait."""
 
-    @swaps.attribute(ExecutionEngineFactory, "_take_place")
+    @patches.attribute(ExecutionEngineFactory, "_take_place")
     def take_place(original: Any) -> Any:
         def scanning(self: Any, user_id: str) -> None:
             loop: Any = asyncio.get_running_loop()
@@ -55,12 +55,12 @@ def counts_by_scanning(swaps: Swaps) -> None:
         return scanning
 
 
-@violation("finished-engines-stay", "F4", scenario=CROWD)
-def finished_engines_stay(swaps: Swaps) -> None:
+@seeded_defect("finished-engines-stay", "F4", scenario=CROWD)
+def finished_engines_stay(patches: Patches) -> None:
     """Engines stay referenced when their scope has ended."""
     finished: list[UserExecutionEngine] = []
 
-    @swaps.attribute(UserExecutionEngine, "close")
+    @patches.attribute(UserExecutionEngine, "close")
     def close(original: Any) -> Any:
         async def remembered(self: Any) -> Any:
             finished.append(self)
@@ -69,11 +69,11 @@ def finished_engines_stay(swaps: Swaps) -> None:
         return remembered
 
 
-@violation("agents-outlive-their-scope", "F5", scenario=CANCELLED)
-def agents_outlive_their_scope(swaps: Swaps) -> None:
+@seeded_defect("agents-outlive-their-scope", "F5", scenario=CANCELLED)
+def agents_outlive_their_scope(patches: Patches) -> None:
     """Ending a scope does not end its agents."""
 
-    @swaps.attribute(UserExecutionEngine, "_cancel_tasks")
+    @patches.attribute(UserExecutionEngine, "_cancel_tasks")
     def cancel_tasks(original: Any) -> Any:
         async def nothing(self: Any) -> None:
             return None
@@ -81,11 +81,11 @@ def agents_outlive_their_scope(swaps: Swaps) -> None:
         return nothing
 
 
-@violation("place-kept-after-failure", "F6", scenario=CANCELLED)
-def place_kept_after_failure(swaps: Swaps) -> None:
+@seeded_defect("place-kept-after-failure", "F6", scenario=CANCELLED)
+def place_kept_after_failure(patches: Patches) -> None:
     """A scope that ends with an error keeps its user's place for ever."""
 
-    @swaps.attribute(ExecutionEngineFactory, "_give_place_back")
+    @patches.attribute(ExecutionEngineFactory, "_give_place_back")
     def give_place_back(original: Any) -> Any:
         def unless_it_failed(self: Any, user_id: str) -> None:
             if sys.exc_info()[0] is None:
@@ -94,11 +94,11 @@ def place_kept_after_failure(swaps: Swaps) -> None:
         return unless_it_failed
 
 
-@violation("places-are-never-given-back", "F6", scenario=ONE_BY_ONE)
-def places_are_never_given_back(swaps: Swaps) -> None:
+@seeded_defect("places-are-never-given-back", "F6", scenario=ONE_BY_ONE)
+def places_are_never_given_back(patches: Patches) -> None:
     """Ended runs count against their user's limit: after two the user is locked out."""
 
-    @swaps.attribute(ExecutionEngineFactory, "_give_place_back")
+    @patches.attribute(ExecutionEngineFactory, "_give_place_back")
     def give_place_back(original: Any) -> Any:
         def nothing(self: Any, user_id: str) -> None:
             return None
@@ -106,18 +106,18 @@ def places_are_never_given_back(swaps: Swaps) -> None:
         return nothing
 
 
-@violation("failures-are-silent", "F7", scenario=CRASHING)
-def failures_are_silent(swaps: Swaps) -> None:
+@seeded_defect("failures-are-silent", "F7", scenario=CRASHING)
+def failures_are_silent(patches: Patches) -> None:
     """An agent that fails ends its run without a word to the user."""
 
-    @swaps.attribute(UserExecutionEngine, "_end_with_error")
+    @patches.attribute(UserExecutionEngine, "_end_with_error")
     def end_with_error(original: Any) -> Any:
         def silently(self: Any, status: object, sentence: str) -> None:
             return None
 
         return silently
 
-    @swaps.attribute(RunEmitter, "close")
+    @patches.attribute(RunEmitter, "close")
     def close(original: Any) -> Any:
         def without_an_end(self: Any) -> None:
             self._run = None
@@ -125,11 +125,11 @@ def failures_are_silent(swaps: Swaps) -> None:
         return without_an_end
 
 
-@violation("factory-without-bridge", "F8", scenario=CROWD)
-def factory_without_bridge(swaps: Swaps) -> None:
+@seeded_defect("factory-without-bridge", "F8", scenario=CROWD)
+def factory_without_bridge(patches: Patches) -> None:
     """A factory that was never given a bridge makes engines all the same."""
 
-    @swaps.attribute(ExecutionEngineFactory, "__init__")
+    @patches.attribute(ExecutionEngineFactory, "__init__")
     def init(original: Any) -> Any:
         def without_looking(self: Any, *, websocket_bridge: Any, **options: Any) -> None:
             original(self, websocket_bridge=websocket_bridge or AgentWebSocketBridge(), **options)
@@ -137,11 +137,11 @@ def factory_without_bridge(swaps: Swaps) -> None:
         return without_looking
 
 
-@violation("closed-factory-goes-on", "F8", scenario=DEPLOYED)
-def closed_factory_goes_on(swaps: Swaps) -> None:
+@seeded_defect("closed-factory-goes-on", "F8", scenario=DEPLOYED)
+def closed_factory_goes_on(patches: Patches) -> None:
     """A factory that was shut down still makes engines."""
 
-    @swaps.attribute(ExecutionEngineFactory, "shutdown")
+    @patches.attribute(ExecutionEngineFactory, "shutdown")
     def shutdown(original: Any) -> Any:
         async def in_name_only(self: Any, drain: float = 0.0) -> None:
             return None
@@ -149,12 +149,12 @@ def closed_factory_goes_on(swaps: Swaps) -> None:
         return in_name_only
 
 
-@violation("contexts-can-change", "F9", scenario=CROWD)
-def contexts_can_change(swaps: Swaps) -> None:
+@seeded_defect("contexts-can-change", "F9", scenario=CROWD)
+def contexts_can_change(patches: Patches) -> None:
     """Contexts hold what can be changed, and two users' contexts share it."""
     session: dict[str, Any] = {}
 
-    @swaps.attribute(context, "_frozen")
+    @patches.attribute(context, "_frozen")
     def frozen(original: Any) -> Any:
         def with_session(value: Any, path: str, depth: int) -> Any:
             return {**value, "session": session} if depth == 0 else value
@@ -162,12 +162,12 @@ def contexts_can_change(swaps: Swaps) -> None:
         return with_session
 
 
-@violation("one-emitter-for-all", "S18", scenario=CROWD)
-def one_emitter_for_all(swaps: Swaps) -> None:
+@seeded_defect("one-emitter-for-all", "S18", scenario=CROWD)
+def one_emitter_for_all(patches: Patches) -> None:
     """The WebSocket path keeps a singleton: what any user's agents think goes to the first user."""
     first: list[RunEmitter] = []
 
-    @swaps.attribute(RunEmitter, "agent_thinking")
+    @patches.attribute(RunEmitter, "agent_thinking")
     def agent_thinking(original: Any) -> Any:
         def through_singleton(self: Any, reasoning: object) -> Any:
             if not first or not first[0].is_open:
@@ -177,12 +177,12 @@ def one_emitter_for_all(swaps: Swaps) -> None:
         return through_singleton
 
 
-@violation("one-context-for-all", "S18", scenario=CROWD)
-def one_context_for_all(swaps: Swaps) -> None:
+@seeded_defect("one-context-for-all", "S18", scenario=CROWD)
+def one_context_for_all(patches: Patches) -> None:
     """All agents run in the context of whoever came first."""
     shared: list[contextvars.Context] = []
 
-    @swaps.attribute(UserExecutionEngine, "_spawn")
+    @patches.attribute(UserExecutionEngine, "_spawn")
     def spawn(original: Any) -> Any:
         def in_first_context(self: Any, work: Any, name: str) -> Any:
             if not shared:

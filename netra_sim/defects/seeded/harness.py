@@ -4,17 +4,17 @@ import hashlib
 from typing import Any
 
 from netra_sim.bridge.delivery import Delivery
-from netra_sim.defects.seeded.defect import Swaps, violation
+from netra_sim.defects.seeded.defect import Patches, seeded_defect
 from netra_sim.defects.seeded.scenarios import COMING_BACK, CROWD
 from netra_sim.history import History
 from netra_sim.simulation import conditions, user, world
 
 
-@violation("epoch-not-checked", "B8", scenario=CROWD)
-def epoch_not_checked(swaps: Swaps) -> None:
+@seeded_defect("epoch-not-checked", "B8", scenario=CROWD)
+def epoch_not_checked(patches: Patches) -> None:
     """Cursors that belong to another server's memory are taken as if they were of this one's."""
 
-    @swaps.attribute(Delivery, "attach")
+    @patches.attribute(Delivery, "attach")
     def attach(original: Any) -> Any:
         def trusting(
             self: Any, connection_id: Any, who: Any, transport: Any, epoch: Any, cursors: Any, **rest: Any
@@ -24,11 +24,11 @@ def epoch_not_checked(swaps: Swaps) -> None:
         return trusting
 
 
-@violation("digest-leaves-out-times", "V3", scenario=CROWD)
-def digest_leaves_out_times(swaps: Swaps) -> None:
+@seeded_defect("digest-leaves-out-times", "V3", scenario=CROWD)
+def digest_leaves_out_times(patches: Patches) -> None:
     """The digest of a history does not cover when things happened."""
 
-    @swaps.attribute(History, "digest")
+    @patches.attribute(History, "digest")
     def digest(original: Any) -> Any:
         def without_times(self: Any) -> str:
             numbers = self.numbers | {"time": self.numbers["time"] * 0}
@@ -38,11 +38,11 @@ def digest_leaves_out_times(swaps: Swaps) -> None:
         return without_times
 
 
-@violation("latency-from-send", "V3", scenario=CROWD)
-def latency_from_send(swaps: Swaps) -> None:
+@seeded_defect("latency-from-send", "V3", scenario=CROWD)
+def latency_from_send(patches: Patches) -> None:
     """A request counts from when it was sent and not from when it was due: waiting is left out."""
 
-    @swaps.attribute(user.SimulatedUser, "_ask")
+    @patches.attribute(user.SimulatedUser, "_ask")
     def ask(original: Any) -> Any:
         async def once_connected(self: Any, due: float) -> None:
             await self.tabs[0]._is_connected.wait()
@@ -51,11 +51,11 @@ def latency_from_send(swaps: Swaps) -> None:
         return once_connected
 
 
-@violation("users-that-never-come", "V3", scenario=CROWD)
-def users_that_never_come(swaps: Swaps) -> None:
+@seeded_defect("users-that-never-come", "V3", scenario=CROWD)
+def users_that_never_come(patches: Patches) -> None:
     """One user in ten is planned and never comes."""
 
-    @swaps.attribute(user.SimulatedUser, "live")
+    @patches.attribute(user.SimulatedUser, "live")
     def live(original: Any) -> Any:
         async def unless_the_tenth(self: Any) -> None:
             if self._number % 10:
@@ -64,11 +64,11 @@ def users_that_never_come(swaps: Swaps) -> None:
         return unless_the_tenth
 
 
-@violation("draw-without-seed", "V3", scenario=CROWD)
-def draw_without_seed(swaps: Swaps) -> None:
+@seeded_defect("draw-without-seed", "V3", scenario=CROWD)
+def draw_without_seed(patches: Patches) -> None:
     """How long the agents work does not depend on the seed."""
 
-    @swaps.attribute(world._DrawnTiming, "seconds")
+    @patches.attribute(world._DrawnTiming, "seconds")
     def seconds(original: Any) -> Any:
         def of_one_seed(self: Any, context: Any, step: str) -> float:
             return float(original(type(self)(self.agents, 0), context, step))
@@ -76,11 +76,11 @@ def draw_without_seed(swaps: Swaps) -> None:
         return of_one_seed
 
 
-@violation("faults-that-hit-nobody", "V3", scenario=COMING_BACK)
-def faults_that_hit_nobody(swaps: Swaps) -> None:
+@seeded_defect("faults-that-hit-nobody", "V3", scenario=COMING_BACK)
+def faults_that_hit_nobody(patches: Patches) -> None:
     """Faults are recorded as on, and hit no user, run or message."""
 
-    @swaps.attribute(conditions.Injection, "is_for")
+    @patches.attribute(conditions.Injection, "is_for")
     def hit(original: Any) -> Any:
         def never(self: Any, name: str) -> bool:
             return False

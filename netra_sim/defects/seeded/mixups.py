@@ -7,19 +7,19 @@ from weakref import WeakKeyDictionary
 
 from netra_sim.bridge import RunEmitter
 from netra_sim.bridge.delivery import Delivery
-from netra_sim.defects.seeded.defect import Swaps, violation
+from netra_sim.defects.seeded.defect import Patches, seeded_defect
 from netra_sim.defects.seeded.scenarios import CANCELLED, CROWD, MANY_REQUESTS, ONE_BY_ONE, SLOW_ENDS, TWO_AT_ONCE
 from netra_sim.factory import AgentSession, ExecutionEngineFactory, UserExecutionEngine, pipeline, routing
 
 _CUT_AT = 20
 
 
-@violation("cache-without-user", "F2", scenario=CROWD)
-def cache_without_user(swaps: Swaps) -> None:
+@seeded_defect("cache-without-user", "F2", scenario=CROWD)
+def cache_without_user(patches: Patches) -> None:
     """A cache of the figures has no user in its key: everybody gets a copy of what the user before got."""
     cached: dict[int, str] = {}
 
-    @swaps.attribute(pipeline, "usage")
+    @patches.attribute(pipeline, "usage")
     def usage(original: Any) -> Any:
         def of_whoever_came_before(question: str, index: int) -> Any:
             new = json.dumps(original(question, index))
@@ -29,12 +29,12 @@ def cache_without_user(swaps: Swaps) -> None:
         return of_whoever_came_before
 
 
-@violation("stale-answer", "F2", scenario=ONE_BY_ONE)
-def stale_answer(swaps: Swaps) -> None:
+@seeded_defect("stale-answer", "F2", scenario=ONE_BY_ONE)
+def stale_answer(patches: Patches) -> None:
     """The answer to a user's second question is the one to the first."""
     answers: dict[str, object] = {}
 
-    @swaps.attribute(RunEmitter, "agent_completed")
+    @patches.attribute(RunEmitter, "agent_completed")
     def agent_completed(original: Any) -> Any:
         def with_the_first_answer(self: Any, final_response: object, *rest: Any) -> Any:
             return original(self, answers.setdefault(self.user_id, final_response), *rest)
@@ -42,11 +42,11 @@ def stale_answer(swaps: Swaps) -> None:
         return with_the_first_answer
 
 
-@violation("answers-are-cut", "B11", scenario=CROWD)
-def answers_are_cut(swaps: Swaps) -> None:
+@seeded_defect("answers-are-cut", "B11", scenario=CROWD)
+def answers_are_cut(patches: Patches) -> None:
     """Final answers are cut after twenty characters."""
 
-    @swaps.attribute(RunEmitter, "agent_completed")
+    @patches.attribute(RunEmitter, "agent_completed")
     def agent_completed(original: Any) -> Any:
         def cut(self: Any, final_response: object, *rest: Any) -> Any:
             return original(self, str(final_response)[:_CUT_AT], *rest)
@@ -54,11 +54,11 @@ def answers_are_cut(swaps: Swaps) -> None:
         return cut
 
 
-@violation("swapped-answers", "B10", scenario=CROWD)
-def swapped_answers(swaps: Swaps) -> None:
+@seeded_defect("swapped-answers", "B10", scenario=CROWD)
+def swapped_answers(patches: Patches) -> None:
     """The answers of two agents that run at once are handed on under each other's name."""
 
-    @swaps.attribute(AgentSession, "__init__")
+    @patches.attribute(AgentSession, "__init__")
     def init(original: Any) -> Any:
         def with_swapped_answers(self: Any, context: Any, answers: Any, *rest: Any) -> None:
             swapped = {"data": "contracts", "contracts": "data"}
@@ -69,12 +69,12 @@ def swapped_answers(swaps: Swaps) -> None:
         return with_swapped_answers
 
 
-@violation("wrong-thread", "S19", scenario=TWO_AT_ONCE)
-def wrong_thread(swaps: Swaps) -> None:
+@seeded_defect("wrong-thread", "S19", scenario=TWO_AT_ONCE)
+def wrong_thread(patches: Patches) -> None:
     """All events of a user carry the thread of the user's first run."""
     threads: dict[str, str] = {}
 
-    @swaps.attribute(Delivery, "open_run")
+    @patches.attribute(Delivery, "open_run")
     def open_run(original: Any) -> Any:
         def in_the_first_thread(self: Any, user_id: str, thread_id: str, run_id: str, **options: Any) -> Any:
             return original(self, user_id, threads.setdefault(user_id, thread_id), run_id, **options)
@@ -82,11 +82,11 @@ def wrong_thread(swaps: Swaps) -> None:
         return in_the_first_thread
 
 
-@violation("tool-duration-wrong", "V2", scenario=CROWD)
-def tool_duration_wrong(swaps: Swaps) -> None:
+@seeded_defect("tool-duration-wrong", "V2", scenario=CROWD)
+def tool_duration_wrong(patches: Patches) -> None:
     """A tool's duration is the clock and not the time that it took."""
 
-    @swaps.attribute(RunEmitter, "tool_completed")
+    @patches.attribute(RunEmitter, "tool_completed")
     def tool_completed(original: Any) -> Any:
         def with_the_clock(self: Any, tool_name: str, results: object, duration: float) -> Any:
             return original(self, tool_name, results, asyncio.get_running_loop().time())
@@ -94,11 +94,11 @@ def tool_duration_wrong(swaps: Swaps) -> None:
         return with_the_clock
 
 
-@violation("tools-never-complete", "F7", scenario=CROWD)
-def tools_never_complete(swaps: Swaps) -> None:
+@seeded_defect("tools-never-complete", "F7", scenario=CROWD)
+def tools_never_complete(patches: Patches) -> None:
     """Of a tool that has answered the user is told nothing more."""
 
-    @swaps.attribute(RunEmitter, "tool_completed")
+    @patches.attribute(RunEmitter, "tool_completed")
     def tool_completed(original: Any) -> Any:
         def unless_it_is_the_query(self: Any, tool_name: str, *rest: Any) -> Any:
             return -1 if tool_name == "query_usage" else original(self, tool_name, *rest)
@@ -106,11 +106,11 @@ def tools_never_complete(swaps: Swaps) -> None:
         return unless_it_is_the_query
 
 
-@violation("run-ids-collide", "S7", scenario=MANY_REQUESTS)
-def run_ids_collide(swaps: Swaps) -> None:
+@seeded_defect("run-ids-collide", "S7", scenario=MANY_REQUESTS)
+def run_ids_collide(patches: Patches) -> None:
     """A run's id is its user's name and its number without anything between: those of two users can be one."""
 
-    @swaps.function(routing.run_id_of)
+    @patches.function(routing.run_id_of)
     def run_id_of(original: Any) -> Any:
         def without_a_dot(user_id: str, request_id: str) -> str:
             return user_id + request_id
@@ -118,11 +118,11 @@ def run_ids_collide(swaps: Swaps) -> None:
         return without_a_dot
 
 
-@violation("place-given-back-too-early", "F1", scenario=SLOW_ENDS)
-def place_given_back_too_early(swaps: Swaps) -> None:
+@seeded_defect("place-given-back-too-early", "F1", scenario=SLOW_ENDS)
+def place_given_back_too_early(patches: Patches) -> None:
     """A user's place is free again while the engine that had it is still closing."""
 
-    @swaps.attribute(ExecutionEngineFactory, "_take_place")
+    @patches.attribute(ExecutionEngineFactory, "_take_place")
     def take_place(original: Any) -> Any:
         def beside_closing_engines(self: Any, user_id: str) -> None:
             closing = sum(engine.context.user_id == user_id and engine._is_closed for engine in self.engines)
@@ -135,18 +135,18 @@ def place_given_back_too_early(swaps: Swaps) -> None:
         return beside_closing_engines
 
 
-@violation("no-end-after-a-cancel", "F7", scenario=CANCELLED)
-def no_end_after_a_cancel(swaps: Swaps) -> None:
+@seeded_defect("no-end-after-a-cancel", "F7", scenario=CANCELLED)
+def no_end_after_a_cancel(patches: Patches) -> None:
     """A run that is cancelled ends without a word to the user."""
 
-    @swaps.attribute(UserExecutionEngine, "_end_with_error")
+    @patches.attribute(UserExecutionEngine, "_end_with_error")
     def end_with_error(original: Any) -> Any:
         def unless_it_was_cancelled(self: Any, status: Any, sentence: str) -> Any:
             return None if status == "cancelled" else original(self, status, sentence)
 
         return unless_it_was_cancelled
 
-    @swaps.attribute(RunEmitter, "close")
+    @patches.attribute(RunEmitter, "close")
     def close(original: Any) -> Any:
         def without_an_end(self: Any) -> None:
             self._run = None
@@ -154,11 +154,11 @@ def no_end_after_a_cancel(swaps: Swaps) -> None:
         return without_an_end
 
 
-@violation("run-beside-the-factory", "F8", scenario=CROWD)
-def run_beside_the_factory(swaps: Swaps) -> None:
+@seeded_defect("run-beside-the-factory", "F8", scenario=CROWD)
+def run_beside_the_factory(patches: Patches) -> None:
     """When a scope ends, its events go on in a run that no factory has made."""
 
-    @swaps.attribute(UserExecutionEngine, "close")
+    @patches.attribute(UserExecutionEngine, "close")
     def close(original: Any) -> Any:
         async def and_go_on(self: Any) -> Any:
             delivery, context = self._emitter._delivery, self.context
@@ -172,14 +172,14 @@ def run_beside_the_factory(swaps: Swaps) -> None:
         return and_go_on
 
 
-@violation("failures-nobody-awaits", "S15", scenario=CROWD)
-def failures_nobody_awaits(swaps: Swaps) -> None:
+@seeded_defect("failures-nobody-awaits", "S15", scenario=CROWD)
+def failures_nobody_awaits(patches: Patches) -> None:
     """Work beside an agent fails, and its error reaches nobody but the event loop."""
 
     async def fail() -> None:
         raise ConnectionError("the notes could not be kept")
 
-    @swaps.attribute(AgentSession, "think")
+    @patches.attribute(AgentSession, "think")
     def think(original: Any) -> Any:
         def and_keep_notes(self: Any, reasoning: object) -> None:
             original(self, reasoning)
@@ -188,12 +188,12 @@ def failures_nobody_awaits(swaps: Swaps) -> None:
         return and_keep_notes
 
 
-@violation("events-held-back", "S12", scenario=CROWD)
-def events_held_back(swaps: Swaps) -> None:
+@seeded_defect("events-held-back", "S12", scenario=CROWD)
+def events_held_back(patches: Patches) -> None:
     """All events of a run but its first are kept until it ends, and published together."""
     held: WeakKeyDictionary[RunEmitter, list[tuple[Any, ...]]] = WeakKeyDictionary()
 
-    @swaps.attribute(RunEmitter, "_publish")
+    @patches.attribute(RunEmitter, "_publish")
     def publish(original: Any) -> Any:
         def at_the_end(self: Any, kind: Any, *event: Any) -> Any:
             if kind in ("agent_completed", "agent_error"):

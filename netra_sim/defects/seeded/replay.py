@@ -5,17 +5,17 @@ from typing import Any
 from netra_sim.bridge.connection import Connection
 from netra_sim.bridge.delivery import Delivery
 from netra_sim.bridge.run_log import OutgoingFrame
-from netra_sim.defects.seeded.defect import Swaps, violation
+from netra_sim.defects.seeded.defect import Patches, seeded_defect
 from netra_sim.defects.seeded.scenarios import COMING_BACK, CROWD, LARGE_REPLAY, NEVER_READS, SHORT_MEMORY, TABS
 from netra_sim.protocol import Hello
 from netra_sim.protocol.events import encode
 
 
-@violation("cursors-ignored", "B8", scenario=COMING_BACK)
-def cursors_ignored(swaps: Swaps) -> None:
+@seeded_defect("cursors-ignored", "B8", scenario=COMING_BACK)
+def cursors_ignored(patches: Patches) -> None:
     """The server forgets what a client has already: all is sent again when it comes back."""
 
-    @swaps.attribute(Delivery, "attach")
+    @patches.attribute(Delivery, "attach")
     def attach(original: Any) -> Any:
         def from_the_start(
             self: Any, connection_id: Any, user: Any, transport: Any, epoch: Any, cursors: Any, **rest: Any
@@ -25,11 +25,11 @@ def cursors_ignored(swaps: Swaps) -> None:
         return from_the_start
 
 
-@violation("replay-stops-at-a-full-buffer", "B8", scenario=LARGE_REPLAY)
-def replay_stops_at_a_full_buffer(swaps: Swaps) -> None:
+@seeded_defect("replay-stops-at-a-full-buffer", "B8", scenario=LARGE_REPLAY)
+def replay_stops_at_a_full_buffer(patches: Patches) -> None:
     """A replay that is larger than the transport's buffer is given up where the buffer is full."""
 
-    @swaps.attribute(Delivery, "_flush")
+    @patches.attribute(Delivery, "_flush")
     def flush(original: Any) -> Any:
         def once(self: Any, connection: Connection) -> None:
             original(self, connection)
@@ -39,11 +39,11 @@ def replay_stops_at_a_full_buffer(swaps: Swaps) -> None:
         return once
 
 
-@violation("events-lost-while-another-run-replays", "B8", scenario=LARGE_REPLAY)
-def events_lost_while_another_run_replays(swaps: Swaps) -> None:
+@seeded_defect("events-lost-while-another-run-replays", "B8", scenario=LARGE_REPLAY)
+def events_lost_while_another_run_replays(patches: Patches) -> None:
     """While one run is replayed to a connection, events of the user's other runs are dropped."""
 
-    @swaps.attribute(Delivery, "publish")
+    @patches.attribute(Delivery, "publish")
     def publish(original: Any) -> Any:
         def unless_it_replays(self: Any, run: Any, *rest: Any) -> Any:
             connections = self._connections_of.get(run.user_id, [])
@@ -59,11 +59,11 @@ def events_lost_while_another_run_replays(swaps: Swaps) -> None:
         return unless_it_replays
 
 
-@violation("one-tab-served", "S6", scenario=TABS)
-def one_tab_served(swaps: Swaps) -> None:
+@seeded_defect("one-tab-served", "S6", scenario=TABS)
+def one_tab_served(patches: Patches) -> None:
     """Of a user's tabs only the first one gets live events."""
 
-    @swaps.attribute(Delivery, "publish")
+    @patches.attribute(Delivery, "publish")
     def publish(original: Any) -> Any:
         def to_the_first(self: Any, run: Any, *rest: Any) -> Any:
             connections = self._connections_of.get(run.user_id)
@@ -78,11 +78,11 @@ def one_tab_served(swaps: Swaps) -> None:
         return to_the_first
 
 
-@violation("gap-one-short", "B8", scenario=SHORT_MEMORY)
-def gap_one_short(swaps: Swaps) -> None:
+@seeded_defect("gap-one-short", "B8", scenario=SHORT_MEMORY)
+def gap_one_short(patches: Patches) -> None:
     """A gap is announced one event shorter than it is."""
 
-    @swaps.attribute(Delivery, "_gap")
+    @patches.attribute(Delivery, "_gap")
     def gap(original: Any) -> Any:
         def short(self: Any, connection: Connection, run_id: str, first: int, last: int, *rest: Any) -> Any:
             is_short = last > first and connection.is_observed
@@ -91,11 +91,11 @@ def gap_one_short(swaps: Swaps) -> None:
         return short
 
 
-@violation("gap-never-sent", "B8", scenario=SHORT_MEMORY)
-def gap_never_sent(swaps: Swaps) -> None:
+@seeded_defect("gap-never-sent", "B8", scenario=SHORT_MEMORY)
+def gap_never_sent(patches: Patches) -> None:
     """The bridge counts a gap as announced and sends nothing."""
 
-    @swaps.attribute(Delivery, "_send")
+    @patches.attribute(Delivery, "_send")
     def send(original: Any) -> Any:
         def without_gaps(self: Any, connection: Connection, batch: list[OutgoingFrame]) -> Any:
             kept = [frame for frame in batch if b'"type":"gap"' not in frame.data or not connection.is_observed]
@@ -104,11 +104,11 @@ def gap_never_sent(swaps: Swaps) -> None:
         return without_gaps
 
 
-@violation("hello-lists-everybody", "B2", scenario=CROWD)
-def hello_lists_everybody(swaps: Swaps) -> None:
+@seeded_defect("hello-lists-everybody", "B2", scenario=CROWD)
+def hello_lists_everybody(patches: Patches) -> None:
     """A connection is greeted with the runs of all users."""
 
-    @swaps.attribute(Delivery, "attach")
+    @patches.attribute(Delivery, "attach")
     def attach(original: Any) -> Any:
         def with_all_runs(self: Any, *arguments: Any, **options: Any) -> Any:
             connection = original(self, *arguments, **options)
@@ -122,11 +122,11 @@ def hello_lists_everybody(swaps: Swaps) -> None:
         return with_all_runs
 
 
-@violation("slow-clients-are-kept", "S17", scenario=NEVER_READS)
-def slow_clients_are_kept(swaps: Swaps) -> None:
+@seeded_defect("slow-clients-are-kept", "S17", scenario=NEVER_READS)
+def slow_clients_are_kept(patches: Patches) -> None:
     """A client that does not read is never cut off, whatever waits for it."""
 
-    @swaps.attribute(Delivery, "_shed")
+    @patches.attribute(Delivery, "_shed")
     def shed(original: Any) -> Any:
         def never(self: Any, connection: Connection, reason: str) -> None:
             if not connection.is_observed:

@@ -1,4 +1,4 @@
-"""The small scenarios in which violations show; the clean runtime passes each of them completely."""
+"""The small scenarios in which defects show; the clean runtime passes each of them completely."""
 
 from netra_sim.history import Objectives
 from netra_sim.simulation import Agents, Burst, Closed, Constant, Limits, LogNormal, Network, Scenario, Workload

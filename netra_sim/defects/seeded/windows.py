@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from netra_sim.bridge import AgentWebSocketBridge
-from netra_sim.defects.seeded.defect import Swaps, violation
+from netra_sim.defects.seeded.defect import Patches, seeded_defect
 from netra_sim.defects.seeded.scenarios import CANCELLED, CROWD, SLOW_TOOLS
 from netra_sim.factory import pipeline
 from netra_sim.runtime import new_event_loop, windows_safe_gather, windows_safe_wait_for
@@ -16,16 +16,16 @@ POLL_SECONDS = 0.01
 CHUNK = 3
 
 
-@violation("patches-asyncio", "W1", scenario=CROWD)
-def patches_asyncio(swaps: Swaps) -> None:
+@seeded_defect("patches-asyncio", "W1", scenario=CROWD)
+def patches_asyncio(patches: Patches) -> None:
     """While a decorated function runs, asyncio.sleep is another function for everybody."""
-    swaps.keep(asyncio, "sleep")
+    patches.keep(asyncio, "sleep")
     stock, inside = asyncio.sleep, 0
 
     async def replacement(delay: float, result: object = None) -> object:
         return await stock(delay, result)
 
-    @swaps.attribute(pipeline._Step, "run")
+    @patches.attribute(pipeline._Step, "run")
     def run(original: Any) -> Any:
         async def patched(self: Any, session: Any) -> object:
             nonlocal inside
@@ -41,13 +41,13 @@ def patches_asyncio(swaps: Swaps) -> None:
         return patched
 
 
-@violation("leaves-asyncio-patched", "W2", scenario=CROWD)
-def leaves_asyncio_patched(swaps: Swaps) -> None:
+@seeded_defect("leaves-asyncio-patched", "W2", scenario=CROWD)
+def leaves_asyncio_patched(patches: Patches) -> None:
     """Two decorated calls that overlap leave asyncio.sleep replaced for the rest of the process."""
-    swaps.keep(asyncio, "sleep")
+    patches.keep(asyncio, "sleep")
     stock = asyncio.sleep
 
-    @swaps.attribute(pipeline._Step, "run")
+    @patches.attribute(pipeline._Step, "run")
     def run(original: Any) -> Any:
         async def patched(self: Any, session: Any) -> object:
             async def replacement(delay: float, result: object = None) -> object:
@@ -63,11 +63,11 @@ def leaves_asyncio_patched(swaps: Swaps) -> None:
         return patched
 
 
-@violation("gathers-in-chunks", "W3", scenario=CROWD)
-def gathers_in_chunks(swaps: Swaps) -> None:
+@seeded_defect("gathers-in-chunks", "W3", scenario=CROWD)
+def gathers_in_chunks(patches: Patches) -> None:
     """Gather runs three awaitables at a time: four that wait for each other never end."""
 
-    @swaps.function(windows_safe_gather)
+    @patches.function(windows_safe_gather)
     def gather(original: Any) -> Any:
         async def chunked(*awaitables: Awaitable[Any], return_exceptions: bool = False) -> list[Any]:
             results: list[Any] = []
@@ -90,11 +90,11 @@ async def _poll(task: "asyncio.Future[Any]", timeout: float | None) -> Any:
     return task.result()
 
 
-@violation("wait-for-polls", "W4", scenario=SLOW_TOOLS)
-def wait_for_polls(swaps: Swaps) -> None:
+@seeded_defect("wait-for-polls", "W4", scenario=SLOW_TOOLS)
+def wait_for_polls(patches: Patches) -> None:
     """Waiting looks every 10 ms whether what it waits for is done: idle waits burn CPU."""
 
-    @swaps.function(windows_safe_wait_for)
+    @patches.function(windows_safe_wait_for)
     def wait_for(original: Any) -> Any:
         async def polling(awaitable: Awaitable[Any], timeout: float | None, **default: Any) -> Any:
             task = asyncio.ensure_future(awaitable)
@@ -111,11 +111,11 @@ def wait_for_polls(swaps: Swaps) -> None:
         return polling
 
 
-@violation("wait-for-abandons", "W5", scenario=CANCELLED)
-def wait_for_abandons(swaps: Swaps) -> None:
+@seeded_defect("wait-for-abandons", "W5", scenario=CANCELLED)
+def wait_for_abandons(patches: Patches) -> None:
     """Cancelling a wait_for leaves what it waited for running."""
 
-    @swaps.function(windows_safe_wait_for)
+    @patches.function(windows_safe_wait_for)
     def wait_for(original: Any) -> Any:
         async def abandoning(awaitable: Awaitable[Any], timeout: float | None, **default: Any) -> Any:
             return await original(asyncio.shield(asyncio.ensure_future(awaitable)), timeout, **default)
@@ -123,11 +123,11 @@ def wait_for_abandons(swaps: Swaps) -> None:
         return abandoning
 
 
-@violation("stamps-by-two-clocks", "W5", scenario=CROWD)
-def stamps_by_two_clocks(swaps: Swaps) -> None:
+@seeded_defect("stamps-by-two-clocks", "W5", scenario=CROWD)
+def stamps_by_two_clocks(patches: Patches) -> None:
     """Every other timestamp comes from a clock that is 10 s behind."""
 
-    @swaps.attribute(AgentWebSocketBridge, "__init__")
+    @patches.attribute(AgentWebSocketBridge, "__init__")
     def init(original: Any) -> Any:
         def with_two_clocks(self: Any, **options: Any) -> None:
             clock, calls = options.get("wall_clock", time.time), 0
@@ -144,10 +144,10 @@ def stamps_by_two_clocks(swaps: Swaps) -> None:
 
 if sys.platform == "win32":
 
-    @violation("selector-loop", scenario=CROWD)
-    def selector_loop(swaps: Swaps) -> None:
+    @seeded_defect("selector-loop", scenario=CROWD)
+    def selector_loop(patches: Patches) -> None:
         """A program on Windows gets the selector loop, which has room for 512 sockets and starts no subprocess."""
 
-        @swaps.function(new_event_loop)
+        @patches.function(new_event_loop)
         def replaced(original: Any) -> Any:
             return asyncio.SelectorEventLoop

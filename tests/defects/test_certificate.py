@@ -9,7 +9,7 @@ import pytest
 
 from netra_sim import checks
 from netra_sim.checks import CHECK_NAMES, check
-from netra_sim.defects import VIOLATIONS
+from netra_sim.defects import DEFECTS
 from netra_sim.defects import certificate as calibration
 from netra_sim.defects.planted.reference import reference_history
 from netra_sim.history import Kind
@@ -38,7 +38,7 @@ def test_the_runtime_says_in_the_reference_conversations_what_it_was_certified_f
     "name", ["gap-one-short", "failures-are-silent", "place-kept-after-failure", "hello-lists-everybody"]
 )
 def test_a_defect_of_the_runtime_changes_what_is_said(name):
-    with VIOLATIONS[name].switched_on():
+    with DEFECTS[name].switched_on():
         assert calibration.runtime_as_certified().state == "failed"
 
 

@@ -1,4 +1,4 @@
-"""Every violation brings its incident back, is caught, and leaves no trace when it is taken out."""
+"""Every defect brings its incident back, is caught, and leaves no trace when it is taken out."""
 
 import asyncio
 import re
@@ -8,7 +8,7 @@ import pytest
 from netra_sim import runtime
 from netra_sim.bridge import AgentWebSocketBridge, delivery
 from netra_sim.checks import check
-from netra_sim.defects import VIOLATIONS, detect, experiments
+from netra_sim.defects import DEFECTS, detect, conformance_checks
 from netra_sim.factory import ExecutionEngineFactory, UserExecutionEngine, context, pipeline
 from netra_sim.simulation import simulate
 
@@ -26,23 +26,23 @@ def detection():
 
 
 @pytest.mark.parametrize("incident", REQUIRED)
-def test_every_incident_of_the_list_has_a_violation(incident):
-    assert any(incident in violation.incidents for violation in VIOLATIONS.values())
+def test_every_incident_of_the_list_has_a_defect(incident):
+    assert any(incident in defect.incidents for defect in DEFECTS.values())
 
 
-@pytest.mark.parametrize("name", VIOLATIONS)
+@pytest.mark.parametrize("name", DEFECTS)
 def test_it_tells_its_symptom_and_its_incident(name):
-    violation = VIOLATIONS[name]
-    assert re.fullmatch(r"[A-Z].{20,}\.", violation.symptom)
-    assert all(re.fullmatch(r"[WBFSV]\d+", incident) for incident in violation.incidents)
+    defect = DEFECTS[name]
+    assert re.fullmatch(r"[A-Z].{20,}\.", defect.symptom)
+    assert all(re.fullmatch(r"[WBFSV]\d+", incident) for incident in defect.incidents)
 
 
-def test_every_violation_is_caught_and_nothing_fires_on_the_clean_runtime(detection):
+def test_every_defect_is_caught_and_nothing_fires_on_the_clean_runtime(detection):
     assert detection.undetected == ()
     assert detection.false_alarms == ()
 
 
-def test_every_check_catches_a_violation(detection):
+def test_every_check_catches_a_defect(detection):
     toothless = {name for name in detection.checks if not any(name in row.caught for row in detection.rows)}
     assert toothless == set()
 
@@ -62,49 +62,49 @@ def state_of_the_runtime():
     return [(owner, dict(vars(owner))) for owner in TOUCHED]
 
 
-@pytest.mark.parametrize("name", VIOLATIONS)
+@pytest.mark.parametrize("name", DEFECTS)
 def test_taking_it_out_puts_everything_back_whatever_happened(name):
     before = state_of_the_runtime()
-    with pytest.raises(LookupError), VIOLATIONS[name].switched_on():
+    with pytest.raises(LookupError), DEFECTS[name].switched_on():
         raise LookupError
     for (owner, was), (_, now) in zip(before, state_of_the_runtime(), strict=True):
         assert was == now, owner
 
 
-def test_a_defect_that_leaves_asyncio_patched_is_gone_with_its_violation():
-    violation, stock = VIOLATIONS["leaves-asyncio-patched"], asyncio.sleep
-    with violation.switched_on():
-        results = check(simulate(violation.scenario, 1))
+def test_a_defect_that_leaves_asyncio_patched_is_gone_with_its_defect():
+    defect, stock = DEFECTS["leaves-asyncio-patched"], asyncio.sleep
+    with defect.switched_on():
+        results = check(simulate(defect.scenario, 1))
         assert asyncio.sleep is not stock
     assert asyncio.sleep is stock
     assert "asyncio-untouched" in {result.check for result in results if result.state == "failed"}
 
 
-def test_two_violations_at_once_are_refused():
-    with VIOLATIONS["never-wired"].switched_on(), pytest.raises(RuntimeError, match="never-wired"):
-        VIOLATIONS["one-current-manager"].switched_on().__enter__()
-    with VIOLATIONS["one-current-manager"].switched_on():
+def test_two_defects_at_once_are_refused():
+    with DEFECTS["never-wired"].switched_on(), pytest.raises(RuntimeError, match="never-wired"):
+        DEFECTS["one-current-manager"].switched_on().__enter__()
+    with DEFECTS["one-current-manager"].switched_on():
         pass
 
 
-def test_the_same_violation_and_seed_make_the_same_history():
+def test_the_same_defect_and_seed_make_the_same_history():
     for name in ("shared-dispatcher", "loses-one-in-ten", "lock-taken-twice"):
-        violation, digests = VIOLATIONS[name], set()
+        defect, digests = DEFECTS[name], set()
         for _ in range(2):
-            with violation.switched_on():
-                digests.add(simulate(violation.scenario, 3).digest())
+            with defect.switched_on():
+                digests.add(simulate(defect.scenario, 3).digest())
         assert len(digests) == 1, name
 
 
 def test_the_outcome_does_not_depend_on_the_number_of_processes():
     names = ["one-current-manager", "placeholder-ids"]
-    assert detect([5], violations=names, jobs=1) == detect([5], violations=names, jobs=2)
+    assert detect([5], defects=names, jobs=1) == detect([5], defects=names, jobs=2)
 
 
 def test_a_deadlock_is_told_from_a_hang_and_names_who_waits():
-    violation = VIOLATIONS["lock-taken-twice"]
-    with violation.switched_on():
-        results = {result.check: result for result in check(simulate(violation.scenario, 1))}
+    defect = DEFECTS["lock-taken-twice"]
+    with defect.switched_on():
+        results = {result.check: result for result in check(simulate(defect.scenario, 1))}
     message = results["liveness"].findings[0].message
     assert message.startswith("deadlock: ")
     assert "answer_message" in message
@@ -112,7 +112,7 @@ def test_a_deadlock_is_told_from_a_hang_and_names_who_waits():
 
 
 def test_the_experiments_pass_on_the_clean_runtime():
-    assert {result.check: result.state for result in experiments()} == {
+    assert {result.check: result.state for result in conformance_checks()} == {
         "windows-layer": "passed",
         "bridge-integration": "passed",
         "factory-needs-bridge": "passed",

@@ -2,16 +2,16 @@
 
 import pytest
 
-from netra_sim.defects import VIOLATIONS
-from netra_sim.defects.conformance import experiments
+from netra_sim.defects import DEFECTS
+from netra_sim.defects.conformance import conformance_checks
 from netra_sim.simulation import simulate
 
 
 @pytest.mark.filterwarnings("ignore")  # what a defect leaves open is for the checks to find
-@pytest.mark.parametrize("name", VIOLATIONS)
+@pytest.mark.parametrize("name", DEFECTS)
 def test_no_bug_of_a_defects_own_is_logged(name, caplog):
-    with VIOLATIONS[name].switched_on():
-        simulate(VIOLATIONS[name].scenario, 1)
-        experiments()
+    with DEFECTS[name].switched_on():
+        simulate(DEFECTS[name].scenario, 1)
+        conformance_checks()
     errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
     assert [one for one in errors if isinstance(one, TypeError | AttributeError | NameError)] == []
