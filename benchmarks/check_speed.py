@@ -12,9 +12,8 @@ import numpy as np
 from measure import Measured, clock, main
 
 from netra_sim.checks import check
-from netra_sim.history import History, Kind
+from netra_sim.history import ENGINES_PROBED, REPLAY_BYTES, History, Kind
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS
-from netra_sim.recording import ENGINES_PROBED, REPLAY_BYTES
 
 EVENTS = (
     "agent_started",

@@ -11,8 +11,6 @@ import msgspec
 from msgspec import Meta
 
 from netra_sim.exceptions import NetraSimError
-from netra_sim.history import Objectives
-from netra_sim.loading import MOST_USERS
 
 _INTEGER = re.compile(r"[+-]?\d+\Z")
 
@@ -166,103 +164,19 @@ def whole_path(name: str) -> str:
     return str(Path(name).resolve()) if name.endswith(".toml") else name
 
 
-def _standard(
+def standard(
     kind: Literal["objective", "evidence"], unit: Unit, weaker: Literal["lower", "higher"]
 ) -> dict[str, Standard]:
+    """The ``extra`` of a parameter whose weaker values the verdict must name."""
     return {"standard": Standard(kind, unit, weaker)}
 
 
-_LATER = _standard("objective", "s", "higher")
-_SMALLER_SHARE = _standard("objective", "share", "lower")
-_LARGER_SHARE = _standard("objective", "share", "higher")
+LATER = standard("objective", "s", "higher")
 DeliveryP95 = Annotated[
     float,
-    Meta(description="objective: 95 of 100 events arrive within so many seconds", gt=0, le=60, extra=_LATER),
+    Meta(description="objective: 95 of 100 events arrive within so many seconds", gt=0, le=60, extra=LATER),
 ]
 """The objective that several notebooks take."""
-
-
-class ValidationParameters(NotebookParameters, frozen=True, kw_only=True):
-    """What the validation report takes. Its objectives are those of `netra_sim.Objectives`.
-
-    An objective may be weaker than the plan's, and the verdict says so; beyond the bounds it would mean nothing, as with
-    minutes for an event or half of the requests lost, and is refused.
-    """
-
-    users: Annotated[
-        int, Meta(description="simulated users", ge=1, le=100_000, extra=_standard("evidence", "users", "lower"))
-    ] = 1000
-    windows_users: Annotated[
-        int,
-        Meta(
-            description="simulated users on a clock as coarse as Windows'",
-            ge=1,
-            le=100_000,
-            extra=_standard("evidence", "users", "lower"),
-        ),
-    ] = 100
-    server_users: Annotated[
-        int,
-        Meta(
-            description="real WebSocket clients", ge=1, le=MOST_USERS, extra=_standard("evidence", "clients", "lower")
-        ),
-    ] = 50
-    detection_seeds: Annotated[
-        int,
-        Meta(
-            description="seeds with which each check is tried against each defect",
-            ge=1,
-            le=1000,
-            extra=_standard("evidence", "seeds", "lower"),
-        ),
-    ] = 5
-    step_cost: Annotated[
-        float,
-        Meta(
-            description="seconds of CPU that every step of the simulated event loop takes; stated, not measured here",
-            ge=0,
-            le=1,
-            extra=_standard("evidence", "s", "lower"),
-        ),
-    ] = 0.0002
-    delivery_mean: Annotated[
-        float,
-        Meta(description="objective: mean time from publishing to client, in seconds", gt=0, le=60, extra=_LATER),
-    ] = 0.1
-    delivery_p95: DeliveryP95 = 0.1
-    first_event_p95: Annotated[
-        float,
-        Meta(
-            description="objective: from due to first event for 95 of 100 requests, in seconds",
-            gt=0,
-            le=300,
-            extra=_LATER,
-        ),
-    ] = 1.0
-    delivered: Annotated[
-        float,
-        Meta(description="objective: share of events that reach their owner", ge=0.5, le=1, extra=_SMALLER_SHARE),
-    ] = 0.995
-    refused: Annotated[
-        float,
-        Meta(description="objective: share of requests that may be refused", ge=0, le=0.5, extra=_LARGER_SHARE),
-    ] = 0.01
-    completed: Annotated[
-        float,
-        Meta(description="objective: share of requests that end with an answer", ge=0.5, le=1, extra=_SMALLER_SHARE),
-    ] = 0.99
-    mrr: Annotated[
-        float, Meta(description="revenue a month that is said to depend on the chat, in dollars; no result", ge=0)
-    ] = 120_000.0
-    mrr_source: Annotated[str, Meta(description="who says so")] = (
-        "the remediation plan of 2025-09-09, without a reference"
-    )
-
-    @property
-    def objectives(self) -> Objectives:
-        """The objectives among the parameters."""
-        names = set(Objectives.__struct_fields__) & set(self.__struct_fields__)
-        return Objectives(**{name: getattr(self, name) for name in names})
 
 
 _WORDS = {int: "a whole number", float: "a number", str: "text"}

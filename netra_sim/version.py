@@ -43,7 +43,7 @@ def fingerprint() -> Fingerprint:
     tests = [path for name in ("critical", "mission_critical", "unit") for path in _files(CHECKOUT / "tests" / name)]
     return Fingerprint(
         package=_digest(PACKAGE, _files(PACKAGE)),
-        claims=_digest(PACKAGE, [PACKAGE / "report" / "claims.toml"]),
+        claims=_digest(PACKAGE, [PACKAGE / "verdict" / "claims.toml"]),
         scenarios=_digest(PACKAGE, _files(PACKAGE / "simulation" / "scenarios")),
         notebooks=_digest(CHECKOUT, sorted((CHECKOUT / "notebooks").glob("*.ipynb"))),
         tests=_digest(CHECKOUT, [*tests, *(CHECKOUT / "tests").glob("conftest.py")]),

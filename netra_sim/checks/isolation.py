@@ -4,8 +4,7 @@ import numpy as np
 
 from netra_sim.checks.records import NOBODY, Records
 from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, counted
-from netra_sim.history import Kind, Objectives
-from netra_sim.recording import ENGINES_PROBED
+from netra_sim.history import ENGINES_PROBED, Kind, Objectives
 
 AT_ONCE = "users at once"
 """The figure without which a claim about several users proves nothing: how many had runs at the same time."""

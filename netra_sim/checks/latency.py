@@ -9,8 +9,7 @@ from netra_sim.checks.records import FINAL, Records
 from netra_sim.checks.results import CheckResult, Finding, Measurement
 from netra_sim.checks.statistics import QUANTILE, is_beyond_chance, nearest_rank
 from netra_sim.checks.times import received_too_early
-from netra_sim.history import History, Kind, Objectives
-from netra_sim.recording import CONTROL_LATENCY
+from netra_sim.history import CONTROL_LATENCY, History, Kind, Objectives
 
 SLOWEST_SHOWN = 10
 

@@ -5,8 +5,7 @@ import numpy as np
 from netra_sim.checks.isolation import AT_ONCE
 from netra_sim.checks.records import Records
 from netra_sim.checks.results import CheckResult, Finding, Measurement, counted
-from netra_sim.history import Kind, Objectives
-from netra_sim.recording import ASYNCIO_REPLACED, CONTEXTS_READ, LOOP_STEPS
+from netra_sim.history import ASYNCIO_REPLACED, CONTEXTS_READ, LOOP_STEPS, Kind, Objectives
 
 
 def liveness(records: Records, objectives: Objectives) -> CheckResult:

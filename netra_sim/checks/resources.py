@@ -4,8 +4,7 @@ import numpy as np
 
 from netra_sim.checks.records import Records
 from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Measurement, counted
-from netra_sim.history import Kind, Objectives
-from netra_sim.recording import MOST_UNSENT_BYTES, REPLAY_BYTES
+from netra_sim.history import MOST_UNSENT_BYTES, REPLAY_BYTES, Kind, Objectives
 
 
 def engine_limit(records: Records, objectives: Objectives) -> CheckResult:

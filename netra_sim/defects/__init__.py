@@ -4,7 +4,7 @@ from netra_sim.defects.certificate import runtime_as_certified
 from netra_sim.defects.conformance import conformance_checks
 from netra_sim.defects.detection import Detected, Detection, detect
 from netra_sim.defects.hazards import WAITS, Hazard, measure_hazards, time_waits
-from netra_sim.defects.seeded import DEFECTS, Patches, Defect, silenced, seeded_defect
+from netra_sim.defects.seeded import DEFECTS, Defect, Patches, seeded_defect, silenced
 from netra_sim.defects.self_proof import SelfProof, seen_to_detect, self_proofs
 from netra_sim.defects.windows_record import (
     WindowsRun,
@@ -17,24 +17,24 @@ from netra_sim.defects.windows_record import (
 __all__ = [
     "DEFECTS",
     "WAITS",
+    "Defect",
     "Detected",
     "Detection",
     "Hazard",
-    "SelfProof",
     "Patches",
-    "Defect",
+    "SelfProof",
     "WindowsRun",
     "code_spoken_of",
-    "detect",
     "conformance_checks",
+    "detect",
     "keep_windows_runs",
     "measure_hazards",
     "read_windows_runs",
     "recorded_on_windows",
     "runtime_as_certified",
+    "seeded_defect",
     "seen_to_detect",
     "self_proofs",
-    "time_waits",
     "silenced",
-    "seeded_defect",
+    "time_waits",
 ]

@@ -129,7 +129,9 @@ def factory_needs_bridge() -> CheckResult:
             return True
         return False
 
-    return _conformance("factory-needs-bridge", "Is there no factory without a bridge?", accepts_a_bridge, refuses_nothing)
+    return _conformance(
+        "factory-needs-bridge", "Is there no factory without a bridge?", accepts_a_bridge, refuses_nothing
+    )
 
 
 def real_ids() -> CheckResult:

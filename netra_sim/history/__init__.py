@@ -1,5 +1,17 @@
 """The record of a run of the system: who asked, published, sent and received what, and when."""
 
+from netra_sim.history.gauges import (
+    ASYNCIO_REPLACED,
+    CONNECTIONS_CUT,
+    CONTEXTS_READ,
+    CONTROL_LATENCY,
+    DRIVER_LATENESS,
+    ENGINES_PROBED,
+    LOOP_STEPS,
+    MOST_UNSENT_BYTES,
+    OUTBOX_BYTES,
+    REPLAY_BYTES,
+)
 from netra_sim.history.history import History, HistoryError, Kind, environment
 from netra_sim.history.log import Log, Malformed, is_event_log, read_log
 from netra_sim.history.log_mapping import LogMapping, TimeUnit
@@ -7,6 +19,16 @@ from netra_sim.history.merging import merge
 from netra_sim.history.objectives import Objectives
 
 __all__ = [
+    "ASYNCIO_REPLACED",
+    "CONNECTIONS_CUT",
+    "CONTEXTS_READ",
+    "CONTROL_LATENCY",
+    "DRIVER_LATENESS",
+    "ENGINES_PROBED",
+    "LOOP_STEPS",
+    "MOST_UNSENT_BYTES",
+    "OUTBOX_BYTES",
+    "REPLAY_BYTES",
     "History",
     "HistoryError",
     "Kind",

@@ -14,7 +14,7 @@ from typing import Any
 from websockets.exceptions import WebSocketException
 
 from netra_sim.factory import answer_to, run_id_of
-from netra_sim.history import History
+from netra_sim.history import CONNECTIONS_CUT, DRIVER_LATENESS, History
 from netra_sim.loading.channel import (
     LENGTH,
     Answered,
@@ -33,7 +33,7 @@ from netra_sim.loading.open_files import room_for_sockets
 from netra_sim.loading.plan import PlannedRequest, PlannedUser
 from netra_sim.loading.watching import alongside, loop_errors_recorded
 from netra_sim.protocol import AgentCompleted, AgentError, Event, Hello, Reading, Refused
-from netra_sim.recording import CONNECTIONS_CUT, DRIVER_LATENESS, Recorder, how_answered, marked_question
+from netra_sim.recording import Recorder, how_answered, marked_question
 from netra_sim.runtime import run
 from netra_sim.server.client import AgentClient
 

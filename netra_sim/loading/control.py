@@ -16,7 +16,8 @@ from functools import partial
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from netra_sim.recording import CONTROL_LATENCY, Recorder
+from netra_sim.history import CONTROL_LATENCY
+from netra_sim.recording import Recorder
 from netra_sim.runtime import run
 
 INTERVAL = 0.02

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import msgspec
 
-from netra_sim.parameters import NotebookParameters, ValidationParameters
+from netra_sim.parameters import NotebookParameters
 from netra_sim.studies.concurrency import ConcurrencyParameters
 from netra_sim.studies.explorer import ExplorerParameters
 from netra_sim.studies.isolation import IsolationParameters
 from netra_sim.studies.windows import WindowsParameters
+from netra_sim.verdict import ValidationParameters
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 """Where the notebooks are: beside the package, in a checkout."""

@@ -9,19 +9,8 @@ from weakref import WeakSet
 
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.factory import ExecutionEngineFactory, SharedObject, SharedStateProbe, UserExecutionEngine
+from netra_sim.history import ASYNCIO_REPLACED, ENGINES_PROBED, MOST_UNSENT_BYTES, OUTBOX_BYTES, REPLAY_BYTES
 from netra_sim.recording.recorder import Recorder
-
-ASYNCIO_REPLACED = "asyncio functions replaced"
-"""The gauge of how many functions of asyncio's are not its own, as a task sees it that is not decorated."""
-
-LOOP_STEPS = "loop steps"
-"""The gauge of how many steps the event loop has taken since its beginning."""
-
-MOST_UNSENT_BYTES = "most unsent bytes of one connection"
-"""The gauge of what waits to be sent on the connection on which most does."""
-
-OUTBOX_BYTES = "outbox bytes"
-"""The gauge of what waits to be sent on all connections."""
 
 _PATIENCE = tuple(0.001 * 2**turn for turn in range(10))
 """How long other threads are given to let go of an engine, in real seconds: one second in all."""
@@ -32,23 +21,6 @@ ENGINES_AT_A_LOOK = 8
 """Engines that are compared at once."""
 
 _AT_AN_OPENING = 3
-
-ENGINES_PROBED = "engines probed for shared state"
-"""The gauge that tells how many engines a probe has compared."""
-
-
-REPLAY_BYTES = "replay bytes"
-"""The gauge of what the bridge keeps for clients that come back."""
-
-
-CONTROL_LATENCY = "control latency"
-"""The gauge of the machine itself: half of the seconds that a round trip to a bare echo takes, from when it was due."""
-
-DRIVER_LATENESS = "driver lateness"
-"""The gauge of the seconds by which a request was sent after it was due; its latencies count from when it was due."""
-
-CONNECTIONS_CUT = "connections cut"
-"""The gauge of how many connections the clients of a load run have broken on purpose."""
 
 
 def record_gauges(recorder: Recorder, bridge: AgentWebSocketBridge) -> None:

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from netra_sim.history import CONTEXTS_READ
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS, History, Kind
 from netra_sim.protocol import Event, Gap, Reading, ToolCompleted
 from netra_sim.recording.marks import CONTEXT_CANARY, whose
-
-CONTEXTS_READ = "context variables read"
-"""The gauge that tells how many events were published in a context that bears a mark."""
 
 _CHUNK = 1 << 16
 _context_canary = CONTEXT_CANARY.get

@@ -19,10 +19,9 @@ from netra_sim.factory import (
     answer_to,
     default_pipeline,
 )
-from netra_sim.history import History, environment
+from netra_sim.history import LOOP_STEPS, History, environment
 from netra_sim.recording import (
     ENGINES_AT_A_LOOK,
-    LOOP_STEPS,
     EngineWatch,
     Recorder,
     marked_question,

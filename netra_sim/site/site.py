@@ -9,7 +9,8 @@ from netra_sim.notebooks.runner import NotebookRun
 from netra_sim.site.html import Link, bullets, key_figures, page
 from netra_sim.site.safe_html import SafeHtml
 from netra_sim.site.summaries import about, by_heading, counted, not_proven, refuted
-from netra_sim.tables import SCORE_DEFINITION, table
+from netra_sim.tables import table
+from netra_sim.verdict.claim_tables import SCORE_DEFINITION
 from netra_sim.verdict.claims import JudgedClaim, State
 
 INDEX = "index.html"

@@ -10,7 +10,7 @@ from netra_sim.checks import CheckResult, Finding
 from netra_sim.notebooks.outcome import Outcome
 from netra_sim.notebooks.runner import NotebookRun
 from netra_sim.studies.held import Held
-from netra_sim.tables import SCORE_DEFINITION, claim_anchor
+from netra_sim.verdict.claim_tables import SCORE_DEFINITION, claim_anchor
 from netra_sim.verdict.claims import JudgedClaim, State
 from netra_sim.verdict.verdict import Verdict
 

@@ -11,8 +11,7 @@ import msgspec
 import nbformat
 
 from netra_sim.audit import as_sarif, audit
-from netra_sim.files import replacing
-from netra_sim.files import save_json
+from netra_sim.files import replacing, save_json
 from netra_sim.notebooks.catalogue import FOLDER, NOTEBOOKS, VALIDATION
 from netra_sim.notebooks.outcome import Outcome, broken_verdict
 from netra_sim.notebooks.runner import NotebookRun

@@ -10,11 +10,12 @@ from netra_sim.studies.explorer import (
     side_by_side,
 )
 from netra_sim.studies.isolation import IsolationParameters, Leak, Leaks, leaks, simulate_clean
+from netra_sim.studies.validation import detection_picture
 from netra_sim.studies.windows import (
     WindowsParameters,
     detect_windows_defects,
-    simulate_both_clocks,
     recorded_hazards,
+    simulate_both_clocks,
     wait_errors,
 )
 
@@ -31,11 +32,12 @@ __all__ = [
     "WindowsParameters",
     "compare",
     "detect_windows_defects",
+    "detection_picture",
     "leaks",
     "load_curve",
-    "simulate_clean",
-    "simulate_both_clocks",
     "recorded_hazards",
     "side_by_side",
+    "simulate_both_clocks",
+    "simulate_clean",
     "wait_errors",
 ]

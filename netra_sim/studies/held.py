@@ -7,8 +7,8 @@ from typing import Literal
 import msgspec
 
 from netra_sim.checks import delivery_latencies
-from netra_sim.history import History
 from netra_sim.files import save_json
+from netra_sim.history import History
 
 HELD_FILE = "objectives.json"
 

@@ -1,29 +1,28 @@
-"""Evidence for the report: recorded runs with what the checks say of them, conformance checks, the audit, the plan's tests."""
+"""The evidence for the report: checked runs, conformance checks, the audit, and the plan's test files."""
 
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from netra_sim.audit import as_results, audit
-from netra_sim.charts import Picture, detection_matrix
 from netra_sim.checks import CheckResult, check
 from netra_sim.defects import (
     Detection,
     SelfProof,
-    detect,
     conformance_checks,
+    detect,
     recorded_on_windows,
     runtime_as_certified,
     self_proofs,
 )
 from netra_sim.history import History, Objectives
 from netra_sim.loading import Load, load
-from netra_sim.parameters import ValidationParameters
 from netra_sim.runtime import run
 from netra_sim.simulation import find_scenario, simulate
-from netra_sim.tables import checks_table, proofs_table
+from netra_sim.tables import checks_table
+from netra_sim.verdict.claim_tables import proofs_table
 from netra_sim.verdict.claims import Source
+from netra_sim.verdict.parameters import ValidationParameters
 from netra_sim.verdict.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_tests
 from netra_sim.version import PACKAGE
 
@@ -92,16 +91,6 @@ def conformance_evidence() -> Evidence:
 def run_detection(parameters: ValidationParameters) -> Detection:
     """Try every check against every defect and against the clean runtime."""
     return detect(range(parameters.seed, parameters.seed + parameters.detection_seeds))
-
-
-def detection_picture(detection: Detection) -> Picture:
-    """The matrix of what each check caught, drawn."""
-    names = detection.checks
-    counts = np.array([[row.caught.get(name, 0) for name in names] for row in detection.rows]).reshape(-1, len(names))
-    defects = [f"{row.defect} ({', '.join(row.incidents)})" for row in detection.rows]
-    return detection_matrix(
-        defects, names, counts, detection.seeds, [detection.clean.get(name, 0) for name in names]
-    )
 
 
 def audit_evidence() -> Evidence:

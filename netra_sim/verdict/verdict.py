@@ -10,14 +10,16 @@ import msgspec
 
 from netra_sim.checks import CheckResult
 from netra_sim.defects import Detection, seen_to_detect
-from netra_sim.history import environment
 from netra_sim.files import save_json
-from netra_sim.parameters import ValidationParameters, Weaker
+from netra_sim.history import environment
+from netra_sim.parameters import Weaker
 from netra_sim.runtime import nest_asyncio_enabled
-from netra_sim.tables import Html, claims_table, scores_table, table
+from netra_sim.tables import Html, table
 from netra_sim.verdict.changes import changes_since, regressions_since
+from netra_sim.verdict.claim_tables import claims_table, scores_table
 from netra_sim.verdict.claims import CLAIMS, JudgedClaim, Source, State, judge, was_busy
 from netra_sim.verdict.evidence import Evidence, Proofs
+from netra_sim.verdict.parameters import ValidationParameters
 from netra_sim.version import Fingerprint, __version__, fingerprint
 
 VERDICT_FILE = "verdict.json"

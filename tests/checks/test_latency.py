@@ -11,7 +11,7 @@ from story import EVENTS, Story, result_of
 from netra_sim import Scenario, check, simulate
 from netra_sim.checks.statistics import is_beyond_chance, nearest_rank
 from netra_sim.defects.planted.histories import users
-from netra_sim.recording import CONTROL_LATENCY
+from netra_sim.history import CONTROL_LATENCY
 
 
 def latency_of(story, **objectives):

@@ -8,7 +8,7 @@ import pytest
 from netra_sim import runtime
 from netra_sim.bridge import AgentWebSocketBridge, delivery
 from netra_sim.checks import check
-from netra_sim.defects import DEFECTS, detect, conformance_checks
+from netra_sim.defects import DEFECTS, conformance_checks, detect
 from netra_sim.factory import ExecutionEngineFactory, UserExecutionEngine, context, pipeline
 from netra_sim.simulation import simulate
 

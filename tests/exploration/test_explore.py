@@ -78,14 +78,14 @@ def test_the_command_prints_that_line(tmp_path):
 @pytest.mark.parametrize(
     ("budget", "told"),
     [
-        ([], "no defect in 3 of 3 seeds\n"),
+        ([], "no failure in 3 of 3 seeds\n"),
         (
             ["--seconds", "0.001"],
-            "no defect in 1 of 3 seeds; the 0.001 s were over before the others, --seconds takes more\n",
+            "no failure in 1 of 3 seeds; the 0.001 s were over before the others, --seconds takes more\n",
         ),
     ],
 )
-def test_a_scenario_without_a_defect_ends_with_its_budget_and_says_how_far_it_went(budget, told):
+def test_a_scenario_without_a_failure_ends_with_its_budget_and_says_how_far_it_went(budget, told):
     done = subprocess.run(
         [sys.executable, "-m", "netra_sim", "explore", "--users", "3", "--seeds", "3", "--jobs", "1", *budget],
         capture_output=True, text=True, check=False,

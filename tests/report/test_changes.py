@@ -5,8 +5,7 @@ import pytest
 from tiny_notebooks import verdict
 
 from netra_sim.checks import CheckResult, Measurement
-from netra_sim.parameters import ValidationParameters
-from netra_sim.verdict import Claim, JudgedClaim, Source, State, changes_since, regressions_since
+from netra_sim.verdict import Claim, JudgedClaim, Source, State, ValidationParameters, changes_since, regressions_since
 
 
 def checked(check="latency", found=0, **measured):

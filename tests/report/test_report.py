@@ -13,8 +13,8 @@ from pages import Page
 
 from netra_sim.cli import cli, main
 from netra_sim.notebooks import NOTEBOOKS
-from netra_sim.parameters import ParameterError, ValidationParameters
-from netra_sim.verdict import Source
+from netra_sim.parameters import ParameterError
+from netra_sim.verdict import Source, ValidationParameters
 
 SMALL = ["--notebook", "validation", "--users", "60", "-p", "windows_users", "60", "-p", "server_users", "20"]
 SMALL += ["-p", "detection_seeds", "1"]

@@ -6,12 +6,11 @@ from kept_evidence import passing
 
 from netra_sim.audit import RULES
 from netra_sim.checks import CHECK_NAMES
-from netra_sim.defects import Detection, SelfProof, detect, conformance_checks, seen_to_detect, self_proofs
+from netra_sim.defects import Detection, SelfProof, conformance_checks, detect, seen_to_detect, self_proofs
 from netra_sim.defects import self_proof as proving
 from netra_sim.defects.planted.histories import PLANTED_HISTORIES
 from netra_sim.defects.planted.sources import PLANTED_SOURCES
-from netra_sim.parameters import ValidationParameters
-from netra_sim.verdict import CLAIMS, Proofs, Source, State, reach_verdict
+from netra_sim.verdict import CLAIMS, Proofs, Source, State, ValidationParameters, reach_verdict
 from netra_sim.verdict.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_tests
 
 RESTED_ON = {need.check for claim in CLAIMS for need in claim.needs}

@@ -10,14 +10,14 @@ from click.testing import CliRunner
 from netra_sim.cli import cli
 from netra_sim.defects import read_windows_runs
 from netra_sim.history import Kind
-from netra_sim.parameters import ParameterError, ValidationParameters
+from netra_sim.parameters import ParameterError
 from netra_sim.simulation import find_scenario
 from netra_sim.site.report import plan
 from netra_sim.studies.concurrency import ConcurrencyParameters, load_curve
 from netra_sim.studies.controls import Controls
 from netra_sim.studies.explorer import ExplorerParameters, compare
-from netra_sim.studies.windows import WindowsParameters, simulate_both_clocks, recorded_hazards, wait_errors
-from netra_sim.verdict import simulated
+from netra_sim.studies.windows import WindowsParameters, recorded_hazards, simulate_both_clocks, wait_errors
+from netra_sim.verdict import ValidationParameters, simulated
 
 
 @pytest.fixture(scope="module")

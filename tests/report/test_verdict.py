@@ -11,9 +11,8 @@ from tiny_notebooks import notebook, validation
 
 from netra_sim.cli import cli
 from netra_sim.exit_code import ExitCode
-from netra_sim.parameters import ValidationParameters
 from netra_sim.site.report import make_report, plan
-from netra_sim.verdict import State, reach_verdict
+from netra_sim.verdict import State, ValidationParameters, reach_verdict
 from netra_sim.verdict.verdict import read_verdict, save_verdict
 
 BUSY = "the machine was busy: an echo took 250 ms at p95, and 20 ms is the most"

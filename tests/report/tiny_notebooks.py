@@ -6,8 +6,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from netra_sim.checks import CheckResult, Finding
 from netra_sim.notebooks import VALIDATION, Notebook
-from netra_sim.parameters import NotebookParameters, ValidationParameters
-from netra_sim.verdict import CLAIMS, JudgedClaim, Source, State, Verdict
+from netra_sim.parameters import NotebookParameters
+from netra_sim.verdict import CLAIMS, JudgedClaim, Source, State, ValidationParameters, Verdict
 from netra_sim.verdict.verdict import save_verdict
 from netra_sim.version import fingerprint
 

@@ -12,11 +12,11 @@ from one_process import in_one_process, other_orders, samples, spying
 from netra_sim import AgentWebSocketBridge, check, run
 from netra_sim.checks import request_latencies
 from netra_sim.factory import EngineLimits
-from netra_sim.history import Kind
+from netra_sim.history import CONNECTIONS_CUT, CONTROL_LATENCY, DRIVER_LATENESS, Kind
 from netra_sim.loading import Load, clients, control, load, process
 from netra_sim.loading import run as load_run
 from netra_sim.protocol import EventReader
-from netra_sim.recording import CONNECTIONS_CUT, CONTROL_LATENCY, DRIVER_LATENESS, Recorder
+from netra_sim.recording import Recorder
 from netra_sim.server import TokenAuthenticator
 
 pytestmark = pytest.mark.real_time

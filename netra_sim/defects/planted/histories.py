@@ -9,8 +9,8 @@ from contextvars import copy_context
 import msgspec
 
 from netra_sim.defects.planted.story import EVENTS, Story
-from netra_sim.history import History, Objectives
-from netra_sim.recording import ASYNCIO_REPLACED, CONTEXT_CANARY, LOOP_STEPS, MOST_UNSENT_BYTES, REPLAY_BYTES
+from netra_sim.history import ASYNCIO_REPLACED, LOOP_STEPS, MOST_UNSENT_BYTES, REPLAY_BYTES, History, Objectives
+from netra_sim.recording import CONTEXT_CANARY
 
 Tell = Callable[[bool], Story]
 """Tells the history, with the defect or without it."""

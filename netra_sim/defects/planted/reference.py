@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from netra_sim.defects.planted.story import CLEAN_GAUGES, EVENTS
-from netra_sim.history import History, Kind, Objectives
+from netra_sim.history import REPLAY_BYTES, History, Kind, Objectives
 from netra_sim.protocol import Gap, Reading
-from netra_sim.recording import REPLAY_BYTES, Recorder
+from netra_sim.recording import Recorder
 
 _CHOICES = (
     EVENTS,

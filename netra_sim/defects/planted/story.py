@@ -5,16 +5,16 @@ from math import nan
 from types import MappingProxyType
 from typing import Self
 
-from netra_sim.history import History
-from netra_sim.recording import (
+from netra_sim.history import (
     ASYNCIO_REPLACED,
     CONTEXTS_READ,
     ENGINES_PROBED,
     LOOP_STEPS,
     MOST_UNSENT_BYTES,
     REPLAY_BYTES,
-    Recorder,
+    History,
 )
+from netra_sim.recording import Recorder
 
 EVENTS = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
 """The events of an ordinary run, in order."""

@@ -4,19 +4,19 @@ The runtime does not know them. A defect works in the process in which it is swi
 """
 
 from netra_sim.defects.seeded import bridge, delivery, factory, harness, mixups, replay, windows
-from netra_sim.defects.seeded.defect import DEFECTS, Patches, Defect, silenced, seeded_defect
+from netra_sim.defects.seeded.defect import DEFECTS, Defect, Patches, seeded_defect, silenced
 
 __all__ = [
     "DEFECTS",
-    "Patches",
     "Defect",
+    "Patches",
     "bridge",
     "delivery",
     "factory",
     "harness",
     "mixups",
     "replay",
-    "silenced",
     "seeded_defect",
+    "silenced",
     "windows",
 ]

@@ -1,0 +1,14 @@
+"""What only the validation notebook draws."""
+
+import numpy as np
+
+from netra_sim.charts import Picture, detection_matrix
+from netra_sim.defects import Detection
+
+
+def detection_picture(detection: Detection) -> Picture:
+    """The matrix of what each check caught, drawn."""
+    names = detection.checks
+    counts = np.array([[row.caught.get(name, 0) for name in names] for row in detection.rows]).reshape(-1, len(names))
+    defects = [f"{row.defect} ({', '.join(row.incidents)})" for row in detection.rows]
+    return detection_matrix(defects, names, counts, detection.seeds, [detection.clean.get(name, 0) for name in names])
