@@ -10,7 +10,9 @@ import msgspec
 __version__ = "0.1.0"
 
 PACKAGE = Path(__file__).resolve().parent
-CHECKOUT = PACKAGE.parent
+_CARRIED = PACKAGE / "_checkout"
+CHECKOUT = _CARRIED if _CARRIED.is_dir() else PACKAGE.parent
+"""Where the notebooks and the plan's tests are: beside the package, or carried in it by a wheel."""
 
 
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,11 +44,11 @@ def fingerprint() -> Fingerprint:
     """The fingerprint of this package and of the checkout that it is in."""
     tests = [path for name in ("critical", "mission_critical", "unit") for path in _files(CHECKOUT / "tests" / name)]
     return Fingerprint(
-        package=_digest(PACKAGE, _files(PACKAGE)),
+        package=_digest(PACKAGE, [path for path in _files(PACKAGE) if _CARRIED not in path.parents]),
         claims=_digest(PACKAGE, [PACKAGE / "verdict" / "claims.toml"]),
         scenarios=_digest(PACKAGE, _files(PACKAGE / "simulation" / "scenarios")),
         notebooks=_digest(CHECKOUT, sorted((CHECKOUT / "notebooks").glob("*.ipynb"))),
-        tests=_digest(CHECKOUT, [*tests, *(CHECKOUT / "tests").glob("conftest.py")]),
+        tests=_digest(CHECKOUT, [*tests, *(CHECKOUT / "tests" / name for name in ("coarse_clock.py", "conftest.py"))]),
     )
 
 

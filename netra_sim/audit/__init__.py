@@ -11,7 +11,7 @@ What it cannot see: values that go through containers, calls chosen at run time,
 There it goes by names (``ws``, ``websocket_manager``), and says nothing where those say nothing.
 """
 
-from netra_sim.audit.auditing import audit
+from netra_sim.audit.auditing import audit, config_of
 from netra_sim.audit.config import Allowance, Config, ConfigError
 from netra_sim.audit.formats import FORMATS, as_sarif, describe_rules
 from netra_sim.audit.report import AuditFinding, AuditReport, RuleCount, as_results
@@ -31,5 +31,6 @@ __all__ = [
     "as_results",
     "as_sarif",
     "audit",
+    "config_of",
     "describe_rules",
 ]

@@ -45,9 +45,7 @@ def audit(
     base = root if root.is_dir() else root.parent
     if config is None:
         file = config_file or find_config(root.resolve())
-        config = (
-            Config() if file is None else read_config(file, [name for rule in RULES for name in (rule.id, rule.name)])
-        )
+        config = Config() if file is None else config_of(file)
         base = base if file is None else file.parent
     sources = list(find_sources(root, config.exclude, base))
     if not sources:
@@ -58,6 +56,15 @@ def audit(
     tree = Tree(_read(sources, config.max_file_bytes, jobs), config)
     files = {source.shown: source.file for source in sources}
     return _report(tree, files, base.resolve())
+
+
+def config_of(file: Path) -> Config:
+    """The configuration of the audit in a ``pyproject.toml``.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    return read_config(file, [name for rule in RULES for name in (rule.id, rule.name)])
 
 
 def _read(sources: Sequence[SourceFile], max_bytes: int, jobs: int | None) -> list[Module]:

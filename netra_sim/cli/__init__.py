@@ -3,19 +3,25 @@
 import sys
 import traceback
 
-import click
-
-from netra_sim.cli import judging, reporting, serving, simulating
-from netra_sim.cli.common import cli
 from netra_sim.exceptions import NetraSimError
 from netra_sim.exit_code import ExitCode
 from netra_sim.runtime import stopped_like_ctrl_c
 
-__all__ = ["cli", "judging", "main", "reporting", "serving", "simulating"]
+__all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line; what breaks exits with 3 and says why."""
+    try:
+        import click
+
+        from netra_sim.cli.group import cli
+    except ModuleNotFoundError as error:
+        if error.name != "click":
+            raise
+        install = 'pip install "netra-sim[lab]" for simulations, "netra-sim[server]" for servers or "netra-sim[all]"'
+        sys.stderr.write(f"The command line needs click, which is not installed; run: {install}\n")
+        sys.exit(ExitCode.USAGE)
     try:
         with stopped_like_ctrl_c():
             cli(standalone_mode=False)
@@ -31,6 +37,6 @@ def main() -> None:
         click.echo(f"netra-sim broke: {type(error).__name__}: {error}", err=True)
         sys.exit(ExitCode.BROKE)
     except Exception as error:
-        traceback.print_exc()  # nobody foresaw it, so the place is what its reader needs
+        traceback.print_exc()  # an unforeseen error: its reader needs the place
         click.echo(f"netra-sim broke: {type(error).__name__}: {error}", err=True)
         sys.exit(ExitCode.BROKE)

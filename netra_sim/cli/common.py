@@ -1,4 +1,4 @@
-"""What all commands share: their group, a progress bar, and how results of checks are shown."""
+"""What commands share: a progress bar, and how the results of checks are shown."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,23 +9,12 @@ from tqdm import tqdm
 
 from netra_sim.checks import CheckResult
 from netra_sim.exit_code import ExitCode
-from netra_sim.version import __version__
 
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 """A file that a command writes."""
 
 NEW_FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
 """A folder that a command writes to."""
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
-def cli() -> None:
-    """Make the remediation plan run, and see whether its claims hold.
-
-    Exit codes: 0 GO; 1 NO-GO, a claim or an objective fell, or there was too little evidence; 2 wrong usage, or nothing
-    could be judged; 3 it broke.
-    """
 
 
 @contextmanager

@@ -8,13 +8,13 @@ import click
 
 from netra_sim.audit import FORMATS, ConfigError, audit, describe_rules
 from netra_sim.checks import Records, check, lacks
-from netra_sim.cli.common import NEW_FILE, cli, show
+from netra_sim.cli.common import NEW_FILE, show
 from netra_sim.exit_code import ExitCode
 from netra_sim.files import replacing
 from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, read_log
 
 
-@cli.command("check")
+@click.command("check")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--map", "fields", multiple=True, metavar="FIELD=NAME", help="What a field is called in FILE; repeatable."
@@ -81,7 +81,7 @@ def check_command(
     sys.exit(code)
 
 
-@cli.command("audit")
+@click.command("audit")
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 @click.option("--config", type=click.Path(path_type=Path), help="A pyproject.toml, instead of the nearest one.")

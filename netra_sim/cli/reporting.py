@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, cli, progress
+from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, progress
 from netra_sim.files import replacing
 
 
-@cli.command()
+@click.command("report")
 @click.option("--users", type=int, help="The parameter users of every notebook that has it.")
 @click.option("--seed", type=int, help="Seed of everything that is drawn, in every notebook.")
 @click.option(
@@ -29,7 +29,7 @@ from netra_sim.files import replacing
     "-o", "--output", type=NEW_FOLDER, default="report", show_default=True,
     help="Folder for the report.",
 )  # fmt: skip
-def report(
+def report_command(
     users: int | None,
     seed: int | None,
     texts: tuple[tuple[str, str], ...],
@@ -58,9 +58,9 @@ def report(
     sys.exit(made.code)
 
 
-@cli.command()
+@click.command("notebooks")
 @click.argument("name", required=False)
-def notebooks(name: str | None) -> None:
+def notebooks_command(name: str | None) -> None:
     """List the notebooks, or the notebook NAME: its question, and each parameter with its default and what it takes."""
     from netra_sim.parameters import ParameterError
     from netra_sim.site.report import explain, plan
@@ -76,10 +76,11 @@ def notebooks(name: str | None) -> None:
             click.echo(f"{'':16} {line}")
 
 
-@cli.command("reference")
+@click.command("reference")
 @click.option("-o", "--output", type=NEW_FILE, help="File to write it to, instead of printing it.")
 def reference_command(output: Path | None) -> None:
     """Describe all scenarios, faults, checks, rules, claims, notebooks and commands, as docs/reference.md does."""
+    from netra_sim.cli.group import cli
     from netra_sim.site.reference import reference
 
     page = reference(cli)

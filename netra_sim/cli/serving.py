@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from netra_sim.bridge import AgentWebSocketBridge
-from netra_sim.cli.common import cli
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.runtime import on_stop_signal, run
 from netra_sim.server import (
@@ -23,7 +22,7 @@ from netra_sim.server import (
 )
 
 
-@cli.command()
+@click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port; 0 for any free one."
@@ -54,7 +53,7 @@ from netra_sim.server import (
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning", show_default=True
 )
-def serve(
+def serve_command(
     host: str,
     port: int,
     users: tuple[str, ...],

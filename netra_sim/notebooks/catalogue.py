@@ -10,9 +10,9 @@ from netra_sim.studies.explorer import ExplorerParameters
 from netra_sim.studies.isolation import IsolationParameters
 from netra_sim.studies.windows import WindowsParameters
 from netra_sim.verdict import ValidationParameters
+from netra_sim.version import CHECKOUT
 
-FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
-"""Where the notebooks are: beside the package, in a checkout."""
+FOLDER = CHECKOUT / "notebooks"
 
 
 class Notebook(msgspec.Struct, frozen=True, kw_only=True):

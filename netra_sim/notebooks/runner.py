@@ -19,7 +19,7 @@ import nbformat
 
 from netra_sim.notebooks.catalogue import VALIDATION, Notebook
 from netra_sim.parameters import NotebookParameters
-from netra_sim.version import CHECKOUT
+from netra_sim.version import PACKAGE
 
 TIME_LIMIT = 1800.0
 """Seconds that one notebook may take, unless told otherwise."""
@@ -206,7 +206,7 @@ class _Process:
         }
         # The kernel is this interpreter's, and knows nothing of what its user has set up for interactive work.
         own = {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_RUNTIME_DIR": str(runtime), "IPYTHONDIR": str(runtime)}
-        own |= {"PYTHONNOUSERSITE": "1", "PYTHONPATH": str(CHECKOUT)}
+        own |= {"PYTHONNOUSERSITE": "1", "PYTHONPATH": str(PACKAGE.parent)}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
         with self._lock:
             if self._stopped:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import nbformat
 
-from netra_sim.audit import as_sarif, audit
+from netra_sim.audit import as_sarif
 from netra_sim.files import replacing, save_json
 from netra_sim.notebooks.catalogue import FOLDER, NOTEBOOKS, VALIDATION
 from netra_sim.notebooks.outcome import Outcome, broken_verdict
@@ -21,9 +21,10 @@ from netra_sim.site.folder import MANIFEST, digests, files_in
 from netra_sim.site.html import notebook_page, page
 from netra_sim.site.pdf import write_pdf
 from netra_sim.site.site import INDEX, TITLE, banner, index_page, links
+from netra_sim.verdict import audit_package
 from netra_sim.verdict.claims import Source
 from netra_sim.verdict.verdict import VERDICT_FILE
-from netra_sim.version import PACKAGE, Fingerprint, __version__, fingerprint
+from netra_sim.version import Fingerprint, __version__, fingerprint
 
 _PACKAGES = ("ipykernel", "matplotlib", "msgspec", "nbconvert", "numpy", "pandas", "papermill", "pyarrow", "websockets")
 
@@ -91,7 +92,7 @@ def _of_validation(outcome: Outcome) -> Outcome:
 def _write_summaries(outcome: Outcome, folder: Path) -> None:
     _write(folder / "summary.md", summaries.markdown(outcome))
     _write(folder / "junit.xml", summaries.junit(outcome))
-    _write(folder / "results.sarif", as_sarif(audit(PACKAGE), occasion=outcome.headline))
+    _write(folder / "results.sarif", as_sarif(audit_package(), occasion=outcome.headline))
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

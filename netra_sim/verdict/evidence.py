@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
-from netra_sim.audit import as_results, audit
+from netra_sim.audit import AuditReport, as_results, audit, config_of
 from netra_sim.checks import CheckResult, check
 from netra_sim.defects import (
     Detection,
@@ -24,7 +25,7 @@ from netra_sim.verdict.claim_tables import proofs_table
 from netra_sim.verdict.claims import Source
 from netra_sim.verdict.parameters import ValidationParameters
 from netra_sim.verdict.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_tests
-from netra_sim.version import PACKAGE
+from netra_sim.version import CHECKOUT, PACKAGE
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,9 +94,18 @@ def run_detection(parameters: ValidationParameters) -> Detection:
     return detect(range(parameters.seed, parameters.seed + parameters.detection_seeds))
 
 
+def audit_package() -> AuditReport:
+    """The audit of this package's source, by the configuration of its project."""
+    if PACKAGE.parent == CHECKOUT:
+        return audit(PACKAGE)
+    config = config_of(CHECKOUT / "pyproject.toml")
+    exclude = [path.removeprefix(f"{PACKAGE.name}/") for path in config.exclude]
+    return audit(PACKAGE, replace(config, exclude=(*exclude, CHECKOUT.name)))
+
+
 def audit_evidence() -> Evidence:
-    """Audit the package's own source."""
-    return Evidence(source=Source.AUDIT, results=as_results(audit(PACKAGE)), command="netra-sim audit netra_sim")
+    """Audit this package's source."""
+    return Evidence(source=Source.AUDIT, results=as_results(audit_package()), command="netra-sim audit netra_sim")
 
 
 def plan_test_evidence() -> Evidence:

@@ -16,7 +16,7 @@ import msgspec
 
 from netra_sim.checks import CheckResult, Finding
 from netra_sim.defects import DEFECTS, SelfProof
-from netra_sim.version import CHECKOUT
+from netra_sim.version import CHECKOUT, PACKAGE
 
 TESTS = CHECKOUT / "tests"
 
@@ -72,7 +72,7 @@ def _run(tests: Path, names: Sequence[str], *options: str) -> list[CheckResult]:
         command = [sys.executable, "-s", "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         command += ["-p", "netra_sim.defects.pytest_plugin", "-o", "junit_family=xunit1", f"--junitxml={record}"]
         # The package that is validated, whatever the caller's PYTHONPATH says.
-        own = {"PYTHONPATH": str(CHECKOUT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        own = {"PYTHONPATH": str(PACKAGE.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(  # noqa: S603 - our own
                 [*command, *options, *(str(tests / name) for name in names)],

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from story import EVENTS, Story
 
 from netra_sim.checks import Records, lacks
-from netra_sim.cli import cli
+from netra_sim.cli.group import cli
 
 
 def checked(*arguments):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from netra_sim.cli import cli
+from netra_sim.cli.group import cli
 from netra_sim.simulation import FAULTS, scenario_names
 from netra_sim.site.reference import reference
 from netra_sim.verdict.claims import CLAIMS

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import click
 
-from netra_sim.cli import cli
+from netra_sim.cli.group import cli
 
 ROOT = Path(__file__).parents[2]
 TIME_LIMIT = 120

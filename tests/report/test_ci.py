@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from netra_sim.cli import cli
+from netra_sim.cli.group import cli
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))

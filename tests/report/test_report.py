@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 from pages import Page
 
-from netra_sim.cli import cli, main
+from netra_sim.cli import main
+from netra_sim.cli.group import cli
 from netra_sim.notebooks import NOTEBOOKS
 from netra_sim.parameters import ParameterError
 from netra_sim.verdict import Source, ValidationParameters
@@ -208,7 +209,7 @@ def test_a_bug_in_a_command_exits_with_3_and_tells_its_place(monkeypatch, capsys
     def buggy(*_, **__):
         raise KeyError("nobody foresaw this")
 
-    monkeypatch.setattr("netra_sim.cli.cli.main", buggy)
+    monkeypatch.setattr("netra_sim.cli.group.cli.main", buggy)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 3

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from netra_sim.cli import cli
+from netra_sim.cli.group import cli
 from netra_sim.defects import read_windows_runs
 from netra_sim.history import Kind
 from netra_sim.parameters import ParameterError

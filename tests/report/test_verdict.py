@@ -9,7 +9,7 @@ from kept_evidence import caught, passing, proven, result
 from pages import Page
 from tiny_notebooks import notebook, validation
 
-from netra_sim.cli import cli
+from netra_sim.cli.group import cli
 from netra_sim.exit_code import ExitCode
 from netra_sim.site.report import make_report, plan
 from netra_sim.verdict import State, ValidationParameters, reach_verdict

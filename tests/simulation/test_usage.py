@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from netra_sim.cli import cli
+from netra_sim.cli.group import cli
 
 
 def said(*arguments):

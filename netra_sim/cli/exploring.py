@@ -1,0 +1,84 @@
+"""Commands that simulate many times: a search for a failing seed, and a sweep over a grid."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from netra_sim.cli.common import NEW_FOLDER, progress, show
+from netra_sim.cli.scenarios import chosen_scenario, factory_option, factory_words, refusing
+from netra_sim.exit_code import ExitCode
+from netra_sim.exploration import cells, explore, replay_line, shrink, sweep
+from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.simulation import find_scenario, parse_setting
+
+
+@click.command("explore")
+@click.argument("scenario", default="steady-load")
+@click.option("--users", type=click.IntRange(min=1), help="Users, instead of the scenario's number.")
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value of the scenario's.")
+@click.option("--seeds", type=click.IntRange(min=1), default=1000, show_default=True, help="Seeds to try at most.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True,
+    help="Seconds after which no more are tried.",
+)  # fmt: skip
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
+@factory_option
+def explore_command(
+    scenario: str,
+    users: int | None,
+    settings: tuple[str, ...],
+    seeds: int,
+    seconds: float,
+    jobs: int | None,
+    factory_class: type[ExecutionEngineFactory],
+) -> None:
+    """Try many seeds of SCENARIO until a check fails that should not, and shrink what was found."""
+    chosen = chosen_scenario(scenario, settings, users)
+    tried = 0
+    with progress(seeds, "seeds") as on_trial:
+
+        def on_seed() -> None:
+            nonlocal tried
+            tried += 1
+            on_trial()
+
+        found = explore(chosen, factory_class=factory_class, seeds=seeds, seconds=seconds, jobs=jobs, on_trial=on_seed)
+    if found is None:
+        more = "" if tried == seeds else f"; the {seconds:g} s were over before the others, --seconds takes more"
+        click.echo(f"no failure in {tried:,} of {seeds:,} seeds{more}")
+        return
+    click.echo(f"seed {found.seed} fails {', '.join(found.failed_checks)}; shrinking")
+    smallest = shrink(found, factory_class=factory_class)
+    show(list(smallest.results))
+    click.echo(
+        f"to repeat it: {replay_line(scenario, find_scenario(scenario), smallest)}{factory_words(factory_class)}"
+    )
+    sys.exit(ExitCode.NO_GO)
+
+
+@click.command("sweep")
+@click.argument("scenario", default="steady-load")
+@click.option("--set", "grid", multiple=True, metavar="PATH=[VALUES]", help="A list of values, as TOML; repeatable.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds 1 to N for every combination."
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
+@click.option("--scheduler", metavar="ADDRESS", help="An existing Dask scheduler to use instead.")
+@click.option(
+    "-o", "--output", type=NEW_FOLDER, default="sweep", show_default=True,
+    help="Folder; an interrupted sweep in it goes on.",
+)  # fmt: skip
+def sweep_command(
+    scenario: str, grid: tuple[str, ...], seeds: int, jobs: int | None, scheduler: str | None, output: Path
+) -> None:
+    """Simulate SCENARIO over a grid of values and seeds, and write one table of all results."""
+    chosen = chosen_scenario(scenario, (), None)
+    with refusing():
+        values = {path: value if isinstance(value, list) else [value] for path, value in map(parse_setting, grid)}
+        planned = cells(chosen, values, range(1, seeds + 1))
+    with progress(len(planned), "simulations") as on_cell:
+        table = sweep(planned, output, jobs=jobs, scheduler=scheduler, on_cell=on_cell)
+    unexpected = int((~table["as_expected"]).sum())
+    click.echo(f"{len(table)} simulations in {output / 'sweep.parquet'}, {unexpected} of them not as expected")
+    sys.exit(ExitCode.NO_GO if unexpected else ExitCode.GO)

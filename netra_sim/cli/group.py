@@ -1,0 +1,99 @@
+"""The command group: each command is imported when it is asked for, and needs only the extra that it belongs to."""
+
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+
+from netra_sim.registry import Registry
+from netra_sim.version import __version__
+
+
+class _Place(NamedTuple):
+    """Where a command is, and the extra that installs what it needs."""
+
+    module: str
+    function: str
+    extra: str
+
+
+_COMMANDS = {
+    "audit": _Place("judging", "audit_command", "lab"),
+    "check": _Place("judging", "check_command", "lab"),
+    "defects": _Place("simulating", "defects_command", "lab"),
+    "explore": _Place("exploring", "explore_command", "lab"),
+    "load": _Place("loading", "load_command", "server,lab"),
+    "notebooks": _Place("reporting", "notebooks_command", "report"),
+    "reference": _Place("reporting", "reference_command", "report"),
+    "report": _Place("reporting", "report_command", "report"),
+    "scenarios": _Place("simulating", "scenarios_command", "lab"),
+    "serve": _Place("serving", "serve_command", "server"),
+    "simulate": _Place("simulating", "simulate_command", "lab"),
+    "sweep": _Place("exploring", "sweep_command", "lab"),
+}
+
+ADDED_COMMANDS: Registry[click.Command] = Registry(
+    "netra_sim.commands",
+    (),
+    name_of=lambda command: command.name or "",
+    is_one=lambda command: isinstance(command, click.Command),
+)
+"""The commands that other packages add."""
+
+
+class _Group(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*_COMMANDS, *ADDED_COMMANDS})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return ADDED_COMMANDS.get(name)
+        place = _COMMANDS[name]
+        try:
+            found: click.Command = getattr(import_module(f"netra_sim.cli.{place.module}"), place.function)
+        except ModuleNotFoundError as error:
+            return _stand_in(name, _what_to_install(name, error))
+        return found
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            raise click.UsageError(_what_to_install(ctx.invoked_subcommand or "", error)) from error
+
+
+def _what_to_install(command: str, error: ModuleNotFoundError) -> str:
+    """The message for a command that misses a module, which must be of another package."""
+    missing = error.name or str(error)
+    if command not in _COMMANDS or missing.partition(".")[0] == "netra_sim":
+        raise error
+    return (
+        f'{command} needs {missing}, which is not installed; run: pip install "netra-sim[{_COMMANDS[command].extra}]"'
+    )
+
+
+def _stand_in(name: str, message: str) -> click.Command:
+    """A command in the place of one that cannot be imported; it refuses whatever it is given."""
+
+    def refuse(words: tuple[str, ...]) -> None:
+        raise click.UsageError(message)
+
+    words = click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)
+    return click.Command(
+        name,
+        callback=refuse,
+        params=[words],
+        short_help=f"Not installed: {message}",
+        help=f"Not installed: {message}",
+        context_settings={"ignore_unknown_options": True},
+    )
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Make the remediation plan run, and see whether its claims hold.
+
+    Exit codes: 0 GO; 1 NO-GO, a claim or an objective fell, or there was too little evidence; 2 wrong usage, or nothing
+    could be judged; 3 it broke.
+    """

@@ -1,0 +1,94 @@
+"""How commands choose a scenario and a factory, and what they do with a history."""
+
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from netra_sim.checks import CHECK_NAMES, check
+from netra_sim.cli.common import show
+from netra_sim.exit_code import ExitCode
+from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.history import History
+from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting
+
+
+def _factory_class(_: click.Context, __: click.Parameter, value: str | None) -> type[ExecutionEngineFactory]:
+    """The class that ``package.module:Class`` names."""
+    if value is None:
+        return ExecutionEngineFactory
+    module, colon, name = value.partition(":")
+    if not colon:
+        raise click.BadParameter(f"a factory is MODULE:CLASS, and this is {value!r}")
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m` has it, for a module that is not installed
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise click.BadParameter(f"{value} cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, ExecutionEngineFactory)):
+        raise click.BadParameter(f"{value} is no subclass of netra_sim.ExecutionEngineFactory")
+    return found
+
+
+factory_option = click.option(
+    "--factory",
+    "factory_class",
+    callback=_factory_class,
+    metavar="MODULE:CLASS",
+    help="Your own subclass of ExecutionEngineFactory, with your own agents.",
+)
+"""The option of the commands that simulate with another factory."""
+
+
+def factory_words(factory_class: type[ExecutionEngineFactory]) -> str:
+    """The option as it was given, to be added to a command that repeats something; "" without it."""
+    if factory_class is ExecutionEngineFactory:
+        return ""
+    return f" --factory {factory_class.__module__}:{factory_class.__qualname__}"
+
+
+def chosen_scenario(name_or_path: str, settings: tuple[str, ...], users: int | None) -> Scenario:
+    """The scenario that a command names, with the values that its options change.
+
+    Raises:
+        click.UsageError: there is no such scenario or check, or a value is refused.
+    """
+    with refusing():
+        chosen = dict(map(parse_setting, settings))
+        if users is not None:
+            chosen["users"] = users
+        scenario = find_scenario(name_or_path).with_settings(chosen)
+        if unknown := [name for name in scenario.expect if name not in CHECK_NAMES]:
+            there_are = ", ".join(CHECK_NAMES)
+            raise ScenarioError(f"{name_or_path}: expect: there is no check {unknown[0]!r}; there are {there_are}")
+        return scenario
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """A scenario that is refused is wrong usage of the command."""
+    try:
+        yield
+    except ScenarioError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def keep_and_check(history: History, output: Path, given: Collection[str] = ()) -> None:
+    """Save the history, print what the checks say, and exit.
+
+    Args:
+        history: of a simulation or a load run.
+        output: the file for it.
+        given: checks of objectives that were given, which must have judged.
+    """
+    path = history.save(output)
+    click.echo(f"{len(history):,} rows in {path}, digest {history.digest()[:16]}")
+    results = check(history)
+    code = show(results)
+    if unjudged := [one.check for one in results if one.check in given and one.state not in ("passed", "failed")]:
+        click.echo(f"not judged, though objectives were given: {', '.join(unjudged)}")
+        code = ExitCode.NO_GO
+    sys.exit(code)
