@@ -145,24 +145,8 @@ def test_server_and_lab_load(environment, tmp_path):
 
 
 def test_the_report_extra_writes_a_report_from_an_empty_folder(environment, tmp_path):
-    words = [
-        "report",
-        "--notebook",
-        "concurrency",
-        "-p",
-        "most_users",
-        "8",
-        "-p",
-        "loads",
-        "2",
-        "-p",
-        "seeds",
-        "1",
-        "-p",
-        "delivery_p95",
-        "60",
-    ]
-    done = environment("report").run("netra-sim", *words, cwd=tmp_path)
+    few = ["-p", "most_users", "8", "-p", "loads", "2", "-p", "seeds", "1", "-p", "delivery_p95", "60"]
+    done = environment("report").run("netra-sim", "report", "--notebook", "concurrency", *few, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["report"]
     assert (tmp_path / "report" / "index.html").exists()

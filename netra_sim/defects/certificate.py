@@ -3,7 +3,7 @@
 A self-proof shows that a check sees one defect. Whether it still tells all those shades of right and wrong from each other
 which its tests have shown it to tell, is seen here: one other reading, and it is not the check that was tested. In the same
 way the runtime is held against what it answered in the reference conversations. Whoever changes a check or the runtime on
-purpose, and has tested it, certifies it with ``python -m netra_sim.exploration``.
+purpose, and has tested it, certifies it with ``python -m netra_sim.defects``.
 """
 
 import hashlib
@@ -49,9 +49,7 @@ class Readings(msgspec.Struct, frozen=True):
 
 def certified() -> dict[str, Readings]:
     """By the name of each check what it read when it was certified."""
-    return msgspec.json.decode(
-        files("netra_sim.exploration").joinpath(_CERTIFICATE).read_bytes(), type=dict[str, Readings]
-    )
+    return msgspec.json.decode(files("netra_sim.defects").joinpath(_CERTIFICATE).read_bytes(), type=dict[str, Readings])
 
 
 def conversed() -> Readings:
