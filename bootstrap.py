@@ -72,6 +72,10 @@ def set_up() -> None:
             f"{ENVIRONMENT} has {length} characters, and Windows allows {LONGEST} here, as paths below it grow to 260. "
             "Put the checkout in a folder with a shorter path."
         )
+    if ENVIRONMENT.is_symlink():
+        raise SystemExit(
+            f"{ENVIRONMENT} is a link, and making it anew would empty the folder that it leads to; remove it."
+        )
     print("Setting up in .venv; this takes about a minute, once.", file=sys.stderr, flush=True)
     steps = (
         (sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
 from typing import TypeVar
 
 from netra_sim.exceptions import NetraSimError
@@ -26,19 +27,24 @@ class Registry(Mapping[str, T]):
     Args:
         group: the group of the entry points.
         own: this package's objects.
+        kind: the class of the objects.
         name_of: the name of an object.
-        is_one: whether an object that an entry point names is of this kind.
 
     Raises:
         ValueError: two of this package's objects have the same name.
     """
 
     def __init__(
-        self, group: str, own: Iterable[T], *, name_of: Callable[[T], str], is_one: Callable[[object], bool]
+        self,
+        group: str,
+        own: Iterable[T],
+        *,
+        kind: type,
+        name_of: Callable[[T], str] = attrgetter("name"),
     ) -> None:
         self.group = group
         self._name_of = name_of
-        self._is_one = is_one
+        self._kind = kind
         self._objects: dict[str, T] = {}
         self._is_complete = False
         for one in own:
@@ -59,8 +65,7 @@ class Registry(Mapping[str, T]):
         if not self._is_complete:
             added = {}
             for point in sorted(entry_points(group=self.group), key=lambda point: point.name):
-                one = self._load(point)
-                name = self._name_of(one)
+                name, one = self._load(point)
                 if name in self._objects or name in added:
                     raise PluginError(f"{_where(point)}: the name {name!r} is taken; choose another")
                 added[name] = one
@@ -68,14 +73,17 @@ class Registry(Mapping[str, T]):
             self._is_complete = True
         return self._objects
 
-    def _load(self, point: EntryPoint) -> T:
+    def _load(self, point: EntryPoint) -> tuple[str, T]:
         try:
-            one = point.load()
+            one: T = point.load()
         except Exception as error:
             raise PluginError(f"{_where(point)} cannot be imported: {type(error).__name__}: {error}") from error
-        if not self._is_one(one):
-            raise PluginError(f"{_where(point)} names a {type(one).__name__}, which {self.group} does not take")
-        return one  # type: ignore[no-any-return]
+        try:
+            if isinstance(one, self._kind):
+                return self._name_of(one), one
+        except AttributeError:  # a class, where the objects are classes, and of another base
+            pass
+        raise PluginError(f"{_where(point)} names {one!r}, which is no {self._kind.__name__} that {self.group} takes")
 
 
 def _where(point: EntryPoint) -> str:

@@ -64,7 +64,7 @@ def config_of(file: Path) -> Config:
     Raises:
         ConfigError: it cannot be used.
     """
-    return read_config(file, [name for rule in RULES for name in (rule.id, rule.name)])
+    return read_config(file, [name for rule in RULES.values() for name in (rule.id, rule.name)])
 
 
 def _read(sources: Sequence[SourceFile], max_bytes: int, jobs: int | None) -> list[Module]:
@@ -107,7 +107,7 @@ def _report(tree: Tree, files: dict[str, Path], base: Path) -> AuditReport:
         for module in tree.unreadable
     ]
     counts = []
-    for rule in RULES:
+    for rule in RULES.values():
         looked_at = allowed = 0
         found: set[AuditFinding] = set()
         for place in rule.look(tree):

@@ -20,7 +20,7 @@ def as_text(report: AuditReport) -> str:
         f"{one.file}:{one.line}:{one.column}: {one.rule} {one.name}: {one.message}{f' [{one.symbol}]' if one.symbol else ''}"
         for one in report.findings
     ]
-    names = {rule.id: rule.name for rule in RULES}
+    names = {rule.id: rule.name for rule in RULES.values()}
     lines += [
         f"{f'{one.found} found' if one.found else 'clean':>12}  {one.rule} {names[one.rule]}: {one.looked_at:,} {one.unit}"
         + (f", {one.allowed} allowed" if one.allowed else "")
@@ -46,7 +46,7 @@ def as_sarif(report: AuditReport, occasion: str = "") -> str:
         report: of an audit.
         occasion: what the audit was part of, in a sentence; viewers show it with the run.
     """
-    rules = (*NOTICES, *RULES)
+    rules = (*NOTICES, *RULES.values())
     index = {rule.id: number for number, rule in enumerate(rules)}
     described = [
         {
@@ -114,7 +114,7 @@ FORMATS: Mapping[str, Callable[[AuditReport], str]] = {
 def describe_rules() -> str:
     """All rules: what each asks, why, and what to do."""
     lines: list[str] = []
-    for rule in (*NOTICES, *RULES):
+    for rule in (*NOTICES, *RULES.values()):
         lines.append(f"{rule.id} {rule.name}: {rule.question}")
         lines += textwrap.wrap(f"{rule.why} {rule.fix}", 110, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines) + "\n"

@@ -72,10 +72,10 @@ def as_results(report: AuditReport) -> list[CheckResult]:
     """
     from netra_sim.audit.rules import RULES
 
-    own = {rule.id for rule in RULES}
+    own = {rule.id for rule in RULES.values()}
     at_large = [finding for finding in report.findings if finding.rule not in own]
     results = []
-    for rule, count in zip(RULES, report.counts, strict=True):
+    for rule, count in zip(RULES.values(), report.counts, strict=True):
         findings = [*at_large, *(finding for finding in report.findings if finding.rule == rule.id)]
         shown = tuple(Finding(message=f"{one.file}:{one.line}: {one.message}") for one in findings[:FINDINGS_SHOWN])
         results.append(

@@ -1,10 +1,11 @@
 """Checks: each reads a History, whatever made it, and returns what it found."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
 from netra_sim.checks.answers import answers
+from netra_sim.checks.check import Check, define
 from netra_sim.checks.cleanup import nothing_left
 from netra_sim.checks.delivery import delivery, truthfulness
 from netra_sim.checks.events import completion, critical_events, every_run_ends
@@ -28,16 +29,15 @@ from netra_sim.checks.process import (
 from netra_sim.checks.records import Records
 from netra_sim.checks.recovery import recovery
 from netra_sim.checks.resources import engine_limit, memory, unsent_bytes
-from netra_sim.checks.results import CheckResult, Finding, Measurement, State
+from netra_sim.checks.results import CheckResult, Finding, Measurement, Observation, State
 from netra_sim.checks.scopes import scopes
 from netra_sim.checks.silence import silence
 from netra_sim.checks.times import timestamps
 from netra_sim.checks.tools import tools
 from netra_sim.history import History, Objectives
+from netra_sim.registry import Registry
 
-Check = Callable[[Records, Objectives], CheckResult]
-
-CHECKS: tuple[Check, ...] = (
+OWN_CHECKS: tuple[Check, ...] = (
     cross_user_isolation,
     connection_isolation,
     content_isolation,
@@ -67,68 +67,42 @@ CHECKS: tuple[Check, ...] = (
     recovery,
     faults_acted,
 )
-"""All checks, in the order in which a report shows them."""
+"""This package's checks, in the order in which a report shows them."""
 
-CHECK_NAMES = tuple(one.__name__.replace("_", "-") for one in CHECKS)
-"""The names that their results bear, in the same order."""
+CHECKS: Registry[Check] = Registry("netra_sim.checks", OWN_CHECKS, kind=Check)
+"""All checks by their names, those of other packages included."""
 
 
 def check(
-    history: History, objectives: Objectives | None = None, checks: Sequence[Check] = CHECKS
+    history: History, objectives: Objectives | None = None, checks: Iterable[Check] | None = None
 ) -> list[CheckResult]:
     """Run checks over a history.
 
     Args:
         history: whatever made it.
         objectives: what is good enough; what the history's meta says, or the defaults, unless given.
-        checks: which checks.
+        checks: which checks; all of `CHECKS` unless given.
     """
     if objectives is None:
         objectives = msgspec.convert(history.meta.get("objectives", {}), Objectives)
     records = Records(history)
-    return [one(records, objectives) for one in checks]
+    return [one(records, objectives) for one in (CHECKS.values() if checks is None else checks)]
 
 
 __all__ = [
     "CHECKS",
-    "CHECK_NAMES",
+    "OWN_CHECKS",
     "Check",
     "CheckResult",
     "Finding",
     "Measurement",
     "Objectives",
+    "Observation",
     "Records",
     "State",
-    "answers",
-    "asyncio_untouched",
     "check",
-    "completion",
-    "connection_isolation",
-    "content_isolation",
-    "context_isolation",
-    "critical_events",
-    "cross_user_isolation",
-    "delivery",
+    "define",
     "delivery_latencies",
-    "engine_limit",
-    "every_run_ends",
-    "faults_acted",
-    "idle_cost",
     "lacks",
-    "latency",
-    "liveness",
-    "memory",
-    "nothing_left",
-    "recovery",
-    "refusals",
     "request_latencies",
-    "scopes",
-    "shared_state",
-    "silence",
-    "thread_isolation",
-    "timestamps",
-    "tools",
-    "truthfulness",
-    "unhandled_errors",
-    "unsent_bytes",
 ]

@@ -2,12 +2,18 @@
 
 import numpy as np
 
+from netra_sim.checks.check import define
 from netra_sim.checks.records import Records
-from netra_sim.checks.results import CheckResult, Measurement, counted
+from netra_sim.checks.results import Measurement, Observation, counted
 from netra_sim.history import Kind, Objectives
 
 
-def nothing_left(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "nothing-left",
+    question="Was everything released when its scope ended, and at the shutdown?",
+    unit="scopes and counts after the shutdown",
+)
+def nothing_left(records: Records, objectives: Objectives) -> Observation:
     """Look at every scope and at the shutdown: was each scope closed, and is anything left?
 
     What is left is counted by what it is: the tasks and engines of a scope; engines, connections, runs, bytes for replay
@@ -35,11 +41,8 @@ def nothing_left(records: Records, objectives: Objectives) -> CheckResult:
         return f"{values[row]:g} {what} outlived {f'the scope of run {run}' if run else 'the shutdown'}"
 
     by_what = np.bincount(records.codes["detail"][left], values[left]) if len(left) else np.zeros(0)
-    return CheckResult(
-        check="nothing-left",
-        question="Was everything released when its scope ended, and at the shutdown?",
+    return Observation(
         looked_at=(len(opened) if tells_what_is_left else 0) + len(after_shutdown),
-        unit="scopes and counts after the shutdown",
         found=len(wrong),
         findings=records.findings(wrong, describe),
         measured={

@@ -4,18 +4,24 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from netra_sim.checks.check import define
 from netra_sim.checks.clients import LEAVING, Clients
 from netra_sim.checks.owing import IN_FLIGHT, excused, owed
 from netra_sim.checks.receipts import Receipts, announced
 from netra_sim.checks.records import FINAL, NOBODY, Records, is_in, places
-from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding, Measurement, counted
+from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Measurement, Observation, counted
 from netra_sim.history import Kind, Objectives
 
 CLEAN_CLOSE = 5.0
 """Seconds before a clean close within which what was sent may still have been on its way."""
 
 
-def delivery(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "delivery",
+    question="Did every client of the owner get every event once and in order, or learn of the gap?",
+    unit="events owed to clients",
+)
+def delivery(records: Records, objectives: Objectives) -> Observation:
     """Look at every event and every client that is owed it: did the client get it, once, in order, or learn of a gap?
 
     `owed` says who is owed what, and `excused` what a connection that breaks may swallow. Wrong are as well: an event that
@@ -53,11 +59,8 @@ def delivery(records: Records, objectives: Objectives) -> CheckResult:
     if too_few:
         message = f"{delivered:.2%} of the events reached their owner; the objective is {objectives.delivered:.2%}"
         findings = (Finding(message=message), *findings)
-    return CheckResult(
-        check="delivery",
-        question="Did every client of the owner get every event once and in order, or learn of the gap?",
+    return Observation(
         looked_at=count,
-        unit="events owed to clients",
         found=sum(map(len, faults.values())) + int(too_few),
         findings=findings,
         measured={
@@ -70,7 +73,12 @@ def delivery(records: Records, objectives: Objectives) -> CheckResult:
     )
 
 
-def truthfulness(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "truthfulness",
+    question="Is all that the bridge says true: did what it sent arrive, and was what arrived sent?",
+    unit="claims and arrivals",
+)
+def truthfulness(records: Records, objectives: Objectives) -> Observation:
     """Look at what the bridge says that it sent and announced, and at what clients read: does each have the other?
 
     What was sent on a connection that has closed may have been in flight: if it was sent within `IN_FLIGHT` seconds before,
@@ -90,11 +98,8 @@ def truthfulness(records: Records, objectives: Objectives) -> CheckResult:
         "arrived without having been sent": unsent,
         "counts as announced, and no client has read it": gaps,
     }
-    return CheckResult(
-        check="truthfulness",
-        question="Is all that the bridge says true: did what it sent arrive, and was what arrived sent?",
+    return Observation(
         looked_at=len(sent) + len(received),
-        unit="claims and arrivals",
         found=sum(map(len, faults.values())),
         findings=_described(records, faults),
         measured={"sent": counted(len(sent)), "received": counted(len(received))},

@@ -2,15 +2,21 @@
 
 import numpy as np
 
+from netra_sim.checks.check import define
 from netra_sim.checks.records import FINAL, Records
-from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding, Measurement, counted
+from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Measurement, Observation, counted
 from netra_sim.history import Kind, Objectives
 
 TOOL_EVENTS = ("tool_executing", "tool_completed")
 CRITICAL = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
 
 
-def critical_events(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "critical-events",
+    question="Did every run publish its critical events completely and in order, and end exactly once?",
+    unit="runs",
+)
+def critical_events(records: Records, objectives: Objectives) -> Observation:
     """Look at what every run published: numbered without a gap, begun once, ended once, all five events, in order.
 
     A run without a tool is complete where "tools_required" of the history's meta is false. Where the meta says nothing, as
@@ -40,11 +46,8 @@ def critical_events(records: Records, objectives: Objectives) -> CheckResult:
 
     completed = records.one_of("event", published, "agent_completed").sum()
     failed = records.one_of("event", published, "agent_error").sum()
-    return CheckResult(
-        check="critical-events",
-        question="Did every run publish its critical events completely and in order, and end exactly once?",
+    return Observation(
         looked_at=len(opened),
-        unit="runs",
         found=len(wrong),
         findings=tuple(find(row) for row in wrong[:FINDINGS_SHOWN].tolist()),
         measured={
@@ -124,7 +127,8 @@ def _problem(records: Records, rows: list[int]) -> tuple[int, str]:
     return rows[-1], "the critical events come in the wrong order"
 
 
-def every_run_ends(records: Records, objectives: Objectives) -> CheckResult:
+@define("every-run-ends", question="Did every user learn how every request ended?", unit="requests")
+def every_run_ends(records: Records, objectives: Objectives) -> Observation:
     """Look at every request: did its user's client learn how it ended, or that it was refused, and why?"""
     requested, ends = _requests_and_ends(records)
     runs = records.codes["run"]
@@ -141,11 +145,8 @@ def every_run_ends(records: Records, objectives: Objectives) -> CheckResult:
             state = "the runtime declined it without a word to the client"
         return f"{records.text('user', row)} asked and never learned how it ended; {state}"
 
-    return CheckResult(
-        check="every-run-ends",
-        question="Did every user learn how every request ended?",
+    return Observation(
         looked_at=len(requested),
-        unit="requests",
         found=len(silent),
         findings=records.findings(silent, describe),
         measured={
@@ -166,7 +167,8 @@ def _unanswered_again(records: Records, ends: np.ndarray) -> np.ndarray:
     return np.asarray(requested[(requested > first) & (told < requested) & (told >= 0)])
 
 
-def completion(records: Records, objectives: Objectives) -> CheckResult:
+@define("completion", question="Did enough requests end with an answer?", unit="requests")
+def completion(records: Records, objectives: Objectives) -> Observation:
     """Hold the share of requests that ended with an answer against its objective; the findings name the others."""
     requested, ends = _requests_and_ends(records)
     end = ends[records.codes["run"][requested]]
@@ -183,11 +185,8 @@ def completion(records: Records, objectives: Objectives) -> CheckResult:
             return f"the request ended with {records.text('event', last) if last >= 0 else 'no end'}"
 
         findings = (Finding(message=message), *records.findings(without, describe))
-    return CheckResult(
-        check="completion",
-        question="Did enough requests end with an answer?",
+    return Observation(
         looked_at=len(requested),
-        unit="requests",
         found=1 + len(without) if findings else 0,
         findings=findings,
         measured={"completed": Measurement(share, "share", "higher")},

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from netra_sim.checks.check import define
 from netra_sim.checks.records import NOBODY, Records
-from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, counted
+from netra_sim.checks.results import FINDINGS_SHOWN, Observation, counted
 from netra_sim.history import ENGINES_PROBED, Kind, Objectives
 
 AT_ONCE = "users at once"
@@ -12,7 +13,12 @@ AT_ONCE = "users at once"
 _OWNING = (Kind.REQUESTED, Kind.SCOPE_OPENED, Kind.PUBLISHED)
 
 
-def cross_user_isolation(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "cross-user-isolation",
+    question="Did every event reach the owner of its run, and nobody else?",
+    unit="events sent and received",
+)
+def cross_user_isolation(records: Records, objectives: Objectives) -> Observation:
     """Look at every event that was sent or received: is its reader the owner of its run?
 
     The owner is whom the record itself names (a log of another system may), else who asked for the run, else whose engine
@@ -35,11 +41,8 @@ def cross_user_isolation(records: Records, objectives: Objectives) -> CheckResul
         whose = f"{owner}'s run" if owner else "a run that nobody has asked for"
         return f"{records.text('user', row)} {verb} {records.text('event', row)} of {whose}"
 
-    return CheckResult(
-        check="cross-user-isolation",
-        question="Did every event reach the owner of its run, and nobody else?",
+    return Observation(
         looked_at=len(arrived),
-        unit="events sent and received",
         found=len(wrong),
         findings=records.findings(wrong, describe),
         measured={
@@ -50,7 +53,12 @@ def cross_user_isolation(records: Records, objectives: Objectives) -> CheckResul
     )
 
 
-def connection_isolation(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "connection-isolation",
+    question="Did every connection carry the events of one user only, and while it was open?",
+    unit="connections opened and events on them",
+)
+def connection_isolation(records: Records, objectives: Objectives) -> Observation:
     """Look at every connection: was it one user's only, and open when events were sent on it?
 
     A connection is the user's who had been authenticated when it was opened. Wrong are: one that is opened again for
@@ -86,11 +94,8 @@ def connection_isolation(records: Records, objectives: Objectives) -> CheckResul
             return f"{event} was sent on {whose} after it was closed"
         return f"{event} of somebody else's run {records.text('run', row)} came on {whose}"
 
-    return CheckResult(
-        check="connection-isolation",
-        question="Did every connection carry the events of one user only, and while it was open?",
+    return Observation(
         looked_at=len(arrived) + len(opened) if len(wrong) or (tells_of_opening and len(arrived)) else 0,
-        unit="connections opened and events on them",
         found=len(wrong),
         findings=records.findings(wrong, describe),
         measured={
@@ -101,7 +106,12 @@ def connection_isolation(records: Records, objectives: Objectives) -> CheckResul
     )
 
 
-def content_isolation(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "content-isolation",
+    question="Did every frame carry data of its reader and its run only?",
+    unit="events received that bear a mark",
+)
+def content_isolation(records: Records, objectives: Objectives) -> Observation:
     """Look into every frame that was received: is what it says and holds its reader's, and of the right run?
 
     Marks that are planted in the data of every user and run say whose an event's data is. An event without a mark counts
@@ -120,11 +130,8 @@ def content_isolation(records: Records, objectives: Objectives) -> CheckResult:
             return f"{user} received data of the run {subject} in {event} of another run"
         return f"{user} received {'the name' if kind == Kind.CONTROL_RECEIVED else 'data'} of {subject} in {event}"
 
-    return CheckResult(
-        check="content-isolation",
-        question="Did every frame carry data of its reader and its run only?",
+    return Observation(
         looked_at=len(received),
-        unit="events received that bear a mark",
         found=len(wrong),
         findings=records.findings(wrong, describe),
         measured={
@@ -136,7 +143,8 @@ def content_isolation(records: Records, objectives: Objectives) -> CheckResult:
     )
 
 
-def thread_isolation(records: Records, objectives: Objectives) -> CheckResult:
+@define("thread-isolation", question="Did every event bear the thread of its own run?", unit="events with a thread")
+def thread_isolation(records: Records, objectives: Objectives) -> Observation:
     """Look at every event that names its conversation: is it the one in which its run was asked for, and always the same?
 
     The thread of a run is the one that its request names; without that the one of its first event.
@@ -155,17 +163,19 @@ def thread_isolation(records: Records, objectives: Objectives) -> CheckResult:
         right_one = records.text("thread", int(records.first_of_run(np.array([row]), named)[0]))
         return f"{records.text('event', row)} bears the thread {records.text('thread', row)}; its run's is {right_one}"
 
-    return CheckResult(
-        check="thread-isolation",
-        question="Did every event bear the thread of its own run?",
+    return Observation(
         looked_at=len(events),
-        unit="events with a thread",
         found=len(wrong),
         findings=records.findings(wrong, describe),
     )
 
 
-def shared_state(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "shared-state",
+    question="Was no mutable object reachable from the engines of two users?",
+    unit="live engines compared",
+)
+def shared_state(records: Records, objectives: Objectives) -> Observation:
     """Look at the probes of live engines: did two users' engines reach the same mutable object?"""
     samples = records.rows(Kind.SAMPLE)
     probes = samples[records.one_of("detail", samples, ENGINES_PROBED)]
@@ -176,11 +186,8 @@ def shared_state(records: Records, objectives: Objectives) -> CheckResult:
         user, other = records.text("user", row), records.text("subject", row)
         return f"the engines of {user} and {other} share a {records.text('detail', row)}"
 
-    return CheckResult(
-        check="shared-state",
-        question="Was no mutable object reachable from the engines of two users?",
+    return Observation(
         looked_at=int(engines),
-        unit="live engines compared",
         found=len(shared),
         findings=records.findings(shared, describe),
         measured={

@@ -5,8 +5,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from netra_sim.checks.check import define
 from netra_sim.checks.records import FINAL, Records
-from netra_sim.checks.results import CheckResult, Finding, Measurement
+from netra_sim.checks.results import Finding, Measurement, Observation
 from netra_sim.checks.statistics import QUANTILE, is_beyond_chance, nearest_rank
 from netra_sim.checks.times import received_too_early
 from netra_sim.history import CONTROL_LATENCY, History, Kind, Objectives
@@ -48,7 +49,13 @@ def request_latencies(history: History, *, keep: Literal["first", "last"]) -> pd
     return answered.assign(latency=answered["time"] - answered["due"])
 
 
-def latency(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "latency",
+    question="Did events and first answers come within their objectives?",
+    unit="latencies",
+    minimum=f"{LEAST_VALUES} values on {LEAST_CONNECTIONS} connections for each objective",
+)
+def latency(records: Records, objectives: Objectives) -> Observation:
     """Hold the latencies against the objectives; the findings name the slowest events.
 
     An objective is about the server, so a line's own latency does not count where it is known: it is subtracted once from an
@@ -97,15 +104,11 @@ def latency(records: Records, objectives: Objectives) -> CheckResult:
         measured["requests without an end"] = Measurement(float(unanswered), "count", "lower")
     if too_early := received_too_early(records):
         weak.insert(0, f"{too_early:,} events were received before what caused them, so that no latency is certain")
-    return CheckResult(
-        check="latency",
-        question="Did events and first answers come within their objectives?",
+    return Observation(
         looked_at=looked_at,
-        unit="latencies",
         found=len(findings),
         findings=tuple(findings),
         measured=measured,
-        minimum=f"{LEAST_VALUES} values on {LEAST_CONNECTIONS} connections for each objective",
         inconclusive="; ".join(sorted(weak, key=lambda reason: reason.startswith(BUSY))),
     )
 
@@ -197,7 +200,12 @@ class _Judged:
         )
 
 
-def refusals(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "refusals",
+    question="Were no more requests and connections refused than the objective allows?",
+    unit="requests and connections",
+)
+def refusals(records: Records, objectives: Objectives) -> Observation:
     """Hold the shares of refused requests and refused connections against their objective; the findings name them."""
     requested = records.without_repeats("run", records.rows(Kind.REQUESTED))
     refused = records.without_repeats("run", records.rows(Kind.REFUSED))
@@ -220,11 +228,8 @@ def refusals(records: Records, objectives: Objectives) -> CheckResult:
         findings.append(Finding(message=message))
         for row in declined[:SLOWEST_SHOWN].tolist():
             findings.append(records.finding(row, f"refused with {records.text('detail', row)}"))
-    return CheckResult(
-        check="refusals",
-        question="Were no more requests and connections refused than the objective allows?",
+    return Observation(
         looked_at=looked_at,
-        unit="requests and connections",
         found=len(findings),
         findings=tuple(findings),
         measured=measured,

@@ -2,77 +2,81 @@
 
 import numpy as np
 
+from netra_sim.checks.check import define
 from netra_sim.checks.isolation import AT_ONCE
 from netra_sim.checks.records import Records
-from netra_sim.checks.results import CheckResult, Finding, Measurement, counted
+from netra_sim.checks.results import Finding, Measurement, Observation, counted
 from netra_sim.history import ASYNCIO_REPLACED, CONTEXTS_READ, LOOP_STEPS, Kind, Objectives
 
 
-def liveness(records: Records, objectives: Objectives) -> CheckResult:
+@define("liveness", question="Did everything come to rest, without a deadlock, a hang or spinning?", unit="requests")
+def liveness(records: Records, objectives: Objectives) -> Observation:
     """Look whether the system came to rest; if not, whether by a deadlock, a hang or spinning, and who waits on what."""
     requested, stuck = records.rows(Kind.REQUESTED), records.rows(Kind.STUCK)
     looked_at = len(requested) if records.records(Kind.STUCK) else 0
-    return CheckResult(
-        check="liveness",
-        question="Did everything come to rest, without a deadlock, a hang or spinning?",
+    return Observation(
         looked_at=looked_at,
-        unit="requests",
         found=len(stuck),
         findings=records.findings(stuck, lambda row: f"{records.text('event', row)}: {records.text('detail', row)}"),
     )
 
 
-def context_isolation(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "context-isolation",
+    question="Was every run carried out in the context of its own user's request?",
+    unit="events published in a marked context",
+)
+def context_isolation(records: Records, objectives: Objectives) -> Observation:
     """Look at the marks in context variables: was every event published in the context of its own user's request?"""
     leaked = records.rows(Kind.LEAKED_CONTEXT)
 
     def describe(row: int) -> str:
         return f"{records.text('event', row)} was published in the context of {records.text('subject', row)}'s request"
 
-    return CheckResult(
-        check="context-isolation",
-        question="Was every run carried out in the context of its own user's request?",
+    return Observation(
         looked_at=int(_samples(records, CONTEXTS_READ).sum()),
-        unit="events published in a marked context",
         found=len(leaked),
         findings=records.findings(leaked, describe),
         measured={AT_ONCE: counted(records.users_at_once)},
     )
 
 
-def unhandled_errors(records: Records, objectives: Objectives) -> CheckResult:
+@define("unhandled-errors", question="Was every error handled before it reached the event loop?", unit="requests")
+def unhandled_errors(records: Records, objectives: Objectives) -> Observation:
     """Look at the errors that reached the event loop because no code handled them."""
     requested, errors = records.rows(Kind.REQUESTED), records.rows(Kind.LOOP_ERROR)
 
     def describe(row: int) -> str:
         return f"no code handled {records.text('event', row)}: {records.text('detail', row)}"
 
-    return CheckResult(
-        check="unhandled-errors",
-        question="Was every error handled before it reached the event loop?",
+    return Observation(
         looked_at=max(len(requested), len(errors)) if records.records(Kind.LOOP_ERROR) else 0,
-        unit="requests",
         found=len(errors),
         findings=records.findings(errors, describe),
     )
 
 
-def faults_acted(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "faults-acted",
+    question="Did every injected fault hit somebody or something?",
+    unit="faults that count what they hit",
+)
+def faults_acted(records: Records, objectives: Objectives) -> Observation:
     """Look at every fault that has ended: did it hit a user, a run or a message? One that hit nothing has tried nothing."""
     ended, hit = records.rows(Kind.FAULT_ENDED), records.numbers["value"]
     counted_ones = ended[~np.isnan(hit[ended])]
     idle = counted_ones[hit[counted_ones] == 0]
-    return CheckResult(
-        check="faults-acted",
-        question="Did every injected fault hit somebody or something?",
+    return Observation(
         looked_at=len(counted_ones),
-        unit="faults that count what they hit",
         found=len(idle),
         findings=records.findings(idle, lambda row: f"the fault {records.text('detail', row)} hit nobody"),
     )
 
 
-def asyncio_untouched(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "asyncio-untouched", question="Were asyncio's functions its own, for everybody who is not decorated?", unit="looks"
+)
+def asyncio_untouched(records: Records, objectives: Objectives) -> Observation:
     """Look whether asyncio's own functions are in their places, as code sees them that nobody has decorated."""
     samples = records.rows(Kind.SAMPLE)
     looks = samples[records.one_of("detail", samples, ASYNCIO_REPLACED)]
@@ -81,17 +85,17 @@ def asyncio_untouched(records: Records, objectives: Objectives) -> CheckResult:
     def describe(row: int) -> str:
         return f"{records.numbers['value'][row]:.0f} of asyncio's functions are replaced for everybody"
 
-    return CheckResult(
-        check="asyncio-untouched",
-        question="Were asyncio's functions its own, for everybody who is not decorated?",
+    return Observation(
         looked_at=len(looks),
-        unit="looks",
         found=len(wrong),
         findings=records.findings(wrong, describe),
     )
 
 
-def idle_cost(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "idle-cost", question="Did the event loop take steps only when something happened?", unit="things that happened"
+)
+def idle_cost(records: Records, objectives: Objectives) -> Observation:
     """Hold the event loop's steps for each thing that happened against their objective: polling takes many for nothing."""
     steps = _samples(records, LOOP_STEPS)
     happened = len(records) - len(records.rows(Kind.SAMPLE))
@@ -103,11 +107,8 @@ def idle_cost(records: Records, objectives: Objectives) -> CheckResult:
             f"{objectives.steps_per_record:g}: something polls"
         )
         findings = (Finding(message=message),)
-    return CheckResult(
-        check="idle-cost",
-        question="Did the event loop take steps only when something happened?",
+    return Observation(
         looked_at=len(steps) and happened,
-        unit="things that happened",
         found=len(findings),
         findings=findings,
         measured={"steps for each": Measurement(each, "ratio", "lower")},

@@ -4,9 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from netra_sim.checks.check import define
 from netra_sim.checks.clients import LEAVING
 from netra_sim.checks.records import FINAL, Records, running_max
-from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding, Measurement, counted
+from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Measurement, Observation, counted
 from netra_sim.history import Kind, Objectives
 
 _SERVICE = (Kind.PUBLISHED, Kind.RECEIVED, Kind.CONNECTED, Kind.DISCONNECTED)
@@ -18,7 +19,8 @@ UNREADY = ("not_ready", "shutting_down")
 """Codes with which a request is refused because the system is not there, and not because of the request."""
 
 
-def recovery(records: Records, objectives: Objectives) -> CheckResult:
+@define("recovery", question="Was every user served as before, soon after each fault had ended?", unit="ends of faults")
+def recovery(records: Records, objectives: Objectives) -> Observation:
     """Measure the time from the end of each disturbance until each user is served as before.
 
     A disturbance lasts as long as at least one fault is on; a calm lasts from its end to the next fault or to the end of the
@@ -58,11 +60,8 @@ def recovery(records: Records, objectives: Objectives) -> CheckResult:
         "slowest": Measurement(float(back.max(initial=0.0)), "s", "lower"),
         "mean": Measurement(float(back.mean()) if len(back) else 0.0, "s", "lower"),
     }
-    return CheckResult(
-        check="recovery",
-        question="Was every user served as before, soon after each fault had ended?",
+    return Observation(
         looked_at=len(calms) if records.records(*_SERVICE) else 0,
-        unit="ends of faults",
         found=len(found),
         findings=tuple(found[:FINDINGS_SHOWN]),
         measured=measured if calms else {},

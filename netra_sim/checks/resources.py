@@ -2,12 +2,19 @@
 
 import numpy as np
 
+from netra_sim.checks.check import define
 from netra_sim.checks.records import Records
-from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Measurement, counted
+from netra_sim.checks.results import FINDINGS_SHOWN, Measurement, Observation, counted
 from netra_sim.history import MOST_UNSENT_BYTES, REPLAY_BYTES, Kind, Objectives
 
 
-def engine_limit(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "engine-limit",
+    question="Did no user ever have more live engines, or open connections, than the limits?",
+    unit="engines made and connections opened",
+    minimum="a user with as many engines or connections as the limit allows",
+)
+def engine_limit(records: Records, objectives: Objectives) -> Observation:
     """Count every user's live engines and open connections over time, and hold them against the limits.
 
     The limits are those under which the history was made: "engines_per_user" and "connections_per_user" of its meta. A limit
@@ -36,20 +43,21 @@ def engine_limit(records: Records, objectives: Objectives) -> CheckResult:
         for row, count in list(zip(changes[over].tolist(), live[over].tolist(), strict=True))[:FINDINGS_SHOWN]:
             messages[row] = f"{records.text('user', row)} has {count} {what}, and may have {limit}"
         wrong = np.sort(np.concatenate([wrong, changes[over]]))
-    return CheckResult(
-        check="engine-limit",
-        question="Did no user ever have more live engines, or open connections, than the limits?",
+    return Observation(
         looked_at=looked_at,
-        unit="engines made and connections opened",
         found=len(wrong),
         findings=records.findings(wrong, messages.__getitem__),
         measured=measured,
-        minimum="a user with as many engines or connections as the limit allows",
         inconclusive="; ".join(untried),
     )
 
 
-def unsent_bytes(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "unsent-bytes",
+    question="Was every client that does not read cut off before too much waited for it?",
+    unit="samples",
+)
+def unsent_bytes(records: Records, objectives: Objectives) -> Observation:
     """Hold what waits to be sent on one connection against the bound under which the history was made.
 
     The bound is "unsent_bytes" of the history's meta: what the bridge keeps for a slow client, and one event more.
@@ -57,11 +65,8 @@ def unsent_bytes(records: Records, objectives: Objectives) -> CheckResult:
     samples, values = records.rows(Kind.SAMPLE), records.numbers["value"]
     waiting, bound = samples[records.one_of("detail", samples, MOST_UNSENT_BYTES)], records.meta.get("unsent_bytes")
     over = waiting[:0] if bound is None else waiting[values[waiting] > bound]
-    return CheckResult(
-        check="unsent-bytes",
-        question="Was every client that does not read cut off before too much waited for it?",
+    return Observation(
         looked_at=0 if bound is None else len(waiting),
-        unit="samples",
         found=len(over),
         findings=records.findings(
             over, lambda row: f"{values[row]:,.0f} bytes wait on one connection, and {bound:,} may"
@@ -70,7 +75,8 @@ def unsent_bytes(records: Records, objectives: Objectives) -> CheckResult:
     )
 
 
-def memory(records: Records, objectives: Objectives) -> CheckResult:
+@define("memory", question="Did the bridge keep no more for absent clients than the objective allows?", unit="samples")
+def memory(records: Records, objectives: Objectives) -> Observation:
     """Hold what the bridge kept for clients that come back against its objective."""
     samples = records.rows(Kind.SAMPLE)
     kept = samples[records.one_of("detail", samples, REPLAY_BYTES)]
@@ -80,11 +86,8 @@ def memory(records: Records, objectives: Objectives) -> CheckResult:
     def describe(row: int) -> str:
         return f"the bridge keeps {values[row]:,.0f} bytes; the objective is {objectives.replay_bytes:,.0f}"
 
-    return CheckResult(
-        check="memory",
-        question="Did the bridge keep no more for absent clients than the objective allows?",
+    return Observation(
         looked_at=len(kept),
-        unit="samples",
         found=len(over),
         findings=records.findings(over, describe),
         measured={"most bytes": Measurement(float(values[kept].max()) if len(kept) else 0.0, "bytes", "lower")},

@@ -1,6 +1,7 @@
 """What a check finds."""
 
-from typing import Literal, SupportsFloat
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, SupportsFloat
 
 import msgspec
 
@@ -50,6 +51,24 @@ def counted(number: SupportsFloat) -> Measurement:
 
 
 State = Literal["passed", "failed", "not applicable", "inconclusive"]
+
+
+class Observation(NamedTuple):
+    """What a check has seen in a history.
+
+    Attributes:
+        looked_at: how many things it has examined; a check that examined nothing has not passed.
+        found: how many findings there are.
+        findings: the first of them, `FINDINGS_SHOWN` at most.
+        measured: figures, by name.
+        inconclusive: why what was looked at proves nothing, such as too few connections for a quantile; "" if it does.
+    """
+
+    looked_at: int
+    found: int = 0
+    findings: tuple[Finding, ...] = ()
+    measured: Mapping[str, Measurement] = {}
+    inconclusive: str = ""
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):

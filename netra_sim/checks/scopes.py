@@ -2,15 +2,17 @@
 
 import numpy as np
 
+from netra_sim.checks.check import define
 from netra_sim.checks.records import Records
-from netra_sim.checks.results import CheckResult, counted
+from netra_sim.checks.results import Observation, counted
 from netra_sim.history import Kind, Objectives
 
 NOT_CARRIED_OUT = ("duplicate_request", "cancelled")
 """Refusals that say nothing of the run itself: a copy of its request, or its cancellation, which its end tells of too."""
 
 
-def scopes(records: Records, objectives: Objectives) -> CheckResult:
+@define("scopes", question="Did every run live inside one scope, made for its request?", unit="scopes")
+def scopes(records: Records, objectives: Objectives) -> Observation:
     """Look at every run's scope: is there one, no more often than the run was asked for, and are all events inside it?
 
     Wrong are: a run that publishes and has no scope, an event that is published after its run's last scope was closed, a
@@ -36,11 +38,8 @@ def scopes(records: Records, objectives: Objectives) -> CheckResult:
     }
     messages = {row: fault for fault, rows in faults.items() for row in rows.tolist()}
     wrong = np.sort(np.array(list(messages), np.int64))
-    return CheckResult(
-        check="scopes",
-        question="Did every run live inside one scope, made for its request?",
+    return Observation(
         looked_at=len(opened) if len(published) or len(records.rows(Kind.REQUESTED)) else 0,
-        unit="scopes",
         found=len(wrong),
         findings=records.findings(wrong, lambda row: messages[row].format(event=records.text("event", row))),
         measured={"scopes": counted(len(opened))},

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from netra_sim.checks.check import define
 from netra_sim.checks.records import Records
-from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Measurement
+from netra_sim.checks.results import FINDINGS_SHOWN, Measurement, Observation
 from netra_sim.history import Kind, Objectives
 
 HELD_BACK = 0.05
@@ -16,7 +17,8 @@ _SHORTEST, _FEWEST = 2.0, 4
 """Seconds that a run lasts, and events that it has, before anyone can say that they were held back."""
 
 
-def silence(records: Records, objectives: Objectives) -> CheckResult:
+@define("silence", question="Did every user see a run's events while it went on, without long pauses?", unit="pauses")
+def silence(records: Records, objectives: Objectives) -> Observation:
     """Look at every run as one connection received it, from the request on.
 
     A pause between two events, or between the request and the first event, must not exceed its objective. Of a run of at
@@ -48,11 +50,8 @@ def silence(records: Records, objectives: Objectives) -> CheckResult:
         )
     found = len(np.union1d(too_long, held))
     longest = float(np.nanmax(pauses)) if len(pauses) and not np.isnan(pauses).all() else 0.0
-    return CheckResult(
-        check="silence",
-        question="Did every user see a run's events while it went on, without long pauses?",
+    return Observation(
         looked_at=int((~np.isnan(pauses)).sum()),
-        unit="pauses",
         found=found,
         findings=records.findings(np.array(sorted(messages), np.int64), messages.__getitem__),
         measured={"longest pause": Measurement(longest, "s", "lower")},

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from netra_sim.checks.check import define
 from netra_sim.checks.records import Records
-from netra_sim.checks.results import FINDINGS_SHOWN, CheckResult, Finding
+from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Observation
 from netra_sim.history import Kind, Objectives
 
 SPAN_TOLERANCE = 3_600.0
@@ -22,7 +23,12 @@ _ALIKE_AFTER = 2.0
 """Seconds between a run's first and last event from which on their timestamps must differ: some count in whole seconds."""
 
 
-def timestamps(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "timestamps",
+    question="Do all times run forward: timestamps of a run, publishing before receiving, requests before answers?",
+    unit="times",
+)
+def timestamps(records: Records, objectives: Objectives) -> Observation:
     """Look at the timestamps that clients see, and at the times of the history itself.
 
     Timestamps run forward within each run, differ, and lie within the recording. Nothing comes before what causes it: no
@@ -58,11 +64,8 @@ def timestamps(records: Records, objectives: Objectives) -> CheckResult:
         messages[row] = f"{records.text('event', row)} was received {by:.3f} s before {before}"
     skew = _skew(records, effects[is_skewed], by_seconds[is_skewed])
     rows = np.array(sorted(messages), np.int64)
-    return CheckResult(
-        check="timestamps",
-        question="Do all times run forward: timestamps of a run, publishing before receiving, requests before answers?",
+    return Observation(
         looked_at=compared + len(effects),
-        unit="times",
         found=len(rows) + len(skew),
         findings=(*skew, *records.findings(rows, messages.__getitem__))[:FINDINGS_SHOWN],
     )

@@ -4,8 +4,9 @@ from functools import cached_property
 
 import numpy as np
 
+from netra_sim.checks.check import define
 from netra_sim.checks.records import Records
-from netra_sim.checks.results import CheckResult, counted
+from netra_sim.checks.results import Observation, counted
 from netra_sim.history import Kind, Objectives
 
 BEGUN, DONE = "tool_executing", "tool_completed"
@@ -18,7 +19,12 @@ _RECEIVED_TOLERANCE = 1.0
 """The same where only arrivals are known: a line may delay the beginning more than the end."""
 
 
-def tools(records: Records, objectives: Objectives) -> CheckResult:
+@define(
+    "tools",
+    question="Did every tool that began complete before its run ended, in a time that is possible?",
+    unit="tools",
+)
+def tools(records: Records, objectives: Objectives) -> Observation:
     """Look at every run's tools, as they were published, or as they were received where nothing else is known.
 
     At no time have more tools completed than have begun, and at the end of a run as many; a run that ends with agent_error
@@ -37,11 +43,8 @@ def tools(records: Records, objectives: Objectives) -> CheckResult:
     for row in unbegun.tolist():
         messages[row] = "a tool completed before it had begun"
     wrong = np.array(sorted(messages), np.int64)
-    return CheckResult(
-        check="tools",
-        question="Did every tool that began complete before its run ended, in a time that is possible?",
+    return Observation(
         looked_at=events.looked_at,
-        unit="tools",
         found=len(wrong),
         findings=records.findings(wrong, messages.__getitem__),
         measured={"with a duration": counted(len(rows))},

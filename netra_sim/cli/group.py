@@ -32,12 +32,7 @@ _COMMANDS = {
     "sweep": _Place("exploring", "sweep_command", "lab"),
 }
 
-ADDED_COMMANDS: Registry[click.Command] = Registry(
-    "netra_sim.commands",
-    (),
-    name_of=lambda command: command.name or "",
-    is_one=lambda command: isinstance(command, click.Command),
-)
+ADDED_COMMANDS: Registry[click.Command] = Registry("netra_sim.commands", (), kind=click.Command)
 """The commands that other packages add."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from netra_sim.checks import CHECK_NAMES, check
+from netra_sim.checks import CHECKS, check
 from netra_sim.cli.common import show
 from netra_sim.exit_code import ExitCode
 from netra_sim.factory import ExecutionEngineFactory
@@ -61,8 +61,8 @@ def chosen_scenario(name_or_path: str, settings: tuple[str, ...], users: int | N
         if users is not None:
             chosen["users"] = users
         scenario = find_scenario(name_or_path).with_settings(chosen)
-        if unknown := [name for name in scenario.expect if name not in CHECK_NAMES]:
-            there_are = ", ".join(CHECK_NAMES)
+        if unknown := [name for name in scenario.expect if name not in CHECKS]:
+            there_are = ", ".join(CHECKS)
             raise ScenarioError(f"{name_or_path}: expect: there is no check {unknown[0]!r}; there are {there_are}")
         return scenario
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from netra_sim.checks import CHECK_NAMES, CheckResult, Finding, check
+from netra_sim.checks import OWN_CHECKS, CheckResult, Finding, check
 from netra_sim.checks.results import FINDINGS_SHOWN
 from netra_sim.defects.conversations import conversation
 from netra_sim.defects.planted.reference import reference_history
@@ -27,6 +27,7 @@ RUNTIME = "reference-conversations"
 """The name of the runtime's readings."""
 
 _CERTIFICATE = "certificate.json"
+_NAMES = tuple(one.name for one in OWN_CHECKS)
 
 
 class Readings(msgspec.Struct, frozen=True):
@@ -77,21 +78,21 @@ def runtime_as_certified() -> CheckResult:
 
 def readings() -> dict[str, Readings]:
     """By the name of each check what it reads now."""
-    found: dict[str, list[int]] = {name: [] for name in CHECK_NAMES}
-    digests = {name: hashlib.sha256() for name in CHECK_NAMES}
+    found: dict[str, list[int]] = {name: [] for name in _NAMES}
+    digests = {name: hashlib.sha256() for name in _NAMES}
     for number in range(REFERENCES):
         reference = reference_history(number)
-        for result in check(reference.history, reference.objectives):
+        for result in check(reference.history, reference.objectives, OWN_CHECKS):
             found[result.check].append(_count(result))
             digests[result.check].update(_canonical(result))
-    return {name: Readings(found[name], digests[name].hexdigest()) for name in CHECK_NAMES}
+    return {name: Readings(found[name], digests[name].hexdigest()) for name in _NAMES}
 
 
 def misread() -> dict[str, str]:
     """By its name each check that reads otherwise than it was certified to, and how, in a sentence."""
     before, now = certified(), readings()
     told = {}
-    for name in CHECK_NAMES:
+    for name in _NAMES:
         expected = before.get(name)
         if expected is None:
             told[name] = "it has never been certified"

@@ -6,7 +6,7 @@ import msgspec
 
 from netra_sim.checks import check
 from netra_sim.defects.conformance import conformance_checks
-from netra_sim.defects.seeded.defect import DEFECTS, silenced
+from netra_sim.defects.seeded import DEFECTS, silenced
 from netra_sim.exploration.pool import in_order
 from netra_sim.simulation import Scenario, simulate
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from netra_sim.defects.seeded.defect import DEFECTS
+from netra_sim.defects.seeded import DEFECTS
 
 _stack = ExitStack()
 

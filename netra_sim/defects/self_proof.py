@@ -17,7 +17,7 @@ from netra_sim.defects.detection import Detection
 from netra_sim.defects.hazards import Hazard
 from netra_sim.defects.planted.histories import PLANTED_HISTORIES
 from netra_sim.defects.planted.sources import PLANTED_SOURCES
-from netra_sim.defects.seeded.defect import DEFECTS
+from netra_sim.defects.seeded import DEFECTS
 from netra_sim.defects.windows_record import WindowsRun, code_spoken_of, recorded_on_windows
 
 

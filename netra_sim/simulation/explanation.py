@@ -10,18 +10,19 @@ _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 
 
-def explain(message: str, fields: object, kind: type) -> str:
+def explain(message: str, fields: object, kind: Any, within: str = "") -> str:
     """The message of a `msgspec.ValidationError`, with the field's value and the values that it takes.
 
     Args:
         message: the error's text.
         fields: what could not be converted.
         kind: what it was to become.
+        within: the path of the fields in the scenario; "" if they are all of it.
     """
     reason, _, path = message.partition(" - at `$")
     path = path.rstrip("`")
     place, value = _follow(path, inspect.type_info(kind), fields)
-    told = [f"{path.lstrip('.') or 'scenario'}: {reason}"]
+    told = [f"{f'{within}{path}'.lstrip('.') or 'scenario'}: {reason}"]
     unknown = _UNKNOWN.match(reason)
     if not unknown:
         told.append(f"it had {value!r}")

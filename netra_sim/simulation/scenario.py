@@ -2,6 +2,8 @@
 
 import tomllib
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +12,7 @@ import msgspec
 from netra_sim.history import Objectives
 from netra_sim.simulation.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
 from netra_sim.simulation.explanation import explain
-from netra_sim.simulation.faults import AnyFault
+from netra_sim.simulation.faults import FAULTS, Fault
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -181,7 +183,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     network: Network = Network()
     platform: Platform = Platform()
     limits: Limits = Limits()
-    faults: tuple[AnyFault, ...] = ()
+    faults: tuple[Fault, ...] = ()
     objectives: Objectives = Objectives()
     expect: tuple[str, ...] = ()
     time_limit: Positive = 86_400.0
@@ -230,10 +232,18 @@ class Scenario(_Part, frozen=True, kw_only=True):
                 known = " or ".join(f'"{name}"' for name in PLATFORMS)
                 raise ScenarioError(f'the platform is {known}, or a table of its own, and not "{platform}"')
             fields = fields | {"platform": dict(PLATFORMS[platform])}
-        try:
-            return msgspec.convert(fields, cls)
-        except msgspec.ValidationError as error:
-            raise ScenarioError(explain(str(error), fields, cls)) from error
+        # The kinds of faults are known only when other packages have added theirs.
+        any_fault = reduce(or_, FAULTS.values())
+        faults = _convert(fields.get("faults", ()), tuple[any_fault, ...], "faults")  # type: ignore[valid-type]
+        scenario: Scenario = _convert(fields | {"faults": ()}, cls, "")
+        return msgspec.structs.replace(scenario, faults=faults)
+
+
+def _convert(fields: Any, kind: Any, path: str) -> Any:
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        raise ScenarioError(explain(str(error), fields, kind, path)) from error
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -10,14 +10,12 @@ import msgspec
 from msgspec import inspect as types
 
 from netra_sim.audit import RULES
-from netra_sim.checks import check
+from netra_sim.checks import CHECKS
 from netra_sim.defects import DEFECTS, conformance_checks
 from netra_sim.exit_code import ExitCode
 from netra_sim.notebooks.catalogue import NOTEBOOKS
-from netra_sim.recording import Recorder
-from netra_sim.simulation import FAULTS, Scenario, find_scenario, scenario_names
+from netra_sim.simulation import FAULTS, Fault, Scenario, find_scenario, scenario_names
 from netra_sim.simulation.distributions import Distribution
-from netra_sim.simulation.faults import Fault
 from netra_sim.simulation.scenario import Arrivals
 from netra_sim.site.report import explain
 from netra_sim.verdict.claims import CLAIMS, EVERYWHERE, Claim
@@ -132,8 +130,7 @@ def _parameters(kind: type[msgspec.Struct], known: dict[str, Any] | None = None)
 
 def _checks() -> Iterator[Row]:
     yield "name", "what it asks"
-    nothing = Recorder(lambda: 0.0).finish({})
-    yield from ((f"`{result.check}`", result.question) for result in check(nothing))
+    yield from ((f"`{one.name}`", one.question) for one in CHECKS.values())
 
 
 def _conformance_checks() -> Iterator[Row]:
@@ -143,7 +140,7 @@ def _conformance_checks() -> Iterator[Row]:
 
 def _rules() -> Iterator[Row]:
     yield "id", "name", "what it asks", "why", "what to do"
-    yield from ((rule.id, f"`{rule.name}`", rule.question, rule.why, rule.fix) for rule in RULES)
+    yield from ((rule.id, f"`{rule.name}`", rule.question, rule.why, rule.fix) for rule in RULES.values())
 
 
 def _defects() -> Iterator[Row]:
@@ -212,10 +209,12 @@ def _takes(kind: Any) -> str:
     match kind:
         case types.LiteralType(values):
             return " or ".join(f"`{value}`" for value in values)
+        case types.VarTupleType(types.StructType(cls=cls)) if issubclass(cls, Fault):
+            return "a list, see below"
         case types.UnionType():
             return "a `kind`, see below"
         case types.VarTupleType(item):
-            return f"a list of: {_takes(item)}" if not isinstance(item, types.UnionType) else "a list, see below"
+            return f"a list of: {_takes(item)}"
     words: dict[type, str] = {types.IntType: "whole number", types.FloatType: "number", types.StrType: "text"}
     found = {sign: getattr(kind, name, None) for name, sign in _BOUNDS.items()}
     limits = [f"{sign} {limit:,}".removesuffix(".0") for sign, limit in found.items() if limit is not None]

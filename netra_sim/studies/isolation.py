@@ -6,14 +6,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from netra_sim.checks import (
-    check,
-    connection_isolation,
-    content_isolation,
-    context_isolation,
-    cross_user_isolation,
-    shared_state,
-)
+from netra_sim.checks import CHECKS, check
 from netra_sim.defects import DEFECTS, silenced
 from netra_sim.exploration import in_order
 from netra_sim.history import History, Kind
@@ -22,7 +15,13 @@ from netra_sim.simulation import Scenario, find_scenario, simulate
 from netra_sim.studies.held import keep_p95
 from netra_sim.tables import Html, table
 
-ISOLATION_CHECKS = (cross_user_isolation, connection_isolation, content_isolation, context_isolation, shared_state)
+ISOLATION_CHECKS = (
+    "cross-user-isolation",
+    "connection-isolation",
+    "content-isolation",
+    "context-isolation",
+    "shared-state",
+)
 
 
 class IsolationParameters(NotebookParameters, frozen=True, kw_only=True):
@@ -129,4 +128,8 @@ def _leak(name: str, scenario: Scenario, seed: int) -> Leak | None:
 
 def _failed(history: History) -> tuple[str, ...]:
     """The checks of isolation that fail."""
-    return tuple(result.check for result in check(history, checks=ISOLATION_CHECKS) if result.state == "failed")
+    return tuple(
+        result.check
+        for result in check(history, checks=map(CHECKS.__getitem__, ISOLATION_CHECKS))
+        if result.state == "failed"
+    )

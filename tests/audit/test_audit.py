@@ -34,7 +34,7 @@ def test_netra_sim_itself_is_clean_and_allows_itself_nothing():
 
 def test_every_rule_has_something_to_look_at_in_netra_sim():
     results = as_results(audit(PACKAGE))
-    assert [result.check for result in results] == [rule.name for rule in RULES]
+    assert [result.check for result in results] == [rule.name for rule in RULES.values()]
     assert [result.check for result in results if result.state != "passed"] == []
 
 
@@ -213,7 +213,7 @@ def test_nothing_to_read_is_wrong_usage(tmp_path):
 
 
 def test_rules_have_ids_of_their_own_and_say_why_and_what_to_do():
-    rules = (*NOTICES, *RULES)
+    rules = (*NOTICES, *RULES.values())
     assert len({rule.id for rule in rules}) == len({rule.name for rule in rules}) == len(rules)
     assert all(rule.why and rule.fix and rule.question.endswith("?") for rule in rules)
 

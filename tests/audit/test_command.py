@@ -65,7 +65,7 @@ def test_sarif_names_rule_file_line_and_column(folder):
 def test_json_has_findings_and_what_was_looked_at(folder):
     document = json.loads(command(".", "--format", "json", folder=folder)[1])
     assert [one["rule"] for one in document["findings"]] == ["NS103"]
-    assert {one["rule"] for one in document["counts"]} == {rule.id for rule in RULES}
+    assert {one["rule"] for one in document["counts"]} == {rule.id for rule in RULES.values()}
 
 
 def test_annotations_are_escaped_as_github_reads_them(folder):
@@ -78,4 +78,4 @@ def test_annotations_are_escaped_as_github_reads_them(folder):
 def test_rules_are_listed_with_why_and_what_to_do(folder):
     code, out, _ = command("--rules", folder=folder)
     assert code == 0
-    assert all(f"{rule.id} {rule.name}: {rule.question}" in out for rule in RULES)
+    assert all(f"{rule.id} {rule.name}: {rule.question}" in out for rule in RULES.values())

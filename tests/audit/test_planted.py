@@ -41,4 +41,4 @@ def test_every_planted_defect_is_found_and_no_look_alike_is(tree, defects, look_
 
 
 def test_the_planted_defects_are_of_every_rule():
-    assert {rule for _, _, rule in planted("planted")} == {rule.id for rule in RULES} | {"NS001"}
+    assert {rule for _, _, rule in planted("planted")} == {rule.id for rule in RULES.values()} | {"NS001"}

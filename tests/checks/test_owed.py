@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from story import EVENTS, Story, result_of, states
 
 from netra_sim import History, Scenario, check, simulate
-from netra_sim.checks import Records, cross_user_isolation, delivery, every_run_ends, timestamps, truthfulness
+from netra_sim.checks import CHECKS, Records
 from netra_sim.checks.clients import Clients
 from netra_sim.checks.owing import IN_FLIGHT
 from netra_sim.history import Kind, LogMapping, read_log
@@ -200,7 +200,7 @@ def test_numbers_that_are_missing_are_found_where_only_receiving_is_recorded(log
 def test_a_gap_covers_what_is_missing_and_nothing_else(log, first, last, message):
     gap = {"kind": "gap", "time": 3.5, "user": "alice", "run": "r", "connection": "a", "seq": first, "value": last}
     history = log(connected(0, "a"), *alices_run("a", drop=(2,)), gap, objectives={"delivered": 0.5})
-    found = {finding.message for result in check(history, checks=(delivery,)) for finding in result.findings}
+    found = {finding.message for result in check(history, checks=[CHECKS["delivery"]]) for finding in result.findings}
     assert message in found if message else not found
 
 
@@ -281,7 +281,9 @@ SCENARIOS = st.builds(
     ),
     *(st.integers(2, 4), st.integers(1, 3), st.integers(1, 3), TROUBLE),
 )
-CLIENTS_SIDE = (delivery, truthfulness, every_run_ends, timestamps, cross_user_isolation)
+CLIENTS_SIDE = [
+    CHECKS[name] for name in ("delivery", "truthfulness", "every-run-ends", "timestamps", "cross-user-isolation")
+]
 
 
 def found(history):

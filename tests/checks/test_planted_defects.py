@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from story import Story
 
 from netra_sim import History, check
-from netra_sim.checks import CHECK_NAMES
+from netra_sim.checks import CHECKS
 from netra_sim.defects.planted.histories import PLANTED_HISTORIES, users
 from netra_sim.history import Kind
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS
@@ -21,11 +21,11 @@ def states(history, objectives):
 
 
 def test_every_check_has_a_planted_history():
-    assert set(PLANTED_HISTORIES) == set(CHECK_NAMES)
+    assert set(PLANTED_HISTORIES) == set(CHECKS)
 
 
 def test_no_check_fails_on_a_clean_history_and_each_looks_at_something():
-    expected = dict.fromkeys(CHECK_NAMES, "passed") | {"engine-limit": "inconclusive"}  # Nobody comes near it.
+    expected = dict.fromkeys(CHECKS, "passed") | {"engine-limit": "inconclusive"}  # Nobody comes near it.
     assert states(users(20).end(), None) == expected
 
 

@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from netra_sim import checks
-from netra_sim.checks import CHECK_NAMES, check
+from netra_sim.checks import CHECKS, Observation, check
 from netra_sim.defects import DEFECTS
 from netra_sim.defects import certificate as calibration
 from netra_sim.defects.planted.reference import reference_history
@@ -26,7 +26,7 @@ def test_every_check_finds_something_in_some_reference_histories_and_nothing_in_
         assert len(readings.found) == calibration.REFERENCES
         assert sum(count > 0 for count in readings.found) >= 8, name
         assert sum(count <= 0 for count in readings.found) >= 8, name
-    assert certified.keys() == set(CHECK_NAMES)
+    assert certified.keys() == set(CHECKS)
 
 
 def test_the_runtime_says_in_the_reference_conversations_what_it_was_certified_for():
@@ -66,11 +66,11 @@ def test_a_reference_history_is_the_same_each_time(number):
 
 def test_a_check_that_overlooks_one_kind_of_row_is_known_for_it_and_no_other_is(monkeypatch):
     def blinded(records, objectives):
-        result = checks.unhandled_errors(records, objectives)
-        return type(result)(check=result.check, question=result.question, looked_at=result.looked_at, unit=result.unit)
+        return Observation(CHECKS["unhandled-errors"].observe(records, objectives).looked_at)
 
-    def checked(history, objectives):
-        return check(history, objectives, [blinded if one is checks.unhandled_errors else one for one in checks.CHECKS])
+    def checked(history, objectives, checks):
+        blind = replace(CHECKS["unhandled-errors"], observe=blinded)
+        return check(history, objectives, [blind if one.name == blind.name else one for one in checks])
 
     monkeypatch.setattr(calibration, "check", checked)
     told = calibration.misread()
@@ -79,8 +79,8 @@ def test_a_check_that_overlooks_one_kind_of_row_is_known_for_it_and_no_other_is(
 
 
 def test_other_words_alone_are_known_too(monkeypatch):
-    def checked(history, objectives):
-        for result in check(history, objectives):
+    def checked(history, objectives, checks):
+        for result in check(history, objectives, checks):
             yield type(result)(
                 check=result.check, question=result.question, looked_at=result.looked_at + (result.check == "answers"),
                 unit=result.unit, found=result.found, findings=result.findings, measured=result.measured,

@@ -5,7 +5,7 @@ import pytest
 from kept_evidence import passing
 
 from netra_sim.audit import RULES
-from netra_sim.checks import CHECK_NAMES
+from netra_sim.checks import CHECKS
 from netra_sim.defects import Detection, SelfProof, conformance_checks, detect, seen_to_detect, self_proofs
 from netra_sim.defects import self_proof as proving
 from netra_sim.defects.planted.histories import PLANTED_HISTORIES
@@ -15,7 +15,7 @@ from netra_sim.verdict.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_t
 
 RESTED_ON = {need.check for claim in CLAIMS for need in claim.needs}
 CONFORMANCE = {one.check for one in conformance_checks()} & RESTED_ON
-BLINDABLE = sorted({*CHECK_NAMES, *CONFORMANCE, *(rule.name for rule in RULES), *BROKEN_BY} & RESTED_ON)
+BLINDABLE = sorted({*CHECKS, *CONFORMANCE, *(rule.name for rule in RULES.values()), *BROKEN_BY} & RESTED_ON)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_check_that_is_another_than_was_certified_takes_the_go_and_its_claims_
     assert not proven(verdict) & resting
 
 
-@pytest.mark.parametrize("name", [*CHECK_NAMES, *(rule.name for rule in RULES)])
+@pytest.mark.parametrize("name", [*CHECKS, *(rule.name for rule in RULES.values())])
 def test_a_check_or_rule_that_has_really_gone_blind_fails_its_own_self_proof_and_no_other(monkeypatch, name):
     def blind(results):
         return [emptied(one) if one.check == name else one for one in results]
@@ -89,8 +89,8 @@ def test_a_check_or_rule_that_has_really_gone_blind_fails_its_own_self_proof_and
 
 
 def test_every_check_rule_and_test_file_of_the_plan_has_a_planted_defect():
-    assert set(PLANTED_HISTORIES) == set(CHECK_NAMES)
-    assert set(PLANTED_SOURCES) == {rule.name for rule in RULES}
+    assert set(PLANTED_HISTORIES) == set(CHECKS)
+    assert set(PLANTED_SOURCES) == {rule.name for rule in RULES.values()}
     assert set(BROKEN_BY) == {need.check for claim in CLAIMS for need in claim.needs if need.source is Source.TESTS}
 
 

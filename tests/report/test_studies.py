@@ -17,7 +17,7 @@ from netra_sim.studies.concurrency import ConcurrencyParameters, load_curve
 from netra_sim.studies.controls import Controls
 from netra_sim.studies.explorer import ExplorerParameters, compare
 from netra_sim.studies.windows import WindowsParameters, recorded_hazards, simulate_both_clocks, wait_errors
-from netra_sim.verdict import ValidationParameters, simulated
+from netra_sim.verdict import ValidationParameters, simulated_evidence
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +46,13 @@ def test_the_command_of_the_load_study_sweeps_all_of_its_cells():
 
 
 def test_the_command_beside_the_evidence_fails_by_the_same_objectives_as_the_report(tmp_path):
-    strict = simulated(ValidationParameters(users=2, delivery_p95=0.001))
+    strict = simulated_evidence(ValidationParameters(users=2, delivery_p95=0.001))
     assert [result.check for result in strict.results if result.state == "failed"] == ["latency"]
     words = [*shlex.split(strict.command)[1:], "-o", str(tmp_path / "again.parquet")]
     again = CliRunner().invoke(cli, words)
     assert again.exit_code == 1
     assert "failed  latency" in again.output
-    assert "objectives." not in simulated(ValidationParameters(users=2)).command
+    assert "objectives." not in simulated_evidence(ValidationParameters(users=2)).command
 
 
 def test_without_cpu_cost_there_is_no_knee():

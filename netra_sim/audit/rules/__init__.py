@@ -5,19 +5,22 @@ from collections.abc import Iterator
 from netra_sim.audit.rules import competing, making, patching, sends, state, waits
 from netra_sim.audit.rules.rule import Place, Rule
 from netra_sim.audit.tree import Tree
+from netra_sim.registry import Registry
 
 
 def _nothing(tree: Tree) -> Iterator[Place]:
     return iter(())
 
 
-RULES: tuple[Rule, ...] = tuple(
+RULES: Registry[Rule] = Registry(
+    "netra_sim.audit_rules",
     sorted(
         (rule for module in (waits, patching, making, sends, state, competing) for rule in module.RULES),
         key=lambda rule: rule.id,
-    )
+    ),
+    kind=Rule,
 )
-"""What an audit looks for."""
+"""What an audit looks for, by name, the rules of other packages included."""
 
 UNREADABLE_FILE = Rule(
     id="NS001",

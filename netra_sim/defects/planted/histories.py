@@ -5,12 +5,14 @@ A report holds every check against both, so that a check that has gone blind, or
 
 from collections.abc import Callable
 from contextvars import copy_context
+from operator import attrgetter
 
 import msgspec
 
 from netra_sim.defects.planted.story import EVENTS, Story
 from netra_sim.history import ASYNCIO_REPLACED, LOOP_STEPS, MOST_UNSENT_BYTES, REPLAY_BYTES, History, Objectives
 from netra_sim.recording import CONTEXT_CANARY
+from netra_sim.registry import Registry
 
 Tell = Callable[[bool], Story]
 """Tells the history, with the defect or without it."""
@@ -40,17 +42,15 @@ class PlantedHistory(msgspec.Struct, frozen=True, kw_only=True):
         return self.tell(False).end()
 
 
-PLANTED_HISTORIES: dict[str, PlantedHistory] = {}
-"""By the name of the check."""
+_OWN: list[PlantedHistory] = []
 
 
 def planted_history(check: str, *, objectives: Objectives | None = None) -> Callable[[Tell], Tell]:
     """Register the decorated function as what tells a check's history, with its docstring as the defect."""
 
     def register(tell: Tell) -> Tell:
-        PLANTED_HISTORIES[check] = PlantedHistory(
-            check=check, defect=(tell.__doc__ or "").strip(), tell=tell, objectives=objectives or Objectives()
-        )
+        defect = (tell.__doc__ or "").strip()
+        _OWN.append(PlantedHistory(check=check, defect=defect, tell=tell, objectives=objectives or Objectives()))
         return tell
 
     return register
@@ -303,3 +303,9 @@ def _(is_planted: bool) -> Story:
     story.recorder.fault_began("a slow network")
     story.recorder.fault_ended("a slow network", 0 if is_planted else 2)
     return story
+
+
+PLANTED_HISTORIES: Registry[PlantedHistory] = Registry(
+    "netra_sim.planted_histories", _OWN, kind=PlantedHistory, name_of=attrgetter("check")
+)
+"""By the name of the check that each is for, those of other packages included."""

@@ -4,7 +4,11 @@ They are texts and no modules, so that nothing imports them. A line that ends wi
 defect only, and one that ends with ``# clean`` in the other one only.
 """
 
+from operator import attrgetter
+
 import msgspec
+
+from netra_sim.registry import Registry
 
 _PLANTED, _CLEAN = "# planted", "# clean"
 
@@ -13,10 +17,12 @@ class PlantedSource(msgspec.Struct, frozen=True):
     """A source tree with one defect.
 
     Attributes:
+        rule: the name of the rule that must find it.
         defect: what is wrong, in a sentence.
         files: texts with both kinds of lines, by the files' names.
     """
 
+    rule: str
     defect: str
     files: dict[str, str]
 
@@ -44,8 +50,9 @@ class Answers:
         self.kept.append(answer)
 """
 
-PLANTED_SOURCES = {
-    "raw-asyncio-in-streaming": PlantedSource(
+_OWN = (
+    PlantedSource(
+        "raw-asyncio-in-streaming",
         "a stream waits by asyncio.sleep, without the Windows-safe layer",
         {
             "stream.py": """
@@ -60,7 +67,8 @@ async def stream(words):
 """
         },
     ),
-    "nested-wait-for": PlantedSource(
+    PlantedSource(
+        "nested-wait-for",
         "a wait_for waits for another one",
         {
             "waits.py": """
@@ -75,7 +83,8 @@ async def ask(model):
 """
         },
     ),
-    "patched-asyncio": PlantedSource(
+    PlantedSource(
+        "patched-asyncio",
         "asyncio.sleep is replaced for the whole process",
         {
             "patches.py": """
@@ -88,7 +97,8 @@ asyncio.sleep = quick  # planted
 """
         },
     ),
-    "engine-outside-factory": PlantedSource(
+    PlantedSource(
+        "engine-outside-factory",
         "a route makes an engine without the factory",
         {
             "routes.py": """
@@ -108,7 +118,8 @@ def make(context):
 """,
         },
     ),
-    "send-outside-bridge": PlantedSource(
+    PlantedSource(
+        "send-outside-bridge",
         "a route writes to a WebSocket without the bridge",
         {
             "routes.py": """
@@ -126,7 +137,8 @@ async def write(socket: ServerConnection, frame):
 """,
         },
     ),
-    "swallowed-send-failure": PlantedSource(
+    PlantedSource(
+        "swallowed-send-failure",
         "a send that fails counts as sent",
         {
             "my_bridge.py": """
@@ -142,7 +154,8 @@ async def write(socket: ServerConnection, frame):
 """
         },
     ),
-    "ignored-send-result": PlantedSource(
+    PlantedSource(
+        "ignored-send-result",
         "a send says whether it has sent, and its caller does not look",
         {
             "my_bridge.py": """
@@ -166,7 +179,8 @@ async def greet(line: Line) -> bool:
 """
         },
     ),
-    "module-state": PlantedSource(
+    PlantedSource(
+        "module-state",
         "a module on the path of requests keeps what all users share",
         {
             "my_bridge.py": """
@@ -181,12 +195,17 @@ async def write(socket: ServerConnection, user_id, frame):
 """
         },
     ),
-    "competing-implementations": PlantedSource(
+    PlantedSource(
+        "competing-implementations",
         "one class is implemented twice",
         {
             "answers.py": _IMPLEMENTATION,
             "more_answers.py": "\n".join(f"{line}  # planted" for line in _IMPLEMENTATION.strip().splitlines()),
         },
     ),
-}
-"""By the name of the rule."""
+)
+
+PLANTED_SOURCES: Registry[PlantedSource] = Registry(
+    "netra_sim.planted_sources", _OWN, kind=PlantedSource, name_of=attrgetter("rule")
+)
+"""By the name of the rule that each is for, those of other packages included."""

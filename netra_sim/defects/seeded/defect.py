@@ -16,9 +16,6 @@ from netra_sim.simulation import Scenario
 Replacement = Callable[[Any], Any]
 """Makes what takes the original's place from the original."""
 
-DEFECTS: "dict[str, Defect]" = {}
-"""All defects by name, in the order of the incidents that they bring back."""
-
 _switched_on: list[str] = []
 
 
@@ -99,25 +96,17 @@ class Defect(msgspec.Struct, frozen=True, kw_only=True):
             _switched_on.clear()
 
 
-def seeded_defect(
-    name: str, *incidents: str, scenario: Scenario
-) -> Callable[[Callable[[Patches], None]], Callable[[Patches], None]]:
-    """Register the decorated function as what installs a defect, with its docstring as the symptom.
+def seeded_defect(name: str, *incidents: str, scenario: Scenario) -> Callable[[Callable[[Patches], None]], Defect]:
+    """Make a defect of the decorated function, which installs it, with its docstring as the symptom.
 
     The function is called anew each time that the defect is switched on.
     """
 
-    def register(install: Callable[[Patches], None]) -> Callable[[Patches], None]:
-        DEFECTS[name] = Defect(
-            name=name,
-            incidents=incidents,
-            symptom=inspect.cleandoc(install.__doc__ or ""),
-            scenario=scenario,
-            install=install,
-        )
-        return install
+    def make(install: Callable[[Patches], None]) -> Defect:
+        symptom = inspect.cleandoc(install.__doc__ or "")
+        return Defect(name=name, incidents=incidents, symptom=symptom, scenario=scenario, install=install)
 
-    return register
+    return make
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The faults that a scenario may inject: each says in its docstring what it does and which symptom it makes."""
 
-from collections.abc import Mapping
-
+from netra_sim.registry import Registry
 from netra_sim.simulation.faults.agents import (
     AgentCrash,
     AgentFault,
@@ -49,17 +48,18 @@ from netra_sim.simulation.faults.server import (
     SweepNotRunning,
 )
 
-AnyFault = (
-    SlowConsumer | StalledSocket | DeadSocket | Disconnect | DisconnectStorm | AnotherInstance | TabMultiplication
-    | HandshakeRace | LateAuthentication | BackendNotReady | BridgeLost | Deploy | LoopStall | ClockJump
-    | ResetBeforeAccept | SweepNotRunning | MemoryPressure | AgentCrash | AgentHang | AgentNeverEnds | CleanupRaises
-    | UnserialisablePayload | OversizedPayload | ToolFailure | ToolHang | Cancellation | DuplicateMessage
-    | UnknownMessageType | IdCollision | EngineLimitReached
+_OWN: tuple[type[Fault], ...] = (
+    SlowConsumer, StalledSocket, DeadSocket, Disconnect, DisconnectStorm, AnotherInstance, TabMultiplication,
+    HandshakeRace, LateAuthentication, BackendNotReady, BridgeLost, Deploy, LoopStall, ClockJump,
+    ResetBeforeAccept, SweepNotRunning, MemoryPressure, AgentCrash, AgentHang, AgentNeverEnds, CleanupRaises,
+    UnserialisablePayload, OversizedPayload, ToolFailure, ToolHang, Cancellation, DuplicateMessage,
+    UnknownMessageType, IdCollision, EngineLimitReached,
 )  # fmt: skip
-"""Any of them; a scenario file names one by its ``kind``."""
 
-FAULTS: Mapping[str, type[Fault]] = {str(kind.__struct_config__.tag): kind for kind in AnyFault.__args__}
-"""All faults by their names."""
+FAULTS: Registry[type[Fault]] = Registry(
+    "netra_sim.faults", _OWN, kind=type, name_of=lambda kind: str(kind.__struct_config__.tag)
+)
+"""All kinds of faults by name, those of other packages included; a scenario file names one by its ``kind``."""
 
 __all__ = [
     "FAULTS",
@@ -68,7 +68,6 @@ __all__ = [
     "AgentHang",
     "AgentNeverEnds",
     "AnotherInstance",
-    "AnyFault",
     "BackendFault",
     "BackendNotReady",
     "BridgeLost",
