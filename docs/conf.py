@@ -142,7 +142,7 @@ def page_of(room: str) -> str:
             )
             shown = f"   :value: {value!r}\n" if isinstance(value, int | float | str) else ""
             parts["Constants"].append(f".. py:data:: {name}\n{shown}\n{indent(text, '   ')}\n")
-        first = " ".join(text.partition("\n\n")[0].split())
+        first = " ".join(text.partition("\n\n")[0].split()) or f"``{value!r}``"
         rows.append(f"   * - :py:obj:`{name} <{home}.{name}>`\n     - {first}")
     glance = "\n".join(rows)
     full = "\n".join(heading(title, "-") + "\n" + "\n".join(part) for title, part in parts.items() if part)
