@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from netra_sim.parameters import NotebookParameters
+from netra_sim.registry import Registry
 from netra_sim.studies.concurrency import ConcurrencyParameters
 from netra_sim.studies.explorer import ExplorerParameters
 from netra_sim.studies.isolation import IsolationParameters
@@ -20,7 +21,7 @@ class Notebook(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: for the command line and the names of files.
-        file: its name in `FOLDER`.
+        file: its name in `FOLDER`, or its whole path.
         title: of its page.
         question: what it answers.
         parameters: what it takes.
@@ -46,35 +47,39 @@ VALIDATION = Notebook(
     parameters=ValidationParameters,
 )
 
-NOTEBOOKS: tuple[Notebook, ...] = (
-    Notebook(
-        name="concurrency",
-        file="01_concurrent_users.ipynb",
-        title="Concurrent users",
-        question="How does latency grow with the number of users, and where is the knee?",
-        parameters=ConcurrencyParameters,
+NOTEBOOKS: Registry[Notebook] = Registry(
+    "netra_sim.notebooks",
+    (
+        Notebook(
+            name="concurrency",
+            file="01_concurrent_users.ipynb",
+            title="Concurrent users",
+            question="How does latency grow with the number of users, and where is the knee?",
+            parameters=ConcurrencyParameters,
+        ),
+        Notebook(
+            name="isolation",
+            file="02_isolation.ipynb",
+            title="Isolation",
+            question="Who received whose events, and what would each defect have leaked?",
+            parameters=IsolationParameters,
+        ),
+        Notebook(
+            name="windows",
+            file="03_windows_runtime.ipynb",
+            title="The Windows runtime",
+            question="What does Windows' clock do to waits and to users?",
+            parameters=WindowsParameters,
+        ),
+        Notebook(
+            name="explorer",
+            file="04_failure_explorer.ipynb",
+            title="Failure explorer",
+            question="What happens when something fails, side by side and from one seed?",
+            parameters=ExplorerParameters,
+        ),
+        VALIDATION,
     ),
-    Notebook(
-        name="isolation",
-        file="02_isolation.ipynb",
-        title="Isolation",
-        question="Who received whose events, and what would each defect have leaked?",
-        parameters=IsolationParameters,
-    ),
-    Notebook(
-        name="windows",
-        file="03_windows_runtime.ipynb",
-        title="The Windows runtime",
-        question="What does Windows' clock do to waits and to users?",
-        parameters=WindowsParameters,
-    ),
-    Notebook(
-        name="explorer",
-        file="04_failure_explorer.ipynb",
-        title="Failure explorer",
-        question="What happens when something fails, side by side and from one seed?",
-        parameters=ExplorerParameters,
-    ),
-    VALIDATION,
+    kind=Notebook,
 )
-"""All notebooks, in the order of their numbers."""
+"""All notebooks by name, in the order of their numbers, and then those of other packages."""

@@ -165,7 +165,7 @@ def _proof(claim: Claim) -> str:
 
 def _notebooks() -> Iterator[Row]:
     yield "name", "file", "question", "parameters"
-    for one in NOTEBOOKS:
+    for one in NOTEBOOKS.values():
         yield f"`{one.name}`", f"`notebooks/{one.file}`", one.question, "; ".join(map(_escaped, explain(one)))
 
 

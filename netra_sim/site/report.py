@@ -40,7 +40,7 @@ def plan(
     texts: Sequence[tuple[str, str]],
     given: Mapping[str, Any] | None = None,
     names: Sequence[str] = (),
-    notebooks: Sequence[Notebook] = NOTEBOOKS,
+    notebooks: Sequence[Notebook] | None = None,
 ) -> list[Task]:
     """Which notebooks to run, with which parameters.
 
@@ -48,15 +48,16 @@ def plan(
         texts: pairs of a parameter and its text; ``users`` is for every notebook that has it, ``validation.users`` for one.
         given: typed values, each for every notebook that has it.
         names: of the notebooks to run; all if empty.
-        notebooks: those that there are.
+        notebooks: those that there are; all of `NOTEBOOKS` unless given.
 
     Raises:
         ParameterError: a notebook or a parameter does not exist, or does not take its value.
     """
-    by_name = {notebook.name: notebook for notebook in notebooks}
+    there_are = NOTEBOOKS.values() if notebooks is None else notebooks
+    by_name = {notebook.name: notebook for notebook in there_are}
     for name in names:
         _must_be_among(by_name, "notebook", name)
-    chosen = [by_name[name] for name in dict.fromkeys(names)] or list(notebooks)
+    chosen = [by_name[name] for name in dict.fromkeys(names)] or list(there_are)
     known = {name for one in chosen for name in one.parameters.__struct_fields__} - {"output"}
     for name in [*(text[0] for text in texts), *(given or {})]:
         of, dot, parameter = name.rpartition(".")

@@ -22,7 +22,7 @@ from netra_sim.site.html import notebook_page, page
 from netra_sim.site.pdf import write_pdf
 from netra_sim.site.site import INDEX, TITLE, banner, index_page, links
 from netra_sim.verdict import audit_package
-from netra_sim.verdict.claims import Source
+from netra_sim.verdict.sources import label_of
 from netra_sim.verdict.verdict import VERDICT_FILE
 from netra_sim.version import Fingerprint, __version__, fingerprint
 
@@ -122,7 +122,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     platform: str
     packages: dict[str, str]
     notebooks: dict[str, "Ran"]
-    histories: dict[Source, str]
+    histories: dict[str, str]
     no_pdf: str
 
 
@@ -187,7 +187,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "Packages": packages,
     }
     facts |= {f"SHA-256 of the {name}": getattr(manifest.about, name) for name in manifest.about.__struct_fields__}
-    return facts | {f"History: {source.label}": digest for source, digest in manifest.histories.items()}
+    return facts | {f"History: {label_of(source)}": digest for source, digest in manifest.histories.items()}
 
 
 def _revision() -> str:

@@ -27,23 +27,29 @@ from netra_sim.verdict.evidence import (
     windows_evidence,
 )
 from netra_sim.verdict.parameters import ValidationParameters
+from netra_sim.verdict.sources import SOURCES, EvidenceSource, added, gather, label_of
 from netra_sim.verdict.verdict import Verdict, reach_verdict
 
 __all__ = [
     "CLAIMS",
+    "SOURCES",
     "Claim",
     "Evidence",
+    "EvidenceSource",
     "JudgedClaim",
     "Proofs",
     "Source",
     "State",
     "ValidationParameters",
     "Verdict",
+    "added",
     "audit_evidence",
     "audit_package",
     "changes_since",
     "conformance_evidence",
+    "gather",
     "judge",
+    "label_of",
     "limit_drill",
     "plan_test_evidence",
     "proofs",

@@ -87,7 +87,7 @@ def _key(one: JudgedClaim) -> tuple[str, str]:
     return one.claim.heading, one.claim.says
 
 
-def _checks_of_both(before: "Verdict", after: "Verdict") -> Iterator[tuple[Source, CheckResult, CheckResult]]:
+def _checks_of_both(before: "Verdict", after: "Verdict") -> Iterator[tuple[str, CheckResult, CheckResult]]:
     for source, results in after.evidence.items():
         earlier = {result.check: result for result in before.evidence.get(source, [])}
         for result in results:

@@ -49,7 +49,7 @@ EVERYWHERE = (Source.SIMULATED, Source.WINDOWS_CLOCK, Source.SERVER)
 class Need(NamedTuple):
     """One check over one source that a claim rests on."""
 
-    source: Source
+    source: str
     check: str
 
 
@@ -152,7 +152,7 @@ CLAIMS = read_claims()
 
 
 def judge(
-    results: Mapping[Source, Sequence[CheckResult]],
+    results: Mapping[str, Sequence[CheckResult]],
     caught: Mapping[str, Mapping[str, int]],
     seen: Mapping[str, Sequence[str]],
     given: Mapping[str, str],
@@ -231,11 +231,11 @@ def was_busy(result: CheckResult) -> bool:
 def _cause(need: Need, result: CheckResult) -> str:
     more = f", and {result.found - 1:,} more" if result.found > 1 else ""
     message = result.findings[0].message if result.findings else f"{result.found:,} found"
-    return f"{need.check} ({need.source.label}): {message}{more}"
+    return f"{need.check} ({Source(need.source).label}): {message}{more}"
 
 
 def _lack(need: Need, result: CheckResult) -> str:
-    return f"{need.check} ({need.source.label}): {result.inconclusive or 'there was nothing to look at'}"
+    return f"{need.check} ({Source(need.source).label}): {result.inconclusive or 'there was nothing to look at'}"
 
 
 def _covers(whole: Claim, part: Claim) -> bool:

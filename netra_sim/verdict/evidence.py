@@ -32,21 +32,35 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """One source's evidence.
 
     Attributes:
-        source: where it comes from.
+        source: the name of the source that it comes from.
+        label: the source for readers.
         results: of the checks.
         command: what makes it again.
         history: the recorded run, or None where there is none.
         objectives: that it was held against, or None where there are none.
     """
 
-    source: Source
+    source: str
+    label: str
     results: list[CheckResult]
     command: str
     history: History | None = None
     objectives: Objectives | None = None
 
     def _repr_html_(self) -> str:
-        return checks_table(self.source.label, self.results, self.command, self.objectives)
+        return checks_table(self.label, self.results, self.command, self.objectives)
+
+
+def _evidence(
+    source: Source,
+    results: list[CheckResult],
+    command: str,
+    history: History | None = None,
+    objectives: Objectives | None = None,
+) -> Evidence:
+    return Evidence(
+        source=source, label=source.label, results=results, command=command, history=history, objectives=objectives
+    )
 
 
 def simulated_evidence(parameters: ValidationParameters) -> Evidence:
@@ -80,12 +94,12 @@ def server_evidence(parameters: ValidationParameters) -> Evidence:
     return _judged(Source.SERVER, history, command, parameters, parameters.objectives)
 
 
-def conformance_evidence() -> Evidence:
+def conformance_evidence(_: ValidationParameters | None = None) -> Evidence:
     """Run the conformance checks of the runtime, and hold it against what it was certified for."""
-    return Evidence(
-        source=Source.CONFORMANCE,
-        results=[*conformance_checks(), runtime_as_certified()],
-        command="netra-sim defects --run",
+    return _evidence(
+        Source.CONFORMANCE,
+        [*conformance_checks(), runtime_as_certified()],
+        "netra-sim defects --run",
     )
 
 
@@ -103,20 +117,28 @@ def audit_package() -> AuditReport:
     return audit(PACKAGE, replace(config, exclude=(*exclude, CHECKOUT.name)))
 
 
-def audit_evidence() -> Evidence:
+def audit_evidence(_: ValidationParameters | None = None) -> Evidence:
     """Audit this package's source."""
-    return Evidence(source=Source.AUDIT, results=as_results(audit_package()), command="netra-sim audit netra_sim")
+    return _evidence(
+        Source.AUDIT,
+        as_results(audit_package()),
+        "netra-sim audit netra_sim",
+    )
 
 
-def plan_test_evidence() -> Evidence:
+def plan_test_evidence(_: ValidationParameters | None = None) -> Evidence:
     """Run the test files that the plan names, each as one check; none where there is no checkout."""
     command = " ".join(["pytest", *(f"tests/{name}" for name in BROKEN_BY)])
-    return Evidence(source=Source.TESTS, results=run_plan_tests(), command=command)
+    return _evidence(Source.TESTS, run_plan_tests(), command)
 
 
-def windows_evidence() -> Evidence:
+def windows_evidence(_: ValidationParameters | None = None) -> Evidence:
     """What was recorded on Windows CPython, as far as it speaks of this code."""
-    return Evidence(source=Source.WINDOWS, results=recorded_on_windows(), command="python .ci/windows_lane.py")
+    return _evidence(
+        Source.WINDOWS,
+        recorded_on_windows(),
+        "python .ci/windows_lane.py",
+    )
 
 
 class Proofs(msgspec.Struct, frozen=True):
@@ -173,4 +195,4 @@ def _judged(
         folder.mkdir(parents=True, exist_ok=True)
         history.save(folder / f"{source}.history.parquet")
     results = check(history, objectives)
-    return Evidence(source=source, results=results, command=command, history=history, objectives=objectives)
+    return _evidence(source, results, command, history=history, objectives=objectives)

@@ -17,9 +17,10 @@ from netra_sim.runtime import nest_asyncio_enabled
 from netra_sim.tables import Html, table
 from netra_sim.verdict.changes import changes_since, regressions_since
 from netra_sim.verdict.claim_tables import claims_table, scores_table
-from netra_sim.verdict.claims import CLAIMS, JudgedClaim, Source, State, judge, was_busy
+from netra_sim.verdict.claims import CLAIMS, JudgedClaim, State, judge, was_busy
 from netra_sim.verdict.evidence import Evidence, Proofs
 from netra_sim.verdict.parameters import ValidationParameters
+from netra_sim.verdict.sources import label_of
 from netra_sim.version import Fingerprint, __version__, fingerprint
 
 VERDICT_FILE = "verdict.json"
@@ -59,10 +60,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     seen: dict[str, list[str]]
     scores: dict[str, float]
     claims: list[JudgedClaim]
-    evidence: dict[Source, list[CheckResult]]
-    commands: dict[Source, str]
+    evidence: dict[str, list[CheckResult]]
+    commands: dict[str, str]
     caught: dict[str, dict[str, int]]
-    digests: dict[Source, str]
+    digests: dict[str, str]
     about: Fingerprint
     parameters: ValidationParameters
     version: str
@@ -100,7 +101,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     def commands_table(self) -> Html:
         """For each source the command that makes its figures again."""
-        rows = [(escape(source.label), f"<code>{escape(line)}</code>") for source, line in self.commands.items()]
+        rows = [(escape(label_of(source)), f"<code>{escape(line)}</code>") for source, line in self.commands.items()]
         return Html(table("Reproduce every figure", ("Evidence", "Command"), rows))
 
 
@@ -127,7 +128,7 @@ def reach_verdict(
     unseen = _unseen(evidence, judged, seen)
     against = [*_failures(evidence), *_blindness(unseen, detection, proofs), *_unproven(judged)]
     undecided = [
-        f"{one.source.label}: {result.check}: not judged: {result.inconclusive}"
+        f"{one.label}: {result.check}: not judged: {result.inconclusive}"
         for one in evidence
         for result in one.results
         if was_busy(result)
@@ -197,7 +198,7 @@ def _headline(
 
 def _failures(evidence: Sequence[Evidence]) -> list[str]:
     return [
-        f"{one.source.label}: {result.check}: {finding.message}"
+        f"{one.label}: {result.check}: {finding.message}"
         for one in evidence
         for result in one.results
         if result.state == "failed"

@@ -19,6 +19,7 @@ def passing(**other):
     return [
         Evidence(
             source=source,
+            label=source.label,
             results=[
                 changed.get((str(source), need.check), result(need.check)) for need in NEEDS if need.source is source
             ],

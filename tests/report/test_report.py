@@ -150,7 +150,7 @@ def test_the_notebooks_first_cell_refuses_them_too(values):
         ValidationParameters.check(**values)
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
+@pytest.mark.parametrize("notebook", NOTEBOOKS.values(), ids=lambda notebook: notebook.name)
 def test_a_notebooks_parameters_are_those_of_the_command(notebook):
     cells = nbformat.read(notebook.path, as_version=4).cells
     (cell,) = [cell for cell in cells if "parameters" in cell.metadata.get("tags", ())]
@@ -161,7 +161,7 @@ def test_a_notebooks_parameters_are_those_of_the_command(notebook):
     assert set(notebook.parameters.__struct_fields__) == set(re.findall(r"^(\w+):", cell.source, re.M))
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
+@pytest.mark.parametrize("notebook", NOTEBOOKS.values(), ids=lambda notebook: notebook.name)
 def test_the_notebooks_are_listed_with_their_questions_and_all_that_their_parameters_take(notebook):
     listed = CliRunner().invoke(cli, ["notebooks", notebook.name]).output
     assert notebook.question in listed

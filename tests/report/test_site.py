@@ -147,7 +147,7 @@ def test_what_only_jupyterlab_can_show_is_named_on_the_page_and_not_printed(tmp_
     assert "VBox" not in said
 
 
-@pytest.mark.parametrize("made", NOTEBOOKS, ids=lambda made: made.name)
+@pytest.mark.parametrize("made", NOTEBOOKS.values(), ids=lambda made: made.name)
 def test_a_page_asks_its_question_once_and_speaks_of_no_cell_that_it_does_not_show(made):
     (task,) = plan((), notebooks=[made])
     run = NotebookRun(task=task, executed=task.source(), problem="", seconds=1.0)

@@ -1,1 +1,7 @@
 """Histories and source trees with a known defect, and reference histories without one."""
+
+from netra_sim.defects.planted.histories import PLANTED_HISTORIES, PlantedHistory
+from netra_sim.defects.planted.sources import PLANTED_SOURCES, PlantedSource
+from netra_sim.defects.planted.story import Story
+
+__all__ = ["PLANTED_HISTORIES", "PLANTED_SOURCES", "PlantedHistory", "PlantedSource", "Story"]
