@@ -22,6 +22,13 @@ _MARKS = {
     "not enough evidence": "?",
     "given": "=",
 }
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 class Html(Markup):
@@ -38,22 +45,12 @@ class Html(Markup):
 
 def render(template: str, **values: object) -> Html:
     """A template of the package's, filled; values that are not `Html` are escaped."""
-    return Html(_TEMPLATES.get_template(template).render(values))
+    return Html(_TEMPLATES.get_template(template).render(values, table=table))
 
 
 def table(caption: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> Html:
     """A table; the first cell of a row is its header."""
     return render("templates/table.html", caption=caption, header=header, rows=rows)
-
-
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.globals["table"] = table
 
 
 def badge(state: str) -> Html:

@@ -20,7 +20,8 @@ _FIGURE = re.compile(r"<figure\b.*?</figure>", re.S)
 NO_DESCRIPTION = "A picture that its notebook does not describe"
 
 
-def _loads_nothing(tag: str, attribute: str, value: str) -> str | None:
+def _harmless(tag: str, attribute: str, value: str) -> str | None:
+    """The value, or None where it would run something or load it from elsewhere."""
     allowed = {"src": _PICTURE, "href": _LINK}.get(attribute)
     return None if allowed and not allowed.match(value.strip()) else value
 
@@ -41,7 +42,7 @@ _CLEANER = Cleaner(
         "a": {"href"},
         "img": {"src"},
     },
-    attribute_filter=_loads_nothing,
+    attribute_filter=_harmless,
     url_schemes=_words("data http https mailto"),
     link_rel=None,
 )
