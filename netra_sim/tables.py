@@ -1,10 +1,13 @@
-"""Tables as HTML that a screen reader can follow: a caption, and headers with a scope."""
+"""HTML from templates; above all tables that a screen reader can follow: a caption, and headers with a scope."""
 
 from collections import Counter
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from netra_sim.checks import CheckResult, Measurement
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from netra_sim.checks import CheckResult, Finding, Measurement
 from netra_sim.history import Objectives
 
 _FINDINGS_SHOWN = 12
@@ -19,10 +22,17 @@ _MARKS = {
     "not enough evidence": "?",
     "given": "=",
 }
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
-class Html(str):
-    """HTML that a notebook shows as such."""
+class Html(Markup):
+    """HTML that a notebook shows as such; text that is put into it is escaped."""
 
     __slots__ = ()
 
@@ -33,27 +43,25 @@ class Html(str):
         return self
 
 
-def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of HTML; the cells are HTML already, the rest is escaped. The first cell of a row is its header."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
-    body = "".join(
-        f'<tr><th scope="row">{cells[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in cells[1:]) + "</tr>"
-        for cells in rows
-    )
-    return (
-        f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+def render(template: str, **values: object) -> Html:
+    """A template of the package's, filled; values that are not `Html` are escaped."""
+    return Html(_TEMPLATES.get_template(template).render(values, table=table))
 
 
-def badge(state: str) -> str:
+def table(caption: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> Html:
+    """A table; the first cell of a row is its header."""
+    return render("templates/table.html", caption=caption, header=header, rows=rows)
+
+
+def badge(state: str) -> Html:
     """A state as a word with a mark, so that its colour is never all that tells it."""
-    return f'<span class="state {escape(state.replace(" ", "-"))}">{_MARKS.get(state, "")}&nbsp;{escape(state)}</span>'
+    span = Html('<span class="state {}">{}&nbsp;{}</span>')
+    return span.format(state.replace(" ", "-"), _MARKS.get(state, ""), state)
 
 
 def checks_table(
     title: str, results: Sequence[CheckResult], command: str = "", objectives: Objectives | None = None
-) -> str:
+) -> Html:
     """What each check asked, what it looked at and what it says, with the findings of those that failed.
 
     Args:
@@ -63,32 +71,19 @@ def checks_table(
         objectives: that the evidence was held against; None where there are none.
     """
     rows = [
-        (escape(result.question), _answer(result), f"{result.looked_at:,} {escape(result.unit)}", _figures(result))
+        (result.question, _answer(result), f"{result.looked_at:,} {result.unit}", _figures(result))
         for result in results
     ]
     caption = f"{title[:1].upper()}{title[1:]}: {_counted(results)}"
-    again = f"<p>Reproduce with <code>{escape(command)}</code></p>" if command else ""
-    body = table(caption, ("Question", "Answer", "Looked at", "Measured"), rows)
-    return body + _told(objectives) + again + "".join(map(_findings, results))
-
-
-def _answer(result: CheckResult) -> str:
-    why = f"<br>{escape(result.inconclusive)}" if result.state == "inconclusive" else ""
-    return badge(result.state) + why
-
-
-def _told(objectives: Objectives | None) -> str:
-    if objectives is None:
-        return ""
-    refused, completed = f"{objectives.refused:.2%}", f"{objectives.completed:.2%}"
-    return (
-        f"<p>Objectives: an event arrives within {objectives.delivery_mean:g} s on average, and within "
-        f"{objectives.delivery_p95:g} s for 95 of 100; a request has its first event within "
-        f"{objectives.first_event_p95:g} s and its last within {objectives.response_p95:g} s, for 95 of 100; at least "
-        f"{objectives.delivered:.2%} of the events are delivered, and {completed} of the requests answered; at "
-        f"most {refused} of the requests, and of the attempts to connect, are refused; all users are served as before "
-        f"within {objectives.recovery:g} s of a fault's end.</p>"
+    findings = [(result, list(map(_found, result.findings[:_FINDINGS_SHOWN]))) for result in results]
+    return render(
+        "templates/checks.html", caption=caption, rows=rows, objectives=objectives, command=command, findings=findings
     )
+
+
+def _answer(result: CheckResult) -> Html:
+    why = Html("<br>") + result.inconclusive if result.state == "inconclusive" else ""
+    return badge(result.state) + why
 
 
 def _counted(results: Sequence[CheckResult]) -> str:
@@ -97,8 +92,14 @@ def _counted(results: Sequence[CheckResult]) -> str:
     return ", ".join([f"{states['passed']:,} of {len(results):,} checks passed", *told])
 
 
-def _figures(result: CheckResult) -> str:
-    return "<br>".join(f"{escape(name)}: {figure(one)}" for name, one in result.measured.items())
+def _figures(result: CheckResult) -> Html:
+    return Html("<br>").join(f"{name}: {figure(one)}" for name, one in result.measured.items())
+
+
+def _found(finding: Finding) -> tuple[str, ...]:
+    event = finding.event + (f" #{finding.seq}" if finding.seq >= 0 else "")
+    time = "" if finding.time is None else f"{finding.time:.3f} s"
+    return finding.message, finding.user, finding.run, event, time
 
 
 def figure(measurement: Measurement) -> str:
@@ -114,20 +115,3 @@ def figure(measurement: Measurement) -> str:
         case "bytes" | "count":
             pass
     return f"{value:,.0f}"
-
-
-def _findings(result: CheckResult) -> str:
-    if not result.findings:
-        return ""
-    rows = [
-        (
-            escape(finding.message),
-            escape(finding.user),
-            escape(finding.run),
-            escape(finding.event) + (f" #{finding.seq}" if finding.seq >= 0 else ""),
-            "" if finding.time is None else f"{finding.time:.3f} s",
-        )
-        for finding in result.findings[:_FINDINGS_SHOWN]
-    ]
-    caption = f"{result.check}: {result.found} found, {len(rows)} shown"
-    return table(caption, ("What", "User", "Run", "Event", "Time"), rows)

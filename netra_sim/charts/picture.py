@@ -4,7 +4,6 @@ import base64
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 
 from netra_sim.charts.style import GREY, canvas, headline, settle, styled
 from netra_sim.history import History
-from netra_sim.tables import table
+from netra_sim.tables import Html, render
 
 ROWS_SHOWN = 100
 """Rows of the numbers that a page shows; the download has all."""
@@ -55,29 +54,21 @@ class Picture:
             self.figure.savefig(buffer, format="png", metadata={"Software": None})
         return buffer.getvalue()
 
-    def _repr_html_(self) -> str:
-        data = base64.b64encode(self.png()).decode()
+    def _repr_html_(self) -> Html:
         width, height = (int(side) for side in self.figure.get_size_inches() * self.figure.dpi)
-        return (
-            f'<figure class="chart"><img src="data:image/png;base64,{data}" alt="{escape(self.alt)}" '
-            f'width="{width}" height="{height}" '
-            'style="max-width:100%;height:auto;background:#fff;border-radius:.5rem">'
-            f"<figcaption>{escape(self.caption)}{self._details()}</figcaption></figure>"
-        )
-
-    def _details(self) -> str:
-        if self.numbers.empty:
-            return ""
         shown = self.numbers.head(ROWS_SHOWN)
-        rows = [tuple(_cell(value) for value in row) for row in shown.itertuples(index=False, name=None)]
-        caption = self.title
-        if len(shown) < len(self.numbers):
-            caption += f" (the first {len(shown)} of {len(self.numbers):,} rows)"
-        link = base64.b64encode(self.csv().encode()).decode()
-        return (
-            "<details><summary>The numbers behind it</summary>"
-            + table(caption, [str(name) for name in shown.columns], rows)
-            + f'<a download="numbers.csv" href="data:text/csv;base64,{link}">Download as CSV</a></details>'
+        cut = f" (the first {len(shown)} of {len(self.numbers):,} rows)" if len(shown) < len(self.numbers) else ""
+        return render(
+            "templates/picture.html",
+            png=base64.b64encode(self.png()).decode(),
+            alt=self.alt,
+            width=width,
+            height=height,
+            caption=self.caption,
+            title=self.title + cut,
+            header=shown.columns,
+            rows=[map(_cell, row) for row in shown.itertuples(index=False, name=None)],
+            csv=base64.b64encode(self.csv().encode()).decode(),
         )
 
 
@@ -113,4 +104,4 @@ def _cell(value: Any) -> str:
         if not np.isfinite(number):
             return "none"
         return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
-    return escape(str(value))
+    return str(value)

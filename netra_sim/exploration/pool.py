@@ -1,11 +1,12 @@
 """Runs trials on all cores, and hands their results on in the order in which they were asked for."""
 
-import multiprocessing
 import os
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from itertools import islice
 from typing import Any, TypeVar
+
+from loky import ProcessPoolExecutor
 
 T = TypeVar("T")
 
@@ -15,7 +16,8 @@ def in_order(
 ) -> Generator[T, None, None]:
     """The results of ``work(*call)`` for each call, in order, computed by ``jobs`` processes; all cores by default.
 
-    The results do not depend on the number of processes. Closing the iterator cancels what has not begun.
+    The work may be defined anywhere, in a notebook too. The results do not depend on the number of processes. Closing the
+    iterator cancels what has not begun.
     """
     jobs = jobs or os.cpu_count() or 1
     if jobs == 1:
@@ -23,12 +25,13 @@ def in_order(
         return
     waiting: list[Future[T]] = []
     pending = iter(calls)
-    # Not fork: the caller may have threads, as a notebook has.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            waiting.extend(pool.submit(work, *call) for call in islice(pending, 2 * jobs))
-            while waiting:
-                yield waiting.pop(0).result()
-                waiting.extend(pool.submit(work, *call) for call in islice(pending, 1))
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ProcessPoolExecutor(jobs)
+    try:
+        waiting.extend(pool.submit(work, *call) for call in islice(pending, 2 * jobs))
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting.extend(pool.submit(work, *call) for call in islice(pending, 1))
+    finally:
+        for future in waiting:
+            future.cancel()
+        pool.shutdown(wait=False)

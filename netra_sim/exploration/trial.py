@@ -1,10 +1,10 @@
 """One trial: a scenario with a seed, simulated and checked; it travels to other processes and comes back as a row."""
 
-import json
 import shlex
 from typing import Any
 
 import msgspec
+import tomli_w
 
 from netra_sim.checks import CheckResult, check
 from netra_sim.factory import ExecutionEngineFactory
@@ -61,7 +61,7 @@ def replay_line(origin: str, original: Scenario, trial: Trial) -> str:
     parts = ["netra-sim", "simulate", origin, "--seed", str(trial.seed)]
     before, after = (msgspec.to_builtins(scenario) for scenario in (original, trial.scenario))
     for path, value in _differences(before, after, ""):
-        parts += ["--set", f"{path}={_toml(value)}"]
+        parts += ["--set", f"{path}={toml(value)}"]
     return shlex.join(parts)
 
 
@@ -75,9 +75,9 @@ def _differences(before: Any, after: Any, path: str) -> list[tuple[str, Any]]:
     return [] if before == after else [(path, after)]
 
 
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value)
+def toml(value: Any) -> str:
+    """A value on one line, as ``--set`` takes it and a scenario file may have it."""
+    # Lists around it keep a table on its line, and no string has an end of line in it.
+    lines = tomli_w.dumps({"_": [[msgspec.to_builtins(value)]]}, indent=0)
+    line = lines.replace("[\n", "[").replace(",\n]", "]").replace("\n", " ")
+    return line.removeprefix("_ = [[").removesuffix("]] ")

@@ -13,6 +13,7 @@ from netra_sim.audit import RULES
 from netra_sim.checks import CHECKS
 from netra_sim.defects import DEFECTS, conformance_checks
 from netra_sim.exit_code import ExitCode
+from netra_sim.exploration.trial import toml
 from netra_sim.notebooks.catalogue import NOTEBOOKS
 from netra_sim.simulation import FAULTS, Fault, Scenario, find_scenario, scenario_names
 from netra_sim.simulation.distributions import Distribution
@@ -98,7 +99,7 @@ def _fields(value: msgspec.Struct, prefix: str) -> Iterator[Row]:
         if isinstance(part, msgspec.Struct) and part.__struct_config__.tag is None:
             yield from _fields(part, f"{path}.")
         else:
-            default = _toml(part)
+            default = toml(part)
             words = about.get(field.name) or _first_line(type(value))
             yield f"`{path}`", f"`{default}`", _takes(field.type), words
 
@@ -123,7 +124,7 @@ def _parameters(kind: type[msgspec.Struct], known: dict[str, Any] | None = None)
     for field in types.type_info(kind).fields:  # type: ignore[attr-defined]
         if known and field.name in known and known[field.name] == field.default:
             continue
-        default = "" if field.default is msgspec.NODEFAULT else f" = {_toml(field.default)}"
+        default = "" if field.default is msgspec.NODEFAULT else f" = {toml(field.default)}"
         told.append(f"`{field.name}{default}` ({_takes(field.type)})")
     return ", ".join(told)
 
@@ -221,14 +222,3 @@ def _takes(kind: Any) -> str:
     pattern = getattr(kind, "pattern", None)
     told = f"that matches `{pattern}`" if pattern else " and ".join(limits)
     return " ".join([words.get(type(kind), type(kind).__name__), told]).strip()
-
-
-def _toml(value: Any) -> str:
-    """A value as a scenario file has it."""
-    if isinstance(value, msgspec.Struct):
-        return _toml(msgspec.to_builtins(value))
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return msgspec.json.encode(value).decode()

@@ -18,9 +18,9 @@ from netra_sim.notebooks.runner import NotebookRun
 from netra_sim.parameters import NotebookParameters
 from netra_sim.site import summaries
 from netra_sim.site.folder import MANIFEST, digests, files_in
-from netra_sim.site.html import notebook_page, page
+from netra_sim.site.html import notebook_page
 from netra_sim.site.pdf import write_pdf
-from netra_sim.site.site import INDEX, TITLE, banner, index_page, links
+from netra_sim.site.site import INDEX, banner, index_page, last_words, links
 from netra_sim.verdict import audit_package
 from netra_sim.verdict.sources import label_of
 from netra_sim.verdict.verdict import VERDICT_FILE
@@ -75,8 +75,7 @@ def write_last_words(outcome: Outcome, folder: Path) -> None:
     for name in files_in(folder):
         if not name.startswith("runs/"):
             (folder / name).unlink()
-    body = f"<h1>{TITLE}</h1>{banner(outcome)}"
-    _write(folder / INDEX, page(title=f"BROKEN: {TITLE}", body=body, file=INDEX, links=links([])))
+    _write(folder / INDEX, last_words(outcome))
     save_json(folder / VERDICT_FILE, broken_verdict(outcome.reasons))
     _save_manifest(_manifest(outcome, 0.0), folder)
 

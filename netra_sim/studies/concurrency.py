@@ -77,7 +77,7 @@ class LoadCurve(msgspec.Struct, frozen=True):
             for users, row in medians.iterrows()
         ]
         header = ("Users", "p50", "p95", "p99", "First event, p95", "Last event, p95", "Answered")
-        return Html(table("From publishing to client, and from due to first and last event", header, rows))
+        return table("From publishing to client, and from due to first and last event", header, rows)
 
 
 def load_curve(parameters: ConcurrencyParameters) -> LoadCurve:

@@ -13,7 +13,7 @@ from netra_sim.history import History, Kind
 from netra_sim.parameters import DeliveryP95, NotebookParameters, whole_path
 from netra_sim.simulation import Scenario, find_scenario, simulate
 from netra_sim.studies.held import keep_p95
-from netra_sim.tables import Html, table
+from netra_sim.tables import table
 
 ISOLATION_CHECKS = (
     "cross-user-isolation",
@@ -87,7 +87,7 @@ class Leaks(msgspec.Struct, frozen=True):
             for one in self.leaks
         ]
         header = ("Defect", "Incident", "What it does", "Frames to somebody else", "Users who got them", "Caught by")
-        return Html(table("What each defect would have leaked", header, rows))
+        return table("What each defect would have leaked", header, rows)
 
 
 def simulate_clean(parameters: IsolationParameters) -> History:

@@ -1,6 +1,5 @@
 """What Windows' clock does to waits, with the stock functions and with the Windows-safe ones."""
 
-from html import escape
 from typing import Annotated
 
 import msgspec
@@ -22,7 +21,7 @@ from netra_sim.parameters import DeliveryP95, NotebookParameters
 from netra_sim.runtime import new_event_loop
 from netra_sim.simulation import WINDOWS_TICK, VirtualTimeLoop, find_scenario, simulate
 from netra_sim.studies.held import keep_p95
-from netra_sim.tables import table
+from netra_sim.tables import Html, table
 
 DETECTION_SEEDS = 5
 
@@ -70,12 +69,12 @@ class RecordedHazards(msgspec.Struct, frozen=True):
     def _repr_html_(self) -> str:
         if not self.runs:
             return "<p>Nothing was recorded on Windows.</p>"
-        return "".join(map(_hazards_table, self.runs))
+        return Html().join(map(_hazards_table, self.runs))
 
 
-def _hazards_table(run: WindowsRun) -> str:
+def _hazards_table(run: WindowsRun) -> Html:
     rows = [
-        (escape(one.question), f"{one.tried:,}", "has none" if one.stock is None else f"{one.stock:,}", f"{one.safe:,}")
+        (one.question, f"{one.tried:,}", "has none" if one.stock is None else f"{one.stock:,}", f"{one.safe:,}")
         for one in run.hazards
     ]
     of_other_code = "" if run.code == code_spoken_of() else ", of other code than this"

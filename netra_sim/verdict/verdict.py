@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Literal
 
@@ -86,23 +85,21 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         claims = [(number, one) for number, one in enumerate(self.claims) if one.claim.heading.startswith(heading)]
         if not claims:
             raise KeyError(f"the plan has no heading {heading!r}")
-        return Html(claims_table(claims))
+        return claims_table(claims)
 
     def score_table(self) -> Html:
         """The scores, with their definition."""
-        return Html(scores_table(self.scores))
+        return scores_table(self.scores)
 
     def changes_table(self) -> Html:
         """What is different from the run before, what is worse first."""
-        rows = [("regression", escape(one)) for one in self.regressions] + [
-            ("change", escape(one)) for one in self.changes
-        ]
-        return Html(table("Since the last run in this folder", ("Kind", "What"), rows))
+        rows = [("regression", one) for one in self.regressions] + [("change", one) for one in self.changes]
+        return table("Since the last run in this folder", ("Kind", "What"), rows)
 
     def commands_table(self) -> Html:
         """For each source the command that makes its figures again."""
-        rows = [(escape(label_of(source)), f"<code>{escape(line)}</code>") for source, line in self.commands.items()]
-        return Html(table("Reproduce every figure", ("Evidence", "Command"), rows))
+        rows = [(label_of(source), Html("<code>{}</code>").format(line)) for source, line in self.commands.items()]
+        return table("Reproduce every figure", ("Evidence", "Command"), rows)
 
 
 def reach_verdict(

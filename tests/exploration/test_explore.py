@@ -6,10 +6,13 @@ import sys
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from planted import RacyFactory
 
 from netra_sim.exploration import explore, replay_line, run_trial, shrink
-from netra_sim.simulation import Burst, Constant, Network, Scenario, Workload, find_scenario
+from netra_sim.exploration.trial import toml
+from netra_sim.simulation import Burst, Constant, Network, Scenario, Workload, find_scenario, parse_setting
 
 BUSY = Scenario(
     users=12,
@@ -51,6 +54,16 @@ def test_faults_that_do_not_matter_are_shrunk_away():
     )
     assert smallest.scenario.users <= 3
     assert len(smallest.scenario.faults) <= 1
+
+
+plain = st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text()
+values = st.recursive(plain, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+
+
+@given(values)
+def test_whatever_is_set_is_told_on_one_line_and_read_back_the_same(value):
+    assert "\n" not in toml(value)
+    assert parse_setting(f"path={toml(value)}") == ("path", value)
 
 
 def test_the_line_that_repeats_a_finding_does(tmp_path):

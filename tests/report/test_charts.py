@@ -2,12 +2,12 @@
 
 import base64
 import re
-from html import escape
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 
 from netra_sim.charts import (
     around_faults,

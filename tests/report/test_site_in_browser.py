@@ -48,9 +48,10 @@ def site(tmp_path_factory):
                  code(picture("Load. " * 9), "key"), WIDE, BESIDE,
                  "import pandas as pd\npd.DataFrame({'user': ['alice'], 'late (ms)': [1.5]})", "print('x' * 300)", "1 / 0"),
         validation(folder, told, text("## Claims"), "from pathlib import Path",
-                   "from netra_sim.tables import *", "from netra_sim.verdict.verdict import read_verdict",
+                   "from netra_sim.verdict.claim_tables import claims_table, scores_table",
+                   "from netra_sim.verdict.verdict import read_verdict",
                    f"v = read_verdict(Path({str(folder / 'kept_verdict.json')!r}))",
-                   "Html(claims_table(list(enumerate(v.claims, 1))) + scores_table(v.scores))"),
+                   "claims_table(list(enumerate(v.claims, 1))) + scores_table(v.scores)"),
     ]  # fmt: skip
     report = make_report(plan((), notebooks=notebooks), folder / "report")
     assert not [reason for reason in report.reasons if "validation" in reason]  # only the other one divides by zero

@@ -1,0 +1,86 @@
+"""Work on all cores: in order, whatever defines it, and over when nobody wants its results any more."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from netra_sim.exploration import in_order
+
+NOTEBOOK = """
+from netra_sim.exploration import explore, in_order
+from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.simulation import Scenario
+
+class Mine(ExecutionEngineFactory):
+    pass
+
+class Told:
+    def __init__(self, number):
+        self.number = number
+
+assert [one.number for one in in_order(Told, [(1,), (2,), (3,)], 2)] == [1, 2, 3]
+assert [*in_order(lambda a, b: a + b, [(1, 2), (3, 4)], 2)] == [3, 7]
+assert explore(Scenario(users=2), seeds=3, jobs=2, factory_class=Mine) is None
+"""
+
+
+def patient(number):
+    time.sleep(0.3 if number < 3 else 0)
+    if number == 3:
+        raise LookupError(number)
+    return number
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_an_error_comes_with_its_type_and_after_the_results_before_it(jobs):
+    results = in_order(patient, ((number,) for number in range(6)), jobs)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(LookupError, match="3"):
+        next(results)
+
+
+def test_what_a_notebook_defines_travels_to_other_processes_and_back():
+    command = [sys.executable, "-W", "error", "-c", NOTEBOOK]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def begun(folder, number):
+    (folder / str(number)).touch()
+    time.sleep(0.1)
+
+
+def test_closing_cancels_what_has_not_begun(tmp_path):
+    results = in_order(begun, ((tmp_path, number) for number in range(100)), 2)
+    next(results)
+    results.close()
+    time.sleep(1)
+    assert len(list(tmp_path.iterdir())) <= 6  # two that ran, and what their processes had been handed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal of POSIX")
+def test_ctrl_c_leaves_no_process():
+    script = "import time\nfrom netra_sim.exploration import in_order\n"
+    script += "for _ in in_order(time.sleep, [(0.3,)] * 100, 2): print('one', flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        process.stdout.readline()
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(20) == -signal.SIGINT
+        ends = time.monotonic() + 10
+        while is_alive(process.pid) and time.monotonic() < ends:
+            time.sleep(0.1)
+        assert not is_alive(process.pid)
+
+
+def is_alive(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
