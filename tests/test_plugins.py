@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from netra_sim.checks import OWN_CHECKS, Check
+from netra_sim.registry import PluginError, Registry
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -98,11 +101,15 @@ def test_their_notebook_runs_in_a_report(run, tmp_path):
 
 def test_their_check_is_proven_by_their_planted_history_and_their_defect_is_caught(run):
     script = """
-        from netra_sim.defects import detect, self_proofs
-        print([one.holds for one in self_proofs() if one.check == "double-ends"])
+        from netra_sim import check
+        from netra_sim.checks import CHECKS
+        from netra_sim.defects import detect
+        from netra_sim.defects.planted import PLANTED_HISTORIES
+        one, theirs = PLANTED_HISTORIES["double-ends"], [CHECKS["double-ends"]]
+        print(check(one.planted(), checks=theirs)[0].state, check(one.clean(), checks=theirs)[0].state)
         print(detect([1], defects=["ends-twice"], jobs=1).rows[0].caught["double-ends"])
         """
-    assert run("-c", textwrap.dedent(script)).stdout == "[True]\n1\n"
+    assert run("-c", textwrap.dedent(script)).stdout == "failed passed\n1\n"
 
 
 def test_their_source_of_evidence_is_gathered_and_judged(run):
@@ -114,26 +121,39 @@ def test_their_source_of_evidence_is_gathered_and_judged(run):
     assert run("-c", textwrap.dedent(script)).stdout == "small talk ['passed']\n"
 
 
+@pytest.fixture
+def broken(tmp_path):
+    """Adds the metadata of a package with one entry point to a folder."""
+
+    def add(target):
+        metadata = tmp_path / "broken-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text(f"[netra_sim.checks]\nbroken = {target}\n")
+        return tmp_path
+
+    return add
+
+
 @pytest.mark.parametrize(
     ("target", "why"),
     [
-        ("their_checks:MISSING", "cannot be imported: AttributeError"),
+        ("json:MISSING", "cannot be imported: AttributeError"),
         ("no_such_module:CHECK", "cannot be imported: ModuleNotFoundError"),
-        ("their_checks:NO_CHECK", "names 5, which is no Check that netra_sim.checks takes"),
-        ("their_checks:LATENCY", "the name 'latency' is taken"),
+        ("json:dumps", "names <function dumps at .*>, which is no Check that netra_sim.checks takes"),
+        ("netra_sim.checks.latency:latency", "the name 'latency' is taken"),
     ],
 )
-def test_an_entry_point_that_cannot_be_used_is_named(run, tmp_path, target, why):
-    metadata = tmp_path / "broken-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[netra_sim.checks]\nbroken = {target}\n")
-    (tmp_path / "their_checks.py").write_text(
-        "from netra_sim.checks import OWN_CHECKS\nNO_CHECK = 5\n"
-        "LATENCY = next(one for one in OWN_CHECKS if one.name == 'latency')\n"
-    )
-    done = run("simulate", "--users", "2", path=tmp_path)
+def test_an_entry_point_that_cannot_be_used_is_named(monkeypatch, broken, target, why):
+    monkeypatch.syspath_prepend(broken(target))
+    checks = Registry("netra_sim.checks", OWN_CHECKS, kind=Check)
+    point = f"the entry point broken = {target} of broken in the group netra_sim.checks"
+    with pytest.raises(PluginError, match=f"^{point}:? {why}"):
+        list(checks)
+
+
+def test_a_check_that_cannot_be_used_stops_a_command_before_anything_runs(run, broken, tmp_path):
+    done = run("simulate", "--users", "2", path=broken("no_such_module:CHECK"))
     assert done.returncode == 3
-    assert f"the entry point broken = {target} of broken in the group netra_sim.checks" in done.stderr
-    assert why in done.stderr
+    assert "the entry point broken = no_such_module:CHECK of broken" in done.stderr
     assert not (tmp_path / "history.parquet").exists()
