@@ -33,6 +33,10 @@ CHECKS = (
 )
 
 
+PYTEST = ("pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
+"""On all cores, each file in one process, as its tests share what is slow to make."""
+
+
 def main(arguments: list[str]) -> int:
     """Set up if need be, run the command, return its exit code."""
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -93,7 +97,7 @@ def set_up() -> None:
 def test(pytest_arguments: list[str]) -> int:
     """Run all checks, also after one has failed; returns 1 if any did, else 0."""
     os.chdir(HERE)
-    checks = (*CHECKS, ("pytest", *pytest_arguments))
+    checks = (*CHECKS, (*PYTEST, *pytest_arguments))
     failed = [" ".join(check) for check in checks if wait_for(command(*check))]
     if failed:
         print(f"Failed: {', '.join(failed)}", file=sys.stderr)

@@ -1,7 +1,7 @@
 """A remediation plan for a multi-user AI-agent chat backend, made executable and falsifiable.
 
-Every name below is imported when it is first used, so that a service that takes the bridge and the factory loads neither
-pandas nor a server.
+A name below is imported when it is first used, so that a service that takes the bridge and the factory loads neither pandas
+nor a server.
 """
 
 from importlib import import_module
@@ -83,6 +83,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS.values():
+        return import_module(f"{__name__}.{name}")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

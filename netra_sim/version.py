@@ -48,7 +48,7 @@ def fingerprint() -> Fingerprint:
         claims=_digest(PACKAGE, [PACKAGE / "verdict" / "claims.toml"]),
         scenarios=_digest(PACKAGE, _files(PACKAGE / "simulation" / "scenarios")),
         notebooks=_digest(CHECKOUT, sorted((CHECKOUT / "notebooks").glob("*.ipynb"))),
-        tests=_digest(CHECKOUT, [*tests, *(CHECKOUT / "tests" / name for name in ("coarse_clock.py", "conftest.py"))]),
+        tests=_digest(CHECKOUT, [*tests, *sorted((CHECKOUT / "tests").glob("co*.py"))]),
     )
 
 

@@ -178,7 +178,10 @@ def _escaped(parameter: str) -> str:
 def _commands(group: click.Group) -> Iterator[Row]:
     yield "command", "what it does", "options"
     context = click.Context(group, info_name="netra-sim")
-    for name, command in group.commands.items():
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is None:
+            continue
         usage = " ".join(piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]")
         options = [
             record for option in command.params if isinstance(option, click.Option)
