@@ -130,6 +130,9 @@ class Day(datetime.date):
 class Zone(datetime.tzinfo):
     """A time zone that can be changed."""
 
+    def __repr__(self):
+        return "Zone()"
+
     def utcoffset(self, moment):
         return datetime.timedelta(hours=2)
 
