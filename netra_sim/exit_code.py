@@ -1,10 +1,17 @@
-"""What a command of netra-sim exits with."""
+"""The exit codes of netra-sim."""
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """GO; NO-GO: a claim or objective fell, or too little evidence; USAGE: wrong usage, or nothing judged; BROKE."""
+    """What the exit code of a command means.
+
+    Attributes:
+        GO: nothing failed.
+        NO_GO: a claim or an objective failed, or there is too little evidence.
+        USAGE: the command was used wrongly, or nothing could be judged.
+        BROKE: the command broke off with an error.
+    """
 
     GO = 0
     NO_GO = 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from netra_sim.bridge import AuthenticatedUser, Connection, Transport
-from netra_sim.exceptions import ConnectionLimitError
+from netra_sim.exceptions import ConnectionLimitError, NetraSimError
 from netra_sim.factory import MESSAGE_TYPES, run_id_of
 from netra_sim.protocol import (
     CLOSE_ERRORS,
@@ -40,7 +40,7 @@ LONGEST_TIMER = 3600.0
 """Seconds after which the wall clock is asked again when a token expires, since it may have been set."""
 
 
-class ClientGoneError(ConnectionError):
+class ClientGoneError(NetraSimError, ConnectionError):
     """The client has closed its connection, or lost it; raised by what receives its messages."""
 
     def __init__(self, code: int = CLOSE_LOST, reason: str = "") -> None:
