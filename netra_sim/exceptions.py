@@ -1,7 +1,7 @@
 """Every error class of netra_sim, in one tree: ``except NetraSimError`` catches all of them.
 
-The errors of the bridge and the factory are defined here. Brackets name the module that defines another one. A wrong argument
-raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` instead.
+The errors of the bridge and the factory are defined here; brackets name the module that defines each other one. A wrong
+argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` instead.
 
 ::
 
