@@ -10,8 +10,8 @@ import msgspec
 __version__ = "0.1.0"
 
 PACKAGE = Path(__file__).resolve().parent
-_CARRIED = PACKAGE / "_checkout"
-CHECKOUT = _CARRIED if _CARRIED.is_dir() else PACKAGE.parent
+_IN_WHEEL = PACKAGE / "_checkout"
+CHECKOUT = _IN_WHEEL if _IN_WHEEL.is_dir() else PACKAGE.parent
 """The folder with the notebooks and the plan's tests: next to the package in a checkout, inside it in a wheel."""
 
 
@@ -44,7 +44,7 @@ def fingerprint() -> Fingerprint:
     """The fingerprint of this package and its checkout."""
     tests = [path for name in ("critical", "mission_critical", "unit") for path in _files(CHECKOUT / "tests" / name)]
     return Fingerprint(
-        package=_digest(PACKAGE, [path for path in _files(PACKAGE) if _CARRIED not in path.parents]),
+        package=_digest(PACKAGE, [path for path in _files(PACKAGE) if _IN_WHEEL not in path.parents]),
         claims=_digest(PACKAGE, [PACKAGE / "verdict" / "claims.toml"]),
         scenarios=_digest(PACKAGE, _files(PACKAGE / "simulation" / "scenarios")),
         notebooks=_digest(CHECKOUT, sorted((CHECKOUT / "notebooks").glob("*.ipynb"))),

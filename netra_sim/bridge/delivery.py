@@ -102,7 +102,7 @@ class Delivery:
             `stalled_seconds` unless what this returned is cancelled.
         request_expiry: called when a run has ended; returns the time, and calls `forget_expired` after `replay_seconds`.
         wall_clock: seconds since the epoch, for the events' timestamps.
-        enter: called when it is used elsewhere than on `loop`; sets `loop`, or raises `WrongLoopError`.
+        require_loop: called when it is used elsewhere than on `loop`; sets `loop`, or raises `WrongLoopError`.
 
     Attributes:
         loop: the event loop that all calls must come from; None before the first.
@@ -119,12 +119,12 @@ class Delivery:
         request_stall_check: Callable[[Connection], Cancellable],
         request_expiry: Callable[[], float],
         wall_clock: Callable[[], float],
-        enter: Callable[[], None],
+        require_loop: Callable[[], None],
     ) -> None:
         self.limits = limits
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread = 0
-        self.enter = enter
+        self.require_loop = require_loop
         self.epoch = epoch
         self.counters = Counters()
         self.runs: dict[str, RunLog] = {}
@@ -335,12 +335,12 @@ class Delivery:
         connection.outbox_bytes = 0
         connection.behind.clear()
         self._cancel_stall_check(connection)
-        self._release(connection, code, reason)
+        self._close_transport(connection, code, reason)
         if self._observer is not None and connection.is_observed:
             self._observer.disconnected(connection.connection_id, connection.user_id, code, reason)
         return True
 
-    def _release(self, connection: Connection, code: int, reason: str) -> None:
+    def _close_transport(self, connection: Connection, code: int, reason: str) -> None:
         transport = connection.transport
         try:
             transport.on_writable = None

@@ -4,7 +4,7 @@ from contextlib import suppress
 from threading import get_ident
 
 from netra_sim.bridge.delivery import Delivery
-from netra_sim.bridge.payload import can_go_as_they_are, plain
+from netra_sim.bridge.payload import room_if_unchanged, plain
 from netra_sim.bridge.run_log import Phase, RunLog
 from netra_sim.exceptions import BridgeError, PayloadError, RunClosedError
 from netra_sim.protocol import (
@@ -23,7 +23,7 @@ from netra_sim.protocol import (
 _DELTA = EventType.AGENT_DELTA
 _STARTED, _THINKING, _EXECUTING = EventType.AGENT_STARTED, EventType.AGENT_THINKING, EventType.TOOL_EXECUTING
 _TOOL_COMPLETED, _COMPLETED, _ERROR = EventType.TOOL_COMPLETED, EventType.AGENT_COMPLETED, EventType.AGENT_ERROR
-_PATHS: dict[type[Event], tuple[str, ...]] = {
+_PAYLOAD_PATHS: dict[type[Event], tuple[str, ...]] = {
     event_class: tuple(f"$.{name}" for name in event_class.__struct_fields__ if name not in Event.__struct_fields__)
     for event_class in (
         AgentStarted,
@@ -99,7 +99,7 @@ class RunEmitter:
         What is to be redacted is looked for in each event by itself: a secret that falls apart into two is not found.
         """
         delivery, run = self._delivery, self._open_run
-        delivery.enter()
+        delivery.require_loop()
         try:
             run.admit(_DELTA)
             if type(text) is not str:
@@ -109,7 +109,7 @@ class RunEmitter:
             raise
         if text:
             self._pieces.append(text)
-            delivery.before_flush(self._say)
+            delivery.before_flush(self._publish_pieces)
 
     def tool_executing(self, tool_name: str, parameters: object) -> int:
         """Tell that a tool has been called, with which parameters."""
@@ -132,8 +132,8 @@ class RunEmitter:
         run, delivery = self._run, self._delivery
         if run is None:
             return
-        delivery.enter()
-        self._say()
+        delivery.require_loop()
+        self._publish_pieces()
         if run.phase is Phase.OPEN:
             self.agent_error("abandoned", "The run was given up before it had reached its end.")
         elif run.phase is Phase.NEW:
@@ -146,7 +146,7 @@ class RunEmitter:
             raise RunClosedError("this emitter was closed with the scope of its engine")
         return self._run
 
-    def _say(self) -> None:
+    def _publish_pieces(self) -> None:
         """Publish the pieces that wait, in events that are never too large."""
         text, self._pieces = "".join(self._pieces), []
         # A character takes 6 bytes at most, and the rest is for the names.
@@ -159,17 +159,17 @@ class RunEmitter:
         delivery, run = self._delivery, self._run
         # Looking for the running loop is slow, so it is done once a turn: before a flush is asked for.
         if get_ident() != delivery.thread or not delivery.dirty:
-            delivery.enter()
+            delivery.require_loop()
         if run is None:
             run = self._open_run
         if self._pieces:
-            self._say()
+            self._publish_pieces()
         seq = run.next_seq
         try:
             if (kind is _EXECUTING or kind is _TOOL_COMPLETED) and not (tool_name and type(tool_name) is str):
                 raise PayloadError("$.tool_name", f"must be text that is not empty, and is {tool_name!r}")
-            if can_go_as_they_are(payload, delivery.harmless_names, delivery.event_bytes) <= 0:
-                paths, harmless, room = _PATHS[event_class], delivery.harmless_names, delivery.event_bytes
+            if room_if_unchanged(payload, delivery.harmless_names, delivery.event_bytes) <= 0:
+                paths, harmless, room = _PAYLOAD_PATHS[event_class], delivery.harmless_names, delivery.event_bytes
                 payload = tuple(plain(value, path, harmless, room) for value, path in zip(payload, paths, strict=True))
             event = event_class(
                 run.run_id,

@@ -20,8 +20,8 @@ from typing import Any
 import msgspec
 
 from netra_sim.bridge.numpy_values import is_missing, is_numpy, numpy_values
-from netra_sim.bridge.secret_names import REDACTED, is_secret_name, names_something, values_something
-from netra_sim.bridge.secrets import ANY_WORD, is_harmless, redact_text
+from netra_sim.bridge.secret_names import REDACTED, is_secret_name, is_name_key, is_value_key
+from netra_sim.bridge.secrets import HARMLESS_BELOW, is_harmless, redact_text
 from netra_sim.exceptions import PayloadError
 
 MAX_DEPTH = 64
@@ -43,7 +43,7 @@ class HarmlessNames(set[str]):
 
     def remember(self, name: str) -> None:
         """Take a name up, unless it is long."""
-        if len(name) <= LONG_NAME and not values_something(name):
+        if len(name) <= LONG_NAME and not is_value_key(name):
             if len(self) >= 4096:
                 self.clear()
             self.add(name)
@@ -73,7 +73,7 @@ def plain(value: object, path: str, harmless: HarmlessNames, room: int) -> Any:
         raise PayloadError(path, f"could not be read: {error_text(error)}") from error
 
 
-def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int, levels: int = MAX_DEPTH) -> int:
+def room_if_unchanged(values: Iterable[Any], harmless: HarmlessNames, room: int, levels: int = MAX_DEPTH) -> int:
     """Whether `plain` would make of these values what the JSON encoder makes of them by itself; 0 or less when in doubt.
 
     It costs a fraction of `plain`, and nearly all payloads are so. It counts a text of up to `LONG_TEXT` as one value.
@@ -84,7 +84,7 @@ def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int
     for value in values:
         kind = type(value)
         if kind is str:
-            if (size := len(value)) >= ANY_WORD or not value.isidentifier():
+            if (size := len(value)) >= HARMLESS_BELOW or not value.isidentifier():
                 if size > LONG_TEXT and (room := room - size) <= 0:
                     return 0
                 if not (value.isascii() and is_harmless(value)):
@@ -92,7 +92,7 @@ def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int
         elif kind is dict:
             if not (levels and harmless.issuperset(value)):
                 return 0
-            room = can_go_as_they_are(value.values(), harmless, room - len(value), levels - 1)
+            room = room_if_unchanged(value.values(), harmless, room - len(value), levels - 1)
             if room <= 0:
                 return 0
         elif kind is list or kind is tuple:
@@ -100,7 +100,7 @@ def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int
                 return 0
             if len(value) == 2 and type(first := value[0]) is str and first not in harmless and _may_name(first):
                 return 0
-            room = can_go_as_they_are(value, harmless, room - len(value), levels - 1)
+            room = room_if_unchanged(value, harmless, room - len(value), levels - 1)
             if room <= 0:
                 return 0
         elif kind not in _NUMBERS:
@@ -218,7 +218,7 @@ def _sequence(value: Sequence[Any], depth: int, walk: _Walk) -> list[Any]:
     try:
         for item in value:
             kind = type(item)
-            if kind is int or (kind is str and len(item) < ANY_WORD and item.isidentifier()):
+            if kind is int or (kind is str and len(item) < HARMLESS_BELOW and item.isidentifier()):
                 result.append(item)
             else:
                 result.append(_plain(item, depth + 1, walk))
@@ -255,13 +255,13 @@ def _mapping(value: Mapping[Any, Any], depth: int, walk: _Walk) -> dict[str, Any
         kind = type(item)
         if type(key) is str and key in walk.harmless:
             name = key
-            if kind is int or (kind is str and len(item) < ANY_WORD and item.isidentifier()):
+            if kind is int or (kind is str and len(item) < HARMLESS_BELOW and item.isidentifier()):
                 result[key] = item
                 continue
         else:
             name, is_secret = _name(key if type(key) is str else _key(key), depth, walk)
             if (
-                (is_secret or (values_something(name) and _names_a_secret(value)))
+                (is_secret or (is_value_key(name) and _names_a_secret(value)))
                 and item is not None
                 and kind is not bool
             ):
@@ -282,7 +282,7 @@ def _mapping(value: Mapping[Any, Any], depth: int, walk: _Walk) -> dict[str, Any
 def _names_a_secret(record: Mapping[Any, Any]) -> bool:
     """Whether one of the record's values is a secret's name, as in ``{"name": "Authorization", "value": ...}``."""
     for key, item in record.items():
-        name = _as_name(item) if isinstance(key, str) and names_something(key) else None
+        name = _as_name(item) if isinstance(key, str) and is_name_key(key) else None
         if name is not None and len(name) <= LONG_NAME and is_secret_name(name):
             return True
     return False

@@ -55,12 +55,12 @@ def is_secret_name(name: str) -> bool:
     return last in _SECRET_WORDS or last.endswith(_SECRET_ENDINGS) or tuple(words[-2:]) in _SECRET_PAIRS
 
 
-def names_something(name: str) -> bool:
+def is_name_key(name: str) -> bool:
     """Whether a key of this name holds the name of something, as in a header that is ``{"name": ..., "value": ...}``."""
     return _last_word(name) in _NAME_WORDS
 
 
-def values_something(name: str) -> bool:
+def is_value_key(name: str) -> bool:
     """Whether a key of this name holds the value of what another key names."""
     return _last_word(name) in _VALUE_WORDS
 

@@ -7,7 +7,7 @@ import re
 from netra_sim.bridge.named_secrets import redact_named
 from netra_sim.bridge.secret_names import REDACTED
 
-ANY_WORD = 20
+HARMLESS_BELOW = 20
 """A word of fewer characters, made of letters, digits and underscores only, matches none of the patterns below."""
 
 _NAMED = re.compile(

@@ -223,7 +223,7 @@ class UserExecutionEngine:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _spawn_beside(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+    def _spawn_for_agent(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Start an agent's work. An `Exception` of it is for the agent that awaits it; `SystemExit` ends the run."""
         if self._is_closed:
             work.close()
@@ -310,7 +310,7 @@ class UserExecutionEngine:
 
     async def _run_agent(self, agent: Agent, answers: Mapping[str, object], places: asyncio.Semaphore) -> object:
         name = agent.name
-        session = AgentSession(self.context, answers, name, self._emitter, self._spawn_beside)
+        session = AgentSession(self.context, answers, name, self._emitter, self._spawn_for_agent)
         seconds, task = self._limits.agent_seconds, asyncio.current_task()
         async with places:
             self._end_if_stopped()

@@ -93,7 +93,7 @@ class SharedStateProbe:
         reached = [_reach(engine.context.user_id, "engine", engine) for engine in engines]
         if earlier is not None:
             reached.insert(0, earlier)
-        found = _in_two_hands(reached)
+        found = _reached_by_two(reached)
         users: dict[str, str] = {}
         for one in reached:
             for place in self._module_state.changed(one.classes):
@@ -110,7 +110,7 @@ def shared_mutable_objects(engines: Iterable[UserExecutionEngine]) -> list[Share
     (incident F9). Containers that are attributes of an agent's or a tool's class count as reachable. Modules, event
     loops, loggers and the bridge are infrastructure and are not looked into.
     """
-    return _in_two_hands(_reach(engine.context.user_id, "engine", engine) for engine in engines)
+    return _reached_by_two(_reach(engine.context.user_id, "engine", engine) for engine in engines)
 
 
 class _Reach(NamedTuple):
@@ -121,7 +121,7 @@ class _Reach(NamedTuple):
     classes: list[type]
 
 
-def _in_two_hands(reached: Iterable[_Reach]) -> list[SharedObject]:
+def _reached_by_two(reached: Iterable[_Reach]) -> list[SharedObject]:
     found: dict[int, tuple[object, str, str]] = {}
     shared: list[SharedObject] = []
     for user_id, objects, _ in reached:

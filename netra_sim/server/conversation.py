@@ -155,7 +155,7 @@ class Conversation:
         """Talk until either side ends it."""
         code, reason = CLOSE_INTERNAL, "the server failed"
         try:
-            if self._slot.is_too_many:
+            if self._slot.is_over_limit:
                 raise _CloseError(CLOSE_TRY_LATER, "the server is full; try again later")
             if not self._service.arrivals.of(self.user.user_id).take():
                 await windows_safe_sleep(_TOO_FAST_PAUSE)  # Nothing is read meanwhile: who floods is slowed down.

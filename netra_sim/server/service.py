@@ -60,7 +60,7 @@ class Slot:
             self._service.unready_sockets -= 1
 
     @property
-    def is_too_many(self) -> bool:
+    def is_over_limit(self) -> bool:
         """Whether the process has more sockets than its limits allow, and this one is to go."""
         limits, service = self._service.limits, self._service
         return service.sockets > limits.connections or service.unready_sockets > limits.unready_connections
@@ -157,12 +157,12 @@ class AgentService:
         return not self._is_draining and self.bridge.state is IntegrationState.ACTIVE
 
     def take_slot(self) -> Slot:
-        """A place for one more socket; the caller looks at `Slot.is_too_many`."""
+        """A place for one more socket; the caller looks at `Slot.is_over_limit`."""
         return Slot(self)
 
     async def admit(self, handshake: Handshake, slot: Slot) -> AuthenticatedUser | Refusal:
         """Who a client is, or why it does not come in; nothing has been done for it before."""
-        if slot.is_too_many:
+        if slot.is_over_limit:
             return try_later("the server is full; try again later")
         if handshake.origin not in self._origins:
             return forbidden("pages of this origin may not connect" if handshake.origin else "only pages may connect")
@@ -233,9 +233,9 @@ class AgentService:
         """A client has come. A user's newest connection wins, as one that lost its network cannot close its old ones."""
         own = self._conversations.setdefault(conversation.user.user_id, [])
         while len(own) >= self.bridge.limits.connections_per_user:
-            deadest = min(own, key=lambda one: (one.is_flushed, one.heard_at))
-            own.remove(deadest)
-            deadest.close(CLOSE_REPLACED, "a newer connection of this user took its place")
+            stalest = min(own, key=lambda one: (one.is_flushed, one.heard_at))
+            own.remove(stalest)
+            stalest.close(CLOSE_REPLACED, "a newer connection of this user took its place")
         own.append(conversation)
 
     def leave(self, conversation: Conversation, code: int) -> None:
