@@ -20,7 +20,11 @@ def check_bounds(settings: msgspec.Struct) -> None:
     for field in msgspec.structs.fields(settings):
         value = getattr(settings, field.name)
         if field.type is int:
-            is_good, bound, kind = type(value) is int and 0 < value <= MOST_COUNT, f"{MOST_COUNT:,}", "a whole number that"
+            is_good, bound, kind = (
+                type(value) is int and 0 < value <= MOST_COUNT,
+                f"{MOST_COUNT:,}",
+                "a whole number that",
+            )
         else:
             is_good = type(value) in (int, float) and isfinite(value) and 0 < value <= MOST_SECONDS
             bound, kind = f"{MOST_SECONDS:,.0f} s", "a number that"

@@ -382,7 +382,7 @@ class AgentWebSocketBridge:
         return IntegrationResult(not error, self._state, error, loop.time() - began)
 
     async def _probe_delivery(self) -> str:
-        """Send one event to a connection of the bridge itself, by the same path as users' events; return what failed, or ""."""
+        """Send one event to a connection of the bridge itself, by the path of users' events; return what failed, or ""."""
         arrived = asyncio.get_running_loop().create_future()
 
         def on_frames(frames: Sequence[bytes]) -> None:
@@ -411,7 +411,10 @@ class AgentWebSocketBridge:
         return loop.call_later(self.limits.stalled_seconds, self._delivery.check_stall, connection)
 
     def _request_expiry(self) -> float:
-        """Start the timer that forgets ended runs, unless it runs, and return the time. It runs only while there are some."""
+        """Start the timer that forgets ended runs, unless it is running; return the loop's time.
+
+        The timer runs only while there are ended runs.
+        """
         loop = self._delivery.loop
         assert loop is not None  # noqa: S101 - a run has ended, so it has begun on a loop
         if self._expiry is None and not loop.is_closed():

@@ -45,7 +45,7 @@ class Transport(Protocol):
         """The number of bytes that the transport has accepted and not yet passed on."""
 
     def close(self, code: int, reason: str) -> None:
-        """Begin to close and return at once. Further calls do nothing."""
+        """Begin to close and return at once. The bridge may call this more than once."""
 
 
 class Cancellable(Protocol):

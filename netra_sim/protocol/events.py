@@ -102,7 +102,7 @@ class AgentCompleted(Event, tag="agent_completed", gc=False):
 
 
 class AgentError(Event, tag="agent_error", gc=False):
-    """The last event of a run that did not succeed: ``error`` is a word for programs, ``message`` a sentence for the user."""
+    """The last event of a run without an answer: ``error`` is a word for programs, ``message`` a sentence for the user."""
 
     error: str
     message: str
@@ -138,7 +138,7 @@ class Gap(msgspec.Struct, frozen=True, tag_field="type", tag="gap", omit_default
         status: the state of the run: ``live``, ``ended``, ``lost`` (the server was restarted) or ``unknown``. After ``lost``
             and ``unknown`` no more events of the run follow.
         detail: reason and status in a sentence.
-        text: the text of all deltas from the run's first event up to ``missed_to``; "" if there is none, or too much to keep.
+        text: the text of all deltas up to ``missed_to``, from the run's first event on; "" if there is none or too much.
     """
 
     run_id: str
