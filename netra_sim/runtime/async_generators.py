@@ -1,8 +1,8 @@
 """Timeouts inside asynchronous generators that never cancel the consumer of the generator (PEP 789).
 
-A context that an async generator enters stays entered while the generator is suspended at a ``yield``. Meanwhile the consumer
-runs in the same task with the same context variables. So this module finds a generator's contexts by the stack, and cancels a
-task only while it waits inside the generator.
+A context that an async generator enters stays entered while the generator is suspended at a ``yield``. Meanwhile the
+consumer runs in the same task with the same context variables. So this module finds a generator's contexts by the stack, and
+cancels a task only while it waits inside the generator.
 """
 
 import asyncio

@@ -44,19 +44,19 @@ def windows_asyncio_safe(function: F) -> F:
     """Replace `asyncio.sleep`, `wait_for` and `gather` with the Windows-safe functions inside one function, nowhere else.
 
     It takes coroutine functions and async generator functions, including methods, class and static methods, and closures. It
-    returns a new function with the same code, in which every read is checked: where a global name, a variable of an enclosing
-    function, an import or an attribute gives one of the three functions, the body gets the safe one. So ``import asyncio``,
-    ``import asyncio as aio``, ``from asyncio import sleep``, ``asyncio.tasks.sleep`` and a class attribute all work, at module
-    level, in an enclosing function or in the body, and as defaults of parameters. The check takes place at each read, so it
-    sees a global that is bound later or patched by a test. It covers functions, lambdas and classes defined in the body, but
-    not the functions that the body calls.
+    returns a new function with the same code, in which every read is checked: where a global name, a variable of an
+    enclosing function, an import or an attribute gives one of the three functions, the body gets the safe one. So ``import
+    asyncio``, ``import asyncio as aio``, ``from asyncio import sleep``, ``asyncio.tasks.sleep`` and a class attribute all
+    work, at module level, in an enclosing function or in the body, and as defaults of parameters. The check takes place at
+    each read, so it sees a global that is bound later or patched by a test. It covers functions, lambdas and classes defined
+    in the body, but not the functions that the body calls.
 
-    asyncio and the module do not change: another task in the same module, at the same time, sees the stock functions. The new
-    function can be pickled by reference, and by value with cloudpickle if netra_sim is installed.
+    asyncio and the module do not change: another task in the same module, at the same time, sees the stock functions. The
+    new function can be pickled by reference, and by value with cloudpickle if netra_sim is installed.
 
     The decorator misses a function that comes in another way: as an argument, as an item of a list or of ``globals()``, as
-    the result of `getattr`, inside a `functools.partial` made elsewhere, or in code that the body passes to `eval` or `exec`.
-    Each checked read takes about as long as a call of a small function, and decorating takes some milliseconds.
+    the result of `getattr`, inside a `functools.partial` made elsewhere, or in code that the body passes to `eval` or
+    `exec`. Each checked read takes about as long as a call of a small function, and decorating takes some milliseconds.
 
     Raises:
         TypeError: ``function`` is not an asynchronous function.

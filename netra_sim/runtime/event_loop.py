@@ -20,9 +20,9 @@ _INTERRUPT_CHECK = 0.25
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """Make a new event loop of the best kind for the platform; use it as ``asyncio.Runner(loop_factory=new_event_loop)``.
 
-    On Windows this is a Proactor loop: it has no limit of 512 sockets and can start subprocesses. Its servers survive clients
-    that disconnect before they are accepted, and it closes open transports before it ends. Elsewhere this is the selector
-    loop. It neither reads nor sets an event-loop policy, since policies are deprecated from Python 3.14 on.
+    On Windows this is a Proactor loop: it has no limit of 512 sockets and can start subprocesses. Its servers survive
+    clients that disconnect before they are accepted, and it closes open transports before it ends. Elsewhere this is the
+    selector loop. It neither reads nor sets an event-loop policy, since policies are deprecated from Python 3.14 on.
     """
     if sys.platform == "win32":
         return WindowsEventLoop()
@@ -43,8 +43,8 @@ def run(
 ) -> T:
     """Run a coroutine and return its result, in scripts and in notebook cells alike.
 
-    If no event loop is running, this is `asyncio.Runner.run`. If one is running, as in a notebook cell, the coroutine runs on
-    a new loop in a new thread, with the caller's context variables. Tasks that it leaves behind are cancelled, so nothing
+    If no event loop is running, this is `asyncio.Runner.run`. If one is running, as in a notebook cell, the coroutine runs
+    on a new loop in a new thread, with the caller's context variables. Tasks that it leaves behind are cancelled, so nothing
     leaks from one cell into the next. Ctrl+C, or a notebook's interrupt, cancels the coroutine, waits for its clean-up, and
     raises KeyboardInterrupt.
 

@@ -35,18 +35,18 @@ def refuse_nan(what: str, seconds: float | None) -> None:
 class WindowsSafeTimeoutContext:
     """An asynchronous context with a deadline.
 
-    By default it does not interfere: a streaming loop calls `check_timeout` and ends by itself. With ``enforce=True`` it also
-    cancels its body at the deadline and raises `TimeoutError`, like `asyncio.timeout`, on which it is built. Contexts nest:
-    the deadline of an inner context is never later than that of the outer one. A context starts no task and does not poll, so
-    nested contexts cannot deadlock. A task inherits the contexts of the code that creates it.
+    By default it does not interfere: a streaming loop calls `check_timeout` and ends by itself. With ``enforce=True`` it
+    also cancels its body at the deadline and raises `TimeoutError`, like `asyncio.timeout`, on which it is built. Contexts
+    nest: the deadline of an inner context is never later than that of the outer one. A context starts no task and does not
+    poll, so nested contexts cannot deadlock. A task inherits the contexts of the code that creates it.
 
     A context entered in an async generator belongs to this generator only (PEP 789 describes the problem). It counts for
-    everything that the generator runs, in any task; while the generator is suspended at a ``yield``, it counts neither for the
-    consumer nor for other generators. An enforced context never cancels the consumer: if the deadline comes at a ``yield``, it
-    interrupts the generator when the generator next waits, or raises `TimeoutError` at the end of the block. It interrupts
-    only the task that entered it. Tasks that a generator creates inherit the contexts of the coroutines that it awaits, not
-    the generator's contexts. The generator of an `asynccontextmanager` is the exception: a context that it enters before its
-    ``yield`` counts in the body.
+    everything that the generator runs, in any task; while the generator is suspended at a ``yield``, it counts neither for
+    the consumer nor for other generators. An enforced context never cancels the consumer: if the deadline comes at a
+    ``yield``, it interrupts the generator when the generator next waits, or raises `TimeoutError` at the end of the block.
+    It interrupts only the task that entered it. Tasks that a generator creates inherit the contexts of the coroutines that
+    it awaits, not the generator's contexts. The generator of an `asynccontextmanager` is the exception: a context that it
+    enters before its ``yield`` counts in the body.
 
     Args:
         timeout: seconds from the entry; None for no deadline except that of an outer context.

@@ -56,8 +56,8 @@ async def windows_safe_wait_for(awaitable: Awaitable[Any], timeout: float | None
     """Await with a time limit.
 
     The semantics are those of `asyncio.wait_for` from Python 3.12 on. At the deadline it cancels the awaitable and waits for
-    its end. It passes a cancellation of the caller on and never swallows it, not even one that comes together with the result
-    (`asyncio.wait_for` of Python 3.11 does, gh-86296).
+    its end. It passes a cancellation of the caller on and never swallows it, not even one that comes together with the
+    result (`asyncio.wait_for` of Python 3.11 does, gh-86296).
 
     Args:
         awaitable: a coroutine, a Future, a Task or any other awaitable.
