@@ -167,7 +167,7 @@ async def serve_asgi(
 
 
 class _AsgiTransport:
-    """The bridge's transport over ASGI. ASGI's ``send`` waits, so frames queue here, and `pump` sends one after the other."""
+    """The bridge's transport over ASGI. ASGI's ``send`` waits, so frames queue here and `pump` sends them one by one."""
 
     def __init__(self, send: Send) -> None:
         self.on_writable: Callable[[], None] | None = None

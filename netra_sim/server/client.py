@@ -42,7 +42,7 @@ class AgentClient:
         on_reading: called with every frame in order, its `Reading`, and the id of the connection.
 
     Raises:
-        websockets.exceptions.InvalidStatus: the server refused the first handshake, for example because the token is invalid.
+        websockets.exceptions.InvalidStatus: the server refused the first handshake, for example for an invalid token.
         OSError: the server cannot be reached.
         Exception: on leaving the context, unless the block itself failed: the error that ended the reading, raised by
             ``on_reading`` or by a refused handshake.
@@ -157,7 +157,9 @@ class AgentClient:
             await windows_safe_sleep(random.uniform(*REPLACED_PAUSE))
         while True:
             await windows_safe_sleep(random.uniform(0, longest_pause(self._failures)))
-            self._failures += 1  # Only a hello resets this: a successful handshake does not prove that the server works.
+            self._failures += (
+                1  # Only a hello resets this: a successful handshake does not prove that the server works.
+            )
             try:
                 return await self._connect()
             except InvalidStatus as refusal:

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 _TOO_FAST_PAUSE = 1.0
 
 LONGEST_TIMER = 3600.0
-"""The longest timer for the expiry of a token, in seconds. The wall clock is then read again, because it may have been set."""
+"""The longest timer for the expiry of a token, in seconds; then the wall clock is read again, as it may have been set."""
 
 
 class ClientGoneError(NetraSimError, ConnectionError):
@@ -195,7 +195,7 @@ class Conversation:
 
     @property
     def is_flushed(self) -> bool:
-        """Whether everything that was sent to the client has left this process."""
+        """Whether nothing waits to be sent: the outbox, the replay and the transport's buffer are empty, or it is closed."""
         connection = self.connection
         if connection is None or not connection.is_open:
             return True
