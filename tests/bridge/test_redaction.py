@@ -100,7 +100,7 @@ class Name(str):
         (f"x-eyJhbGciOiJI.eyJzdWIiOiJi.{SECRET} y..z", f"x-{MARK} y..z"),
     ],
 )  # fmt: skip
-def test_a_secret_is_replaced_and_what_stands_around_it_stays(payload, sent):
+def test_a_secret_is_replaced_and_its_surroundings_stay(payload, sent):
     assert carried(payload) == sent
 
 
@@ -130,7 +130,7 @@ def test_a_secret_is_replaced_and_what_stands_around_it_stays(payload, sent):
         "a..b...c eyJ.eyJ.x",
     ],
 )
-def test_what_only_looks_like_a_secret_passes_untouched(payload):
+def test_a_value_that_only_looks_like_a_secret_stays_unchanged(payload):
     assert carried(payload) == payload
 
 
@@ -153,7 +153,7 @@ def test_json_in_json_hides_no_secret_at_any_depth(before, after, depth, around,
 
 
 @given(INNOCENT, INNOCENT, st.sampled_from([[SECRET], ["a", SECRET], {"a": SECRET}, [{"b": [SECRET]}]]))
-def test_lists_and_objects_under_a_secret_name_go_as_a_whole(before, after, secret):
+def test_lists_and_objects_under_a_secret_name_are_replaced_as_a_whole(before, after, secret):
     text = json.dumps({"x": before, "password": secret, "y": after})
     for payload in (text, f"got {text} back", repr({"x": 1, "password": secret, "y": 2})):
         (sent,) = run_virtual(carry([payload]))

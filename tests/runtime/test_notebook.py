@@ -125,7 +125,7 @@ def test_a_task_that_a_cell_leaves_behind_does_not_leak_into_the_next_cell(noteb
     assert notebook.outputs(requests) == ["", "", "", "False\n", "(True, False)"]
 
 
-def test_interrupting_the_kernel_cancels_the_cell_s_coroutine_and_waits_for_its_clean_up(notebook):
+def test_interrupting_the_kernel_cancels_the_coroutine_and_waits_for_its_clean_up(notebook):
     requests = notebook.send(INTERRUPTED)
     notebook.outputs(requests, until="begun")
     notebook.manager.interrupt_kernel()
@@ -211,7 +211,7 @@ print(asyncio.run(outer()))
     ]  # fmt: skip
 
 
-def test_nest_asyncio_is_noticed_whoever_applied_it_and_its_successor_too():
+def test_nest_asyncio_and_its_successor_are_detected_whatever_code_applied_them():
     code = """
 import nest_asyncio2
 from netra_sim.runtime import measuring, nest_asyncio_enabled

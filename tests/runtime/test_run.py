@@ -79,7 +79,7 @@ def new_event_loop_closed():
     return loop
 
 
-def test_the_platforms_kind_is_the_proactor_on_windows_and_a_selector_elsewhere():
+def test_the_loop_is_a_proactor_on_windows_and_a_selector_elsewhere():
     expected = asyncio.ProactorEventLoop if sys.platform == "win32" else asyncio.SelectorEventLoop
     assert isinstance(new_event_loop_closed(), expected)
 
@@ -137,7 +137,7 @@ def test_tasks_and_generators_that_are_left_behind_are_ended_before_it_returns(p
     assert leave.task.cancelled()
 
 
-def test_inside_a_running_loop_it_works_in_a_thread_of_its_own_which_ends_with_it():
+def test_inside_a_running_loop_it_runs_in_a_new_thread_that_ends_with_it():
     async def where():
         return threading.current_thread(), asyncio.get_running_loop()
 
@@ -262,7 +262,7 @@ class InterruptedAsItCloses(asyncio.SelectorEventLoop):
         return super().call_soon_threadsafe(*arguments, **options)
 
 
-def test_ctrl_c_while_the_loop_closes_comes_out_as_itself():
+def test_ctrl_c_while_the_loop_closes_raises_keyboard_interrupt():
     async def outlast_the_start():
         while main_thread_is_in(threading.Thread.start):
             await asyncio.sleep(0)

@@ -202,7 +202,7 @@ def test_wait_for_ends_as_stock_wait_for_does_and_at_the_same_time(wait):
 
 @EXAMPLES
 @given(wait=WAITS, default=st.sampled_from([None, "default"]))
-def test_a_default_stands_where_stock_wait_for_raises_its_timeout_and_nowhere_else(wait, default):
+def test_a_default_is_returned_where_stock_wait_for_raises_its_timeout_and_nowhere_else(wait, default):
     (ended, *rest), log = run_virtual(observe_wait(stock_wait_for, wait))
     if ended == (TimeoutError, ()):
         ended = ("result", default)

@@ -31,7 +31,7 @@ async def _echo_all(socket, transport):
 
 
 @pytest.mark.real_time
-async def test_the_server_passes_the_conformance_suite_but_for_one_known_case():
+async def test_the_server_passes_the_conformance_suite_except_one_known_case():
     bridge = AgentWebSocketBridge()
     limits = ServerLimits(message_bytes=16 * 1024 * 1024)
     server = AgentServer(

@@ -85,7 +85,7 @@ async def delays(client, seconds):
 @pytest.mark.parametrize(
     ("payload", "opcode"), [(b'{"type":"zz"}', 1), (b'{"type":"ping"}', 1), (b"", 9), (b"{", 2), (b"x" * 125, 10)]
 )
-async def test_a_flood_is_shed_while_another_users_events_go_on(payload, opcode):
+async def test_a_flood_is_closed_while_another_users_events_go_on(payload, opcode):
     async with over_websockets(pipeline=lambda _: [[Ticks()]]) as place:
         witness = await place.connect("bob")
         await witness.resume()
@@ -98,7 +98,7 @@ async def test_a_flood_is_shed_while_another_users_events_go_on(payload, opcode)
         assert (await witness.hear("pong"))["type"] == "pong"
 
 
-async def test_between_two_messages_of_a_flood_everybody_else_has_a_turn():
+async def test_other_tasks_get_a_turn_between_two_messages_of_a_flood():
     async with memory(limits=ServerLimits(message_burst=10_000, errors_in_a_row=100_000)) as place:
         flooder = await place.connect("mallory")
         await flooder.resume()
@@ -196,7 +196,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
-async def test_a_spoilt_handshake_leaves_no_traceback(garbage, caplog):
+async def test_a_broken_handshake_leaves_no_traceback(garbage, caplog):
     async with over_websockets() as place:
         host, port = place.uri.removeprefix("ws://").split(":")
         _, writer = await asyncio.open_connection(host, int(port))

@@ -99,7 +99,7 @@ async def heard(socket):
         return [message["type"] for message in messages], socket.close_code
 
 
-async def test_sigterm_during_fifty_runs_tells_each_client_how_its_run_ended():
+async def test_sigterm_during_fifty_runs_sends_each_client_the_end_of_its_run():
     users = [f"user-{number}" for number in range(50)]
     async with served("--drain", "2", users=users) as server:
         async with asyncio.timeout(60):
@@ -173,7 +173,7 @@ async def test_a_token_outlives_a_restart_and_the_client_learns_that_its_run_is_
         (["--drain", "-1"], "drain"),
     ],
 )
-def test_a_wrong_option_is_refused_in_words(tmp_path, options, said):
+def test_a_wrong_option_is_refused_with_a_message(tmp_path, options, said):
     (tmp_path / "short").write_text("short")
     given = [option.replace("{short}", str(tmp_path / "short")) for option in options]
     command = [sys.executable, "-m", "netra_sim", "serve", *given]

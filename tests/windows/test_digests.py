@@ -7,5 +7,5 @@ pytestmark = pytest.mark.real_time  # a simulation brings its own loop
 
 
 @pytest.mark.parametrize(("name", "digest"), expected_digests().items(), ids=expected_digests())
-def test_a_history_has_the_digest_that_it_has_everywhere(name, digest):
+def test_a_history_has_the_same_digest_as_on_other_platforms(name, digest):
     assert has_expected_digest(name, digest)

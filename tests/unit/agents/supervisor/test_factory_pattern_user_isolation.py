@@ -62,7 +62,7 @@ async def test_engines_of_different_users_share_no_mutable_object_at_any_moment(
     assert compared == 10
 
 
-async def test_one_users_limit_is_not_anothers():
+async def test_each_user_has_a_separate_limit():
     factory = make_factory()
     async with factory.user_execution_scope(context("alice", 0)), factory.user_execution_scope(context("alice", 1)):
         with pytest.raises(EngineLimitError):
