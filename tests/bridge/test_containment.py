@@ -1,4 +1,4 @@
-"""What a client's transport, an observer or a back end raises is that one's own; what a thread asks for is refused whole."""
+"""An error of a transport, an observer or a back end affects nothing else; a call from another thread changes nothing."""
 
 import asyncio
 import json
@@ -15,14 +15,14 @@ ALICE, MALLORY = AuthenticatedUser("alice"), AuthenticatedUser("mallory")
 
 
 class Failure(BaseException):
-    """No `Exception`."""
+    """A BaseException that is not an Exception."""
 
 
 ERRORS = [RuntimeError("no socket"), KeyError(), SystemExit(3), asyncio.CancelledError(), Failure(), MemoryError()]
 
 
 class Failing(MemoryTransport):
-    """A transport one of whose parts raises, once it is told to."""
+    """A transport with one method that raises, once a test switches it on."""
 
     def __init__(self, part, error, *, now=True):
         self.part, self.error, self.now = part, error, False
@@ -55,7 +55,7 @@ class Failing(MemoryTransport):
 
 
 class Lying(MemoryTransport):
-    """A transport that says of its buffer what is no number."""
+    """A transport with a buffer size that is not a number."""
 
     def buffered(self):
         return None
@@ -191,7 +191,7 @@ async def test_a_lost_peer_is_logged_without_a_warning(caplog):
 
 
 class FailingObserver:
-    """Fails at everything that it is told."""
+    """An observer that fails at every call."""
 
     def __getattr__(self, name):
         raise SystemExit(f"cannot observe {name}")
@@ -254,7 +254,7 @@ async def test_a_monitor_reports_an_error_of_its_check_and_goes_on(monkeypatch):
 
 
 def in_thread(work):
-    """What the work raises in a thread of its own."""
+    """The errors that the work raises in another thread: one or none."""
     raised = []
 
     def target():
@@ -340,7 +340,7 @@ def test_a_bridge_belongs_to_the_next_loop_after_its_loop_was_closed():
     async def first():
         await bridge.ensure_integration()
         bridge.connect(ALICE, client)
-        open_run(bridge).agent_completed("done")  # Its flush and its end fall to the next loop.
+        open_run(bridge).agent_completed("done")  # The next loop must flush and forget it.
 
     async def second():
         await turn()

@@ -1,4 +1,4 @@
-"""From a published event to its owner's clients: incidents B1 to B10."""
+"""Delivery of events to the clients of their owner: incidents B1 to B10."""
 
 import asyncio
 import gc

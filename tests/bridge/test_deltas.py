@@ -1,4 +1,4 @@
-"""An answer's text as it is streamed: joined within a turn, in order, redacted, whole for whoever comes late."""
+"""The streamed text of an answer: joined within a turn, in order, redacted, and complete for a client that comes late."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ def messages(transport):
 
 
 def text_of(received):
-    """What a client shows that does as docs/protocol.md says."""
+    """The text that a client shows if it follows docs/protocol.md."""
     text = ""
     for message in received:
         text = message["text"] if message["type"] == "gap" and "text" in message else text

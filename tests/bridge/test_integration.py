@@ -1,4 +1,4 @@
-"""Whether the bridge's word on its own state can be relied on: incidents B5 and F12."""
+"""The state that the bridge reports is true: incidents B5 and F12."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from netra_sim.exceptions import BridgeNotReadyError
 
 
 class Backend:
-    """A real little back end: answers while it is up, after its delay."""
+    """A small back end: it answers after its delay while it is up."""
 
     def __init__(self, *, is_up=True, delay=0.0):
         self.is_up = is_up

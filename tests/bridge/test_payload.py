@@ -1,4 +1,4 @@
-"""What an event may carry, and what of it is redacted: incidents B11 and B12."""
+"""The payloads that an event can carry, and the secrets that are redacted in them: incidents B11 and B12."""
 
 import dataclasses
 import datetime

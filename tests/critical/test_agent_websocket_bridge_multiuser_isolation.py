@@ -1,4 +1,4 @@
-"""Many users at once, attacked and disturbed: each sees their own events, all of them, and nobody else's."""
+"""With many users at once, attacks and faults, each user receives all of their own events, and no other user's."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Clean-up never takes what is in use, never forgets what is not, and a failure of it costs nobody their place."""
+"""Clean-up never closes what is in use and always releases what is not; a failing clean-up costs no user their place."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""A user can end a run of their own, and nobody else's."""
+"""A user can cancel their own runs, and no other runs."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from netra_sim.factory import EngineLimits, ExecutionEngineFactory, RunOutcome, 
 
 
 class Working:
-    """An agent made of a function."""
+    """An agent that runs a function."""
 
     name = "working"
 
@@ -22,7 +22,7 @@ class Working:
 
 
 class System:
-    """A factory on a bridge, and what arrives at alice's client."""
+    """A factory with a bridge, and the events that alice's client receives."""
 
     def __init__(self, *works, backends=None, at_once=False, **limits):
         stages = [[Working(work) for work in works]] if at_once else [[Working(work)] for work in works]

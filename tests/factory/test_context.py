@@ -1,4 +1,4 @@
-"""Contexts that cannot be changed and cannot be shared: incidents B3, F9 and S19."""
+"""Contexts cannot be changed and share no mutable objects: incidents B3, F9 and S19."""
 
 import asyncio
 import copy
@@ -104,7 +104,7 @@ class Noted(enum.Enum):
 
 
 class Text(str):
-    """Text with attributes, so that it can be changed."""
+    """Text with attributes, which makes it mutable."""
 
 
 class Number(int):
@@ -128,7 +128,7 @@ class Day(datetime.date):
 
 
 class Zone(datetime.tzinfo):
-    """A time zone that can be changed."""
+    """A mutable time zone."""
 
     def utcoffset(self, moment):
         return datetime.timedelta(hours=2)

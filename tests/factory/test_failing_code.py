@@ -1,4 +1,4 @@
-"""Whatever the code of one user's run raises ends that run, and nothing else."""
+"""An error of any kind in the code of one user's run ends this run, and nothing else."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from netra_sim.simulation import run_virtual
 
 
 class Unheard(BaseException):
-    """No `Exception`, and of nobody's tree."""
+    """A BaseException that is not an Exception."""
 
 
 ERRORS = [SystemExit(3), GeneratorExit(), Unheard("x"), BaseExceptionGroup("both", [Unheard(), ValueError()])]
@@ -42,7 +42,7 @@ async def answers(session):
 
 
 async def outcomes(mallorys_stages):
-    """What becomes of alice's run and of mallory's, and the types of event that each of them gets."""
+    """The results of alice's and mallory's runs, and the types of the events that each of them receives."""
     bridge = AgentWebSocketBridge()
     clients = {}
     for user in ("alice", "mallory"):

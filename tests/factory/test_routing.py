@@ -1,4 +1,4 @@
-"""Every message of a client's is carried out or answered: incidents B12, S13 and S14."""
+"""Every message of a client is carried out or answered: incidents B12, S13 and S14."""
 
 import asyncio
 import json
@@ -113,14 +113,14 @@ def ask(thread_id=None):
 
 
 class Clients:
-    """Some users' connections to one server."""
+    """Connections of several users to one server."""
 
     def __init__(self, **limits):
         self.bridge = AgentWebSocketBridge(limits=BridgeLimits(**limits))
         self.factory = ExecutionEngineFactory(websocket_bridge=self.bridge)
 
     async def answer(self, user, message):
-        """The run's result and what the user's client gets."""
+        """The result of the run, and the messages that the user's client receives."""
         transport = MemoryTransport()
         connection = self.bridge.connect(AuthenticatedUser(user), transport)
         result = await answer_message(message, connection, bridge=self.bridge, execution_factory=self.factory)
@@ -164,7 +164,7 @@ async def test_owners_of_threads_are_bounded_and_the_last_used_are_kept_longest(
     await asyncio.sleep(10)
     known = clients.bridge._delivery.threads
     assert len(known) == 5
-    await clients.answer("bob", ask("alice-0"))  # forgotten, and so anybody's
+    await clients.answer("bob", ask("alice-0"))  # forgotten, so any user can claim it
     await clients.answer("alice", ask("alice-5"))  # used again, so it outlives alice-6
     await clients.answer("alice", ask("alice-new"))
     await asyncio.sleep(10)

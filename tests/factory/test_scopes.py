@@ -1,4 +1,4 @@
-"""Engines in their scopes: limits, ends, releases. Incidents F1 to F8, F10 and F12."""
+"""Engines in their scopes: limits, ends of runs, and release of everything. Incidents F1 to F8, F10 and F12."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ from netra_sim.simulation import run_virtual
 
 
 class OneAgent:
-    """An agent made of a function."""
+    """An agent that runs a function."""
 
     name = "tested"
 
@@ -44,7 +44,7 @@ def context(user="alice", run="run-1", **request):
 
 
 class System:
-    """A factory on a bridge, and what arrives at alice's client."""
+    """A factory with a bridge, and the events that alice's client receives."""
 
     def __init__(self, pipeline=None, **limits):
         self.bridge = AgentWebSocketBridge()

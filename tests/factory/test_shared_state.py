@@ -1,4 +1,4 @@
-"""State that two users' engines share is found, and only that: incidents F2 and F9."""
+"""The probe finds state that the engines of two users share, and nothing else: incidents F2 and F9."""
 
 import asyncio
 import sys

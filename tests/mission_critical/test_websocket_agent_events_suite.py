@@ -1,4 +1,4 @@
-"""The five critical events reach a real WebSocket client, with the fields it relies on, in order and in time."""
+"""The five critical events reach a real WebSocket client, with all required fields, in order and in time."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A decorated function reads its module, closure and imports as any other does, and gets the safe three from them."""
+"""A decorated function reads its module, closure and imports like any other, and gets the safe functions from them."""
 
 import asyncio
 import contextlib
@@ -47,7 +47,7 @@ async def of_the_module():
 
 
 def defined(source, **names):
-    """What a source defines as ``f`` in a namespace of its own, decorated."""
+    """The function ``f`` that a source defines in a new namespace, decorated."""
     exec(inspect.cleandoc(source), names)
     return windows_asyncio_safe(names["f"]), names
 
@@ -350,7 +350,7 @@ async def test_the_order_of_the_decorators_of_a_class_does_not_matter(kind):
     assert {await Both.inner(), await Both.outer(), await Both().twice()} == {windows_safe_sleep}
 
 
-# Shipping, tracing, and code of every form.
+# Pickling, tracing, and code of every form.
 
 
 def test_a_decorated_function_is_pickled_by_reference():
@@ -427,7 +427,7 @@ def test_traces_and_tracebacks_show_the_lines_of_the_undecorated_function():
 
 
 def test_code_of_every_form_behaves_as_before():
-    # CPython's own tests of its syntax, with every value that they read passed through a table.
+    # CPython's tests of its syntax, with every value that they read passed through a table.
     pytest.importorskip("test.test_asyncgen")
     script = inspect.cleandoc("""
         import importlib.machinery, io, sys, unittest, warnings

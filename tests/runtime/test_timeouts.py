@@ -1,4 +1,4 @@
-"""Deadlines that tell, enforce and nest."""
+"""Deadlines that are checked or enforced, and nested deadlines."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""A timeout context in an async generator is the generator's alone (PEP 789)."""
+"""A timeout context in an async generator belongs to the generator only (PEP 789)."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ safe_stream = windows_asyncio_safe(stream)
 
 
 class Entered:
-    """A context manager that enters a timeout for whoever enters it."""
+    """A context manager that enters a timeout for the body of its ``async with``."""
 
     def __init__(self, timeout, enforce=False):
         self.context = WindowsSafeTimeoutContext(timeout, enforce=enforce)
@@ -380,7 +380,7 @@ async def test_a_manager_that_is_left_in_another_task_leaves_that_tasks_contexts
             await manager.__aexit__(None, None, None)
             return await remaining(10)
 
-    # The inner deadline was taken over from the manager's, which counted when it was entered.
+    # The inner context took its deadline from the manager's context, which counted at its entry.
     assert await asyncio.create_task(leave()) == 2
     assert await remaining(10) == 10
 

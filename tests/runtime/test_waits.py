@@ -1,4 +1,4 @@
-"""Waiting with a limit and waiting for many: incidents W3 to W5, on an exact clock and on Windows' coarse one."""
+"""`wait_for`, `gather` and `sleep`: incidents W3 to W5, on an exact clock and on the coarse clock of Windows."""
 
 import asyncio
 from decimal import Decimal
@@ -16,7 +16,7 @@ from netra_sim.runtime import (
 from netra_sim.simulation import run_virtual
 
 TICK = 1 / 64
-"""Seconds between the ticks of Windows' clock, up to Python 3.12."""
+"""Seconds between two ticks of the Windows clock, up to Python 3.12."""
 
 
 def now():
@@ -34,7 +34,7 @@ async def fail(error, after=0.0):
 
 
 class Awaitable:
-    """What is awaitable without being a coroutine, a Future or a Task."""
+    """An awaitable that is not a coroutine, a Future or a Task."""
 
     def __await__(self):
         return answer(after=1).__await__()

@@ -1,4 +1,4 @@
-"""The decorator and its three functions: incidents W1 to W6."""
+"""The decorator and the three safe functions: incidents W1 to W6."""
 
 import asyncio
 import asyncio as aio
@@ -45,7 +45,7 @@ async def nap(seconds):
     return asyncio.sleep
 
 
-# What a decorated function sees, and what nobody else does.
+# A decorated function sees the safe functions, and other code does not.
 
 
 async def test_an_undecorated_task_next_to_a_decorated_one_sees_stock_asyncio():  # W1
@@ -318,7 +318,7 @@ async def test_a_decorated_async_generator_serves_as_a_method_and_a_context_mana
     assert now() == 2
 
 
-# The plan's class, and the pause before a retry.
+# `WindowsAsyncioSafePatterns`, and the pause before a retry.
 
 
 def test_the_patterns_object_has_the_same_functions():

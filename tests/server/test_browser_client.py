@@ -1,4 +1,4 @@
-"""The client for browsers, in Chromium: against the real server, and against one that says what a test wants."""
+"""The client for browsers in Chromium, with the real server and with one that sends what a test says."""
 
 import asyncio
 import json
@@ -55,19 +55,19 @@ def tab():
 
 
 class Page:
-    """A page with the client module in it; scripts run beside the test's own event loop."""
+    """A page with the client module; its scripts run while the test's event loop runs."""
 
     def __init__(self, tab):
         self._tab = tab
 
     async def run(self, script):
-        """What an asynchronous script returns."""
+        """Run an asynchronous script and return its result."""
         return await asyncio.to_thread(self._tab.evaluate, f"(async () => {{ {script} }})()")
 
 
 @asynccontextmanager
 async def a_page(tab, uri):
-    """A page of the server's own origin, into which its client has been imported."""
+    """A page of the server's origin that has imported the client."""
     origin = uri.replace("ws:", "http:")
     await asyncio.to_thread(tab.open, f"{origin}/healthz")
     page = Page(tab)
@@ -82,7 +82,7 @@ class QuietFiles(SimpleHTTPRequestHandler):
 
 
 class Counts:
-    """An agent that says one number after the other, and then ends."""
+    """An agent that publishes one number after the other, and then ends."""
 
     name = "counts"
 
@@ -135,7 +135,7 @@ async def test_forced_disconnects_lose_nothing_show_nothing_twice_and_hide_no_ga
     assert all(run["thoughts"] == "".join(f"{number} " for number in range(steps)) for run in runs)
     for number, (events, gaps, _, unannounced) in enumerate(logs):
         assert {event[0] for event in events} == {f"u{number}.q"}
-        assert [event[1] for event in events] == list(range(steps + 2))  # nothing lost, nothing twice, in order
+        assert [event[1] for event in events] == list(range(steps + 2))  # nothing lost or repeated, in order
         assert (gaps, unannounced) == ([], 0)
 
 
@@ -148,7 +148,7 @@ async def test_a_page_stays_logged_in_over_a_restart_and_learns_that_its_run_is_
         assert (await page.run("return ended(client.execute('1'))"))["status"] == "completed"
         await page.run("window.long = ended(client.execute('900')); await until(() => client.log.events.length > 5);")
         for connection in list(server._server.connections):
-            connection.transport.abort()  # and what its process knew is gone
+            connection.transport.abort()  # its process ends and forgets the run
         await server.service.bridge.shutdown()
         server._server.close()
         async with a_server(port, tokens):
@@ -176,7 +176,7 @@ async def test_a_run_goes_on_after_its_client_closes_and_a_new_client_gets_all_o
 
 
 class Sayings:
-    """A server of somebody else's: for each connection what it says after its hello, and with what it closes."""
+    """A scripted server: for each connection the frames after its hello, and the close code."""
 
     def __init__(self, *connections):
         self._connections = list(connections)
@@ -206,7 +206,7 @@ class Sayings:
         """Nothing, unless a test wants something."""
 
     def answers(self, message):
-        """What is said to a message of the client's."""
+        """The answer to a message of the client."""
         return []
 
 

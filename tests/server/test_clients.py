@@ -1,4 +1,4 @@
-"""`AgentClient` over real sockets: what it survives, what it skips, and when it says that it has given up."""
+"""`AgentClient` over real sockets: what it survives, what it skips, and when it gives up."""
 
 import asyncio
 import json
@@ -18,14 +18,14 @@ from netra_sim.runtime import windows_safe_sleep
 from netra_sim.server import AgentClient, AgentServer, TokenAuthenticator
 
 CUTS = int(os.environ.get("NETRA_DISCONNECTS", "60"))
-"""Forced disconnects over each way; 500 each takes a minute."""
+"""Forced disconnects for each carrier; 500 each takes a minute."""
 
 real_time = pytest.mark.real_time(both_clocks=True)
 HELLO = {"type": "hello", "epoch": "e", "user_id": "alice", "connection_id": "c", "runs": []}
 
 
 class Counts:
-    """An agent that counts as fast as it is cut off, and then ends."""
+    """An agent that publishes a number every 5 ms, and then ends."""
 
     name = "counts"
 
@@ -37,7 +37,7 @@ class Counts:
 
 
 class Reader:
-    """A user's client that is cut off again and again, at random, until its runs have ended."""
+    """A client that loses its connection repeatedly, at random times, until its runs have ended."""
 
     def __init__(self, uri, token, user, draw):
         self.user = user
@@ -80,14 +80,14 @@ async def test_forced_disconnects_lose_nothing_show_nothing_twice_and_hide_no_ga
         await asyncio.gather(*(reader.live(CUTS // users, min(steps, 990)) for reader in readers))
     assert sum(reader.cuts for reader in readers) == CUTS // users * users
     for reader in readers:
-        assert reader.shown == list(range(len(reader.shown)))  # nothing lost, nothing twice, in order
+        assert reader.shown == list(range(len(reader.shown)))  # nothing lost or repeated, in order
         assert len(reader.shown) == min(steps, 990) + 2
         assert (reader.unannounced, reader.client.reader.unannounced_gaps) == ([], 0)
 
 
 @asynccontextmanager
 async def a_server_that_says(*frames, close=None):
-    """A server of somebody else's, which says these frames to each of its clients after its hello."""
+    """A scripted server that sends these frames to each client after its hello."""
 
     async def talk(socket):
         await socket.recv()
@@ -134,7 +134,7 @@ async def test_an_error_of_on_reading_is_raised_by_send_and_on_leaving():
         raise ZeroDivisionError("a bug of the user's")
 
     async with a_server_that_says() as uri:
-        with pytest.raises(ZeroDivisionError):  # noqa: PT012 - what leaving the context raises
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012 - leaving the context raises it
             async with AgentClient(uri, "t", on_reading) as client:
                 with pytest.raises(ZeroDivisionError):
                     await client.wait_closed()

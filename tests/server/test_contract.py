@@ -1,4 +1,4 @@
-"""What every client may rely on, whichever way it is connected: docs/protocol.md, message by message."""
+"""docs/protocol.md, message by message, over every carrier."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ FINAL = EVENTS[-2:]
 
 
 class Waits:
-    """An agent that thinks once and then waits until it is cancelled, or for so many seconds."""
+    """An agent that thinks once and then waits for some seconds, or until it is cancelled."""
 
     name = "waits"
 
@@ -181,7 +181,7 @@ async def test_revoking_a_user_closes_all_connections_of_this_user_only(carrier)
         await bob.say({"type": "ping"})
         assert (await bob.hear())["type"] == "pong"
         await asyncio.sleep(0.01)
-        back = await place.connect()  # with a token that was issued since
+        back = await place.connect()  # with a token issued after the revocation
         await back.resume()
         await back.say({"type": "authenticate", "token": old})
         assert (await back.hear())["code"] == "unauthenticated"
@@ -293,7 +293,7 @@ async def test_a_burst_passes_and_a_flood_is_refused_and_then_closed(carrier):
         await client.resume()
         for number in range(15):
             await client.say({"type": "ping", "id": str(number)})
-        answers = [await client.hear() for _ in range(14)]  # the fifteenth may go with the connection
+        answers = [await client.hear() for _ in range(14)]  # the close may overtake the fifteenth
         assert [answer["type"] for answer in answers] == ["pong"] * 5 + ["refused"] * 9
         assert {answer.get("code") for answer in answers[5:]} == {"rate_limited"}
         assert await client.closed() == 4429

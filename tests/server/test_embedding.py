@@ -1,4 +1,4 @@
-"""The agents in other people's applications, and what operators see: health, metrics, logs; over real sockets."""
+"""The agents inside other applications, and what operators see: health, metrics, logs. All over real sockets."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""Who comes in, over real sockets: programs by a header, pages by a subprotocol or a cookie; and how the others are told."""
+"""Login over real sockets: programs by a header, pages by a subprotocol or a cookie; and the refusal of other clients."""
 
 import asyncio
 import json
@@ -91,7 +91,9 @@ async def test_a_refused_page_gets_a_close_code(carrier, headers, subprotocols, 
         {"Authorization": "Bearer x.y.z"},
         {"Authorization": "Basic YTpi"},
         {"Authorization": "Bearer " + "x" * 8_000},
-        {"Cookie": "netra_token={alice}"},  # other sites' pages make a browser send it, and no origin says which
+        {
+            "Cookie": "netra_token={alice}"
+        },  # without an origin, this could be a page of another site  # a browser sends it for pages of other sites too, and without an origin the server cannot tell
         {"Authorization": "Token {alice}"},
     ],
 )
@@ -112,7 +114,7 @@ async def test_the_token_in_an_address_proves_nothing():
 
 
 class Slow:
-    """An authenticator that is asked for what it does."""
+    """An authenticator with a behaviour that the test sets."""
 
     def __init__(self, answer):
         self.answer = answer
@@ -229,14 +231,14 @@ def test_a_wrong_secret_file_is_refused(text):
 async def test_a_secret_file_is_made_once_and_for_its_owner_alone(tmp_path):
     path = tmp_path / "secret"
     token = TokenAuthenticator(SharedSecrets.from_file(path)).issue("alice")
-    if os.name == "posix":  # Windows keeps a user's files from others by their folder
+    if os.name == "posix":  # Windows protects a user's files by their folder
         assert path.stat().st_mode & 0o777 == 0o600
     again = TokenAuthenticator(SharedSecrets.from_file(path))
     assert (await again.authenticate_token(token)).user_id == "alice"
 
 
 class Provider:
-    """An identity provider's key set, which can be rotated and can be down."""
+    """The key set of an identity provider, which can rotate its keys and be down."""
 
     def __init__(self):
         self.kids = {"a": PRIVATE}
@@ -260,7 +262,7 @@ async def test_a_provider_may_rotate_its_keys_and_be_down_for_a_while():
     tokens = TokenAuthenticator(KeySet("https://id.example/keys", fetch=provider, clock=lambda: now[0]))
     await asyncio.gather(*(tokens.authenticate_token(signed()) for _ in range(20)))
     assert provider.fetches == 1
-    for _ in range(5):  # made-up key ids do not make the server ask again and again
+    for _ in range(5):  # invented key ids do not make the server fetch repeatedly
         with pytest.raises(AuthenticationError):
             await tokens.authenticate_token(signed(OTHER, kid="b"))
     assert provider.fetches == 1

@@ -55,7 +55,7 @@ async def served(*options, users=("alice",), shell=False, **environment):
         command += ["--user", user]
     env = os.environ | {"PYTHONUNBUFFERED": "1"} | environment
     pipe = subprocess.PIPE
-    if shell:  # as a background job of a shell, which has Ctrl+C ignored
+    if shell:  # a background job of a shell ignores Ctrl+C
         command = ["sh", "-c", '"$@" & echo "pid $!"; wait $!', "sh", *command]
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=env)
     try:
@@ -80,7 +80,7 @@ async def served(*options, users=("alice",), shell=False, **environment):
 
 
 async def begun(uri, token, seconds):
-    """A connection whose run goes on for so many seconds."""
+    """A connection with a run that goes on for some seconds."""
     socket = await connect(uri, additional_headers={"Authorization": f"Bearer {token}"})
     await socket.send('{"type": "resume"}')
     await socket.send(json.dumps({"type": "execute_agent", "message": str(seconds)}))
@@ -90,7 +90,7 @@ async def begun(uri, token, seconds):
 
 
 async def heard(socket):
-    """All types that still come, and the close code."""
+    """The types of all remaining messages, and the close code."""
     messages = []
     try:
         while True:

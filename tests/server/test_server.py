@@ -1,4 +1,4 @@
-"""The real server, over real sockets on this machine: who may come in, and what they get."""
+"""`AgentServer` over real sockets on this machine: which clients it accepts, and what they receive."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def headers(credential):
 
 
 class Inbox:
-    """What a client has read, to be waited for."""
+    """Collects what a client has read, so that a test can wait for it."""
 
     def __init__(self):
         self.readings = []
@@ -62,11 +62,11 @@ class Inbox:
 
 async def test_fifty_real_users_pass_every_check():
     answered = []
-    patient = Objectives(delivery_mean=30.0, delivery_p95=30.0, first_event_p95=30.0)  # how fast is for the benchmarks
+    patient = Objectives(delivery_mean=30.0, delivery_p95=30.0, first_event_p95=30.0)  # benchmarks measure the speed
     history = await load(Load(users=50, window=1.0), objectives=patient, on_answer=lambda: answered.append(1))
     results = check(history)
     assert {result.check: result.findings for result in results if result.state == "failed"} == {}
-    # No fault befell it, its contexts bear no marks, and a real loop does not count its steps.
+    # There are no faults and no marks, and a real loop does not count its steps.
     unseen = {result.check for result in results if result.state == "not applicable"}
     assert unseen == {"recovery", "faults-acted", "context-isolation", "idle-cost"}
     assert len(answered) == 50

@@ -1,4 +1,4 @@
-"""How fast one user may talk and connect, over all sockets, in virtual time."""
+"""The rates of one user's messages and connections, over all sockets, in virtual time."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from netra_sim.server.limits import UserRates
 
 
 async def pings(clients, number):
-    """How many of so many pings on each client were answered, and how many refused."""
+    """Send ``number`` pings on each client; return how many were answered, and how many were refused."""
     heard = []
     for client in clients:
         for _ in range(number):
@@ -30,7 +30,7 @@ async def test_all_sockets_of_a_user_share_one_rate_and_each_user_has_one():
         assert answered + refused == 100
         assert await pings([bob], 30) == (30, 0)
         await asyncio.sleep(10.0)
-        assert (await pings(tabs, 10))[0] == 40  # the tokens have grown back
+        assert (await pings(tabs, 10))[0] == 40  # the bucket is full again
 
 
 async def test_a_new_connection_does_not_refill_the_users_bucket():

@@ -1,4 +1,4 @@
-"""Each situation that Windows is known for: what stock asyncio makes of it on each platform, and what the layer does."""
+"""Each known hazard of asyncio on Windows: how often the stock and the safe functions fail, on each platform."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""The factory gives every request parts of its own, and nothing of one user's to another."""
+"""The factory makes separate parts for every request, and gives nothing of one user to another."""
 
 import asyncio
 import gc
@@ -17,7 +17,7 @@ def context(user, number=0, **request):
 
 
 class Noting:
-    """Keeps notes, as an agent with a memory would."""
+    """An agent that keeps notes in its memory."""
 
     name = "noting"
 
