@@ -91,9 +91,7 @@ async def test_a_refused_page_gets_a_close_code(carrier, headers, subprotocols, 
         {"Authorization": "Bearer x.y.z"},
         {"Authorization": "Basic YTpi"},
         {"Authorization": "Bearer " + "x" * 8_000},
-        {
-            "Cookie": "netra_token={alice}"
-        },  # without an origin, this could be a page of another site  # a browser sends it for pages of other sites too, and without an origin the server cannot tell
+        {"Cookie": "netra_token={alice}"},  # without an origin, this could be a page of another site
         {"Authorization": "Token {alice}"},
     ],
 )
