@@ -167,9 +167,7 @@ class AgentWebSocketBridge:
         self._refuse_if_shut_down()
         if self._state is IntegrationState.ACTIVE and self.last_integration_result is not None:
             return self.last_integration_result
-        if self._integration is None or self._integration.done():
-            self._integration = asyncio.create_task(self._integrate(tries=1), name="bridge integration")
-        return await self._shared(self._integration)
+        return await self._shared_integration(1, "bridge integration")
 
     async def check_health(self) -> IntegrationResult:
         """Probe now. A failed probe makes an active bridge DEGRADED; a successful one makes any bridge ACTIVE."""
@@ -192,11 +190,7 @@ class AgentWebSocketBridge:
         """Try to integrate again, several times with growing pauses. Callers share an attempt that is in progress."""
         self._require_loop()
         self._refuse_if_shut_down()
-        if self._integration is None or self._integration.done():
-            self._integration = asyncio.create_task(
-                self._integrate(tries=self.policy.recovery_tries), name="bridge recovery"
-            )
-        return await self._shared(self._integration)
+        return await self._shared_integration(self.policy.recovery_tries, "bridge recovery")
 
     async def monitor(self) -> None:
         """Check the health at intervals until the bridge is shut down, and recover it after several failures in a row.
@@ -332,7 +326,10 @@ class AgentWebSocketBridge:
             self._integration.cancel()
             await asyncio.wait([self._integration])
 
-    async def _shared(self, integration: asyncio.Task[IntegrationResult]) -> IntegrationResult:
+    async def _shared_integration(self, tries: int, name: str) -> IntegrationResult:
+        if self._integration is None or self._integration.done():
+            self._integration = asyncio.create_task(self._integrate(tries), name=name)
+        integration = self._integration
         try:
             return await asyncio.shield(integration)
         except asyncio.CancelledError:

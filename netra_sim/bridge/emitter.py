@@ -25,15 +25,7 @@ _STARTED, _THINKING, _EXECUTING = EventType.AGENT_STARTED, EventType.AGENT_THINK
 _TOOL_COMPLETED, _COMPLETED, _ERROR = EventType.TOOL_COMPLETED, EventType.AGENT_COMPLETED, EventType.AGENT_ERROR
 _PAYLOAD_PATHS: dict[type[Event], tuple[str, ...]] = {
     event_class: tuple(f"$.{name}" for name in event_class.__struct_fields__ if name not in Event.__struct_fields__)
-    for event_class in (
-        AgentStarted,
-        AgentThinking,
-        AgentDelta,
-        ToolExecuting,
-        ToolCompleted,
-        AgentCompleted,
-        AgentError,
-    )
+    for event_class in Event.__subclasses__()
 }
 """The paths of the payload fields of each event class, for error messages."""
 

@@ -54,21 +54,8 @@ class RunLog:
     """
 
     __slots__ = (
-        "__weakref__",
-        "_frames",
-        "_tools",
-        "dropped_text",
-        "ended_at",
-        "event_prefix",
-        "frame_bytes",
-        "is_observed",
-        "max_bytes",
-        "max_frames",
-        "next_seq",
-        "phase",
-        "run_id",
-        "thread_id",
-        "user_id",
+        "__weakref__", "_frames", "_tools", "dropped_text", "ended_at", "event_prefix", "frame_bytes", "is_observed",
+        "max_bytes", "max_frames", "next_seq", "phase", "run_id", "thread_id", "user_id",
     )  # fmt: skip
 
     def __init__(

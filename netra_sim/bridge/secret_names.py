@@ -9,18 +9,7 @@ import re
 REDACTED = "[redacted]"
 
 _SECRET_WORDS = frozenset(
-    {
-        "password",
-        "passwords",
-        "passwd",
-        "passphrase",
-        "pwd",
-        "secret",
-        "secrets",
-        "token",
-        "apikey",
-        "apitoken",
-    }
+    {"password", "passwords", "passwd", "passphrase", "pwd", "secret", "secrets", "token", "apikey", "apitoken"}
     | {"authorization", "credential", "credentials", "cookie", "cookies", "jwt", "bearer"}
 )
 _SECRET_PAIRS = frozenset(

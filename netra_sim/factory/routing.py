@@ -108,7 +108,7 @@ async def answer_message(
     request_id = None
     try:
         if not isinstance(message_data, Mapping):
-            raise MessageError("malformed", f"a message is a JSON object, and this is {_short(message_data)}")
+            raise MessageError("malformed", f"a message is a JSON object, and this is {short_repr(message_data)}")
         given = message_data.get("request_id")
         request_id = given if isinstance(given, str) else None
         return await route_websocket_message_to_agent(
@@ -132,7 +132,7 @@ def _read(message_data: Mapping[str, Any]) -> ExecuteAgent:
     message_class = MESSAGE_TYPES.get(kind) if isinstance(kind, str) else None
     if message_class is None:
         known = ", ".join(MESSAGE_TYPES)
-        raise MessageError("unknown_type", f"the message's type is {_short(kind)}; known are: {known}")
+        raise MessageError("unknown_type", f"the message's type is {short_repr(kind)}; known are: {known}")
     try:
         return msgspec.convert(message_data, message_class)
     except msgspec.ValidationError as error:
@@ -143,6 +143,7 @@ def _code(error: NetraSimError) -> str:
     return next((code for kind, code in _CODES if isinstance(error, kind)), "refused")
 
 
-def _short(value: object) -> str:
+def short_repr(value: object) -> str:
+    """The repr of a value, cut to 80 characters, for refusals."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

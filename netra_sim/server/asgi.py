@@ -150,7 +150,7 @@ async def serve_asgi(
     async def next_message() -> str | bytes:
         message = await receive()
         if message["type"] == "websocket.disconnect":
-            transport.gone()
+            transport.stop_sending()
             raise ClientGoneError(message.get("code", CLOSE_LOST), message.get("reason") or "")
         text: str | None = message.get("text")
         return message["bytes"] if text is None else text
@@ -203,7 +203,7 @@ class _AsgiTransport:
             if not self._is_gone:
                 self._patience.reschedule(asyncio.get_running_loop().time() + CLOSE_SECONDS)
 
-    def gone(self) -> None:
+    def stop_sending(self) -> None:
         """Stop sending, because the client is gone."""
         self._is_gone = True
         self._wake.set()

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from netra_sim.bridge import AuthenticatedUser, Connection, Transport
 from netra_sim.exceptions import ConnectionLimitError, NetraSimError
 from netra_sim.factory import MESSAGE_TYPES, run_id_of
+from netra_sim.factory.routing import short_repr
 from netra_sim.protocol import (
     CLOSE_ERRORS,
     CLOSE_GOING_AWAY,
@@ -267,7 +268,9 @@ class Conversation:
         message_class = _MESSAGES.get(kind) if isinstance(kind, str) else None
         if message_class is None:
             known = ", ".join(_MESSAGES)
-            raise _RefusedError("unknown_type", f"the message's type is {_short(kind)}; known are: {known}", request_id)
+            raise _RefusedError(
+                "unknown_type", f"the message's type is {short_repr(kind)}; known are: {known}", request_id
+            )
         try:
             request = msgspec.convert(data, message_class)
         except (msgspec.ValidationError, RecursionError) as error:
@@ -329,8 +332,3 @@ class Conversation:
         if self.connection is None:
             raise RuntimeError("the client has not said resume")
         return self.connection
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -8,11 +8,13 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import jwt
 
 from netra_sim.server.handshake import AuthenticationError, AuthenticationUnavailableError
+
+K = TypeVar("K")
 
 MIN_SECRET_BYTES = 32
 """The shortest secret, in bytes: a key for HS256 has at least the size of the hash (RFC 7518, 3.2)."""
@@ -38,7 +40,22 @@ class KeySource(Protocol):
         """
 
 
-class SharedSecrets:
+class _KeysById(Generic[K]):
+    """Keys by key id. A token without a key id is checked with the only key, if there is only one."""
+
+    def __init__(self, by_kid: Mapping[str, K]) -> None:
+        self._by_kid = dict(by_kid)
+
+    async def key(self, kid: str | None) -> K:
+        """See `KeySource.key`."""
+        if kid is None and len(self._by_kid) == 1:
+            return next(iter(self._by_kid.values()))
+        if kid is None or kid not in self._by_kid:
+            raise AuthenticationError("the token's key is not known")
+        return self._by_kid[kid]
+
+
+class SharedSecrets(_KeysById[bytes]):
     """Secrets that sign and check tokens (HS256). The first secret signs, and all of them check, so they can be rotated.
 
     Args:
@@ -56,7 +73,7 @@ class SharedSecrets:
         for kid, secret in by_kid.items():
             if len(secret) < MIN_SECRET_BYTES:
                 raise ValueError(f"secret {kid!r} has {len(secret)} bytes; HS256 needs at least {MIN_SECRET_BYTES}")
-        self._by_kid = dict(by_kid)
+        super().__init__(by_kid)
 
     @classmethod
     def random(cls) -> "SharedSecrets":
@@ -99,22 +116,13 @@ class SharedSecrets:
             file.write(f"{secrets.token_hex(4)} {secrets.token_urlsafe(MIN_SECRET_BYTES)}\n")
         return cls.parse(path.read_text("utf-8"))
 
-    async def key(self, kid: str | None) -> bytes:
-        """See `KeySource.key`. A token without a key id is checked with the only secret, if there is only one."""
-        if kid is None and len(self._by_kid) == 1:
-            return self.signing[1]
-        secret = self._by_kid.get(kid) if kid is not None else None
-        if secret is None:
-            raise AuthenticationError("the token's key is not known")
-        return secret
-
     @property
     def signing(self) -> tuple[str, bytes]:
         """The key id and the secret for signing new tokens."""
         return next(iter(self._by_kid.items()))
 
 
-class PublicKeys:
+class PublicKeys(_KeysById[str]):
     """Public keys of the issuer of the tokens (RS256).
 
     Args:
@@ -129,16 +137,7 @@ class PublicKeys:
     def __init__(self, by_kid: Mapping[str, str]) -> None:
         if not by_kid:
             raise ValueError("there is no public key; at least one is needed")
-        self._by_kid = dict(by_kid)
-
-    async def key(self, kid: str | None) -> str:
-        """See `KeySource.key`. A token without a key id is checked with the only key, if there is only one."""
-        if kid is None and len(self._by_kid) == 1:
-            return next(iter(self._by_kid.values()))
-        key = self._by_kid.get(kid) if kid is not None else None
-        if key is None:
-            raise AuthenticationError("the token's key is not known")
-        return key
+        super().__init__(by_kid)
 
 
 class KeySet:
