@@ -160,7 +160,7 @@ def test_importing_netra_sim_leaves_asyncio_as_it_is():
 import asyncio, asyncio.tasks, asyncio.events
 modules = [asyncio, asyncio.tasks, asyncio.events, asyncio.base_events, asyncio.BaseEventLoop]
 before = [dict(vars(module)) for module in modules]
-import netra_sim, sys
+import netra_sim.runtime, sys
 added = [set(vars(module)) - set(was) for module, was in zip(modules, before)]
 changed = [name for module, was in zip(modules, before) for name in was if vars(module)[name] is not was[name]]
 print(len(set().union(*added)), len(changed), netra_sim.runtime.nest_asyncio_enabled(), "nest_asyncio" in sys.modules)
