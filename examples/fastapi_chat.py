@@ -1,6 +1,6 @@
-"""Agents in somebody else's FastAPI application, with its own way of knowing who a user is.
+"""Agents in an existing FastAPI application, which authenticates its users itself.
 
-Run with ``uvicorn fastapi_chat:app``; the page's cookie ``session`` says who asks.
+Run it with ``uvicorn fastapi_chat:app``. The cookie ``session`` of the page identifies the user.
 """
 
 from typing import Annotated
@@ -21,7 +21,7 @@ app = FastAPI(lifespan=agents.lifespan)
 
 
 async def current_user(websocket: WebSocket, session: Annotated[str | None, Cookie()] = None) -> AuthenticatedUser:
-    """The application's own authentication; a cookie counts for its own pages only."""
+    """The application's authentication. It refuses the cookie from pages of other sites."""
     if session not in SESSIONS or websocket.headers.get("origin") not in PAGES:
         raise WebSocketException(code=4401)
     return AuthenticatedUser(SESSIONS[session])
@@ -29,7 +29,7 @@ async def current_user(websocket: WebSocket, session: Annotated[str | None, Cook
 
 @app.websocket("/chat")
 async def chat(websocket: WebSocket, user: Annotated[AuthenticatedUser, Depends(current_user)]) -> None:
-    """One user's conversation with the agents."""
+    """Serve one user's conversation with the agents."""
     await serve_asgi(user, websocket.scope, websocket.receive, websocket.send, service)
 
 

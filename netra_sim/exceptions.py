@@ -1,41 +1,55 @@
-"""Every error that the runtime raises on purpose, in one tree.
+"""Every error class of netra_sim, in one tree: ``except NetraSimError`` catches all of them.
+
+The errors of the bridge and the factory are defined here; brackets name the module that defines each other one. A wrong
+argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` instead.
 
 ::
 
     NetraSimError
+    ├── AuthenticationError             nothing proves who the client is [server]
+    ├── AuthenticationUnavailableError  the proof cannot be checked now; try again later [server]
     ├── BridgeError
-    │   ├── BridgeNotReadyError     the bridge is not integrated, or was shut down
-    │   ├── ConnectionLimitError    a user has as many connections as the limits allow
-    │   ├── PayloadError            a payload cannot be carried; nothing was published
-    │   ├── RunClosedError          an event after the end of its run
-    │   ├── RunExistsError          a run id that is already in use
-    │   ├── RunOrderError           an event that its run's life does not allow now
-    │   ├── ThreadOwnerError        a thread that belongs to another user
-    │   └── WrongLoopError          the bridge was used outside its event loop; nothing changed
-    ├── ContextError                a user execution context that may not exist (also a ValueError)
+    │   ├── BridgeNotReadyError         the bridge is not integrated, or was shut down
+    │   ├── ConnectionLimitError        the user already has as many connections as the limits allow
+    │   ├── PayloadError                the payload cannot be encoded as JSON; nothing was published
+    │   ├── RunClosedError              an event was published after the end of its run
+    │   ├── RunExistsError              the run id is already in use
+    │   ├── RunOrderError               the event is out of order, such as a second ``agent_started``
+    │   ├── ThreadOwnerError            the thread belongs to another user
+    │   └── WrongLoopError              the bridge was used outside its event loop; nothing changed
+    ├── ClientGoneError                 the client has closed or lost its connection; a ConnectionError [server]
+    ├── ConfigError                     the configuration of the audit cannot be used; a ValueError [audit]
+    ├── ContextError                    the user execution context is not valid; a ValueError
+    ├── DeadlockError                   tasks are left, and nothing can wake them; a RuntimeError [simulation]
     ├── FactoryError
-    │   ├── EngineClosedError       an engine was used outside its scope
-    │   ├── EngineLimitError        a user has as many live engines as the limits allow
-    │   └── FactoryClosedError      the factory was shut down
-    ├── MessageError                a client's message that cannot be routed (also a ValueError)
-    └── ToolError                   a tool failed; the agent that called it may handle this
+    │   ├── EngineClosedError           the engine was used outside its scope
+    │   ├── EngineLimitError            the user already has as many live engines as the limits allow
+    │   └── FactoryClosedError          the factory was shut down
+    ├── HarnessError                    a part of the simulation itself failed; a RuntimeError [simulation]
+    ├── HistoryError                    the file is not a history, or was changed; a ValueError [history]
+    ├── MessageError                    the client's message cannot be routed; a ValueError
+    ├── ParameterError                  a notebook does not take this parameter or value; a ValueError [parameters]
+    ├── PluginError                     an installed package names an object that cannot be used [registry]
+    ├── ScenarioError                   the scenario cannot be simulated; a ValueError [simulation]
+    ├── ToolError                       a tool failed; the agent that called it may handle this
+    └── VirtualTimeLimitError           the virtual time ran out, or stood still; a RuntimeError [simulation]
 """
 
 
 class NetraSimError(Exception):
-    """The root of all errors that netra_sim raises on purpose."""
+    """The root of all error classes of netra_sim."""
 
 
 class BridgeError(NetraSimError):
-    """Something was asked of the bridge that it cannot do."""
+    """The bridge cannot do what was asked."""
 
 
 class BridgeNotReadyError(BridgeError):
-    """The bridge is not integrated, or was shut down; no run can begin on it."""
+    """The bridge is not integrated, or was shut down, so no run can begin."""
 
 
 class ConnectionLimitError(BridgeError):
-    """A user already has as many connections as the limits allow."""
+    """The user already has as many connections as the limits allow."""
 
     def __init__(self, user_id: str, limit: int) -> None:
         super().__init__(f"user {user_id!r} already has {limit} connections, the most that one user may have")
@@ -44,11 +58,11 @@ class ConnectionLimitError(BridgeError):
 
 
 class PayloadError(BridgeError):
-    """A payload cannot be carried as JSON. Nothing was published and no number was used.
+    """The payload cannot be encoded as JSON. Nothing was published, and no sequence number was used.
 
     Attributes:
-        path: where in the payload, as in ``$.results.rows[3]``.
-        reason: what is wrong there.
+        path: the place in the payload, such as ``$.results.rows[3]``.
+        reason: what is wrong at that place.
     """
 
     def __init__(self, path: str, reason: str) -> None:
@@ -58,19 +72,19 @@ class PayloadError(BridgeError):
 
 
 class RunClosedError(BridgeError):
-    """An event was published after the end of its run; it was counted and dropped."""
+    """An event was published after the end of its run. It was counted and dropped."""
 
 
 class RunExistsError(BridgeError):
-    """A run with this id is live or still replayable; ids are never used twice."""
+    """A run with this id is live, or the bridge still keeps it for replay."""
 
 
 class RunOrderError(BridgeError):
-    """An event that the life of its run does not allow now, such as a second beginning."""
+    """The event is out of order, such as a second ``agent_started``, or a tool that completes and never executed."""
 
 
 class ThreadOwnerError(BridgeError):
-    """A thread id that another user used first. The message says no more than of a thread that does not exist."""
+    """Another user used the thread first. The message does not reveal that this thread exists."""
 
     def __init__(self, thread_id: str) -> None:
         super().__init__(
@@ -80,27 +94,27 @@ class ThreadOwnerError(BridgeError):
 
 
 class WrongLoopError(BridgeError):
-    """The bridge or an emitter was used outside its event loop, such as in a thread. Nothing was published or changed."""
+    """The bridge or an emitter was used outside its event loop, such as from a thread. Nothing was published or changed."""
 
 
 class ContextError(NetraSimError, ValueError):
-    """A user execution context that may not exist: the message names the field and what it takes."""
+    """The user execution context is not valid; the message names the field and what it takes."""
 
 
 class FactoryError(NetraSimError):
-    """Something was asked of the execution-engine factory that it cannot do."""
+    """The execution-engine factory cannot do what was asked."""
 
 
 class EngineClosedError(FactoryError):
-    """An engine was used after its scope had ended."""
+    """The engine's scope has ended, or its one run was executed already."""
 
 
 class EngineLimitError(FactoryError):
-    """A user already has as many live engines as the limits allow.
+    """The user already has as many live engines as the limits allow.
 
     Attributes:
-        live: how many engines the user has now.
-        limit: how many the user may have.
+        live: the user's engines now.
+        limit: the most engines that a user may have.
     """
 
     def __init__(self, user_id: str, live: int, limit: int) -> None:
@@ -114,15 +128,15 @@ class EngineLimitError(FactoryError):
 
 
 class FactoryClosedError(FactoryError):
-    """The factory was shut down; it makes no more engines."""
+    """The factory was shut down and makes no more engines."""
 
 
 class MessageError(NetraSimError, ValueError):
-    """A client's message that cannot be routed.
+    """The client's message cannot be routed.
 
     Attributes:
-        code: a short machine-readable word, such as ``unknown_type``.
-        detail: what was wrong, what was expected.
+        code: a word for programs, such as ``unknown_type``.
+        detail: what is wrong and what was expected.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -132,4 +146,4 @@ class MessageError(NetraSimError, ValueError):
 
 
 class ToolError(NetraSimError):
-    """A tool failed. Its run goes on unless the agent lets this pass."""
+    """A tool failed. The run goes on if the agent handles this error."""

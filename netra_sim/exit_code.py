@@ -1,4 +1,4 @@
-"""What a command of netra-sim exits with."""
+"""The exit codes of netra-sim."""
 
 from enum import IntEnum
 

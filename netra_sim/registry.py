@@ -1,4 +1,4 @@
-"""`Registry`: the objects of one kind by name, those of this package and those that other packages add."""
+"""`Registry`: all objects of one kind by name, from this package and from other installed packages."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -11,27 +11,27 @@ T = TypeVar("T")
 
 
 class PluginError(NetraSimError):
-    """An installed package names an object in an entry point that cannot be used."""
+    """An entry point of an installed package names an object that cannot be used."""
 
 
 class Registry(Mapping[str, T]):
-    """Objects of one kind by name. This package's own come first, then those of other packages by name.
+    """Objects of one kind by name: first those of this package, then those of other packages, sorted by name.
 
-    Another package adds an object with an entry point (PyPA, "Entry points specification") in its metadata::
+    Another package adds an object by an entry point in its metadata (PyPA, "Entry points specification")::
 
         [project.entry-points."netra_sim.checks"]
         their-check = "their_package.checks:THEIR_CHECK"
 
-    Other packages are imported when the registry is first read, and not before.
+    The first read of the registry imports the other packages and raises `PluginError` if an object cannot be used.
 
     Args:
-        group: the group of the entry points.
-        own: this package's objects.
+        group: the entry-point group.
+        own: the objects of this package.
         kind: the class of the objects.
-        name_of: the name of an object.
+        name_of: returns the name of an object.
 
     Raises:
-        ValueError: two of this package's objects have the same name.
+        ValueError: two objects of this package have the same name.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Registry(Mapping[str, T]):
         try:
             if isinstance(one, self._kind):
                 return self._name_of(one), one
-        except AttributeError:  # a class, where the objects are classes, and of another base
+        except AttributeError:  # the objects are classes, and this class has no name: it lacks their base
             pass
         raise PluginError(f"{_where(point)} names {one!r}, which is no {self._kind.__name__} that {self.group} takes")
 

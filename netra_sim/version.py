@@ -1,4 +1,4 @@
-"""The package's version, from its metadata's single source, and what tells its code and data from any other's."""
+"""The version of the package, and the fingerprint of its code and data."""
 
 import hashlib
 from collections.abc import Iterable
@@ -10,20 +10,20 @@ import msgspec
 __version__ = "0.1.0"
 
 PACKAGE = Path(__file__).resolve().parent
-_CARRIED = PACKAGE / "_checkout"
-CHECKOUT = _CARRIED if _CARRIED.is_dir() else PACKAGE.parent
-"""Where the notebooks and the plan's tests are: beside the package, or carried in it by a wheel."""
+_IN_WHEEL = PACKAGE / "_checkout"
+CHECKOUT = _IN_WHEEL if _IN_WHEEL.is_dir() else PACKAGE.parent
+"""The folder with the notebooks and the plan's tests: next to the package in a checkout, inside it in a wheel."""
 
 
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
-    """SHA-256 of what a result is about, so that two results of different code or data are never taken for the same.
+    """SHA-256 digests of what a result depends on: results of different code or data never look alike.
 
     Attributes:
         package: every file of the package: sources, claims, scenarios, templates.
-        claims: what the plan claims.
-        scenarios: the library of scenarios.
-        notebooks: the notebooks beside the package; of no file where there are none.
-        tests: the plan's test files and what they share; of no file where there are none.
+        claims: the claims of the plan.
+        scenarios: the library scenarios.
+        notebooks: the notebooks of the checkout; the digest of nothing if there are none.
+        tests: the plan's test files and the files they share; the digest of nothing if there are none.
     """
 
     package: str
@@ -34,17 +34,17 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def whole(self) -> str:
-        """All of them in one."""
+        """One digest of all of them."""
         parts = " ".join(getattr(self, name) for name in self.__struct_fields__)
         return hashlib.sha256(parts.encode()).hexdigest()
 
 
 @cache
 def fingerprint() -> Fingerprint:
-    """The fingerprint of this package and of the checkout that it is in."""
+    """The fingerprint of this package and its checkout."""
     tests = [path for name in ("critical", "mission_critical", "unit") for path in _files(CHECKOUT / "tests" / name)]
     return Fingerprint(
-        package=_digest(PACKAGE, [path for path in _files(PACKAGE) if _CARRIED not in path.parents]),
+        package=_digest(PACKAGE, [path for path in _files(PACKAGE) if _IN_WHEEL not in path.parents]),
         claims=_digest(PACKAGE, [PACKAGE / "verdict" / "claims.toml"]),
         scenarios=_digest(PACKAGE, _files(PACKAGE / "simulation" / "scenarios")),
         notebooks=_digest(CHECKOUT, sorted((CHECKOUT / "notebooks").glob("*.ipynb"))),
@@ -53,7 +53,7 @@ def fingerprint() -> Fingerprint:
 
 
 def digest_of_folders(*names: str) -> str:
-    """SHA-256 of the sources in some of the package's folders."""
+    """SHA-256 of all files in these folders of the package."""
     return _digest(PACKAGE, [path for name in names for path in _files(PACKAGE / name)])
 
 

@@ -1,4 +1,4 @@
-"""An asyncio loop in real time with the coarse clock of Windows up to Python 3.12, and without what a Proactor lacks."""
+"""An asyncio loop with the coarse clock of Windows up to Python 3.12, and without the methods that a Proactor loop lacks."""
 
 import asyncio
 import math
@@ -8,7 +8,7 @@ TICK = 1 / 64
 
 
 class CoarseClockLoop(asyncio.SelectorEventLoop):
-    """Its `time` moves in steps of 1/64 s; what asyncio itself needs works as ever."""
+    """A selector loop with a `time` that moves in steps of 1/64 s."""
 
     def __init__(self):
         super().__init__()

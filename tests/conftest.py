@@ -1,4 +1,4 @@
-"""Runs `async def` tests in virtual time, or in real time where marked `real_time`, on both clocks if it says so."""
+"""Runs `async def` tests in virtual time, or in real time if marked `real_time`, on two clocks if `both_clocks` is set."""
 
 import asyncio
 import inspect
@@ -13,21 +13,21 @@ from netra_sim.simulation.loop import VirtualTimeLoop
 
 
 def pytest_configure() -> None:
-    # A shell's background jobs ignore Ctrl+C, and some tests press it.
+    # A background job of a shell ignores Ctrl+C, and some tests send it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
 def clock() -> None:
-    """Names the loop's clock; see `pytest_generate_tests`."""
+    """The name of the loop's clock; see `pytest_generate_tests`."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("real_time")
     if marker is None or not marker.kwargs.get("both_clocks") or not inspect.iscoroutinefunction(metafunc.function):
         return
-    # A loop on Windows has the clock that it has.
+    # On Windows a loop has the clock of the platform.
     clocks = ["fine"] if sys.platform == "win32" else ["fine", "coarse"]
     metafunc.fixturenames.append("clock")
     metafunc.parametrize("clock", clocks, indirect=True)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 
+from netra_sim.exceptions import NetraSimError
 
-class ConfigError(ValueError):
+
+class ConfigError(NetraSimError, ValueError):
     """The configuration cannot be used; the message names the file, the key and what it takes."""
 
 

@@ -1,4 +1,4 @@
-"""The bridge from agents to clients: typed events, ordered and resumable delivery, to their owner only."""
+"""The bridge from agents to clients: it delivers typed events in order, resumably, and to their owner only."""
 
 from netra_sim.bridge.bridge import (
     AgentWebSocketBridge,

@@ -1,29 +1,33 @@
-"""What the fields of limits and policies may be."""
+"""The bounds of every field of a limits or policy class."""
 
 from math import isfinite
 
 import msgspec
 
-MOST = 10**12
-"""The largest whole number that a limit may be: more than any memory holds."""
+MOST_COUNT = 10**12
+"""The largest value of a whole-number limit: more than any memory holds."""
 
-LONGEST = 1e9
-"""The most seconds that a limit may be: over thirty years. Infinity and NaN are none."""
+MOST_SECONDS = 1e9
+"""The largest value of a limit in seconds: over thirty years."""
 
 
 def check_bounds(settings: msgspec.Struct) -> None:
-    """Check that every field is more than 0, is finite, and is a whole number where its type is `int`.
+    """Check that every field is above 0 and within its bound, and is a whole number if its type is `int`.
 
     Raises:
-        ValueError: one is not; the error names the field, its bounds and its value.
+        ValueError: a field is not; the message names the field, its bounds and its value.
     """
     for field in msgspec.structs.fields(settings):
         value = getattr(settings, field.name)
         if field.type is int:
-            is_good, bound, kind = type(value) is int and 0 < value <= MOST, f"{MOST:,}", "a whole number that"
+            is_good, bound, kind = (
+                type(value) is int and 0 < value <= MOST_COUNT,
+                f"{MOST_COUNT:,}",
+                "a whole number that",
+            )
         else:
-            is_good = type(value) in (int, float) and isfinite(value) and 0 < value <= LONGEST
-            bound, kind = f"{LONGEST:,.0f} s", "a number that"
+            is_good = type(value) in (int, float) and isfinite(value) and 0 < value <= MOST_SECONDS
+            bound, kind = f"{MOST_SECONDS:,.0f} s", "a number that"
         if not is_good:
             raise ValueError(
                 f"{field.name} must be more than 0 and at most {bound}, and is {value!r}; give {kind} lies between"

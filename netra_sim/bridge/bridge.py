@@ -1,4 +1,4 @@
-"""`AgentWebSocketBridge`: the one way from an agent's run to its owner's clients, and whether that way is open."""
+"""`AgentWebSocketBridge`: carries the events of all runs to their owners' clients, and checks that the path works."""
 
 import asyncio
 import secrets
@@ -21,11 +21,11 @@ from netra_sim.protocol import CLOSE_GOING_AWAY, CLOSE_RESTART
 from netra_sim.runtime import windows_safe_progressive_delay, windows_safe_sleep
 
 PROBE_USER = "\x00probe"
-"""The owner of probe runs; its NUL keeps it out of every context and every token."""
+"""The owner of probe runs. No context and no token can have this user id, because it contains a NUL."""
 
 
 class IntegrationState(StrEnum):
-    """Whether agents can reach their users' clients through the bridge."""
+    """The state of the bridge; runs can begin only while it is ACTIVE."""
 
     UNINITIALIZED = "uninitialized"
     INITIALIZING = "initializing"
@@ -39,10 +39,10 @@ class IntegrationResult(msgspec.Struct, frozen=True):
     """The outcome of one attempt at integration, recovery or a health check.
 
     Attributes:
-        success: True only if a probe event went the whole way and every back end answered.
-        state: the state that the bridge was left in.
+        success: True only if a probe event arrived at its connection and every back end answered.
+        state: the state of the bridge after the attempt.
         error: what failed, or "" on success.
-        duration: seconds of the loop's clock that it took.
+        duration: how long the attempt took, in seconds of the loop's clock.
     """
 
     success: bool
@@ -52,7 +52,7 @@ class IntegrationResult(msgspec.Struct, frozen=True):
 
 
 class BridgeMetrics(msgspec.Struct, frozen=True):
-    """Counts since the bridge was made, and what it holds now."""
+    """What the bridge has counted since it was made, and what it holds now."""
 
     state: IntegrationState
     counters: Counters
@@ -66,18 +66,18 @@ class BridgeMetrics(msgspec.Struct, frozen=True):
 
 
 class IntegrationPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How patient the bridge is with itself; times in seconds. The defaults are the original system's.
+    """Time limits and retries of integration and recovery; times in seconds. The defaults are those of the original system.
 
     Attributes:
-        probe_timeout: the longest that a probe may take, with all back ends.
-        check_interval: between two checks of the monitor.
-        failures_before_recovery: checks in a row that fail before the monitor recovers the bridge.
-        recovery_tries: probes of one recovery.
-        recovery_delay: before the second of them; doubled before each further one.
-        recovery_delay_cap: the longest of those pauses.
+        probe_timeout: the longest time of one probe, including all back ends.
+        check_interval: the pause between two health checks of the monitor.
+        failures_before_recovery: failed health checks in a row after which the monitor recovers the bridge.
+        recovery_tries: the most probes of one recovery.
+        recovery_delay: the pause before the second probe; it doubles before each further one.
+        recovery_delay_cap: the longest pause between two probes.
 
     Raises:
-        ValueError: a field is not more than 0, or not finite.
+        ValueError: a field is outside its bounds; see `check_bounds`.
     """
 
     probe_timeout: float = 30.0
@@ -92,20 +92,20 @@ class IntegrationPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class AgentWebSocketBridge:
-    """Connects agents' runs with their users' WebSocket connections.
+    """Connects the runs of agents with the WebSocket connections of their users.
 
-    All methods must be called on one event loop, and raise `WrongLoopError` elsewhere; a bridge whose loop was closed
-    belongs to the next one that it is used on. Publishing goes through the emitter that `open_run` returns; it is
-    synchronous, and what is published within one turn of the loop is sent in one go at the end of that turn.
+    Call all methods on one event loop; elsewhere they raise `WrongLoopError`. After that loop is closed, the bridge belongs
+    to the next loop that uses it. A run publishes its events through the emitter that `open_run` returns. Publishing is
+    synchronous: the events of one turn of the loop are sent together at the end of that turn.
 
     Args:
-        limits: bounds on memory, per connection, per run and in all.
-        policy: time-outs and retries of integration and recovery.
-        backends: by name, what must answer before a run can begin (a database, a model service): each is awaited in
-            every probe and raises if it is not ready.
-        wall_clock: seconds since the epoch, for the events' timestamps.
-        epoch: names this server's memory of runs; random by default.
-        observer: is told of everything.
+        limits: bounds on memory, for each connection, for each run and in total.
+        policy: time limits and retries of integration and recovery.
+        backends: by name, the services that must answer before a run can begin, such as a database. Every probe calls and
+            awaits each of them; it raises if the service is not ready.
+        wall_clock: returns seconds since 1970, for the timestamps of events.
+        epoch: the name of this bridge's memory of runs; random by default.
+        observer: receives a call for everything that happens.
     """
 
     def __init__(
@@ -137,43 +137,41 @@ class AgentWebSocketBridge:
             self._request_stall_check,
             self._request_expiry,
             wall_clock,
-            self._enter,
+            self._require_loop,
         )
 
     @property
     def state(self) -> IntegrationState:
-        """Where the integration stands."""
+        """The state of the integration."""
         return self._state
 
     @property
     def epoch(self) -> str:
-        """Names this bridge's memory of runs; cursors of another epoch are void."""
+        """The name of this bridge's memory of runs; cursors of another epoch are void."""
         return self._delivery.epoch
 
     async def ensure_integration(self) -> IntegrationResult:
-        """Integrate unless that is done: idempotent, and safe to call from many tasks at once.
+        """Integrate the bridge unless it is active. Idempotent, and safe to call from many tasks at once.
 
-        All callers that come while an attempt is under way share it, and one that is cancelled leaves it to the others.
-        Success means that a probe event went from an emitter through the routing table to a connection, and that every
-        back end answered.
+        Callers share an attempt that is in progress; the cancellation of one caller does not cancel the attempt. Success
+        means that every back end answered, and that a probe event went from an emitter through the routing table to a
+        connection.
 
         Returns:
-            The result, which `last_integration_result` also keeps. A failure is a result, not an exception.
+            The result, which `last_integration_result` keeps too. A failed attempt returns a result and raises nothing.
 
         Raises:
             BridgeNotReadyError: the bridge was shut down.
         """
-        self._enter()
+        self._require_loop()
         self._refuse_if_shut_down()
         if self._state is IntegrationState.ACTIVE and self.last_integration_result is not None:
             return self.last_integration_result
-        if self._integration is None or self._integration.done():
-            self._integration = asyncio.create_task(self._integrate(tries=1), name="bridge integration")
-        return await self._shared(self._integration)
+        return await self._shared_integration(1, "bridge integration")
 
     async def check_health(self) -> IntegrationResult:
-        """Probe now. A failing probe degrades an active bridge, and a passing one heals it."""
-        self._enter()
+        """Probe now. A failed probe makes an active bridge DEGRADED; a successful one makes any bridge ACTIVE."""
+        self._require_loop()
         self._refuse_if_shut_down()
         result = await self._probe()
         if self._state is IntegrationState.SHUT_DOWN:
@@ -189,19 +187,16 @@ class AgentWebSocketBridge:
         return self.last_integration_result
 
     async def recover(self) -> IntegrationResult:
-        """Try to integrate again, several times with growing pauses; shares an attempt that is under way."""
-        self._enter()
+        """Try to integrate again, several times with growing pauses. Callers share an attempt that is in progress."""
+        self._require_loop()
         self._refuse_if_shut_down()
-        if self._integration is None or self._integration.done():
-            self._integration = asyncio.create_task(
-                self._integrate(tries=self.policy.recovery_tries), name="bridge recovery"
-            )
-        return await self._shared(self._integration)
+        return await self._shared_integration(self.policy.recovery_tries, "bridge recovery")
 
     async def monitor(self) -> None:
-        """Check the health until the bridge is shut down, and recover after some failures in a row; run it as a task.
+        """Check the health at intervals until the bridge is shut down, and recover it after several failures in a row.
 
-        A check that fails by itself is reported to the loop's exception handler, and the next one comes in its time.
+        Run this as a task. An error inside a check goes to the loop's exception handler, and the next check takes place as
+        usual.
         """
         task = asyncio.current_task()
         while True:
@@ -218,7 +213,7 @@ class AgentWebSocketBridge:
                 report("a health check of the bridge failed by itself; the next one comes in its time", error)
 
     def metrics(self) -> BridgeMetrics:
-        """Counts since the bridge was made, and what it holds now."""
+        """What the bridge has counted since it was made, and what it holds now."""
         unsent = self._delivery.unsent_bytes
         return BridgeMetrics(
             state=self._state,
@@ -233,14 +228,14 @@ class AgentWebSocketBridge:
         )
 
     def open_run(self, *, user_id: str, thread_id: str, run_id: str) -> RunEmitter:
-        """Begin to keep a run; for the factory, which binds the emitter to the run's engine.
+        """Register a new run and return its emitter. The factory calls this and gives the emitter to the run's engine.
 
         Raises:
-            BridgeNotReadyError: the integration is not active.
+            BridgeNotReadyError: the bridge is not active.
             RunExistsError: the run id is in use.
             WrongLoopError: this is not the bridge's event loop.
         """
-        self._enter()
+        self._require_loop()
         if self._state is not IntegrationState.ACTIVE:
             raise BridgeNotReadyError(
                 f"the bridge is {self._state}, so no event would arrive; await ensure_integration() first"
@@ -248,16 +243,16 @@ class AgentWebSocketBridge:
         return RunEmitter(self._delivery, self._delivery.open_run(user_id, thread_id, run_id))
 
     def claim_thread(self, user_id: str, thread_id: str) -> None:
-        """See that a thread that a client names is its user's: the user's who used it first, by a claim or by a run.
+        """Check that the user owns the thread. The first user who claims a thread, or runs on it, becomes its owner.
 
-        The owner is known while a run on the thread is kept, and after that within `BridgeLimits.threads_per_user` and
-        `BridgeLimits.threads_total`. Whoever keeps conversations for longer must keep their owners too.
+        The bridge knows the owner while it keeps a run on the thread, and after that within `BridgeLimits.threads_per_user`
+        and `BridgeLimits.threads_total`. An application that keeps conversations for longer must keep their owners too.
 
         Raises:
-            ThreadOwnerError: the thread is another user's.
+            ThreadOwnerError: the thread belongs to another user.
             WrongLoopError: this is not the bridge's event loop.
         """
-        self._enter()
+        self._require_loop()
         self._delivery.threads.claim(thread_id, user_id)
 
     def connect(
@@ -269,17 +264,17 @@ class AgentWebSocketBridge:
         epoch: str | None = None,
         cursors: Mapping[str, int] | None = None,
     ) -> Connection:
-        """Attach an authenticated user's client.
+        """Attach a client of an authenticated user.
 
-        The client gets a hello, then every event of the user's runs that it does not have and the bridge still holds,
-        in order, then the events to come. What it misses and the bridge no longer holds is announced as a gap.
+        The client gets a `Hello`, then in order every event of the user's runs that it lacks and the bridge still keeps,
+        then new events as they are published. A `Gap` announces events that it lacks and the bridge no longer keeps.
 
         Args:
-            user: proved by an authenticator.
-            transport: carries the frames.
-            connection_id: a name for logs; a number by default.
-            epoch: which server memory the cursors belong to.
-            cursors: per run id the number of the last event that the client has.
+            user: the authenticated user.
+            transport: carries the frames to the client.
+            connection_id: a name for logs; ``connection-N`` by default.
+            epoch: the epoch that the cursors belong to, or None.
+            cursors: for each run id, the number of the last event that the client has.
 
         Raises:
             BridgeNotReadyError: the bridge was shut down.
@@ -287,37 +282,37 @@ class AgentWebSocketBridge:
             WrongLoopError: this is not the bridge's event loop.
 
         Returns:
-            The connection; it is closed already if the transport failed at once.
+            The connection; it is already closed if the transport failed at once.
         """
-        self._enter()
+        self._require_loop()
         self._refuse_if_shut_down()
         self._connections_made += 1
         name = connection_id or f"connection-{self._connections_made}"
         return self._delivery.attach(name, user, transport, epoch, cursors or {})
 
     def resume(self, connection: Connection, *, epoch: str | None, cursors: Mapping[str, int]) -> None:
-        """Send a connected client once more what it says that it does not have; see `connect` for the arguments."""
+        """Replay to a connected client the events that it lacks; see `connect` for the arguments."""
         if connection.is_open:
             self._delivery.resume(connection, epoch, cursors)
 
     def disconnect(self, connection: Connection, code: int = CLOSE_GOING_AWAY, reason: str = "") -> None:
-        """Detach and close a connection; does nothing to one that is detached already."""
+        """Detach and close a connection. Does nothing if it is detached already."""
         if connection.is_open:
-            self._enter()
+            self._require_loop()
             self._delivery.detach(connection, code, reason)
 
     def send_control(self, connection: Connection, message: msgspec.Struct) -> None:
         """Queue a control message, such as a refusal, on an open connection."""
         if connection.is_open:
-            self._enter()
+            self._require_loop()
             self._delivery.put_control(connection, message)
 
     async def shutdown(self) -> None:
-        """Send what the clients' transports take, close all connections and forget all runs.
+        """Send what the transports accept, close all connections and forget all runs.
 
-        Idempotent: called again, it does what an earlier call that was cancelled has left.
+        Idempotent: a second call completes a first one that was cancelled.
         """
-        self._enter()
+        self._require_loop()
         self._state = IntegrationState.SHUT_DOWN
         self._delivery.flush()
         for connection in self._delivery.connections:
@@ -331,7 +326,10 @@ class AgentWebSocketBridge:
             self._integration.cancel()
             await asyncio.wait([self._integration])
 
-    async def _shared(self, integration: asyncio.Task[IntegrationResult]) -> IntegrationResult:
+    async def _shared_integration(self, tries: int, name: str) -> IntegrationResult:
+        if self._integration is None or self._integration.done():
+            self._integration = asyncio.create_task(self._integrate(tries), name=name)
+        integration = self._integration
         try:
             return await asyncio.shield(integration)
         except asyncio.CancelledError:
@@ -381,7 +379,7 @@ class AgentWebSocketBridge:
         return IntegrationResult(not error, self._state, error, loop.time() - began)
 
     async def _probe_delivery(self) -> str:
-        """Send one event to a connection of the bridge's own, all the way that users' events go."""
+        """Send one event to a connection of the bridge itself, by the path of users' events; return what failed, or ""."""
         arrived = asyncio.get_running_loop().create_future()
 
         def on_frames(frames: Sequence[bytes]) -> None:
@@ -410,7 +408,10 @@ class AgentWebSocketBridge:
         return loop.call_later(self.limits.stalled_seconds, self._delivery.check_stall, connection)
 
     def _request_expiry(self) -> float:
-        """Forget ended runs in time. A timer exists just while there is something to forget: no sweep can be missing."""
+        """Start the timer that forgets ended runs, unless it is running; return the loop's time.
+
+        The timer runs only while there are ended runs.
+        """
         loop = self._delivery.loop
         assert loop is not None  # noqa: S101 - a run has ended, so it has begun on a loop
         if self._expiry is None and not loop.is_closed():
@@ -423,12 +424,12 @@ class AgentWebSocketBridge:
         due: float | None = loop.time() + self.limits.replay_seconds
         try:
             due = self._delivery.forget_expired(loop.time())
-        finally:  # Whatever has failed, and is reported by the loop, the next run is forgotten in its time.
+        finally:  # After an error, which the loop reports, the other runs must still be forgotten.
             if due is not None:
                 self._expiry = loop.call_at(due, self._forget_expired)
 
-    def _enter(self) -> None:
-        """Refuse calls from elsewhere than the bridge's event loop, before anything is changed."""
+    def _require_loop(self) -> None:
+        """Raise `WrongLoopError`, before anything changes, unless the caller is on the bridge's event loop."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -442,7 +443,7 @@ class AgentWebSocketBridge:
                 "was done; hand the call over with loop.call_soon_threadsafe"
             )
         self._delivery.loop, self._delivery.thread = loop, threading.get_ident()
-        if old is not None:  # What the old loop had still to do.
+        if old is not None:  # The old loop left these two undone.
             self._expiry = loop.call_soon(self._forget_expired)
             loop.call_soon(self._delivery.flush)
 

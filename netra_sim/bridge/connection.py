@@ -1,4 +1,4 @@
-"""One client's connection: who owns it, what waits to be sent on it, and the transport underneath."""
+"""`Connection`: one client's connection, with its owner, its outbox and its transport."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,13 +10,13 @@ from netra_sim.bridge.run_log import OutgoingFrame, RunLog
 
 
 class AuthenticatedUser(msgspec.Struct, frozen=True):
-    """A user whose identity has been proved; only an authenticator makes one.
+    """A user with a proved identity. Only an authenticator should make one.
 
     Attributes:
-        user_id: who it is.
-        expires_at: seconds since the epoch at which the proof runs out; None for never.
-        issued_at: seconds since the epoch at which the proof was made; None if that is not known.
-        token_id: names the proof, so that it can be revoked; None if it has no name.
+        user_id: the user.
+        expires_at: when the proof expires, in seconds since 1970; None for never.
+        issued_at: when the proof was issued, in seconds since 1970; None if that is not known.
+        token_id: the id of the proof, by which it can be revoked; None if it has no id.
     """
 
     user_id: str
@@ -26,46 +26,46 @@ class AuthenticatedUser(msgspec.Struct, frozen=True):
 
 
 class Transport(Protocol):
-    """What carries frames to one client. The bridge knows no more of a socket than this.
+    """Carries frames to one client; the only interface through which the bridge uses a socket.
 
-    Whatever a transport raises ends its own connection, which counts as lost, and nothing else.
+    If a method raises, the bridge closes this one connection and counts it as lost.
     """
 
     on_writable: Callable[[], None] | None
-    """Set by the bridge; the transport calls it when it has drained after being congested."""
+    """Set by the bridge; the transport calls it when it was congested and has drained."""
 
     def send(self, frames: Sequence[bytes]) -> None:
-        """Hand frames over, in order, without ever waiting.
+        """Accept frames for sending, in this order, without waiting.
 
         Raises:
             OSError: the peer is gone; none of the frames counts as sent.
         """
 
     def buffered(self) -> int:
-        """Bytes handed over that the peer's side has not accepted yet."""
+        """The number of bytes that the transport has accepted and not yet passed on."""
 
     def close(self, code: int, reason: str) -> None:
-        """Begin to close; returns at once and may be called again."""
+        """Begin to close and return at once. The bridge may call this more than once."""
 
 
 class Cancellable(Protocol):
-    """A timer that can be called off."""
+    """A timer that can be cancelled."""
 
     def cancel(self) -> object:
-        """Call it off."""
+        """Cancel the timer."""
 
 
 class Connection:
-    """An authenticated user's connection with its bounded outbox.
+    """A connection of an authenticated user, with a bounded outbox.
 
-    Events of runs in `behind` are not put in the outbox as they are published: the connection still has older ones to
-    get, and takes all of them from the run's replay buffer, in order, as fast as its transport drains.
+    While a run is in `behind`, its new events do not go into the outbox: the connection still lacks older events, and takes
+    all of them from the run's replay buffer, in order, as fast as its transport drains.
 
     Attributes:
-        is_observed: whether the observer is told of it, and the counters count it.
-        outbox: frames that the transport has not been given yet.
-        outbox_bytes: their size.
-        behind: for each run that is being replayed, the number of the next event to send.
+        is_observed: whether the observer and the counters see this connection.
+        outbox: the frames that wait for the transport.
+        outbox_bytes: the size of the outbox.
+        behind: for each run in replay, the number of the next event to send.
     """
 
     __slots__ = (
@@ -88,7 +88,7 @@ class Connection:
 
     @property
     def user_id(self) -> str:
-        """The authenticated user who owns this connection."""
+        """The user who owns this connection."""
         return self.user.user_id
 
     def put(self, frame: OutgoingFrame) -> None:
@@ -98,11 +98,14 @@ class Connection:
 
 
 class MemoryTransport:
-    """A transport within the process, whose peer can stall or vanish.
+    """A transport in memory, with a peer that can stall or vanish.
+
+    Args:
+        on_frames: called with the frames that the peer receives.
 
     Attributes:
-        frames: all that the peer has received, oldest first.
-        closed: the code and the reason with which it was closed, or None.
+        frames: all frames that the peer has received, oldest first.
+        closed: the close code and reason, or None while the transport is open.
     """
 
     def __init__(self, on_frames: Callable[[Sequence[bytes]], None] | None = None) -> None:
@@ -115,7 +118,7 @@ class MemoryTransport:
         self._failed = False
 
     def send(self, frames: Sequence[bytes]) -> None:
-        """Deliver at once, or keep in the buffer while stalled.
+        """Deliver the frames at once, or buffer them while the peer is stalled.
 
         Raises:
             ConnectionResetError: after `fail` or `close`.
@@ -131,7 +134,7 @@ class MemoryTransport:
             self._on_frames(frames)
 
     def buffered(self) -> int:
-        """Bytes that the stalled peer has not read."""
+        """The number of bytes that the stalled peer has not read."""
         return self._stalled_bytes
 
     def close(self, code: int, reason: str) -> None:
@@ -145,7 +148,7 @@ class MemoryTransport:
             self._stalled = []
 
     def resume(self) -> None:
-        """The peer reads on, and gets first what waited."""
+        """The peer reads again, and first receives the buffered frames."""
         waiting, self._stalled, self._stalled_bytes = self._stalled or [], None, 0
         if waiting:
             self.send(waiting)
@@ -153,5 +156,5 @@ class MemoryTransport:
             self.on_writable()
 
     def fail(self) -> None:
-        """The peer vanishes without a word."""
+        """The peer vanishes without closing the connection."""
         self._failed = True

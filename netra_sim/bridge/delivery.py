@@ -1,7 +1,7 @@
-"""Numbers events, keeps them for replay and hands them to their owner's connections: synchronously, without a clock.
+"""`Delivery`: numbers events, keeps them for replay, and passes them to the connections of their owner.
 
-The routing table is keyed by the user that an authenticator put on the connection; an event goes where its run's owner
-is, and no caller names a user on the way. The caller tells the time and schedules `flush`.
+All of it is synchronous. The routing table maps each authenticated user to that user's connections, and an event goes to the
+connections of its run's owner: no caller names a recipient. The caller supplies the time and schedules `flush`.
 """
 
 import asyncio
@@ -36,24 +36,25 @@ _DETAILS = {
 
 
 class BridgeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Every bound of the bridge; each is a limit against memory that a client or an agent could otherwise claim.
+    """The limits of the bridge. They bound the memory that a client or an agent can claim.
 
     Attributes:
-        connections_per_user: tabs and devices of one user.
-        event_bytes: the largest single event, encoded.
-        replay_events: events kept of one run.
-        replay_bytes: bytes kept of one run.
+        connections_per_user: the most connections of one user, such as tabs and devices.
+        event_bytes: the largest encoded event.
+        replay_events: the most events kept for one run.
+        replay_bytes: the most bytes kept for one run.
         replay_seconds: how long a run is kept after its end.
-        replay_total_bytes: bytes kept of all runs; the longest-ended runs go first, then the past of those that grow.
-        congested_bytes: above this the transport is given nothing more until it drains.
-        stalled_bytes: unsent bytes that a connection may have for `stalled_seconds`.
+        replay_total_bytes: the most bytes kept for all runs. Evicts the runs that ended longest ago, then the oldest events
+            of the live run that publishes.
+        congested_bytes: above this many buffered bytes, a transport gets no more frames until it drains.
+        stalled_bytes: a connection with more unsent bytes than this for `stalled_seconds` is closed.
         stalled_seconds: see `stalled_bytes`.
-        outbox_bytes: unsent bytes at which a connection is shed at once.
-        threads_per_user: threads without a kept run whose owner is remembered, of one user; an entry takes less than 1 KiB.
-        threads_total: the same of all users.
+        outbox_bytes: a connection with more unsent bytes than this is closed at once.
+        threads_per_user: the most threads of one user that stay known without a kept run; each takes less than 1 KiB.
+        threads_total: the same for all users together.
 
     Raises:
-        ValueError: a field is not more than 0, or not finite, or two contradict each other.
+        ValueError: a field is outside its bounds, or two fields contradict each other.
     """
 
     connections_per_user: int = 8
@@ -79,7 +80,17 @@ class BridgeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Counters(msgspec.Struct):
-    """What has happened since the bridge was made."""
+    """What the bridge has counted since it was made.
+
+    Attributes:
+        published: events that were published.
+        sent: frames that transports accepted.
+        refused: events that were refused to their publisher.
+        shed: connections that were closed as slow consumers.
+        gaps: gaps that were announced.
+        lost_connections: connections that ended because their transport failed.
+        isolation_blocks: batches with another user's event that were stopped before sending; always 0 without a bug.
+    """
 
     published: int = 0
     sent: int = 0
@@ -91,23 +102,24 @@ class Counters(msgspec.Struct):
 
 
 class Delivery:
-    """Runs, connections and the way from one to the other.
+    """The runs, the connections, and the routing between them.
 
     Args:
-        limits: the bounds.
-        epoch: names this store of runs; it changes when the store is lost.
-        observer: told of everything, or None.
-        request_flush: called when a connection has something to send; the caller then calls `flush` once, soon.
-        request_stall_check: called when a connection becomes congested; the caller then calls `check_stall` after
-            `stalled_seconds` unless what this returned is cancelled.
-        request_expiry: called when a run has ended; returns the time, and calls `forget_expired` after `replay_seconds`.
-        wall_clock: seconds since the epoch, for the events' timestamps.
-        enter: called when it is used elsewhere than on `loop`; sets `loop`, or raises `WrongLoopError`.
+        limits: bounds on memory.
+        epoch: the name of this memory of runs; it changes when the memory is lost.
+        observer: receives a call for everything that happens, or None.
+        request_flush: called when a connection has frames to send; must arrange one call of `flush` soon.
+        request_stall_check: called when a connection becomes congested; must arrange a call of `check_stall` after
+            `stalled_seconds`, and return a timer that can cancel it.
+        request_expiry: called when a run has ended; must arrange a call of `forget_expired` after `replay_seconds`, and
+            return the loop's time.
+        wall_clock: returns seconds since 1970, for the timestamps of events.
+        require_loop: checks that the caller is on `loop`: sets `loop` on first use, or raises `WrongLoopError`.
 
     Attributes:
-        loop: the event loop that all calls must come from; None before the first.
+        loop: the event loop that all calls must come from; None before the first call.
         thread: the identifier of that loop's thread.
-        dirty: the connections that have something to send; not empty while a flush is due.
+        dirty: the connections that have frames to send; while it is not empty, a flush is scheduled.
     """
 
     def __init__(
@@ -119,12 +131,12 @@ class Delivery:
         request_stall_check: Callable[[Connection], Cancellable],
         request_expiry: Callable[[], float],
         wall_clock: Callable[[], float],
-        enter: Callable[[], None],
+        require_loop: Callable[[], None],
     ) -> None:
         self.limits = limits
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread = 0
-        self.enter = enter
+        self.require_loop = require_loop
         self.epoch = epoch
         self.counters = Counters()
         self.runs: dict[str, RunLog] = {}
@@ -146,7 +158,7 @@ class Delivery:
         self.harmless_names = HarmlessNames()
 
     def open_run(self, user_id: str, thread_id: str, run_id: str, *, observed: bool = True) -> RunLog:
-        """Begin to keep a run; the observer is not told of one that is not ``observed``.
+        """Register a new run. The observer and the counters see it only if it is ``observed``.
 
         Raises:
             RunExistsError: the id is in use.
@@ -163,15 +175,17 @@ class Delivery:
         return run
 
     def publish(self, run: RunLog, kind: EventType, event: Event, tool_name: str = "") -> int:
-        """Number, encode once, keep, and mark the owner's connections; never waits and never fails because of a client.
+        """Encode an event once, store it, and queue it for the owner's connections.
+
+        This never waits for a client, and never fails because of one.
 
         Returns:
-            The event's sequence number.
+            The sequence number of the event.
 
         Raises:
             PayloadError: the event cannot be encoded or is too large; nothing changed.
             RunClosedError: the run has ended.
-            RunOrderError: the run's life does not allow the event now.
+            RunOrderError: the event is out of order; see `RunLog.admit`.
         """
         if kind is not _THINKING or run.phase is not _OPEN:
             run.admit(kind, tool_name)
@@ -197,7 +211,7 @@ class Delivery:
             if connection not in dirty:
                 self._mark(connection)
             if connection.outbox_bytes > self._congested_bytes:
-                self._flush(connection)  # A burst within one turn is bounded like everything else.
+                self._flush(connection)  # The outbox is bounded within one turn of the loop too.
         if run.phase is _ENDED:
             run.ended_at = self._request_expiry()
             self._ended[run.run_id] = run
@@ -206,13 +220,13 @@ class Delivery:
         return outgoing.seq
 
     def refuse(self, run: RunLog, kind: EventType, error: BridgeError) -> None:
-        """Count an event that its publisher was told cannot be published."""
+        """Count an event that was refused to its publisher."""
         self.counters.refused += 1
         if self._observer is not None and run.is_observed:
             self._observer.event_refused(run.run_id, run.user_id, kind, str(error))
 
     def forget_expired(self, now: float) -> float | None:
-        """Forget runs that ended more than `replay_seconds` ago; returns when the next one is due, or None."""
+        """Forget the runs that ended at least `replay_seconds` ago; return when the next one is due, or None."""
         while self._ended:
             run = next(iter(self._ended.values()))
             due = (run.ended_at or 0.0) + self.limits.replay_seconds
@@ -222,12 +236,12 @@ class Delivery:
         return None
 
     def forget(self, run: RunLog) -> None:
-        """Drop a run and its events; connections that still need them are told of a gap."""
+        """Drop a run and its events. Connections that still lack some of them get a `Gap`."""
         if self.runs.pop(run.run_id, None) is None:
             return
         if run.is_observed:
             self.threads.end(run.thread_id)
-        run.phase = _ENDED  # Whoever still holds it publishes nothing more.
+        run.phase = _ENDED  # An emitter that still holds the run cannot publish any more.
         self._ended.pop(run.run_id, None)
         self.replay_bytes -= run.held_bytes
         owned = self._runs_of[run.user_id]
@@ -256,19 +270,19 @@ class Delivery:
         *,
         observed: bool = True,
     ) -> Connection:
-        """Register a connection and begin its replay, in one turn: nothing can fall between the two.
+        """Register a connection and begin its replay in the same turn of the loop, so that no event falls between the two.
 
         Args:
             connection_id: unique among open connections.
             user: the authenticated owner.
-            transport: carries the frames.
-            epoch: the epoch that the client's cursors belong to, or None if it has none.
-            cursors: for each run that the client knows, the number of the last event that it has. The owner's other
-                runs are sent from their first event that is still held.
-            observed: whether the observer is told of the connection.
+            transport: carries the frames to the client.
+            epoch: the epoch that the client's cursors belong to, or None.
+            cursors: for each run that the client knows, the number of the last event that it has. The owner's other runs are
+                replayed from the first event that is still kept.
+            observed: whether the observer and the counters see the connection.
 
         Returns:
-            The connection; detached already if its transport failed at once.
+            The connection; it is already detached if its transport failed at once.
 
         Raises:
             ConnectionLimitError: the user has too many connections.
@@ -289,9 +303,9 @@ class Delivery:
         return connection
 
     def resume(self, connection: Connection, epoch: str | None, cursors: Mapping[str, int]) -> None:
-        """Say hello and send what the client does not have; for the arguments see `attach`.
+        """Queue a `Hello` and replay the events that the client lacks; see `attach` for the arguments.
 
-        On a connection that has sent events already, those that wait in its outbox are left to the replay: each comes once.
+        Events that wait in the outbox are removed, because the replay sends them: each event is sent once.
         """
         owned = self._runs_of.get(connection.user_id, {})
         waiting = [frame for frame in connection.outbox if frame.user_id is None]
@@ -305,12 +319,12 @@ class Delivery:
         connection.put(OutgoingFrame(encode(hello)))
         same_epoch = epoch == self.epoch
         for run_id, last_seq in cursors.items():
-            # A run of somebody else's is answered exactly as one that does not exist.
+            # Another user's run gets the same answer as a run that does not exist.
             run = owned.get(run_id)
             if not same_epoch or run is None:
                 reason = "expired" if same_epoch else "epoch"
             elif last_seq >= run.next_seq:
-                reason = "ahead"  # Of another run that had the same id, or made up: the client begins anew.
+                reason = "ahead"  # The cursor is of an earlier run with the same id, or invented.
             else:
                 continue
             connection.put(self._gap(connection, run_id, max(last_seq, -1) + 1, -1, reason, run))
@@ -320,7 +334,7 @@ class Delivery:
         self._mark(connection)
 
     def detach(self, connection: Connection, code: int, reason: str) -> bool:
-        """Take a connection out of the routing table; it alone, whatever its user has opened since."""
+        """Remove this one connection from the routing table and close it; return False if it is detached already."""
         if not connection.is_open:
             return False
         connection.is_open = False
@@ -335,12 +349,12 @@ class Delivery:
         connection.outbox_bytes = 0
         connection.behind.clear()
         self._cancel_stall_check(connection)
-        self._release(connection, code, reason)
+        self._close_transport(connection, code, reason)
         if self._observer is not None and connection.is_observed:
             self._observer.disconnected(connection.connection_id, connection.user_id, code, reason)
         return True
 
-    def _release(self, connection: Connection, code: int, reason: str) -> None:
+    def _close_transport(self, connection: Connection, code: int, reason: str) -> None:
         transport = connection.transport
         try:
             transport.on_writable = None
@@ -353,22 +367,22 @@ class Delivery:
 
     @property
     def connections(self) -> list[Connection]:
-        """All open connections, in the order in which their users came."""
+        """All open connections, user by user in the order in which the users connected."""
         return [connection for owned in self._connections_of.values() for connection in owned]
 
     def put_control(self, connection: Connection, message: msgspec.Struct) -> None:
-        """Queue a control message behind what the connection already waits to send."""
+        """Queue a control message behind the frames that already wait in the outbox."""
         connection.put(OutgoingFrame(encode(message)))
         self._mark(connection)
 
     def before_flush(self, publish: Callable[[], None]) -> None:
-        """Have something published at the end of this turn of the loop, once however often it is asked for."""
+        """Call ``publish`` at the end of this turn of the loop; once, however often it is requested."""
         if not self.dirty and not self._due:
             self._request_flush()
         self._due[publish] = None
 
     def flush(self) -> None:
-        """Publish what is due, and give every marked connection's transport as much as it takes."""
+        """Make the calls that `before_flush` collected, then send to each dirty connection what its transport accepts."""
         for publish in list(self._due):
             try:
                 publish()
@@ -381,14 +395,14 @@ class Delivery:
                 self._flush(connection)
 
     def check_stall(self, connection: Connection) -> None:
-        """Shed a connection that is still congested after `stalled_seconds`."""
+        """Close a connection as a slow consumer if it still has more than `stalled_bytes` unsent."""
         connection.stall_check = None
         if connection.is_open and self._unsent_bytes(connection) > self.limits.stalled_bytes:
             self._shed(connection, f"read too slowly for {self.limits.stalled_seconds:g} s")
 
     @property
     def unsent_bytes(self) -> list[int]:
-        """For each connection the bytes in its outbox and in its transport's buffer together."""
+        """For each connection, the bytes in its outbox plus those in its transport's buffer."""
         return [self._unsent_bytes(connection) for connection in self.connections]
 
     def _unsent_bytes(self, connection: Connection) -> int:
@@ -405,7 +419,7 @@ class Delivery:
         dirty[connection] = None
 
     def _flush(self, connection: Connection) -> None:
-        """Give one transport as much as it takes; whatever it raises is its own connection's end, and nothing else's."""
+        """Send as much as the transport accepts. An error of the transport ends only its own connection."""
         transport, limits = connection.transport, self.limits
         try:
             while connection.outbox or connection.behind:
@@ -464,7 +478,7 @@ class Delivery:
     def _send(self, connection: Connection, batch: list[OutgoingFrame]) -> bool:
         user_id = connection.user.user_id
         if not {frame.user_id for frame in batch} <= {user_id, None}:
-            # Cannot happen by construction; if it ever does, nothing reaches the wrong user.
+            # No code path leads here. If a bug ever does, the wrong user still gets nothing.
             self.counters.isolation_blocks += 1
             self.detach(connection, CLOSE_POLICY, "an event of another user was queued here")
             return False
@@ -487,7 +501,7 @@ class Delivery:
         if connection.is_open:
             self.counters.lost_connections += 1
             what = error_text(error)
-            if isinstance(error, OSError):  # Its text says enough.
+            if isinstance(error, OSError):  # The text says enough without the type.
                 what = what.partition(": ")[2]
             self.detach(connection, CLOSE_LOST, f"the transport failed: {what}")
 
@@ -517,7 +531,7 @@ def _status(run: RunLog | None, reason: str) -> str:
 
 
 def _log_failure(connection: Connection, error: BaseException) -> None:
-    """Log what a transport raised; a peer that is gone is daily business, and Ctrl+C goes on."""
+    """Log an error of a transport; an OSError, which a lost peer causes, at level INFO. Raise KeyboardInterrupt again."""
     if isinstance(error, KeyboardInterrupt):
         raise error
     text, names = "the transport of connection %r of user %r failed: %s", (connection.connection_id, connection.user_id)

@@ -1,10 +1,10 @@
-"""The capability with which one run of one user publishes its events."""
+"""`RunEmitter`: the object through which one run publishes its events."""
 
 from contextlib import suppress
 from threading import get_ident
 
 from netra_sim.bridge.delivery import Delivery
-from netra_sim.bridge.payload import can_go_as_they_are, plain
+from netra_sim.bridge.payload import plain, room_if_unchanged
 from netra_sim.bridge.run_log import Phase, RunLog
 from netra_sim.exceptions import BridgeError, PayloadError, RunClosedError
 from netra_sim.protocol import (
@@ -19,37 +19,29 @@ from netra_sim.protocol import (
     ToolExecuting,
 )
 
-# Names of its own, since looking a member up on an Enum class is slow.
+# Module globals, because looking up a member on an Enum class is slow.
 _DELTA = EventType.AGENT_DELTA
 _STARTED, _THINKING, _EXECUTING = EventType.AGENT_STARTED, EventType.AGENT_THINKING, EventType.TOOL_EXECUTING
 _TOOL_COMPLETED, _COMPLETED, _ERROR = EventType.TOOL_COMPLETED, EventType.AGENT_COMPLETED, EventType.AGENT_ERROR
-_PATHS: dict[type[Event], tuple[str, ...]] = {
+_PAYLOAD_PATHS: dict[type[Event], tuple[str, ...]] = {
     event_class: tuple(f"$.{name}" for name in event_class.__struct_fields__ if name not in Event.__struct_fields__)
-    for event_class in (
-        AgentStarted,
-        AgentThinking,
-        AgentDelta,
-        ToolExecuting,
-        ToolCompleted,
-        AgentCompleted,
-        AgentError,
-    )
+    for event_class in Event.__subclasses__()
 }
-"""Where the payload stands in each event, for errors."""
+"""The paths of the payload fields of each event class, for error messages."""
 
 
 class RunEmitter:
-    """Publishes the events of one run to the run's owner, and can address nobody else.
+    """Publishes the events of one run to the run's owner, and to no other user.
 
-    It is born in the factory, bound to a user and a run; none of its methods has an argument that names either.
-    Publishing is synchronous, never waits for a client and never fails because of one. Each method returns the event's
-    sequence number and raises:
+    The factory makes an emitter for each run. It is bound to the run and its owner, and no method takes an argument that
+    names either. Publishing is synchronous; it never waits for a client, and never fails because of one. Each method returns
+    the sequence number of its event (`agent_delta` returns None) and raises:
 
-    * `PayloadError` when the payload cannot be carried: nothing was published, no number was used;
+    * `PayloadError` if the payload cannot be encoded: nothing was published, and no sequence number was used;
     * `RunClosedError` after the end of the run, or after `close`;
-    * `RunOrderError` when the run's life does not allow the event now;
-    * `WrongLoopError` outside the bridge's event loop, such as in a thread: nothing was published, and nothing counted. A
-      thread publishes with ``loop.call_soon_threadsafe(emitter.agent_thinking, text)``.
+    * `RunOrderError` if the event is out of order, such as a second ``agent_started``;
+    * `WrongLoopError` outside the bridge's event loop, such as in a thread: nothing was published or counted. A thread
+      publishes with ``loop.call_soon_threadsafe(emitter.agent_thinking, text)``.
     """
 
     __slots__ = ("__weakref__", "_delivery", "_pieces", "_run")
@@ -61,28 +53,28 @@ class RunEmitter:
 
     @property
     def run_id(self) -> str:
-        """The run whose events this publishes."""
+        """The id of the run."""
         return self._open_run.run_id
 
     @property
     def thread_id(self) -> str:
-        """The conversation that the run belongs to."""
+        """The conversation of the run."""
         return self._open_run.thread_id
 
     @property
     def user_id(self) -> str:
-        """The owner of the run, to whom all its events go."""
+        """The owner of the run, who receives all its events."""
         return self._open_run.user_id
 
     @property
     def is_open(self) -> bool:
-        """Whether an event can still be published."""
+        """Whether the run can still publish events."""
         run = self._run
         return run is not None and run.phase is not Phase.ENDED
 
     @property
     def has_begun(self) -> bool:
-        """Whether the run has published its beginning."""
+        """Whether the run has published ``agent_started``."""
         return self._run is not None and self._run.phase is not Phase.NEW
 
     def agent_started(self, agent_name: str) -> int:
@@ -90,16 +82,16 @@ class RunEmitter:
         return self._publish(_STARTED, AgentStarted, "", agent_name)
 
     def agent_thinking(self, reasoning: object) -> int:
-        """Tell what the agent is about."""
+        """Say what the agent is doing."""
         return self._publish(_THINKING, AgentThinking, "", reasoning)
 
     def agent_delta(self, text: str) -> None:
-        """Add a piece to the answer's text. The pieces of one turn of the loop go out together, at its end, as one event.
+        """Add a piece to the answer's text. All pieces of one turn of the loop are published together, at its end.
 
-        What is to be redacted is looked for in each event by itself: a secret that falls apart into two is not found.
+        Redaction looks at each event separately, so it misses a secret that is split over two events.
         """
         delivery, run = self._delivery, self._open_run
-        delivery.enter()
+        delivery.require_loop()
         try:
             run.admit(_DELTA)
             if type(text) is not str:
@@ -109,14 +101,14 @@ class RunEmitter:
             raise
         if text:
             self._pieces.append(text)
-            delivery.before_flush(self._say)
+            delivery.before_flush(self._publish_pieces)
 
     def tool_executing(self, tool_name: str, parameters: object) -> int:
-        """Tell that a tool has been called, with which parameters."""
+        """Say that the agent called a tool, and with which parameters."""
         return self._publish(_EXECUTING, ToolExecuting, tool_name, tool_name, parameters)
 
     def tool_completed(self, tool_name: str, results: object, duration: float) -> int:
-        """Tell what a tool that was executing has answered, after how many seconds."""
+        """Say what an executing tool returned, and after how many seconds."""
         return self._publish(_TOOL_COMPLETED, ToolCompleted, tool_name, tool_name, results, duration)
 
     def agent_completed(self, final_response: object, status: str = "success") -> int:
@@ -124,16 +116,16 @@ class RunEmitter:
         return self._publish(_COMPLETED, AgentCompleted, "", status, final_response)
 
     def agent_error(self, error: str, message: str) -> int:
-        """End the run without an answer: a short word for machines, a sentence for the user."""
+        """End the run without an answer: ``error`` is a word for programs, ``message`` a sentence for the user."""
         return self._publish(_ERROR, AgentError, "", error, message)
 
     def close(self) -> None:
-        """Give the capability up; a run that has begun and not ended ends with ``agent_error`` "abandoned"."""
+        """Publish nothing more. A run that has begun and not ended ends with ``agent_error`` "abandoned"."""
         run, delivery = self._run, self._delivery
         if run is None:
             return
-        delivery.enter()
-        self._say()
+        delivery.require_loop()
+        self._publish_pieces()
         if run.phase is Phase.OPEN:
             self.agent_error("abandoned", "The run was given up before it had reached its end.")
         elif run.phase is Phase.NEW:
@@ -146,30 +138,30 @@ class RunEmitter:
             raise RunClosedError("this emitter was closed with the scope of its engine")
         return self._run
 
-    def _say(self) -> None:
-        """Publish the pieces that wait, in events that are never too large."""
+    def _publish_pieces(self) -> None:
+        """Publish the pieces that wait, split into events within the size limit."""
         text, self._pieces = "".join(self._pieces), []
-        # A character takes 6 bytes at most, and the rest is for the names.
+        # A character takes at most 6 bytes of JSON; the rest is for the other fields.
         most = max(1, self._delivery.event_bytes // 16)
         for start in range(0, len(text), most):
-            with suppress(BridgeError):  # Has been counted, and there is nobody to tell.
+            with suppress(BridgeError):  # The refusal is counted, and no caller waits for it.
                 self._publish(_DELTA, AgentDelta, "", text[start : start + most])
 
     def _publish(self, kind: EventType, event_class: type[Event], tool_name: str, *payload: object) -> int:
         delivery, run = self._delivery, self._run
-        # Looking for the running loop is slow, so it is done once a turn: before a flush is asked for.
+        # Looking up the running loop is slow, so it is done once a turn: before the flush is requested.
         if get_ident() != delivery.thread or not delivery.dirty:
-            delivery.enter()
+            delivery.require_loop()
         if run is None:
             run = self._open_run
         if self._pieces:
-            self._say()
+            self._publish_pieces()
         seq = run.next_seq
         try:
             if (kind is _EXECUTING or kind is _TOOL_COMPLETED) and not (tool_name and type(tool_name) is str):
                 raise PayloadError("$.tool_name", f"must be text that is not empty, and is {tool_name!r}")
-            if can_go_as_they_are(payload, delivery.harmless_names, delivery.event_bytes) <= 0:
-                paths, harmless, room = _PATHS[event_class], delivery.harmless_names, delivery.event_bytes
+            if room_if_unchanged(payload, delivery.harmless_names, delivery.event_bytes) <= 0:
+                paths, harmless, room = _PAYLOAD_PATHS[event_class], delivery.harmless_names, delivery.event_bytes
                 payload = tuple(plain(value, path, harmless, room) for value, path in zip(payload, paths, strict=True))
             event = event_class(
                 run.run_id,

@@ -1,4 +1,4 @@
-"""Failures of code that is not the bridge's own: which errors count, how they are reported, and how observers are called."""
+"""Contains failures of user code: which errors count as failures, how to report one, and how to call an observer safely."""
 
 import asyncio
 import logging
@@ -10,17 +10,17 @@ log = logging.getLogger(__name__)
 
 
 def is_failure(error: BaseException, task: asyncio.Task[object] | None) -> bool:
-    """Whether code that a task ran has failed by itself, so that the failure can be contained.
+    """Whether an error is a failure of the code that raised it, which the caller can contain.
 
-    ``SystemExit``, ``GeneratorExit`` and other errors that are no ``Exception`` count as failures when the code raised
-    them: asyncio would let ``SystemExit`` out of a task and end the whole process with everybody's runs.
+    ``SystemExit``, ``GeneratorExit`` and other errors outside ``Exception`` count as failures if the code raised them:
+    asyncio would let ``SystemExit`` out of a task, and that would end the process with the runs of all users.
 
-    Three errors are orders to stop and must go on: ``KeyboardInterrupt``, the cancellation of the task, and the
-    ``GeneratorExit`` with which the interpreter closes a coroutine that nothing runs any more.
+    Three errors are orders to stop, and the caller must raise them again: ``KeyboardInterrupt``, the cancellation of the
+    task, and the ``GeneratorExit`` with which the interpreter closes a coroutine that no task runs any more.
 
     Args:
-        error: what came out of the code.
-        task: the task that ran it, from before it was called.
+        error: the error that the code raised.
+        task: the task that ran the code, read before the call.
     """
     if isinstance(error, KeyboardInterrupt):
         return False
@@ -39,7 +39,7 @@ def _running_task() -> asyncio.Task[object] | None:
 
 
 def report(message: str, error: BaseException) -> None:
-    """Hand a contained failure to the running loop's exception handler, which logs it unless told otherwise."""
+    """Pass a contained failure to the exception handler of the running loop, which logs it by default."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -49,18 +49,18 @@ def report(message: str, error: BaseException) -> None:
 
 
 def contained(observer: T) -> T:
-    """The observer, so that a failing method of it is reported and never comes back to whoever it was told by."""
+    """Wrap an observer so that an error of its methods is reported and never reaches the caller."""
     return cast(T, _Contained(observer))
 
 
 class _Contained:
-    """Passes calls on; a method is looked up again at each call, as it may be replaced."""
+    """Passes calls on. It looks the method up at each call, because a method may be replaced."""
 
     def __init__(self, observer: object) -> None:
         self._observer = observer
 
     def __getattr__(self, name: str) -> object:
-        def tell(*arguments: object) -> None:
+        def call(*arguments: object) -> None:
             try:
                 getattr(self._observer, name)(*arguments)
             except KeyboardInterrupt:
@@ -68,5 +68,5 @@ class _Contained:
             except BaseException as error:
                 report(f"an observer failed at {name!r}; what it observes goes on", error)
 
-        setattr(self, name, tell)
-        return tell
+        setattr(self, name, call)
+        return call

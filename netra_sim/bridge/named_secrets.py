@@ -1,6 +1,6 @@
-"""Finds secrets by their names within a text: ``password=...``, JSON that is nested in JSON, the repr of a Python dict.
+"""Finds secrets in a text by their names: in ``password=...``, in JSON nested in JSON, in the repr of a Python dict.
 
-Every character is looked at a bounded number of times: what is scanned for the end of a value is consumed with it.
+The time is linear in the length of the text: a value that was scanned for its end is not scanned again.
 """
 
 import re
@@ -21,11 +21,11 @@ _NOTHING = frozenset({"null", "true", "false", "None", "True", "False"})
 _QUOTE = {quote: re.compile(rf"(?<!\\)\\*{quote}") for quote in "\"'"}
 _BRACKET_OR_QUOTE = re.compile(r"(?<!\\)(?P<escape>\\*)(?P<quote>[\"'])|(?P<bracket>[\[\]{}])")
 
-_is_secret_name = lru_cache(4096)(is_secret_name)  # of names of at most 64 characters
+_is_secret_name = lru_cache(4096)(is_secret_name)  # bounded memory: `_NAME` matches at most 64 characters
 
 
 def redact_named(text: str) -> str:
-    """The text with the values of secret names replaced by a mark; quotes stay, so that JSON stays JSON."""
+    """Replace the values of secret names with `REDACTED`. Quotes stay, so JSON stays JSON."""
     parts: list[str] = []
     done = at = 0
     while (name := _NAME.search(text, at)) is not None:
@@ -40,7 +40,7 @@ def redact_named(text: str) -> str:
 
 
 def _value(text: str, name: re.Match[str]) -> tuple[int, int, str]:
-    """Where the value after a name begins and ends, and what stands there instead; an unfinished one goes to the end."""
+    """The begin and end of the value after a name, and its replacement. An unfinished value ends with the text."""
     begin = name.end()
     delimiter = "" if name["quoted"] is None else name["escape"] + name["quote"]
     if (opening := _OPENING.match(text, begin)) is not None:
@@ -54,7 +54,7 @@ def _value(text: str, name: re.Match[str]) -> tuple[int, int, str]:
 
 
 def _string_end(text: str, begin: int, quote: str, opening: int) -> tuple[int, int]:
-    """Where the text of a string ends whose opening quote has so many backslashes, and where its closing quote ends."""
+    """The end of a string's content, and of its closing quote; its opening quote has ``opening`` backslashes."""
     for found in _QUOTE[quote].finditer(text, begin):
         run = len(found[0]) - 1
         if _closes(run, opening):
@@ -69,19 +69,19 @@ def _closes(run: int, opening: int) -> bool:
     """
     while opening:
         if run % 2 == 0:
-            return True  # It ends a string around this one.
+            return True  # It ends an outer string.
         run, opening = run // 2, opening // 2
     return run % 2 == 0
 
 
 def _bracket_end(text: str, begin: int, escapes: int) -> int:
-    """Behind the bracket that closes the one at ``begin``, in a text whose quotes have so many backslashes."""
+    """The position after the bracket that closes the one at ``begin``; each quote around it has ``escapes`` backslashes."""
     depth, at = 0, begin
     while (found := _BRACKET_OR_QUOTE.search(text, at)) is not None:
         at = found.end()
         if found["bracket"] is None:
             if len(found["escape"]) < escapes:
-                return found.start()  # The text around it ends here.
+                return found.start()  # The outer string ends here.
             at = _string_end(text, at, found["quote"], len(found["escape"]))[1]
         elif found["bracket"] in "[{":
             depth += 1

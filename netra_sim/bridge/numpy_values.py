@@ -1,4 +1,4 @@
-"""Values of numpy and pandas as plain ones, without importing either."""
+"""Converts numpy and pandas values to plain Python values, without importing numpy or pandas."""
 
 import contextlib
 import datetime
@@ -6,21 +6,21 @@ from typing import Any
 
 
 def is_numpy(value: object) -> bool:
-    """Whether it is an array or a scalar of numpy's."""
+    """Whether the value is a numpy array or scalar."""
     return any(base.__module__ == "numpy" for base in type(value).__mro__)
 
 
 def is_missing(value: object) -> bool:
-    """Whether it is pandas' NaT or NA, which stand for no value at all as NaN does."""
+    """Whether the value is pandas' NaT or NA, which mean "no value" as NaN does."""
     kind = type(value)
     return kind.__name__ in ("NaTType", "NAType") and kind.__module__.startswith("pandas.")
 
 
 def numpy_values(value: Any) -> Any:
-    """An array as lists and a scalar as one value of Python's own types.
+    """Convert a numpy array to lists, and a numpy scalar to one plain Python value.
 
-    Times are text in ISO 8601, with as many digits as their unit needs, as numbers of nanoseconds would exceed what JSON's
-    readers hold exactly; durations are seconds; NaT is None; a record is a dict by its fields.
+    A time becomes ISO 8601 text with all digits of its unit, because a number of nanoseconds is too large for most JSON
+    parsers to keep exactly. A duration becomes seconds, NaT becomes None, and a record becomes a dict by field name.
     """
     kind = value.dtype.kind
     if kind == "M":
@@ -39,7 +39,7 @@ def _each(values: Any, convert: Any) -> Any:
 
 
 def _moment(text: str) -> str | None:
-    """As `datetime.datetime.isoformat` has it where that can, else with as many digits as it takes."""
+    """The time as `datetime.datetime.isoformat` writes it, with more digits if it needs them; None for NaT."""
     if text == "NaT":
         return None
     whole, _, fraction = text.partition(".")

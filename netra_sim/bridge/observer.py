@@ -1,28 +1,28 @@
-"""What an onlooker may see of the bridge: observers stand beside the core, never in it."""
+"""The interface of an observer of the bridge, such as a recorder."""
 
 from typing import Protocol
 
 
 class BridgeObserver(Protocol):
-    """Is told, synchronously, of everything that the bridge does with events and connections.
+    """The bridge calls these methods, synchronously, for everything that it does with events and connections.
 
-    Times are the observer's own. An observer must not raise and must not call back into the bridge.
+    An observer reads the time itself. It must not raise, and must not call the bridge.
     """
 
     def connected(self, connection_id: str, user_id: str) -> None:
-        """A connection of this user was attached."""
+        """A connection of the user was attached."""
 
     def disconnected(self, connection_id: str, user_id: str, code: int, reason: str) -> None:
-        """The connection was detached, by whichever side."""
+        """The connection was detached, by the client or by the server."""
 
     def published(self, run_id: str, user_id: str, event: str, seq: int, thread_id: str) -> None:
-        """An event of this user's run, which belongs to a thread, was numbered and stored."""
+        """An event of the user's run on this thread was numbered and stored."""
 
     def sent(self, connection_id: str, user_id: str, run_id: str, event: str, seq: int) -> None:
-        """The transport of a connection, owned by this user, took the event."""
+        """The transport of the user's connection took the event."""
 
     def gap(self, connection_id: str, user_id: str, run_id: str, first: int, last: int, reason: str) -> None:
-        """The connection was told that events first..last of the run cannot be replayed to it."""
+        """A `Gap` on the connection announced that events first..last of the run cannot be replayed."""
 
     def event_refused(self, run_id: str, user_id: str, event: str, reason: str) -> None:
-        """An event was not published; its publisher got the error."""
+        """An event was not published; the publisher got the error."""

@@ -1,7 +1,7 @@
-"""Turns any reasonable Python value into plain JSON values with its secrets redacted, or refuses it by name.
+"""Converts any reasonable Python value to plain JSON values and redacts its secrets.
 
-Nothing is dropped in silence: what cannot be carried raises `PayloadError` with the path to it. NaN and infinities
-become null, as ECMAScript's ``JSON.stringify`` has it.
+Nothing is dropped silently: a value that cannot be converted raises `PayloadError` with its path. NaN and infinities become
+null, as with ECMAScript's ``JSON.stringify``.
 """
 
 import base64
@@ -20,50 +20,50 @@ from typing import Any
 import msgspec
 
 from netra_sim.bridge.numpy_values import is_missing, is_numpy, numpy_values
-from netra_sim.bridge.secret_names import REDACTED, is_secret_name, names_something, values_something
-from netra_sim.bridge.secrets import ANY_WORD, is_harmless, redact_text
+from netra_sim.bridge.secret_names import REDACTED, is_name_key, is_secret_name, is_value_key
+from netra_sim.bridge.secrets import HARMLESS_BELOW, is_harmless, redact_text
 from netra_sim.exceptions import PayloadError
 
 MAX_DEPTH = 64
-"""Levels of nesting that a payload may have; a payload that contains itself exceeds any number."""
+"""The most levels of nesting in a payload. A payload that contains itself exceeds any limit."""
 
 LONG_TEXT = 1_000
-"""Characters of a text that need no counting, since so few cost little more than a number."""
+"""A text of up to this many characters counts as one value in `room_if_unchanged`, because it costs little more."""
 
 
 LONG_NAME = 64
-"""Characters of the longest name of a header; a text that is longer is no name."""
+"""The most characters in the name of a header; a longer text is not a name."""
 
 
 class HarmlessNames(set[str]):
-    """Names that were found to be no secrets, so that each is judged once; bounded, and no name in it is long.
+    """A bounded cache of the keys that do not name a secret, so that each is judged once.
 
-    A name such as ``value`` is never in it: whether it holds a secret depends on what stands beside it.
+    A key such as ``value`` is never in it: whether it holds a secret depends on the other keys of its mapping.
     """
 
     def remember(self, name: str) -> None:
-        """Take a name up, unless it is long."""
-        if len(name) <= LONG_NAME and not values_something(name):
+        """Add a name, unless it is longer than `LONG_NAME` or a key such as ``value``."""
+        if len(name) <= LONG_NAME and not is_value_key(name):
             if len(self) >= 4096:
                 self.clear()
             self.add(name)
 
 
 def plain(value: object, path: str, harmless: HarmlessNames, room: int) -> Any:
-    """The value as None, bool, int, float, str, list and dict, redacted, independent of the original.
+    """Convert a value to None, bool, int, float, str, list and dict, with its secrets redacted; the original is not shared.
 
-    Sets are sorted by their JSON text, so that the same set always makes the same bytes. Keys of mappings become
-    strings; two keys that become the same string are refused, since one of their values would be lost.
+    Sets are sorted by their JSON text, so that equal sets give equal bytes. Keys of mappings become strings; two keys that
+    become the same string are refused, because one of their values would be lost.
 
     Args:
         value: any value.
-        path: where it stands, for errors.
-        harmless: what earlier payloads have taught.
-        room: for so many values and characters, as each makes a byte at least. A value counts wherever it stands, so that
-            lists that hold each other twice over and over, small as they are, are refused before they fill the memory.
+        path: the place of the value in its event, for errors.
+        harmless: the cache of harmless names.
+        room: the most values and characters, each of which takes at least one byte of JSON. A value counts each time that it
+            is reached. So lists that hold each other twice, level after level, are refused before they fill the memory.
 
     Raises:
-        PayloadError: something in the value cannot be carried; the error's path tells where.
+        PayloadError: a part of the value cannot be converted; the error has its path.
     """
     try:
         return _plain(value, 0, _Walk(harmless, room))
@@ -73,18 +73,16 @@ def plain(value: object, path: str, harmless: HarmlessNames, room: int) -> Any:
         raise PayloadError(path, f"could not be read: {error_text(error)}") from error
 
 
-def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int, levels: int = MAX_DEPTH) -> int:
-    """Whether `plain` would make of these values what the JSON encoder makes of them by itself; 0 or less when in doubt.
+def room_if_unchanged(values: Iterable[Any], harmless: HarmlessNames, room: int, levels: int = MAX_DEPTH) -> int:
+    """The room that is left if the JSON encoder can take these values unchanged; 0 or less if `plain` must convert them.
 
-    It costs a fraction of `plain`, and nearly all payloads are so. It counts a text of up to `LONG_TEXT` as one value.
-
-    Returns:
-        The room that they leave, which is above 0 if they can go.
+    This costs a fraction of `plain`, and nearly all payloads pass. In doubt it returns 0. A text of up to `LONG_TEXT`
+    characters counts as one value.
     """
     for value in values:
         kind = type(value)
         if kind is str:
-            if (size := len(value)) >= ANY_WORD or not value.isidentifier():
+            if (size := len(value)) >= HARMLESS_BELOW or not value.isidentifier():
                 if size > LONG_TEXT and (room := room - size) <= 0:
                     return 0
                 if not (value.isascii() and is_harmless(value)):
@@ -92,7 +90,7 @@ def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int
         elif kind is dict:
             if not (levels and harmless.issuperset(value)):
                 return 0
-            room = can_go_as_they_are(value.values(), harmless, room - len(value), levels - 1)
+            room = room_if_unchanged(value.values(), harmless, room - len(value), levels - 1)
             if room <= 0:
                 return 0
         elif kind is list or kind is tuple:
@@ -100,7 +98,7 @@ def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int
                 return 0
             if len(value) == 2 and type(first := value[0]) is str and first not in harmless and _may_name(first):
                 return 0
-            room = can_go_as_they_are(value, harmless, room - len(value), levels - 1)
+            room = room_if_unchanged(value, harmless, room - len(value), levels - 1)
             if room <= 0:
                 return 0
         elif kind not in _NUMBERS:
@@ -109,12 +107,12 @@ def can_go_as_they_are(values: Iterable[Any], harmless: HarmlessNames, room: int
 
 
 def _may_name(text: str) -> bool:
-    """Whether a text may be the name in a pair of a name and a value, such as a header's."""
+    """Whether a text can be the name in a pair of a name and a value, such as a header."""
     return len(text) <= LONG_NAME and " " not in text
 
 
 class _Walk:
-    """One way through a payload: what is known of names, the room that is left, and whether a secret was met."""
+    """The state of one conversion: the harmless names, the room that is left, and whether a secret was found."""
 
     __slots__ = ("found", "harmless", "limit", "room")
 
@@ -124,10 +122,10 @@ class _Walk:
         self.limit = self.room = room
 
     def take(self, amount: int) -> None:
-        """Use room up.
+        """Use up room.
 
         Raises:
-            _RefusedError: there is not so much left.
+            _RefusedError: less room than this is left.
         """
         self.room -= amount
         if self.room < 0:
@@ -137,7 +135,7 @@ class _Walk:
 
 
 class _RefusedError(Exception):
-    """Collects the path from the inside out, so that a payload without fault never pays for it."""
+    """A part cannot be converted. The path is collected while the error rises, so a good payload does not pay for it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -146,7 +144,7 @@ class _RefusedError(Exception):
 
 
 def error_text(error: BaseException) -> str:
-    """``Type: text`` of any error, always encodable, also where the error's own text cannot be had."""
+    """``Type: text`` of any error. The result can always be encoded, even if the error fails to give its text."""
     try:
         text = str(error)
     except Exception:
@@ -186,19 +184,19 @@ def _text(value: str, depth: int, walk: _Walk) -> str:
 
 
 def _redact_json(value: str, depth: int, walk: _Walk) -> str:
-    """A text that is JSON, without the secrets that the payload in it has; written anew if it has any."""
+    """Redact the secrets inside a text that is JSON. A text without secrets is returned unchanged."""
     if not value.lstrip().startswith(("{", "[", '"')):
         return value
     inner = _Walk(walk.harmless, 2 * len(value))
     try:
         clean = _plain(json.loads(value), depth + 1, inner)
-    except (ValueError, RecursionError, _RefusedError):  # It is looked at as any other text.
+    except (ValueError, RecursionError, _RefusedError):  # `redact_text` treats it as any other text.
         return value
     return json.dumps(clean, ensure_ascii=False) if inner.found else value
 
 
 def _bytes(value: bytes | bytearray | memoryview, depth: int, walk: _Walk) -> str:
-    """Base64, or the mark for bytes that hold a secret when they are read as UTF-8."""
+    """Encode bytes as Base64, or as `REDACTED` if their UTF-8 text holds a secret."""
     data = bytes(value)
     walk.take(len(data))
     inner = _Walk(walk.harmless, len(data))
@@ -218,7 +216,7 @@ def _sequence(value: Sequence[Any], depth: int, walk: _Walk) -> list[Any]:
     try:
         for item in value:
             kind = type(item)
-            if kind is int or (kind is str and len(item) < ANY_WORD and item.isidentifier()):
+            if kind is int or (kind is str and len(item) < HARMLESS_BELOW and item.isidentifier()):
                 result.append(item)
             else:
                 result.append(_plain(item, depth + 1, walk))
@@ -229,7 +227,7 @@ def _sequence(value: Sequence[Any], depth: int, walk: _Walk) -> list[Any]:
 
 
 def _is_secret_pair(first: object, second: object, walk: _Walk) -> bool:
-    """Whether two values are the name of a secret and the secret, as in a list of headers; a number is a count."""
+    """Whether two values are the name of a secret and the secret, as in a list of headers. A number is never a secret."""
     name = _as_name(first)
     if name is None or name in walk.harmless or not _may_name(name):
         return False
@@ -255,16 +253,12 @@ def _mapping(value: Mapping[Any, Any], depth: int, walk: _Walk) -> dict[str, Any
         kind = type(item)
         if type(key) is str and key in walk.harmless:
             name = key
-            if kind is int or (kind is str and len(item) < ANY_WORD and item.isidentifier()):
+            if kind is int or (kind is str and len(item) < HARMLESS_BELOW and item.isidentifier()):
                 result[key] = item
                 continue
         else:
             name, is_secret = _name(key if type(key) is str else _key(key), depth, walk)
-            if (
-                (is_secret or (values_something(name) and _names_a_secret(value)))
-                and item is not None
-                and kind is not bool
-            ):
+            if (is_secret or (is_value_key(name) and _names_a_secret(value))) and item is not None and kind is not bool:
                 item = REDACTED
                 walk.found = True
         try:
@@ -280,16 +274,16 @@ def _mapping(value: Mapping[Any, Any], depth: int, walk: _Walk) -> dict[str, Any
 
 
 def _names_a_secret(record: Mapping[Any, Any]) -> bool:
-    """Whether one of the record's values is a secret's name, as in ``{"name": "Authorization", "value": ...}``."""
+    """Whether a value in this mapping is the name of a secret, as in ``{"name": "Authorization", "value": ...}``."""
     for key, item in record.items():
-        name = _as_name(item) if isinstance(key, str) and names_something(key) else None
+        name = _as_name(item) if isinstance(key, str) and is_name_key(key) else None
         if name is not None and len(name) <= LONG_NAME and is_secret_name(name):
             return True
     return False
 
 
 def _doubled(value: Mapping[Any, Any], depth: int, walk: _Walk) -> str:
-    """The text that two keys become."""
+    """The string that two of the keys become."""
     names: set[str] = set()
     for key in value:
         name, _ = _name(key if type(key) is str else _key(key), depth, walk)
@@ -356,7 +350,7 @@ def _other(value: Any, depth: int, walk: _Walk) -> Any:
 
 
 _BUILT_IN = (str, int, float, bytes)
-"""Some scalars of numpy's are also these."""
+"""Some numpy scalars are instances of these too."""
 
 
 def _converted(value: object, convert: Callable[[Any], object]) -> object:

@@ -1,4 +1,4 @@
-"""One run as the bridge knows it: its owner, its numbering, the rules of its life and its bounded replay buffer."""
+"""`RunLog`: one run in the bridge, with its owner, its sequence numbers, the order of its events and its replay buffer."""
 
 from collections import deque
 from enum import Enum, auto
@@ -10,14 +10,14 @@ from netra_sim.protocol import AgentDelta, EventType, RunStatus
 
 
 class Phase(Enum):
-    """Where a run is in its life."""
+    """The phases of a run: before ``agent_started``, until the last event, and after it."""
 
     NEW = auto()
     OPEN = auto()
     ENDED = auto()
 
 
-# Names of its own: looking a member up on an Enum class takes longer than all else that happens here.
+# Module globals: looking up a member on an Enum class takes longer than everything else here.
 _OPEN, _ENDED = Phase.OPEN, Phase.ENDED
 _THINKING, _ANSWERED, _FAILED = EventType.AGENT_THINKING, EventType.AGENT_COMPLETED, EventType.AGENT_ERROR
 _DELTA = EventType.AGENT_DELTA
@@ -26,9 +26,9 @@ _STARTED, _EXECUTING, _COMPLETED = EventType.AGENT_STARTED, EventType.TOOL_EXECU
 
 
 class OutgoingFrame(msgspec.Struct, frozen=True, gc=False):
-    """A frame as it is kept for replay and waits in outboxes; control messages belong to no run and to no user.
+    """An encoded frame, kept for replay and queued in outboxes. A control message has no run and no user.
 
-    It must not refer to anything that can refer to it, since the garbage collector does not look into it.
+    The garbage collector does not track it (``gc=False``), so it must not refer to anything that can refer back to it.
     """
 
     data: bytes
@@ -39,36 +39,23 @@ class OutgoingFrame(msgspec.Struct, frozen=True, gc=False):
 
 
 class RunLog:
-    """The numbered events of one run, bounded by count and by bytes.
+    """The numbered events of one run, bounded in number and in bytes.
 
-    The last event is kept whatever the bounds say, so that a client that returns late still learns how the run ended. Of
-    deltas that are dropped the text is kept, within `max_bytes`, so that such a client can show the whole answer.
+    The last event is always kept, so that a client that returns late learns how the run ended. The text of dropped deltas is
+    kept too, up to `max_bytes`, so that this client can show the whole answer.
 
     Attributes:
-        user_id: the owner, fixed when the run was opened; no delivery looks at anything else.
-        is_observed: whether the observer is told of its events.
-        next_seq: the number that the next event gets.
-        frame_bytes: bytes of events held for replay.
-        dropped_text: what the deltas among the dropped events have said; None once that was too much to be kept.
-        ended_at: loop time of the last event, in seconds; None while the run lives.
+        user_id: the owner, fixed when the run was opened; it alone decides who receives the events.
+        is_observed: whether the observer and the counters see the run.
+        next_seq: the sequence number of the next event.
+        frame_bytes: the bytes of the events kept for replay.
+        dropped_text: the text of all dropped deltas; None once it was too long to keep.
+        ended_at: when the run ended, in seconds of the loop's clock; None while it is live.
     """
 
     __slots__ = (
-        "__weakref__",
-        "_frames",
-        "_tools",
-        "dropped_text",
-        "ended_at",
-        "event_prefix",
-        "frame_bytes",
-        "is_observed",
-        "max_bytes",
-        "max_frames",
-        "next_seq",
-        "phase",
-        "run_id",
-        "thread_id",
-        "user_id",
+        "__weakref__", "_frames", "_tools", "dropped_text", "ended_at", "event_prefix", "frame_bytes", "is_observed",
+        "max_bytes", "max_frames", "next_seq", "phase", "run_id", "thread_id", "user_id",
     )  # fmt: skip
 
     def __init__(
@@ -91,21 +78,21 @@ class RunLog:
 
     @property
     def first_seq(self) -> int:
-        """The number of the oldest event that can still be replayed."""
+        """The sequence number of the oldest event that is still kept."""
         return self.next_seq - len(self._frames)
 
     @property
     def held_bytes(self) -> int:
-        """Bytes held for replay: of events, and of the text of those that were dropped."""
+        """The size of what is kept for replay: the bytes of the events, and the characters of the dropped text."""
         return self.frame_bytes + len(self.dropped_text or "")
 
     @property
     def status(self) -> RunStatus:
-        """What a client is told of the run when it connects."""
+        """The status of the run in a `Hello`."""
         return RunStatus(self.run_id, self.first_seq, self.next_seq, self.phase is Phase.ENDED)
 
     def admit(self, event: EventType, tool_name: str = "") -> None:
-        """Check that the run's life allows this event now.
+        """Check that the run can publish this event now.
 
         Raises:
             RunClosedError: the run has ended.
@@ -127,7 +114,7 @@ class RunLog:
             raise RunOrderError(f"run {self.run_id!r} has not begun; its first event is agent_started, not {event}")
 
     def append(self, event: EventType, data: bytes, size: int, tool_name: str) -> OutgoingFrame:
-        """Store an admitted event under the number `next_seq` and move the run's life on."""
+        """Store an admitted event with the number `next_seq`, and update the phase and the executing tools."""
         if event is _THINKING:
             pass
         elif tool_name:
@@ -152,14 +139,14 @@ class RunLog:
         return frame
 
     def shed(self, excess: int) -> int:
-        """Drop the oldest events until so many bytes are free, or only the last event is left; returns the bytes freed."""
+        """Drop the oldest events until ``excess`` bytes are free or one event is left; return the bytes freed."""
         before = self.held_bytes
         while before - self.held_bytes < excess and len(self._frames) > 1:
             self.frame_bytes -= self._drop()
         return before - self.held_bytes
 
     def _drop(self) -> int:
-        """Drop the oldest event; returns its bytes."""
+        """Drop the oldest event; return its size in bytes."""
         frame = self._frames.popleft()
         if frame.event is _DELTA and self.dropped_text is not None:
             text = self.dropped_text + _read_delta(frame.data).text
@@ -167,5 +154,5 @@ class RunLog:
         return len(frame.data)
 
     def frame(self, seq: int) -> OutgoingFrame:
-        """The event with this number, which must lie in first_seq .. next_seq - 1."""
+        """The event with this number, which must be in first_seq .. next_seq - 1."""
         return self._frames[seq - self.first_seq]

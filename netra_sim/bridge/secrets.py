@@ -1,4 +1,4 @@
-"""Finds secrets in texts by their look."""
+"""Finds secrets in texts by their form, such as tokens, keys and passwords in URLs."""
 
 import base64
 import binascii
@@ -7,8 +7,8 @@ import re
 from netra_sim.bridge.named_secrets import redact_named
 from netra_sim.bridge.secret_names import REDACTED
 
-ANY_WORD = 20
-"""A word of fewer characters, made of letters, digits and underscores only, matches none of the patterns below."""
+HARMLESS_BELOW = 20
+"""A text of fewer characters that is an identifier (letters, digits, underscores) matches none of the patterns below."""
 
 _NAMED = re.compile(
     "passw|passphrase|pwd|secret|key|token|authori|credential|cookie|jwt|bearer|connection", re.IGNORECASE
@@ -45,9 +45,9 @@ _TOKEN_PART = re.compile(r"(?<![A-Za-z0-9_])eyJ[A-Za-z0-9_\-]{8,}\Z")
 
 
 def is_harmless(text: str) -> bool:
-    """Whether the text has none of the parts of which every pattern needs one.
+    """Whether no pattern can match, because the text has none of the substrings that each pattern needs.
 
-    The test for a rare character comes before that for a whole substring, since it is the cheaper one by far.
+    Each test looks for a rare character first, because that is far cheaper than a substring search.
     """
     return not (
         "=" in text
@@ -63,7 +63,7 @@ def is_harmless(text: str) -> bool:
 
 
 def redact_text(text: str) -> str:
-    """The text with passwords in URLs, tokens, keys and ``password=...`` pairs replaced by a mark."""
+    """Replace passwords in URLs, tokens, keys and the values of ``password=...`` with `REDACTED`."""
     if is_harmless(text):
         return text
     for pattern, replacement in _PATTERNS:
@@ -75,7 +75,7 @@ def redact_text(text: str) -> str:
 
 
 def _redact_basic(found: re.Match[str]) -> str:
-    """``Basic`` with the base64 of ``user:password`` (RFC 7617); other words after it are just words."""
+    """Redact ``Basic`` with the base64 of ``user:password`` (RFC 7617); other words after ``Basic`` stay."""
     text = found["credentials"].rstrip("=").translate(_TO_STANDARD)
     try:
         credentials = base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
@@ -88,7 +88,7 @@ _TO_STANDARD = str.maketrans("-_", "+/")
 
 
 def _redact_web_tokens(found: re.Match[str]) -> str:
-    """JSON Web Tokens (RFC 7519): two parts that are base64 of ``{"...``, and a third, anywhere between dots."""
+    """Redact JSON Web Tokens (RFC 7519) in a dotted text: two parts that are base64 of ``{"...``, and a third part."""
     parts, kept, at = found[0].split("."), [], 0
     while at < len(parts):
         begin = _TOKEN_PART.search(parts[at]) if at + 2 < len(parts) and "eyJ" in parts[at] else None

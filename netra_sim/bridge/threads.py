@@ -1,4 +1,4 @@
-"""Whose a thread is: the user's who used it first, for as long as the bridge knows of it."""
+"""`ThreadOwners`: remembers which user owns each thread. The first user of a thread owns it."""
 
 from collections import OrderedDict
 
@@ -6,14 +6,14 @@ from netra_sim.exceptions import ThreadOwnerError
 
 
 class ThreadOwners:
-    """Remembers the owner of every thread in use, and of as many others as its bounds allow.
+    """Remembers the owner of each thread with a kept run, and of the most recently used other threads.
 
-    A thread of which a run is kept is never forgotten. Of the others each user keeps those that the user has used last, so
-    that nobody can have another user's thread forgotten by using many.
+    A thread with a kept run is never forgotten. Each user has a limit for the other threads, so a user who uses many threads
+    pushes out their own threads first.
 
     Args:
-        per_user: threads remembered of one user.
-        total: threads remembered in all; the one that was not used for longest goes first.
+        per_user: the most threads without a kept run, for each user; the least recently used is forgotten.
+        total: the same for all users together.
     """
 
     def __init__(self, per_user: int, total: int) -> None:
@@ -28,10 +28,10 @@ class ThreadOwners:
         return len(self._owner)
 
     def claim(self, thread_id: str, user_id: str) -> None:
-        """The user wants to use the thread; it is this user's from now on if it was nobody's.
+        """Check that the user owns the thread; a thread without an owner becomes the user's.
 
         Raises:
-            ThreadOwnerError: it is another user's.
+            ThreadOwnerError: the thread belongs to another user.
         """
         if self._owner.setdefault(thread_id, user_id) != user_id:
             raise ThreadOwnerError(thread_id)
@@ -39,14 +39,14 @@ class ThreadOwners:
             self._put_last(thread_id)
 
     def begin(self, thread_id: str, user_id: str) -> None:
-        """A run on the thread is kept, so that its owner stays known; a thread of nobody's becomes the run's user's."""
+        """Count a kept run on the thread, so that the owner stays known; a thread without an owner becomes the user's."""
         self._owner.setdefault(thread_id, user_id)
         self._runs[thread_id] = self._runs.get(thread_id, 0) + 1
         if thread_id in self._unused:
             self._take_out(thread_id)
 
     def end(self, thread_id: str) -> None:
-        """A run on the thread is no longer kept."""
+        """Count one kept run less on the thread."""
         self._runs[thread_id] -= 1
         if not self._runs[thread_id]:
             del self._runs[thread_id]

@@ -1,4 +1,4 @@
-"""The factory: contexts, engines, agents, and the way from a client's message to its run."""
+"""The factory: contexts, engines, agents, and the routing of a client's message to its run."""
 
 from netra_sim.factory.agents import Agent, AgentSession, Pipeline, Tool
 from netra_sim.factory.context import (

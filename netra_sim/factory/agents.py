@@ -1,4 +1,4 @@
-"""What an agent and a tool are, and all that an agent can reach while it runs: its session."""
+"""The interfaces of agents and tools, and `AgentSession`, which is all that an agent can reach while it runs."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -12,16 +12,16 @@ T = TypeVar("T")
 
 
 class Agent(Protocol):
-    """One step of a pipeline, made anew for every engine."""
+    """One step of a pipeline. Every engine gets new agents."""
 
     name: str
 
     async def run(self, session: "AgentSession") -> object:
-        """Do the work and return the answer, which later agents see and the last stage's becomes the response."""
+        """Do the work and return the answer. Agents of later stages see it; that of the last stage is the run's response."""
 
 
 class Tool(Protocol):
-    """Something that an agent can call, such as a query. It belongs to its agent."""
+    """A callable that an agent uses, such as a query. It belongs to one agent."""
 
     name: str
 
@@ -30,15 +30,15 @@ class Tool(Protocol):
 
 
 Pipeline = Callable[[UserExecutionContext], Sequence[Sequence[Agent]]]
-"""Makes a run's agents, in stages: the agents of one stage run at once, the stages one after the other."""
+"""Makes the agents of a run, in stages: the agents of a stage run at the same time, and the stages one after the other."""
 
 
 class AgentSession:
-    """An agent's view of its run: the user's request, earlier answers, and the user's own event stream.
+    """The interface of an agent to its run: the user's request, earlier answers, and the events to the user.
 
     Attributes:
         context: the request.
-        answers: by agent name, what the agents of earlier stages have answered.
+        answers: by agent name, the answers of the agents of earlier stages.
     """
 
     __slots__ = ("_agent_name", "_emitter", "_spawn", "answers", "context")
@@ -58,27 +58,27 @@ class AgentSession:
         self._spawn = spawn
 
     def think(self, reasoning: object) -> None:
-        """Tell the user what the agent is about.
+        """Tell the user what the agent is doing, by an ``agent_thinking`` event.
 
         Raises:
-            PayloadError: the reasoning cannot be carried.
+            PayloadError: the reasoning cannot be encoded.
         """
         self._emitter.agent_thinking(reasoning)
 
     def say(self, text: str) -> None:
-        """Add a piece to the answer's text, as a model streams it; the pieces of one turn of the loop go out together.
+        """Add a piece to the answer's text, such as a token of a model. All pieces of one turn of the loop are one event.
 
         Raises:
-            PayloadError: it is no text.
+            PayloadError: ``text`` is not a str.
         """
         self._emitter.agent_delta(text)
 
     async def use_tool(self, tool: Tool, **parameters: Any) -> object:
-        """Call a tool, telling the user before and after, and return its results.
+        """Call a tool, publish ``tool_executing`` before and ``tool_completed`` after it, and return its results.
 
         Raises:
-            ToolError: the tool failed, be it by ``sys.exit``; the agent may handle it and go on.
-            PayloadError: the parameters or the results cannot be carried.
+            ToolError: the tool failed, even by ``sys.exit``. The agent may handle this and go on.
+            PayloadError: the parameters or the results cannot be encoded.
         """
         clock, task = asyncio.get_running_loop().time, asyncio.current_task()
         self._emitter.tool_executing(tool.name, parameters)
@@ -86,7 +86,7 @@ class AgentSession:
         try:
             results = await tool(**parameters)
         except asyncio.CancelledError:
-            if self._emitter.is_open:  # The agent may have given the tool up, and go on.
+            if self._emitter.is_open:  # The agent may have cancelled the tool and go on.
                 self._emitter.tool_completed(tool.name, {"error": "cancelled"}, clock() - began)
             raise
         except BaseException as cause:
@@ -103,9 +103,9 @@ class AgentSession:
         return results
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start work beside the agent. It belongs to the engine, and is cancelled when the engine's scope ends.
+        """Start a task next to the agent. The engine cancels it when its scope ends.
 
-        Awaiting the task raises its `Exception`. Work that fails with another error, such as `SystemExit`, ends the run.
-        Tasks that an agent makes by other means are its own: `SystemExit` in one of those ends the process.
+        If the work raises an `Exception`, awaiting the task raises it. Another error, such as `SystemExit`, ends the run.
+        The engine does not know tasks that an agent creates by other means: `SystemExit` in such a task ends the process.
         """
         return self._spawn(work, f"{self._agent_name} of run {self.context.run_id}")

@@ -1,4 +1,4 @@
-"""`UserExecutionContext`: who asks, in which conversation, for which run, with which data; immutable to the last leaf."""
+"""`UserExecutionContext`: one request with its user, conversation, run and data. It is immutable at every depth."""
 
 import dataclasses
 import datetime
@@ -30,7 +30,7 @@ PLACEHOLDER_IDS = frozenset(
     }
     | {"system", "temp", "test", "todo", "undefined", "unknown", "user", "user_id", "run_id", "thread_id"}
 )
-"""Ids that stand for nobody. A real user must never be one of them, nor begin with ``placeholder``, in whatever case
+"""Ids that name no real user, thread or run. No id may be one of them or begin with ``placeholder``, in any case
 (incident B3)."""
 
 MAX_ID_LENGTH = 256
@@ -40,7 +40,7 @@ MAX_DEPTH = 64
 
 @dataclasses.dataclass(frozen=True, init=False, eq=False, repr=False, slots=True)
 class FrozenMapping(Mapping[str, Any]):
-    """A mapping that cannot be changed; unlike ``MappingProxyType`` it can be hashed, copied and pickled.
+    """An immutable mapping that can be hashed, copied and pickled, unlike ``MappingProxyType``.
 
     It equals every mapping with the same items.
     """
@@ -76,21 +76,22 @@ class FrozenMapping(Mapping[str, Any]):
 
 
 class UserExecutionContext(msgspec.Struct, frozen=True, kw_only=True):
-    """One request of one user. No part of it can be changed, and none refers to anything that could be.
+    """One request of one user. Neither the context nor anything that it refers to can be changed.
 
-    It can be hashed, compared, copied and pickled, so that it can go to another process.
+    It can be hashed, compared, copied and pickled, for example to send it to another process.
 
     Attributes:
         user_id: the authenticated user.
         thread_id: the conversation, which outlives the request.
-        run_id: this request's run, unique over all users; it has room for its user's id, a dot and a request id.
-        connection_id: the connection that the request came over, or None if it came over none.
-        request: the request's data, frozen: mappings are read-only, lists are tuples, sets are frozensets. Values of
-            subclasses of text, numbers, bytes and dates become plain ones, without attributes of their own; a member of an
-            Enum with a mutable value or attribute becomes its frozen value; foreign time zones become fixed offsets.
+        run_id: the run of this request, unique over all users. It may be long enough for ``<user id>.<request id>``.
+        connection_id: the connection that carried the request, or None.
+        request: the data of the request, frozen: mappings become read-only, lists become tuples, sets become frozensets.
+            Instances of subclasses of str, numbers, bytes and dates become instances of the base class, so that they have no
+            extra attributes. An Enum member with a mutable value or attribute becomes its frozen value. A time zone that is
+            neither a `datetime.timezone` nor a named `zoneinfo.ZoneInfo` becomes a fixed offset.
 
     Raises:
-        ContextError: an id is missing, malformed or a placeholder, or the data holds something that can change.
+        ContextError: an id is missing, malformed or a placeholder, or the data contains a mutable object.
     """
 
     user_id: str
@@ -116,7 +117,7 @@ class UserExecutionContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_id_length(user_id: str) -> int:
-    """The most characters that the run of a user's request may need for its id."""
+    """The length of the longest run id that a request of this user can have, in characters."""
     return len(user_id) + 1 + MAX_REQUEST_ID_LENGTH
 
 
@@ -131,8 +132,7 @@ async def create_user_execution_context(
 ) -> UserExecutionContext:
     """Make the context of one request.
 
-    The conversation is kept: ``thread_id`` is the one given, else the request's own, and only a request that names none
-    begins a new one (incident S19).
+    The conversation is ``thread_id`` if given, else ``request_data["thread_id"]``, else a new one (incident S19).
 
     Raises:
         ContextError: see `UserExecutionContext`.
@@ -149,10 +149,10 @@ async def create_user_execution_context(
 
 
 def require_real_id(field: str, value: object) -> None:
-    """Refuse what is no id of anybody's.
+    """Check that a value can be the id of a real user, thread, run or connection.
 
     Raises:
-        ContextError: it is no text, is malformed, or is a placeholder.
+        ContextError: the value is not a str, is malformed, or is a placeholder.
     """
     if not isinstance(value, str):
         raise ContextError(f"{field} must be text, and is {value!r}")
@@ -196,7 +196,7 @@ def _frozen(value: Any, path: str, depth: int) -> Any:
 
 
 _LEAVES = frozenset({str, int, float, bool, bytes, datetime.date, datetime.timedelta, uuid.UUID, decimal.Decimal})
-"""Types without attributes of their own; a subclass may have some."""
+"""Immutable types without instance attributes; an instance of a subclass may have attributes."""
 
 
 def _plain_datetime(value: datetime.datetime) -> datetime.datetime | None:
@@ -218,7 +218,7 @@ def _plain_zone(zone: datetime.tzinfo | None, offset: datetime.timedelta | None)
 
 
 def _is_plain_zone(zone: datetime.tzinfo | None) -> bool:
-    # A ZoneInfo without a key was read from a file, and cannot go to another process.
+    # A ZoneInfo without a key was read from a file and cannot be pickled.
     return zone is None or type(zone) is datetime.timezone or (type(zone) is zoneinfo.ZoneInfo and zone.key is not None)
 
 
@@ -241,7 +241,7 @@ _ENUMS_OWN = frozenset(
 
 
 def _is_constant(member: enum.Enum) -> bool:
-    """Whether a member of an Enum holds nothing that can change: neither its value nor an attribute that it was given."""
+    """Whether an Enum member is immutable: its value and all attributes that it was given."""
     held = [item for name, item in vars(member).items() if name not in _ENUMS_OWN]
     return _is_immutable(member.value) and all(map(_is_immutable, held))
 

@@ -1,4 +1,4 @@
-"""`UserExecutionEngine`: one user's run, from its first event to its last, and nothing of it after the scope."""
+"""`UserExecutionEngine`: executes one run of one user; nothing of the run is left after its scope."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
@@ -18,18 +18,18 @@ T = TypeVar("T")
 
 
 class EngineLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Bounds on engines; times in seconds. The original system's defaults, where it had one.
+    """The limits of engines; times in seconds. Defaults are those of the original system, if it had the limit.
 
     Attributes:
-        engines_per_user: live engines that one user may have.
-        engine_seconds: the longest life of a run.
-        agent_seconds: the longest turn of one agent.
-        agents_at_once: agents of one stage that run at the same time.
-        ready_seconds: how long a scope waits for the bridge before it fails.
-        cleanup_seconds: how long a closing engine waits for tasks that it has cancelled.
+        engines_per_user: the most live engines of one user.
+        engine_seconds: the time limit of a run.
+        agent_seconds: the time limit of one agent.
+        agents_at_once: the most agents of one stage that run at the same time.
+        ready_seconds: how long a new scope waits for the bridge before it fails.
+        cleanup_seconds: how long a closing engine waits for the tasks that it cancelled.
 
     Raises:
-        ValueError: a field is not more than 0, or not finite.
+        ValueError: a field is outside its bounds; see `check_bounds`.
     """
 
     engines_per_user: int = 2
@@ -56,12 +56,12 @@ class RunOutcome(StrEnum):
 
 
 class PipelineResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a run. A failure is a result too, never an exception of some other type (incident F7).
+    """The outcome of a run. A failed run gives a result too, never an exception (incident F7).
 
     Attributes:
-        final_response: the last stage's answer; None unless the status is SUCCESS.
-        error: what went wrong, in a sentence; "" on success.
-        seconds: how long the run took, by the loop's clock.
+        final_response: the answer of the last stage; None unless the status is SUCCESS.
+        error: what failed, in a sentence; "" on success.
+        seconds: how long the run took, in seconds of the loop's clock.
     """
 
     user_id: str
@@ -73,7 +73,7 @@ class PipelineResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-class _AgentFailure(Exception):  # noqa: N818 - carries an ending to `_run`, and is never seen outside
+class _AgentFailure(Exception):  # noqa: N818 - ends the run inside `_run`, and never leaves this module
     def __init__(self, status: RunOutcome, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
@@ -81,7 +81,7 @@ class _AgentFailure(Exception):  # noqa: N818 - carries an ending to `_run`, and
 
 
 class UserExecutionEngine:
-    """Runs one request of one user. The factory makes it, and its scope ends it."""
+    """Executes one request of one user. The factory makes it, and its scope closes it."""
 
     __slots__ = (
         "__weakref__", "_answer", "_began", "_emitter", "_is_closed", "_limits", "_run_task", "_stages", "_stopped",
@@ -112,17 +112,17 @@ class UserExecutionEngine:
 
     @property
     def agents(self) -> Sequence[Sequence[Agent]]:
-        """The run's agents, in stages; none once the run has begun."""
+        """The agents of the run, in stages; empty once the run has begun."""
         return self._stages or ()
 
     async def execute_agent_pipeline(self) -> PipelineResult:
         """Run all agents, and end the run with exactly one ``agent_completed`` or ``agent_error``.
 
         Returns:
-            The result, also of a run whose agent failed or timed out, that was cancelled, or whose scope ended under it.
+            The result, also if an agent failed or timed out, if the run was cancelled, or if its scope ended meanwhile.
 
         Raises:
-            EngineClosedError: the scope has ended, or this engine's one run has been executed.
+            EngineClosedError: the scope has ended, or the run of this engine was executed already.
         """
         if self._is_closed:
             raise EngineClosedError(f"the scope of run {self.context.run_id!r} has ended; open a new one")
@@ -146,27 +146,27 @@ class UserExecutionEngine:
             self._answer = None
 
     def cancel(self) -> bool:
-        """End the run with ``agent_error`` "cancelled", as its user wishes; its caller gets the result at once.
+        """End the run with ``agent_error`` "cancelled", because its user asked for that. Its caller gets the result at once.
 
-        Agents get `EngineLimits.cleanup_seconds` to clean up while the scope closes.
+        The agents have `EngineLimits.cleanup_seconds` to clean up while the scope closes.
 
         Returns:
-            Whether the run was live; False if it has ended.
+            True if the run was live, False if it has ended.
         """
         return self._emitter.is_open and self._stop(_cancelled())
 
     async def close(self) -> Mapping[str, int]:
-        """Cancel what still runs, wait for it, end the run if it has not ended, and let go of everything.
+        """Cancel the remaining tasks, wait for them, end the run if it has not ended, and drop all references.
 
         Returns:
-            By kind, how much could not be released: tasks that will not be cancelled. Empty if all was.
+            By kind, the number of objects that could not be released: ``tasks`` that refuse to be cancelled. Empty if none.
         """
         self._is_closed = True
         try:
             await self._cancel_tasks()
         finally:
             for task in self._others():
-                task.cancel()  # once more: those that swallowed it, or whose time was cut short
+                task.cancel()  # once more: it swallowed the first cancellation, or the wait was cut short
             if self._stopped is not None:
                 self._end_with_error(self._stopped.status, self._stopped.sentence)
             self._emitter.close()
@@ -178,7 +178,7 @@ class UserExecutionEngine:
     async def _cancel_tasks(self) -> None:
         tasks = self._others()
         for task in tasks:
-            # A stopped run is cancelled already, and may be cleaning up.
+            # `_stop` has cancelled a stopped run already, and it may be cleaning up.
             if not (task is self._run_task and self._stopped is not None and task.cancelling()):
                 task.cancel()
         if tasks:
@@ -189,13 +189,13 @@ class UserExecutionEngine:
         return [task for task in self._tasks if task is not current and not task.done()]
 
     def _stop(self, failure: "_AgentFailure") -> bool:
-        """End the run early, unless it has ended or was stopped before; tells whether it is stopped."""
+        """End the run early, unless it has ended or was stopped before; return whether it is stopped."""
         run = self._run_task
         if self._stopped is None:
             if run is not None and run.done():
                 return False
             self._stopped = failure
-            # A run that has not had its first turn ends there, so that its user sees it begin and end.
+            # A run that has not begun ends in its first turn, so that its user sees it begin and end.
             if run is not None and self._emitter.has_begun:
                 run.cancel()
                 self._give_answer(self._result(failure.status, failure.sentence))
@@ -223,8 +223,8 @@ class UserExecutionEngine:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _spawn_beside(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Start an agent's work. An `Exception` of it is for the agent that awaits it; `SystemExit` ends the run."""
+    def _spawn_for_agent(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Start work for an agent. Awaiting it raises its `Exception`; another error, such as `SystemExit`, ends the run."""
         if self._is_closed:
             work.close()
         task = self._spawn(self._contained(work, name), name)
@@ -242,7 +242,7 @@ class UserExecutionEngine:
                 raise
             sentence = _sentence(f"Work beside the agent {name} failed with {error_text(error)}")
             failure = _AgentFailure(RunOutcome.FAILED, sentence)
-            # Soon, since a run that awaits this very task would only cancel it.
+            # Not now: if the run awaits this task, stopping the run would cancel this task instead.
             asyncio.get_running_loop().call_soon(self._stop, failure)
             raise failure from error
 
@@ -310,7 +310,7 @@ class UserExecutionEngine:
 
     async def _run_agent(self, agent: Agent, answers: Mapping[str, object], places: asyncio.Semaphore) -> object:
         name = agent.name
-        session = AgentSession(self.context, answers, name, self._emitter, self._spawn_beside)
+        session = AgentSession(self.context, answers, name, self._emitter, self._spawn_for_agent)
         seconds, task = self._limits.agent_seconds, asyncio.current_task()
         async with places:
             self._end_if_stopped()
@@ -329,14 +329,14 @@ class UserExecutionEngine:
             return answer
 
     def _end_if_stopped(self) -> None:
-        """Let no agent go on after a stop, whatever it has made of its cancellation."""
+        """Raise the stored failure if the run was stopped, so that no agent goes on after swallowing its cancellation."""
         if self._stopped is not None:
             raise _AgentFailure(self._stopped.status, self._stopped.sentence)
 
     def _end_with_error(self, status: RunOutcome, sentence: str) -> None:
         if self._emitter.is_open:
             if not self._emitter.has_begun:
-                self._emitter.agent_started("")  # Its agents could not even be named.
+                self._emitter.agent_started("")  # The run failed before its agents were named.
             self._emitter.agent_error(status, sentence)
 
 
@@ -345,5 +345,5 @@ def _cancelled() -> _AgentFailure:
 
 
 def _sentence(text: str) -> str:
-    """The text, short enough and encodable, whatever names and errors it is made of."""
+    """Shorten a text with names and errors of user code, and make it encodable."""
     return text[:2000].encode(errors="backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""`ExecutionEngineFactory`: the one place where engines are made, each for one user's run, within the user's limits."""
+"""`ExecutionEngineFactory`: makes one engine for each run, within the limits of the run's user."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -26,17 +26,17 @@ from netra_sim.runtime import windows_safe_wait_for
 class ExecutionEngineFactory:
     """Makes an isolated engine for every request.
 
-    Every cost is independent of how many engines live or have lived; no engine, agent, context or emitter stays
-    referenced once its scope has ended.
+    The cost of an engine does not depend on how many engines live or have lived. After the end of its scope, nothing refers
+    to an engine, its agents, its context or its emitter.
 
     Args:
-        websocket_bridge: carries the events; integrated on first use if it is not yet.
-        pipeline: makes a run's agents; the default pipeline without delays unless given.
-        limits: per user and per engine.
-        observer: is told of every scope.
+        websocket_bridge: carries the events; the first scope integrates it if needed.
+        pipeline: makes the agents of a run; by default the default pipeline, without delays.
+        limits: limits for each user and each engine.
+        observer: receives a call for every scope.
 
     Raises:
-        FactoryError: there is no bridge.
+        FactoryError: ``websocket_bridge`` is not a bridge.
     """
 
     def __init__(
@@ -69,34 +69,34 @@ class ExecutionEngineFactory:
         return tuple(self._engines.values())
 
     def latest_engines(self, count: int) -> tuple[UserExecutionEngine, ...]:
-        """The live engines that were made last, the newest first."""
+        """The last ``count`` live engines that were made, newest first."""
         return tuple(islice(reversed(self._engines.values()), count))
 
     def live_engines(self, user_id: str | None = None) -> int:
-        """How many engines live or are being made: a user's, or everybody's."""
+        """The number of engines that are live or being made: of one user, or of all users."""
         return sum(self._places_taken.values()) if user_id is None else self._places_taken.get(user_id, 0)
 
     def claim_thread(self, user_id: str, thread_id: str) -> None:
-        """See that a thread that a client names is its user's.
+        """Check that the user owns the thread; see `AgentWebSocketBridge.claim_thread`.
 
         Raises:
-            ThreadOwnerError: another user used it first; see `AgentWebSocketBridge.claim_thread`.
+            ThreadOwnerError: the thread belongs to another user.
         """
         self._bridge.claim_thread(user_id, thread_id)
 
     def cancel_run(self, user_id: str, run_id: str) -> bool:
-        """End a user's live run with ``agent_error`` "cancelled", as that user wishes.
+        """End a live run of this user with ``agent_error`` "cancelled".
 
-        Returns at once: `UserExecutionEngine.execute_agent_pipeline` returns a CANCELLED result in the run's own task, and
-        agents that do not end within `EngineLimits.cleanup_seconds` are given up. A run whose engine is still being made is
-        cancelled as it begins.
+        This returns at once. `UserExecutionEngine.execute_agent_pipeline` then returns a CANCELLED result, and the scope
+        waits for the agents for at most `EngineLimits.cleanup_seconds`. If the engine of the run is still being made, the
+        run is cancelled as it begins.
 
         Args:
             user_id: the authenticated user who asks.
-            run_id: the run; for a client's request `run_id_of` makes it.
+            run_id: the run; `run_id_of` gives it for a client's request.
 
         Returns:
-            Whether this user has such a live run. Another user's run is answered as one that does not exist.
+            Whether this user has such a live run. Another user's run gives the same answer as a run that does not exist.
         """
         engine = self._engines.get(run_id)
         if engine is not None:
@@ -108,23 +108,23 @@ class ExecutionEngineFactory:
 
     @asynccontextmanager
     async def user_execution_scope(self, context: UserExecutionContext) -> AsyncIterator[UserExecutionEngine]:
-        """An engine for one run, which ends with the scope.
+        """Open the scope of one run: an asynchronous context that gives its engine and closes it at the end.
 
-        The user's place is taken before anything is awaited and given back however the scope ends, so the limit holds
-        under any interleaving (incidents F1, F6).
+        The scope counts against the user's limit before it awaits anything, and stops counting however it ends. So the limit
+        holds under any interleaving (incidents F1, F6).
 
         Raises:
             EngineLimitError: the user has as many engines as the limits allow.
             FactoryClosedError: the factory was shut down.
             BridgeNotReadyError: the bridge could not be integrated within `EngineLimits.ready_seconds`.
-            RunExistsError: the context's run id is in use.
-            ContextError: the context is none.
+            RunExistsError: the run id of the context is in use.
+            ContextError: ``context`` is not a `UserExecutionContext`.
         """
         if not isinstance(context, UserExecutionContext):
             raise ContextError(f"context must be a UserExecutionContext, and is a {type(context).__qualname__}")
         user_id, run_id = context.user_id, context.run_id
         try:
-            # A request that is sent twice is told so, whatever the limit.
+            # Before the limit: a request that was sent twice gets RunExistsError even at the limit.
             if run_id in self._engines or run_id in self._opening:
                 raise RunExistsError(f"run {run_id!r} is being executed")
             self._take_place(user_id)
@@ -159,9 +159,9 @@ class ExecutionEngineFactory:
             self._give_place_back(user_id)
 
     async def shutdown(self, drain: float = 0.0) -> None:
-        """Make no more engines, let the live ones go on for ``drain`` seconds, then close them. Idempotent.
+        """Make no more engines, let live engines go on for up to ``drain`` seconds, then close them. Idempotent.
 
-        The runs of engines that are closed end with ``agent_error``.
+        The runs of the closed engines end with ``agent_error``.
         """
         self._is_closed = True
         if self._engines and drain > 0:

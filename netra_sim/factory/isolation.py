@@ -1,4 +1,4 @@
-"""Looks for mutable objects that can be reached from the engines of two users: state that one could leave for the other."""
+"""Finds mutable objects that the engines of two users can both reach, through which one user's data can reach the other."""
 
 import asyncio
 import contextvars
@@ -30,7 +30,7 @@ _IMMUTABLE = (
     datetime.tzinfo, decimal.Decimal, uuid.UUID, re.Pattern, weakref.ref, types.BuiltinFunctionType, types.CodeType,
     type(Ellipsis), type(NotImplemented),
 )  # fmt: skip
-# Shared by design and without any user's data that another's engine could reach through its own methods.
+# Shared by design: an engine cannot reach another user's data through them.
 _INFRASTRUCTURE = (
     asyncio.AbstractEventLoop, AgentWebSocketBridge, Delivery, types.ModuleType, type, logging.Logger, contextvars.Context,
     contextvars.ContextVar,
@@ -43,13 +43,13 @@ _LOOKED_THROUGH = (
 
 
 class SharedObject(msgspec.Struct, frozen=True):
-    """A mutable object that two users' engines both reach.
+    """A mutable object that the engines of two users can both reach.
 
     Attributes:
         user_id: one user.
-        other_user_id: the other.
-        type_name: the object's type.
-        path: how the first engine gets to it, by types.
+        other_user_id: the other user.
+        type_name: the type of the object.
+        path: the types on the path from the first user's engine to the object.
     """
 
     user_id: str
@@ -59,10 +59,10 @@ class SharedObject(msgspec.Struct, frozen=True):
 
 
 class SharedStateProbe:
-    """Looks again and again for state that users share, and so sees what changes from one look to the next.
+    """Looks repeatedly for state that users share, and so detects changes between two looks.
 
-    It keeps what the agents of the engine that was made last can reach, until another look: engines that never live at the
-    same time are compared too. `forget` lets go of it.
+    It keeps the objects that the agents of the newest engine can reach. So it also compares engines that never live at the
+    same time. `forget` drops these objects.
     """
 
     def __init__(self) -> None:
@@ -71,29 +71,29 @@ class SharedStateProbe:
 
     @property
     def kept_user(self) -> str | None:
-        """The user of the engine whose agents' reach is kept."""
+        """The user of the engine that `look_at_opening` saw last; None after `forget`."""
         return self._kept.user_id if self._kept else None
 
     def look_at_opening(self, engines: Sequence[UserExecutionEngine]) -> list[SharedObject]:
-        """As `look`, and compare the first of the engines, which has not begun its run, with the one that was kept."""
+        """Do the same as `look`, and compare the first engine, which has not begun its run, with the kept objects."""
         kept, made = self._kept, engines[0]
         self._kept = _reach(made.context.user_id, "agents", made.agents)
         return self.look(engines, kept)
 
     def forget(self) -> None:
-        """Hold nothing any more."""
+        """Drop the kept objects."""
         self._kept = None
 
     def look(self, engines: Sequence[UserExecutionEngine], earlier: "_Reach | None" = None) -> list[SharedObject]:
-        """What the engines of two different users can both reach and change.
+        """Find what the engines of two different users can both reach and change.
 
-        Beside `shared_mutable_objects` these are the globals that their agents' functions name, if those have changed since
-        an earlier look.
+        These are the `shared_mutable_objects`, and the module globals that their agents' functions use and that have changed
+        since an earlier look.
         """
         reached = [_reach(engine.context.user_id, "engine", engine) for engine in engines]
         if earlier is not None:
             reached.insert(0, earlier)
-        found = _in_two_hands(reached)
+        found = _reached_by_two(reached)
         users: dict[str, str] = {}
         for one in reached:
             for place in self._module_state.changed(one.classes):
@@ -104,24 +104,24 @@ class SharedStateProbe:
 
 
 def shared_mutable_objects(engines: Iterable[UserExecutionEngine]) -> list[SharedObject]:
-    """Every mutable object that the engines of two different users can both reach.
+    """Find every mutable object that the engines of two different users can both reach.
 
-    Objects are told apart by identity while all of them are held, so that an id that is used again cannot mislead
-    (incident F9). Containers that are attributes of an agent's or a tool's class count as reachable. Modules, event
-    loops, loggers and the bridge are infrastructure and are not looked into.
+    It compares identities while it holds all objects, so that no id can be reused meanwhile (incident F9). Containers that
+    are attributes of the class of an agent or a tool count as reachable. It does not look into modules, event loops, loggers
+    and the bridge, which are shared by design.
     """
-    return _in_two_hands(_reach(engine.context.user_id, "engine", engine) for engine in engines)
+    return _reached_by_two(_reach(engine.context.user_id, "engine", engine) for engine in engines)
 
 
 class _Reach(NamedTuple):
-    """What can be reached from an engine: mutable objects, with the way to each, and the classes that have code to run."""
+    """What can be reached from an engine: mutable objects with the path to each, and the classes that have code to run."""
 
     user_id: str
     objects: list[tuple[object, str]]
     classes: list[type]
 
 
-def _in_two_hands(reached: Iterable[_Reach]) -> list[SharedObject]:
+def _reached_by_two(reached: Iterable[_Reach]) -> list[SharedObject]:
     found: dict[int, tuple[object, str, str]] = {}
     shared: list[SharedObject] = []
     for user_id, objects, _ in reached:
@@ -133,14 +133,14 @@ def _in_two_hands(reached: Iterable[_Reach]) -> list[SharedObject]:
 
 
 class _Kind(NamedTuple):
-    """What the walk asks of each object's type, looked up once for each walk: most objects are of few types.
+    """What the walk needs to know about a type; computed once in each walk, because most objects have few types.
 
     Attributes:
-        is_end: nothing behind it is looked at.
-        is_mutable: whether two users must not share one.
-        holds_state: whether its class and the classes above it are looked into.
-        parts_count: what is behind a read-only view or in a frozen instance cannot be changed through it, although its
-            own parts may be.
+        is_end: whether the walk stops at objects of this type.
+        is_mutable: whether two users must not share an object of this type.
+        holds_state: whether the walk looks into the class and its base classes.
+        parts_count: whether its dicts count as shared. A read-only view or a frozen instance does not let anyone change its
+            own dict, although the objects inside may be mutable.
     """
 
     is_end: bool
@@ -193,11 +193,11 @@ def _reach(user_id: str, name: str, root: object) -> _Reach:
 
 def _parts(value: object) -> Iterator[tuple[str, object]]:
     if isinstance(value, types.FunctionType):
-        # Not its globals: what a module holds is not an engine's.
+        # Not its globals: they belong to the module, not to the engine.
         for part in (*(value.__closure__ or ()), *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()):
             yield _label(part), part
         return
-    # A debugger's trace function hangs on every frame that it watches, and is no state of the engines'.
+    # A debugger sets its trace function on every frame that it watches; that is not state of an engine.
     tracer = value.f_trace if isinstance(value, types.FrameType) else None
     for part in gc.get_referents(value):
         if tracer is None or part is not tracer:
@@ -215,7 +215,7 @@ def _class_state(kind: type) -> Iterator[tuple[str, object]]:
 
 
 def _is_state(part: object) -> bool:
-    """Whether an attribute of a class is a container, or an object of a class that somebody wrote for it."""
+    """Whether a class attribute is a container, or an instance of a class outside the standard library."""
     module = type(part).__module__.partition(".")[0]
     return isinstance(part, _CONTAINERS) or not (module in _STANDARD or module in sys.stdlib_module_names)
 
@@ -237,5 +237,5 @@ def _is_frozen(kind: type) -> bool:
 
 
 def _is_stateless(kind: type) -> bool:
-    """Whether its instances have no attributes at all, such as a sentinel."""
+    """Whether the instances have no attributes at all, such as a sentinel."""
     return all(vars(ancestor).get("__slots__") == () for ancestor in kind.__mro__[:-1])

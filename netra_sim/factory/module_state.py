@@ -1,4 +1,4 @@
-"""Finds the module globals that agents' code works with, and notices which of them change: state outside every engine."""
+"""Finds the module globals that the code of agents uses, and detects which of them change: state outside every engine."""
 
 import sys
 import types
@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 _SETTLED = (types.ModuleType, type, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
-"""Values that code uses and does not work on."""
+"""Types of globals that are not state."""
 
 
 class ModuleGlobal(NamedTuple):
-    """A global of a module, by the names of both."""
+    """A global variable: the names of its module and of the variable."""
 
     module: str
     name: str
@@ -21,10 +21,10 @@ class ModuleGlobal(NamedTuple):
 
 
 class ModuleState:
-    """Remembers what the globals held that agents' classes and their functions name.
+    """Remembers the contents of the globals that the classes of agents and their functions use.
 
-    A global that keeps what it held when it was first seen is a constant or was made once, such as a table or a client.
-    One that changes later while the agents of several users run is a state that they share.
+    A global that never changes is a constant, or was made once, such as a table or a client. A global that changes while the
+    agents of several users run is state that they share.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class ModuleState:
         self._changed: set[ModuleGlobal] = set()
 
     def changed(self, classes: Iterable[type]) -> Iterator[ModuleGlobal]:
-        """The globals that the functions of these classes name, and that have changed since they were first seen."""
+        """The globals that the functions of these classes use and that have changed since the first look at them."""
         for one in classes:
             if one not in self._named_by:
                 self._named_by[one] = tuple(_globals_of(one))
@@ -45,7 +45,7 @@ class ModuleState:
         if place not in self._changed:
             now = _content(vars(sys.modules[place.module]).get(place.name))
             before = self._held.setdefault(place, now)
-            # Made on first use: what was None is not yet a state.
+            # A global that is made on first use holds None before that.
             if before == (None,):
                 self._held[place] = now
             elif before != now:
@@ -54,14 +54,14 @@ class ModuleState:
 
 
 def _content(value: object) -> tuple[object, ...]:
-    """What tells a value from what it was: its parts, where they are plain, or their identities."""
+    """A value that differs after a change: the identity of the object, and its parts or their identities."""
     if isinstance(value, dict):
         return (id(value), *(_identity(part) for item in value.items() for part in item))
     if isinstance(value, list | set | deque | bytearray):
         return (id(value), *map(_identity, value))
     module = sys.modules.get(type(value).__module__)
     attributes = getattr(value, "__dict__", None)
-    # The parts of a lock, a client or a logger are its own affair.
+    # Changes inside a lock, a client or a logger do not count.
     if not attributes or module is None or _is_installed(module):
         return (_identity(value),)
     return (id(value), *((name, _identity(part)) for name, part in attributes.items()))
@@ -72,7 +72,7 @@ def _identity(value: object) -> object:
 
 
 def _globals_of(one: type) -> Iterator[ModuleGlobal]:
-    """The globals that a class's functions name, and the functions and classes that those call, in turn."""
+    """The globals that the functions of a class use, and those of the functions and classes that these use, and so on."""
     waiting: deque[Callable[..., Any] | type] = deque([one])
     seen: set[int] = set()
     while waiting:
@@ -111,7 +111,7 @@ def _names_in(code: types.CodeType) -> Iterator[str]:
 
 
 def _is_installed(module: types.ModuleType) -> bool:
-    """Whether a module is of the standard library or an installed package, whose globals are infrastructure."""
+    """Whether a module belongs to the standard library or an installed package; their globals do not count."""
     if module.__name__.partition(".")[0] in sys.stdlib_module_names:
         return module.__name__ != "__main__"
     return "site-packages" in (getattr(module, "__file__", None) or "")

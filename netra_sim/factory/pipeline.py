@@ -1,7 +1,7 @@
-"""The default pipeline: triage, data beside contracts, optimisation, actions, reporting.
+"""The default pipeline: triage, data and contracts at the same time, optimisation, actions, reporting.
 
-How long each step takes is its caller's choice. Every result names the question that it belongs to, as a row of a database
-names its owner, so that a result which reaches the wrong run says so by itself.
+The caller chooses how long each step takes. Every result contains the question that it answers, as a database row names its
+owner, so a result in the wrong run can be recognised.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _SERVICES = ("inference", "storage", "network", "batch")
 
 
 class Work(Protocol):
-    """What a tool computes from the question and from what is known already."""
+    """The function of a tool: computes a result from the question and the earlier results."""
 
     __name__: str
 
@@ -29,14 +29,14 @@ class Work(Protocol):
 
 
 class Timing(Protocol):
-    """Says how long the work of a step takes; a simulation draws it."""
+    """Decides how long a step takes; a simulation draws it at random."""
 
     def seconds(self, context: UserExecutionContext, step: str) -> float:
-        """Seconds for a step such as ``triage.think`` or ``triage.tool``; 0 for none."""
+        """The seconds of a step, such as ``triage.think`` or ``triage.tool``; 0 for no delay."""
 
 
 class NoDelay(msgspec.Struct, frozen=True):
-    """Every step takes no longer than its computation."""
+    """Adds no delay to any step."""
 
     def seconds(self, context: UserExecutionContext, step: str) -> float:
         """No delay at all."""
@@ -55,7 +55,7 @@ def default_pipeline(timing: Timing | None = None) -> Pipeline:
 
 
 def answer_to(question: str) -> object:
-    """What the default pipeline answers a question, computed at once; a client can hold an answer against it."""
+    """Compute the answer of the default pipeline at once; a client can compare an answer with it."""
     known: dict[str, Any] = {}
     for name, _, work in _STEPS:
         known[name] = work(question, known) if work else [usage(question, index) for index in range(len(_SERVICES))]
@@ -63,7 +63,7 @@ def answer_to(question: str) -> object:
 
 
 class _Step:
-    """An agent that thinks, uses its tool and hands on what it found."""
+    """An agent that publishes a thought, uses its tool and returns the result."""
 
     __slots__ = ("_pace", "_thought", "_work", "name")
 
@@ -85,11 +85,11 @@ class _Step:
 
 
 QUERY_SECONDS = 120.0
-"""The longest that the services may take to answer; an agent's own turn ends before."""
+"""The time limit of the query to the services; by default `EngineLimits.agent_seconds` ends the agent earlier."""
 
 
 class _TimedTool:
-    """A function that takes its time."""
+    """A tool that waits and then calls a function."""
 
     __slots__ = ("_known", "_seconds", "_work", "name")
 
@@ -106,7 +106,7 @@ class _TimedTool:
 
 
 class _UsageQuery:
-    """Asks every service for its figures, all for one and the same moment: none answers before all have been asked."""
+    """A tool that queries all services at the same moment: none answers before all have been asked."""
 
     __slots__ = ("_seconds", "name")
 
@@ -128,38 +128,38 @@ class _UsageQuery:
 
 
 def classify_request(question: str, known: Mapping[str, Any]) -> object:
-    """What the question is about."""
+    """Find the topic of the question."""
     words = question.lower()
     topic = next((topic for topic, hints in _TOPICS.items() if any(hint in words for hint in hints)), "usage")
     return {"question": question, "topic": topic, "words": len(question.split())}
 
 
 def usage(question: str, index: int) -> dict[str, object]:
-    """Monthly units and cost of a service: figures that depend on the question alone."""
+    """Monthly units and cost of a service; the figures depend on the question only."""
     return _row(question, index, _digest(question)[:8])
 
 
 def look_up_contracts(question: str, known: Mapping[str, Any]) -> object:
-    """Monthly units and cost of each service that are paid for anyway: figures that depend on the question alone."""
+    """Monthly units and cost that each service's contract covers; the figures depend on the question only."""
     return [_row(question, index, _digest(question)[8:16]) for index in range(len(_SERVICES))]
 
 
 def find_savings(question: str, known: Mapping[str, Any]) -> object:
-    """The service that costs most beyond its contract, and what a tenth of its cost would save."""
+    """Find the service that exceeds its contract by the largest cost; the saving is a tenth of its cost."""
     paid = {row["service"]: row["cost"] for row in known["contracts"]}
     dearest = max(known["data"], key=lambda row: (row["cost"] - paid[row["service"]], row["service"]))
     return {"question": question, "service": dearest["service"], "saving": dearest["cost"] / 10}
 
 
 def draft_actions(question: str, known: Mapping[str, Any]) -> object:
-    """What to do about it."""
+    """Propose what to do."""
     saving = known["optimisation"]
     actions = [f"Review {saving['service']}", f"Plan for {saving['saving']:.1f} less a month"]
     return {"question": question, "actions": actions}
 
 
 def write_report(question: str, known: Mapping[str, Any]) -> object:
-    """The answer to the user."""
+    """Write the answer for the user."""
     return {"question": question, "topic": known["triage"]["topic"], "actions": known["actions"]["actions"]}
 
 

@@ -1,4 +1,4 @@
-"""From a client's message to its agent run: the one table of message types, and an answer to every message."""
+"""Routes a client's message to a run. Every message is carried out, or answered with a refusal."""
 
 import asyncio
 import logging
@@ -32,12 +32,12 @@ class ExecuteAgent(msgspec.Struct, frozen=True, tag_field="type", tag="execute_a
     """Asks for one run.
 
     Attributes:
-        message: what the user wants.
-        thread_id: the conversation; a new one begins without it. It belongs to the user who used it first: for others it
-            is an unknown thread.
-        request_id: the client's name for the request. The run is then called ``<user id>.<request id>``, and a request
-            that is sent again, for as long as the bridge keeps its run, is carried out once.
-        data: whatever else the agents need.
+        message: the user's question.
+        thread_id: the conversation; without it a new one begins. A thread belongs to the user who used it first, and other
+            users are refused as if it did not exist.
+        request_id: the client's name for the request. The run id is then ``<user id>.<request id>``. A request that is sent
+            again while the bridge keeps its run is not carried out again.
+        data: more data for the agents.
     """
 
     message: str
@@ -47,7 +47,7 @@ class ExecuteAgent(msgspec.Struct, frozen=True, tag_field="type", tag="execute_a
 
 
 MESSAGE_TYPES: Mapping[str, type[ExecuteAgent]] = {"execute_agent": ExecuteAgent}
-"""All that a client may send once it is connected. What is not in here is refused, never left without an answer."""
+"""The message types that this module carries out; it refuses every other type with ``unknown_type``."""
 
 _CODES: tuple[tuple[type[NetraSimError], str], ...] = (
     (BridgeNotReadyError, "not_ready"),
@@ -60,7 +60,7 @@ _CODES: tuple[tuple[type[NetraSimError], str], ...] = (
 
 
 def run_id_of(user_id: str, request_id: str) -> str:
-    """The id of the run that a user's request makes; no two users' requests make the same."""
+    """The id of the run of a user's request. Requests of two users never have the same run id."""
     return f"{user_id}.{request_id}"
 
 
@@ -71,13 +71,13 @@ async def route_websocket_message_to_agent(
 
     Args:
         message_data: the decoded message.
-        connection_id: the connection that it came over.
-        user_id: the connection's authenticated user; what the message itself says about users is not looked at.
+        connection_id: the connection that carried the message.
+        user_id: the authenticated user of the connection; a user named in the message is ignored.
         execution_factory: makes the engine.
 
     Raises:
-        MessageError: the message has no known type, or not the fields that its type needs.
-        ThreadOwnerError: the message names a thread that another user used first.
+        MessageError: the type of the message is unknown, or a field is missing or wrong.
+        ThreadOwnerError: the thread belongs to another user.
         NetraSimError: the run could not begin; see `ExecutionEngineFactory.user_execution_scope`.
     """
     message = _read(message_data)
@@ -100,7 +100,7 @@ async def answer_message(
     bridge: AgentWebSocketBridge,
     execution_factory: ExecutionEngineFactory,
 ) -> PipelineResult | None:
-    """Route a message and, where it cannot be carried out, tell the client why on its connection.
+    """Route a message; if it cannot be carried out, send the client a `Refused` on its connection.
 
     Returns:
         The run's result, or None if the message was refused.
@@ -108,7 +108,7 @@ async def answer_message(
     request_id = None
     try:
         if not isinstance(message_data, Mapping):
-            raise MessageError("malformed", f"a message is a JSON object, and this is {_short(message_data)}")
+            raise MessageError("malformed", f"a message is a JSON object, and this is {short_repr(message_data)}")
         given = message_data.get("request_id")
         request_id = given if isinstance(given, str) else None
         return await route_websocket_message_to_agent(
@@ -132,7 +132,7 @@ def _read(message_data: Mapping[str, Any]) -> ExecuteAgent:
     message_class = MESSAGE_TYPES.get(kind) if isinstance(kind, str) else None
     if message_class is None:
         known = ", ".join(MESSAGE_TYPES)
-        raise MessageError("unknown_type", f"the message's type is {_short(kind)}; known are: {known}")
+        raise MessageError("unknown_type", f"the message's type is {short_repr(kind)}; known are: {known}")
     try:
         return msgspec.convert(message_data, message_class)
     except msgspec.ValidationError as error:
@@ -143,6 +143,7 @@ def _code(error: NetraSimError) -> str:
     return next((code for kind, code in _CODES if isinstance(error, kind)), "refused")
 
 
-def _short(value: object) -> str:
+def short_repr(value: object) -> str:
+    """The repr of a value, cut to 80 characters, for refusals."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -13,13 +13,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from netra_sim.exceptions import NetraSimError
 from netra_sim.files import replacing
 
 FORMAT = 2
 """Changes when a file of an earlier version can no longer be read as one of this."""
 
 
-class HistoryError(ValueError):
+class HistoryError(NetraSimError, ValueError):
     """A file that is no history, or has been changed since it was written."""
 
 

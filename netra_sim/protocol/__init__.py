@@ -1,4 +1,4 @@
-"""The wire protocol: events, control messages, close codes, and the reader on the client side. No I/O."""
+"""The wire protocol: events, control messages, close codes, and a reader for clients. Nothing here does I/O."""
 
 from netra_sim.protocol.close_codes import (
     CLOSE_ERRORS,

@@ -1,4 +1,4 @@
-"""Why connections are closed, and what a client does then: the codes, and the pauses between its attempts to return."""
+"""The close codes, whether a client reconnects after one, and how long it waits before it does (docs/protocol.md)."""
 
 CLOSE_NORMAL = 1000
 CLOSE_GOING_AWAY = 1001
@@ -18,24 +18,24 @@ CLOSE_ERRORS = 4422
 CLOSE_RATE = 4429
 
 REPLACED_PAUSE = (10.0, 30.0)
-"""Seconds between which a client draws its pause after `CLOSE_REPLACED`, so that too many tabs do not keep taking turns."""
+"""Bounds, in seconds, of the random pause after `CLOSE_REPLACED`, so that too many tabs do not keep replacing each other."""
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
 
 def is_terminal(code: int) -> bool:
-    """Whether a client that is closed with a code stays away: it would fare no better.
+    """Whether a client must not reconnect after this close code, because the server would close it again.
 
-    A code from 4400 to 4499 that a newer server sends is taken as `CLOSE_POLICY` (docs/protocol.md).
+    An unknown code from 4400 to 4499, which a newer server may send, counts as `CLOSE_POLICY` (docs/protocol.md).
     """
     return code == CLOSE_TOO_BIG or (4400 <= code <= 4499 and code not in (CLOSE_SILENT, CLOSE_REPLACED))
 
 
 def longest_pause(failures: int) -> float:
-    """The most seconds that a client waits before its next attempt, after so many failures in a row.
+    """The longest pause, in seconds, before the next attempt to connect after ``failures`` failed attempts in a row.
 
-    The pause itself is to be drawn between 0 and this (full jitter), so that clients that were cut off together do not
-    come back together.
+    A client draws its pause evenly between 0 and this value ("full jitter"), so that clients that lost their connections
+    together do not return together.
     """
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 16))

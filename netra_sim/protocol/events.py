@@ -1,7 +1,7 @@
-"""The events of a run and the control messages of a connection, as they stand on the wire.
+"""The events of a run and the control messages of a connection, in their wire format.
 
-Every event is one JSON object in one text frame. The fields that clients rely on are those of the original system;
-`SCHEMA_VERSION` changes when a field changes its meaning or goes.
+Every message is one JSON object in one text frame. The fields that clients rely on are those of the original system.
+`SCHEMA_VERSION` changes when a field is removed or changes its meaning.
 """
 
 from enum import StrEnum
@@ -13,7 +13,7 @@ SCHEMA_VERSION = 1
 
 
 class EventType(StrEnum):
-    """The types of event that a run may publish."""
+    """The event types that a run can publish."""
 
     AGENT_STARTED = "agent_started"
     AGENT_THINKING = "agent_thinking"
@@ -31,10 +31,10 @@ CRITICAL_EVENTS = (
     EventType.TOOL_COMPLETED,
     EventType.AGENT_COMPLETED,
 )
-"""The five events without which a chat looks dead, in the order of their first occurrence in a run."""
+"""The five event types that a chat needs to look alive, in the order in which a run first publishes them."""
 
 FINAL_EVENTS = frozenset({EventType.AGENT_COMPLETED, EventType.AGENT_ERROR})
-"""The events of which every run has exactly one, as its last."""
+"""The event types that end a run: every run has exactly one of these events, as its last."""
 
 
 class _Versioned(msgspec.Struct, kw_only=True, tag_field="type", gc=False):
@@ -42,13 +42,15 @@ class _Versioned(msgspec.Struct, kw_only=True, tag_field="type", gc=False):
 
 
 class Event(_Versioned, gc=False):
-    """What all events of a run have in common.
+    """The fields that all events of a run have.
 
     Attributes:
-        run_id: the run; its owner and thread were fixed when it began.
-        seq: 0, 1, 2, ... without gaps within the run.
+        run_id: the run.
+        thread_id: the conversation of the run, fixed when the run begins.
+        user_id: the owner of the run, fixed when the run begins.
+        seq: the sequence number: 0, 1, 2, ... without gaps within the run.
         event_id: unique over all runs.
-        timestamp: seconds since the epoch, when the event was published.
+        timestamp: the time of publishing, in seconds since 1970.
     """
 
     run_id: str
@@ -66,26 +68,26 @@ class AgentStarted(Event, tag="agent_started", gc=False):
 
 
 class AgentThinking(Event, tag="agent_thinking", gc=False):
-    """An agent says what it is about."""
+    """An agent says what it is doing."""
 
     reasoning: object
 
 
 class AgentDelta(Event, tag="agent_delta", gc=False):
-    """A piece of the answer's text, to be appended to those before it."""
+    """A piece of the answer's text; the client appends it to the pieces before it."""
 
     text: str
 
 
 class ToolExecuting(Event, tag="tool_executing", gc=False):
-    """A tool has been called; a `ToolCompleted` of the same tool follows."""
+    """An agent has called a tool; a `ToolCompleted` of the same tool follows."""
 
     tool_name: str
     parameters: object
 
 
 class ToolCompleted(Event, tag="tool_completed", gc=False):
-    """A tool has answered or failed; ``duration`` is in seconds."""
+    """A tool has returned or failed; ``duration`` is in seconds."""
 
     tool_name: str
     results: object
@@ -93,21 +95,21 @@ class ToolCompleted(Event, tag="tool_completed", gc=False):
 
 
 class AgentCompleted(Event, tag="agent_completed", gc=False):
-    """The last event of a run that reached its end."""
+    """The last event of a run that succeeded."""
 
     status: str
     final_response: object
 
 
 class AgentError(Event, tag="agent_error", gc=False):
-    """The last event of a run that did not: ``error`` is a short word, ``message`` a sentence for the user."""
+    """The last event of a run without an answer: ``error`` is a word for programs, ``message`` a sentence for the user."""
 
     error: str
     message: str
 
 
 class RunStatus(msgspec.Struct, frozen=True):
-    """What the server still holds of one run: events first_seq .. next_seq - 1."""
+    """The events that the server still keeps of one run: first_seq .. next_seq - 1."""
 
     run_id: str
     first_seq: int
@@ -116,9 +118,9 @@ class RunStatus(msgspec.Struct, frozen=True):
 
 
 class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
-    """The first frame on every connection.
+    """The answer to ``resume``, and so the first frame on every connection.
 
-    A client keeps the epoch: when it meets another one, the server has lost its history and the cursors are void.
+    The client keeps the epoch. A different epoch means that the server has lost its runs, and the client's cursors are void.
     """
 
     epoch: str
@@ -128,16 +130,15 @@ class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
 
 
 class Gap(msgspec.Struct, frozen=True, tag_field="type", tag="gap", omit_defaults=True):
-    """Events missed_from .. missed_to of a run can no longer be replayed; a gap is announced, never hidden.
+    """The server can no longer replay events missed_from .. missed_to of a run. Every gap is announced.
 
     Attributes:
-        missed_to: the last missing event, or -1 where the server knows of none.
-        reason: ``evicted``, ``epoch``, ``expired`` or ``ahead``.
-        status: what became of the run: ``live``, ``ended``, ``lost`` with a server that was restarted, or ``unknown``. After
-            the last two nothing more comes.
-        detail: the same in a sentence.
-        text: all that the run's deltas have said up to ``missed_to``, from its beginning on; "" where they said nothing, or
-            too much to be kept.
+        missed_to: the last missing event, or -1 if the server does not know it.
+        reason: ``evicted``, ``epoch``, ``expired`` or ``ahead``; docs/protocol.md explains them.
+        status: the state of the run: ``live``, ``ended``, ``lost`` (the server was restarted) or ``unknown``. After ``lost``
+            and ``unknown`` no more events of the run follow.
+        detail: reason and status in a sentence.
+        text: the text of all deltas up to ``missed_to``, from the run's first event on; "" if there is none or too much.
     """
 
     run_id: str
@@ -150,7 +151,7 @@ class Gap(msgspec.Struct, frozen=True, tag_field="type", tag="gap", omit_default
 
 
 class Refused(msgspec.Struct, frozen=True, tag_field="type", tag="refused", omit_defaults=True):
-    """A message of the client's was not carried out."""
+    """The server did not carry out a message of the client."""
 
     code: str
     detail: str
@@ -158,30 +159,30 @@ class Refused(msgspec.Struct, frozen=True, tag_field="type", tag="refused", omit
 
 
 class Pong(msgspec.Struct, frozen=True, tag_field="type", tag="pong", omit_defaults=True):
-    """The answer to a client's ``ping``, with its id."""
+    """The answer to a client's ``ping``, with the same id."""
 
     id: str | None = None
 
 
 class Authenticated(msgspec.Struct, frozen=True, tag_field="type", tag="authenticated"):
-    """A newer token of the same user counts from now on, until ``expires_at`` in seconds since the epoch, or for ever."""
+    """The server accepted a newer token of the same user; it expires at ``expires_at``, in seconds since 1970, or never."""
 
     user_id: str
     expires_at: float | None
 
 
 class Draining(msgspec.Struct, frozen=True, tag_field="type", tag="draining"):
-    """The server goes down: it begins no more runs, and lets live ones go on for so many seconds."""
+    """The server is shutting down: it begins no more runs, and lets live runs go on for ``seconds``."""
 
     seconds: float
 
 
 class Skipped(msgspec.Struct, frozen=True, tag_field="type", tag="skipped"):
-    """What a client's reader makes of a frame that it does not know or cannot read; never on the wire.
+    """What `decode` returns for a frame of an unknown type or with wrong content. It is never sent.
 
     Attributes:
-        kind: the frame's type, or "" if it has none.
-        is_known: whether the reader knows that type, so that the frame itself is wrong.
+        kind: the ``type`` of the frame, or "" if it has none.
+        is_known: True if `decode` knows this type, so the content of the frame is wrong.
     """
 
     kind: str
@@ -200,7 +201,10 @@ _KNOWN = frozenset(str(one.__struct_config__.tag) for one in get_args(Incoming))
 
 
 def decode(frame: bytes | str) -> Event | Control | Skipped:
-    """Read a frame from a server; what is unknown or wrong is no error, as the protocol grows (docs/protocol.md)."""
+    """Decode a frame from a server.
+
+    An unknown or wrong frame gives a `Skipped` and raises nothing, because newer servers may add types (docs/protocol.md).
+    """
     try:
         return _decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""The client's side of the guarantee, without a socket: each event once, in order, and every gap noticed."""
+"""The client's half of the delivery guarantee, without a socket: each event once, in order, and every gap detected."""
 
 import math
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ import msgspec
 from netra_sim.protocol.events import AgentCompleted, AgentError, Control, Event, Gap, Hello, Skipped, decode
 
 ENDED_KEPT = 500
-"""Ended runs whose cursors are kept, so that the first message of a new connection stays small."""
+"""The most ended runs that keep a cursor, so that the first message of a new connection stays small."""
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What one frame meant to the client.
+    """What one frame means to the client.
 
     Attributes:
         message: the decoded frame.
-        is_new: False for an event that the client had already; it must not be shown again.
-        missing: how many events are missing before this one without having been announced.
+        is_new: False for an event that the client already has; the client must not show it again.
+        missing: the number of events that are missing before this one without a `Gap`.
     """
 
     message: Event | Control | Skipped
@@ -26,14 +26,14 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class EventReader:
-    """Reads a user's frames over any number of connections, one after the other.
+    """Reads the frames of one user, over any number of connections one after the other.
 
     Attributes:
-        epoch: the server memory that the cursors belong to; None before the first hello.
-        duplicates: events that arrived again.
-        unannounced_gaps: events that were missing without a word; stays 0 with a server that keeps its guarantee.
-        skipped: frames that a newer server sent, and that this reader does not know.
-        unreadable: frames of a known type that are wrong, and what is no message at all; stays 0 with a right server.
+        epoch: the epoch of the cursors; None before the first `Hello`.
+        duplicates: the number of events that arrived again.
+        unannounced_gaps: the number of events missing without a `Gap`; 0 if the server keeps its guarantee.
+        skipped: the number of frames of unknown types, such as those of a newer server.
+        unreadable: the number of frames that are not messages, or have wrong content; 0 if the server is correct.
     """
 
     def __init__(self) -> None:
@@ -47,14 +47,14 @@ class EventReader:
 
     @property
     def cursors(self) -> Mapping[str, int]:
-        """Per run the number of the last event; to be sent, with the epoch, on the next connection.
+        """For each run the number of its last event. The client sends them, with the epoch, on its next connection.
 
-        An ended run stays in until a server's hello no longer lists it, or it would be replayed.
+        The cursor of an ended run stays until a `Hello` no longer lists the run; without it the server would replay the run.
         """
         return self._last_seq
 
     def feed(self, frame: bytes | str) -> Reading:
-        """Read one frame; what the reader does not know is counted and skipped."""
+        """Read one frame. Unknown and wrong frames are counted and skipped."""
         message = decode(frame)
         if isinstance(message, Event):
             return self._event(message)
@@ -72,7 +72,7 @@ class EventReader:
     def _event(self, event: Event) -> Reading:
         last = self._last_seq.get(event.run_id, -1)
         if event.seq == 0 and event.timestamp > self._ended.get(event.run_id, math.inf):
-            last = -1  # The server has forgotten that run, and its id has been used again.
+            last = -1  # A new run has the id of a run that the server has forgotten.
             del self._ended[event.run_id]
         if event.seq <= last:
             self.duplicates += 1
@@ -100,7 +100,7 @@ class EventReader:
     def _gap(self, gap: Gap) -> Reading:
         if gap.missed_to >= 0:
             self._last_seq[gap.run_id] = max(gap.missed_to, self._last_seq.get(gap.run_id, -1))
-        else:  # The server holds nothing of this run any more.
+        else:  # The cursor is void.
             self._last_seq.pop(gap.run_id, None)
             self._ended.pop(gap.run_id, None)
         return Reading(gap)

@@ -1,4 +1,4 @@
-"""The Windows-safe asyncio layer and the event-loop set-up, the same on every platform."""
+"""Windows-safe waits, timeouts and event loops for asyncio, with the same behaviour on every platform."""
 
 from netra_sim.runtime.alarms import exact_clock
 from netra_sim.runtime.decorator import WindowsAsyncioSafePatterns, windows_asyncio_safe

@@ -1,7 +1,7 @@
-"""Time to the microsecond on loops whose own clock is coarse, and timers that are never early by it.
+"""An exact clock for loops with a coarse clock, and timers that are never early by it.
 
-Up to Python 3.12 `time.monotonic`, and with it ``loop.time()``, moves in steps of 1/64 s on Windows (gh-88494). A deadline
-is then up to a step too soon when it is computed, and asyncio runs a timer up to a step before it (gh-110695).
+On Windows up to Python 3.12, `time.monotonic` and so ``loop.time()`` move in steps of 1/64 s (gh-88494). A deadline computed
+from it is up to one step too early, and asyncio runs a timer up to one step before its deadline (gh-110695).
 """
 
 import asyncio
@@ -10,19 +10,19 @@ from collections.abc import Callable
 from types import TracebackType
 
 COARSE = 0.001
-"""Resolution of a loop's clock, in seconds, from which on its timers may fire noticeably early."""
+"""The resolution of a loop's clock, in seconds, from which its timers can be noticeably early."""
 
 
 def has_coarse_clock(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether the loop's clock moves in steps that a user would notice, as on Windows up to Python 3.12."""
+    """Whether the loop's clock moves in steps of at least `COARSE` seconds, as on Windows up to Python 3.12."""
     return float(getattr(loop, "_clock_resolution", 0.0)) >= COARSE
 
 
 def exact_clock(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
-    """A clock in seconds that says how long something really took on this loop.
+    """A clock, in seconds, that measures exactly how long something takes on this loop.
 
-    It is the loop's own unless that is coarse. Then it is the loop's ``exact_time``, which loops in virtual time offer, or
-    else `time.perf_counter`.
+    It is ``loop.time`` unless the loop's clock is coarse. Then it is ``loop.exact_time``, which loops in virtual time have,
+    or else `time.perf_counter`.
     """
     if not has_coarse_clock(loop):
         return loop.time
@@ -31,12 +31,12 @@ def exact_clock(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
 
 
 class Alarm:
-    """Calls back when a time has come on the loop's exact clock, and never before.
+    """Calls a function at a time of the loop's `exact_clock`, never before it.
 
     Args:
-        loop: whose timers are used, and whose `exact_clock`.
-        at: seconds of the exact clock.
-        ring: what to call.
+        loop: the loop that runs the timer.
+        at: the time, in seconds of the exact clock.
+        ring: the function.
     """
 
     __slots__ = ("_at", "_clock", "_loop", "_ring", "_timer")
@@ -49,7 +49,7 @@ class Alarm:
         self._timer = loop.call_later(at - self._clock(), self._look)
 
     def cancel(self) -> None:
-        """Do not ring any more."""
+        """Cancel the call."""
         self._timer.cancel()
 
     def _look(self) -> None:
@@ -61,12 +61,12 @@ class Alarm:
 
 
 def timeout_at(loop: asyncio.AbstractEventLoop, at: float) -> "asyncio.Timeout | ExactTimeout":
-    """`asyncio.timeout_at` for seconds of the loop's `exact_clock`: it is never early by that."""
+    """`asyncio.timeout_at` with a deadline in seconds of the loop's `exact_clock`; it is never early by that clock."""
     return ExactTimeout(loop, at) if has_coarse_clock(loop) else asyncio.timeout_at(at)
 
 
 class ExactTimeout:
-    """An `asyncio.Timeout` that an `Alarm` has expire, where the loop's own timers would be early."""
+    """An `asyncio.Timeout` driven by an `Alarm`, for loops with early timers."""
 
     __slots__ = ("_alarm", "_at", "_loop", "_timeout")
 
@@ -76,7 +76,7 @@ class ExactTimeout:
         self._timeout = asyncio.timeout(None)
 
     def expired(self) -> bool:
-        """Whether the time has come before the body had ended."""
+        """Whether the deadline came before the end of the body; see `asyncio.Timeout.expired`."""
         return self._timeout.expired()
 
     async def __aenter__(self) -> None:

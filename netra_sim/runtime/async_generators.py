@@ -1,8 +1,8 @@
-"""What a timeout has to know of asynchronous generators, so that it never reaches their consumers (PEP 789).
+"""Timeouts inside asynchronous generators that never cancel the consumer of the generator (PEP 789).
 
-A context that an async generator enters stays entered while the generator is suspended at a ``yield``, and meanwhile the
-consumer runs in the same task and with the same context variables. So contexts of generators are found by the stack, and
-their timers cancel a task only while it waits inside the generator.
+A context that an async generator enters stays entered while the generator is suspended at a ``yield``. Meanwhile the
+consumer runs in the same task with the same context variables. So this module finds a generator's contexts by the stack, and
+cancels a task only while it waits inside the generator.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ from netra_sim.runtime.alarms import Alarm
 
 _GET_AWAITABLE = dis.opmap["GET_AWAITABLE"]
 _OF_ASYNC_WITH = 1
-"""The argument of GET_AWAITABLE where an ``async with`` statement awaits ``__aenter__``."""
+"""The argument of GET_AWAITABLE in the code with which an ``async with`` statement awaits ``__aenter__``."""
 
 _BACK_TO_GET_AWAITABLE = range(4, 10, 2)
-"""Bytes from the instruction that waits back to it: the versions of Python count caches and long arguments differently."""
+"""The bytes from the waiting instruction back to GET_AWAITABLE; caches and long arguments differ between Python versions."""
 
 _ENTERS_FOR_A_BODY = contextlib._AsyncGeneratorContextManager.__aenter__.__code__
-"""Drives the generator of an `asynccontextmanager` up to its ``yield``."""
+"""The code that runs the generator of an `asynccontextmanager` up to its ``yield``."""
 
 
 def running_generators(frame: FrameType | None) -> Iterator[FrameType]:
-    """The frames of the async generators that this frame runs in, innermost first, up to the task's own coroutine."""
+    """The frames of the async generators that this frame runs in, innermost first, up to the coroutine of the task."""
     task = asyncio.current_task()
     first = getattr(task.get_coro(), "cr_frame", None) if task is not None else None
     while frame is not None:
@@ -39,10 +39,10 @@ def running_generators(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def owning_generator(frame: FrameType) -> FrameType | None:
-    """The async generator that keeps what this frame enters now, and may be suspended before it is left.
+    """The async generator that owns the context that this frame enters now: it may be suspended before the context exits.
 
-    None for ordinary code: an ``async with`` statement of a coroutine ends before the coroutine does, and what the generator
-    of an `asynccontextmanager` enters is meant for the body of the ``async with`` that enters the manager.
+    None for ordinary code. An ``async with`` statement of a coroutine ends before the coroutine does. A context that the
+    generator of an `asynccontextmanager` enters is meant for the body of the ``async with`` that enters the manager.
     """
     if frame.f_code.co_flags & inspect.CO_COROUTINE and _is_in_async_with(frame):
         return None
@@ -59,11 +59,15 @@ def _is_in_async_with(frame: FrameType) -> bool:
 
 
 class TimeoutInGenerator:
-    """`asyncio.timeout_at` for a block in an async generator: the consumer is never cancelled.
+    """`asyncio.timeout_at` for a block in an async generator; it never cancels the consumer.
 
-    A deadline that comes while the generator is suspended at a ``yield`` interrupts the generator the next time that it
-    waits for something, or raises at the end of the block. As `asyncio.timeout`, it belongs to the task that enters the
-    block; a generator that another task goes on with is not interrupted, and raises at the end of the block.
+    If the deadline comes while the generator is suspended at a ``yield``, it interrupts the generator the next time that the
+    generator waits, or raises `TimeoutError` at the end of the block. Like `asyncio.timeout`, it belongs to the task that
+    enters the block: if another task continues the generator, it does not interrupt, and raises at the end of the block.
+
+    Args:
+        generator: the frame of the generator.
+        deadline: seconds of the loop's `exact_clock`.
     """
 
     def __init__(self, generator: FrameType, deadline: float) -> None:
@@ -102,7 +106,7 @@ class TimeoutInGenerator:
             self._has_cancelled = True
             self._task.cancel()
             return
-        # The consumer's turn: look again when its task has gone on.
+        # The consumer is running: look again when its task continues.
         waits_for: asyncio.Future[Any] | None = getattr(self._task, "_fut_waiter", None)
         if waits_for is None:
             self._loop.call_soon(self._interrupt)
@@ -111,7 +115,7 @@ class TimeoutInGenerator:
 
 
 def waits_inside(task: "asyncio.Task[Any]", generator: FrameType) -> bool:
-    """Whether a task that does not run now waits for something inside this async generator."""
+    """Whether a task, which is not running now, waits inside this async generator."""
     awaited: object = task.get_coro()
     while awaited is not None:
         if getattr(awaited, "ag_frame", None) is generator:
@@ -129,6 +133,6 @@ def _awaited_by(waiting: object) -> object:
         return waiting.gi_yieldfrom
     if isinstance(waiting, asyncio.Future):
         return None  # another task, or an event
-    # What `anext` and `asend` return does not say for what generator; the garbage collector knows.
+    # The objects that `anext` and `asend` return do not expose their generator; the garbage collector does.
     held = gc.get_referents(waiting)
     return next((one for one in held if isinstance(one, Coroutine | AsyncGenerator | Generator)), None)

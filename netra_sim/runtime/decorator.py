@@ -1,4 +1,4 @@
-"""The decorator `windows_asyncio_safe`, and the plan's class over the same functions."""
+"""The decorator `windows_asyncio_safe`, and `WindowsAsyncioSafePatterns`, which has the same functions as methods."""
 
 import asyncio
 import inspect
@@ -21,10 +21,10 @@ _SLEEP, _WAIT_FOR, _GATHER = asyncio.sleep, asyncio.wait_for, asyncio.gather
 
 
 class _Safe:
-    """``_safe[value]`` is what a decorated function gets where it reads a value."""
+    """``_safe[value]`` is what a decorated function gets when it reads ``value``."""
 
     def __getitem__(self, value: Any) -> Any:
-        # By identity: a comparison would run code of the value's.
+        # By identity: a comparison would run the value's own code.
         if value is _SLEEP:
             return windows_safe_sleep
         if value is _WAIT_FOR:
@@ -41,25 +41,25 @@ _safe = _Safe()
 
 
 def windows_asyncio_safe(function: F) -> F:
-    """Make `asyncio.sleep`, `wait_for` and `gather` the Windows-safe ones inside one function, and nowhere else.
+    """Replace `asyncio.sleep`, `wait_for` and `gather` with the Windows-safe functions inside one function, nowhere else.
 
-    It takes coroutine functions and async generator functions: plain ones, methods, class and static methods, closures.
-    The result is a new function of the same code, except that what it reads is looked at: wherever a global name, a
-    variable of an enclosing function, an import or an attribute gives one of the three functions, the body gets the safe
-    one. So ``import asyncio``, ``import asyncio as aio``, ``from asyncio import sleep``, ``asyncio.tasks.sleep`` and a class
-    attribute all work, at module level, in an enclosing function or in the body; defaults of parameters too. Names are read
-    when the body reads them, so a global that is bound later or patched by a test is seen. Functions, lambdas and classes
-    defined in the body are part of it; functions that it calls are not.
+    It takes coroutine functions and async generator functions, including methods, class and static methods, and closures. It
+    returns a new function with the same code, in which every read is checked: where a global name, a variable of an
+    enclosing function, an import or an attribute gives one of the three functions, the body gets the safe one. So ``import
+    asyncio``, ``import asyncio as aio``, ``from asyncio import sleep``, ``asyncio.tasks.sleep`` and a class attribute all
+    work, at module level, in an enclosing function or in the body, and as defaults of parameters. The check takes place at
+    each read, so it sees a global that is bound later or patched by a test. It covers functions, lambdas and classes defined
+    in the body, but not the functions that the body calls.
 
-    asyncio and the module are left alone: another task, at the same time, in the same module, sees them as they are. The
-    function can be pickled by reference, and by value with cloudpickle where netra_sim is installed.
+    asyncio and the module do not change: another task in the same module, at the same time, sees the stock functions. The
+    new function can be pickled by reference, and by value with cloudpickle if netra_sim is installed.
 
-    It does not see a function that comes in any other way: as an argument, as an item of a list or of ``globals()``, as the
-    result of `getattr`, inside a `functools.partial` that was made elsewhere, or in code that the body gives to `eval` or
-    `exec`. A read costs about as much more as a call of a small function, and decorating costs some milliseconds.
+    The decorator misses a function that comes in another way: as an argument, as an item of a list or of ``globals()``, as
+    the result of `getattr`, inside a `functools.partial` made elsewhere, or in code that the body passes to `eval` or
+    `exec`. Each checked read takes about as long as a call of a small function, and decorating takes some milliseconds.
 
     Raises:
-        TypeError: it is no asynchronous function.
+        TypeError: ``function`` is not an asynchronous function.
     """
     if isinstance(function, classmethod | staticmethod):
         return type(function)(windows_asyncio_safe(function.__func__))
@@ -85,7 +85,7 @@ def windows_asyncio_safe(function: F) -> F:
 
 
 class WindowsAsyncioSafePatterns:
-    """The Windows-safe functions as one object, for code that is handed its patterns."""
+    """The Windows-safe functions as methods of one object, for code that takes them as an argument."""
 
     safe_sleep = staticmethod(windows_safe_sleep)
     safe_wait_for = staticmethod(windows_safe_wait_for)

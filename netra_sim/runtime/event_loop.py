@@ -1,4 +1,4 @@
-"""Event loops for every platform, and one synchronous way into asynchronous code: `run`."""
+"""`new_event_loop` makes the platform's event loop; `run` runs a coroutine from synchronous code."""
 
 import asyncio
 import contextlib
@@ -14,15 +14,15 @@ if sys.platform == "win32":
 T = TypeVar("T")
 
 _INTERRUPT_CHECK = 0.25
-"""Seconds between looks for Ctrl+C where waiting for a thread cannot be interrupted (Windows)."""
+"""Seconds between two checks for Ctrl+C on Windows, where waiting for a thread cannot be interrupted."""
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """A new event loop of the platform's best kind, for ``asyncio.Runner(loop_factory=new_event_loop)``.
+    """Make a new event loop of the best kind for the platform; use it as ``asyncio.Runner(loop_factory=new_event_loop)``.
 
-    On Windows that is a Proactor loop, which has no limit of 512 sockets and can start subprocesses; its servers outlive
-    clients that are gone before they are accepted, and it closes the transports that are left open before it ends itself.
-    Elsewhere it is the selector loop. No event-loop policy is read or set: policies are deprecated since Python 3.14.
+    On Windows this is a Proactor loop: it has no limit of 512 sockets and can start subprocesses. Its servers survive
+    clients that disconnect before they are accepted, and it closes open transports before it ends. Elsewhere this is the
+    selector loop. It neither reads nor sets an event-loop policy, since policies are deprecated from Python 3.14 on.
     """
     if sys.platform == "win32":
         return WindowsEventLoop()
@@ -30,7 +30,10 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def is_fragile(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether a server on this loop ends when a client is gone before it is accepted: Windows' own Proactor (gh-93821)."""
+    """Whether a server on this loop stops accepting when a client disconnects before it is accepted (gh-93821).
+
+    That is so on the stock Proactor loop of Windows.
+    """
     kinds = {one.__name__ for one in type(loop).__mro__}
     return "ProactorEventLoop" in kinds and "WindowsEventLoop" not in kinds
 
@@ -38,19 +41,19 @@ def is_fragile(loop: asyncio.AbstractEventLoop) -> bool:
 def run(
     coroutine: Coroutine[Any, Any, T], *, loop_factory: Callable[[], asyncio.AbstractEventLoop] = new_event_loop
 ) -> T:
-    """Run a coroutine to its end and return its result, in scripts and in notebook cells alike.
+    """Run a coroutine and return its result, in scripts and in notebook cells alike.
 
-    Where no event loop runs this is `asyncio.Runner.run`. Where one does, as in a notebook's cell, the coroutine gets a
-    fresh loop in a thread of its own, with the caller's context variables; tasks that it leaves behind are cancelled, so
-    nothing leaks from one cell into the next. Ctrl+C, or a notebook's interrupt, cancels the coroutine, waits until it
-    has cleaned up, and comes out as KeyboardInterrupt.
+    If no event loop is running, this is `asyncio.Runner.run`. If one is running, as in a notebook cell, the coroutine runs
+    on a new loop in a new thread, with the caller's context variables. Tasks that it leaves behind are cancelled, so nothing
+    leaks from one cell into the next. Ctrl+C, or a notebook's interrupt, cancels the coroutine, waits for its clean-up, and
+    raises KeyboardInterrupt.
 
     Args:
-        coroutine: is awaited to its end.
+        coroutine: the coroutine.
         loop_factory: makes the event loop.
 
     Raises:
-        BaseException: whatever the coroutine raises.
+        BaseException: the error that the coroutine raises.
     """
     if _loop_is_running():
         return _Worker(coroutine, loop_factory).result()
@@ -67,7 +70,7 @@ def _loop_is_running() -> bool:
 
 
 class _Worker(Generic[T]):
-    """One coroutine on a fresh loop in a thread."""
+    """Runs one coroutine on a new loop in a new thread."""
 
     def __init__(
         self, coroutine: Coroutine[Any, Any, T], loop_factory: Callable[[], asyncio.AbstractEventLoop]
@@ -96,7 +99,7 @@ class _Worker(Generic[T]):
         return self._result[0]
 
     def _wait(self) -> None:
-        # Not Thread.join alone: interrupted, it takes the thread for ended (bpo-45274).
+        # Thread.join alone is wrong: after an interrupt it takes the thread for ended (bpo-45274).
         while not self._has_ended.wait(_INTERRUPT_CHECK):
             pass
         self._thread.join()

@@ -1,10 +1,10 @@
-"""nest-asyncio as an explicit choice for notebooks, and the protection of measurements from it.
+"""Applies nest-asyncio in notebooks on request only, and keeps it out of measurements.
 
-Prefer `netra_sim.run`, or a plain ``await`` in the cell. nest-asyncio has costs that its effect does not show:
+Prefer `netra_sim.run`, or a plain ``await`` in the cell. nest-asyncio has hidden costs:
 
-* with ipykernel 7 and JupyterLab's "Run All", cells behind one that calls ``asyncio.run`` are lost without a word;
-* tasks that are left when ``asyncio.run`` returns live on in the kernel's loop, and so leak into the next cell;
-* it replaces the C classes of tasks and futures in the whole process, for good: timers run at about half their speed.
+* with ipykernel 7 and JupyterLab's "Run All", the cells after one that calls ``asyncio.run`` silently do not run;
+* tasks that are left when ``asyncio.run`` returns stay in the kernel's loop, and so leak into the next cell;
+* it permanently replaces the C classes of tasks and futures in the whole process: timers run at about half their speed.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ _measurements = 0
 
 
 def nest_asyncio_enabled() -> bool:
-    """Whether nest-asyncio, or its successor nest-asyncio2, has patched asyncio in this process, whoever applied it."""
+    """Whether any code has applied nest-asyncio, or its successor nest-asyncio2, in this process."""
     return bool(getattr(asyncio, "_nest_patched", False) or getattr(asyncio, "_nest_asyncio2", False))
 
 
 def enable_nest_asyncio() -> None:
-    """Apply nest-asyncio to this process, which cannot be undone; this module's docstring lists the costs.
+    """Apply nest-asyncio to this process. This cannot be undone; the module's docstring lists the costs.
 
     Raises:
-        RuntimeError: something is being measured now.
+        RuntimeError: a measurement is in progress.
     """
     if _measurements:
         raise RuntimeError(
@@ -36,10 +36,10 @@ def enable_nest_asyncio() -> None:
 
 @contextmanager
 def measuring() -> Iterator[None]:
-    """Mark a stretch of code whose timings count; nest-asyncio is refused within it.
+    """Mark a block as a measurement: inside it, `enable_nest_asyncio` raises an error.
 
     Raises:
-        RuntimeError: nest-asyncio is already applied, and every latency would be its as well.
+        RuntimeError: nest-asyncio is already applied and would distort every measured time.
     """
     global _measurements
     if nest_asyncio_enabled():

@@ -1,6 +1,6 @@
-"""Rewrites what a function's code reads: every value that a name or an attribute gives passes through a table.
+"""Rewrites a function's byte code so that every value that it reads by a name or an attribute passes through a table.
 
-``x`` becomes ``table[x]``, in the byte code, so the function keeps its own globals and closure, and needs no source.
+``x`` becomes ``table[x]``. The function keeps its globals and closure, and its source is not needed.
 """
 
 import dis
@@ -26,24 +26,24 @@ _READS = frozenset(
     }
 )
 _NULL_IS_ON_TOP = sys.version_info >= (3, 13)
-"""Whether what a call needs beside the function (NULL, or the self of a method) lies above it on the stack, or below."""
+"""Whether a call's extra operand (NULL, or the self of a method) is above the function on the stack; else it is below."""
 
 _SUBSCRIPT = ("BINARY_SUBSCR",) if "BINARY_SUBSCR" in dis.opmap else ("BINARY_OP", BinaryOp["SUBSCR"])
 
 
 def is_rewritten(code: CodeType, table: object) -> bool:
-    """Whether `rewrite_reads` has made this code, with this table."""
+    """Whether `rewrite_reads` made this code with this table."""
     return any(constant is table for constant in code.co_consts)
 
 
 def rewrite_reads(code: CodeType, table: object) -> CodeType:
-    """The same code, in which each value that is read is ``table[value]``; the code of nested functions and classes too.
+    """Rewrite a function's code, and that of nested functions and classes, so that each read gives ``table[value]``.
 
-    Read are global names, variables of functions that enclose this one, attributes, and names that are imported from a
-    module. Local variables are not: their values were read before, or are arguments. Line numbers and columns stay.
+    Reads are those of global names, variables of enclosing functions, attributes, and names imported from a module. Local
+    variables do not count: their values were read before, or are arguments. Line numbers and columns stay.
     """
     rewritten = _rewritten(code, table, frozenset(code.co_freevars))
-    # Code that reads nothing is marked too.
+    # This marks the code for `is_rewritten`, even if it reads nothing.
     return rewritten.replace(co_consts=(*rewritten.co_consts, table))
 
 
@@ -58,20 +58,20 @@ def _rewritten(code: CodeType, table: object, enclosing: frozenset[str]) -> Code
         if isinstance(instruction, Instr) and _is_read(instruction, enclosing):
             rewritten += _look_up(instruction, table)
     instructions[:] = rewritten
-    # A look-up needs one place on the stack, and leaves none behind: every depth in the exception table stays right.
+    # A look-up needs one stack entry and leaves none, so every depth in the exception table stays right.
     return instructions.to_code(stacksize=code.co_stacksize + 1, compute_exception_stack_depths=False)
 
 
 def _is_read(instruction: Instr, enclosing: frozenset[str]) -> bool:
     if instruction.name not in _READS:
         return False
-    # A variable of the function's own that an inner one shares is read as others are: not at all.
+    # A local variable that an inner function shares is still a local variable.
     variable = instruction.arg
     return not isinstance(variable, CellVar) and (not isinstance(variable, FreeVar) or variable.name in enclosing)
 
 
 def _look_up(read: Instr, table: object) -> list[Instr]:
-    """What follows a read: replaces the value on top of the stack."""
+    """The instructions after a read: they replace the value on top of the stack."""
 
     def then(name: str, *argument: Any) -> Instr:
         return Instr(name, *argument, location=read.location)

@@ -1,4 +1,4 @@
-"""Signals that ask a program to stop, on every platform."""
+"""Handles the signals that ask a process to stop, on every platform."""
 
 import asyncio
 import signal
@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name))
-"""What service managers, Ctrl+C and (on Windows) Ctrl+Break send."""
+"""The signals that service managers, Ctrl+C and (on Windows) Ctrl+Break send."""
 
 
 @contextmanager
 def on_stop_signal(stop: Callable[[], None]) -> Iterator[None]:
-    """Have ``stop`` called on the running loop at each signal that asks the process to stop; in the main thread only.
+    """Call ``stop`` on the running loop at each stop signal, for the length of a block; only in the main thread.
 
-    ``loop.add_signal_handler`` does not exist on Windows; a plain handler that wakes the loop works everywhere. A signal
-    that the parent has had ignored, as a shell does with Ctrl+C for its background jobs, stays ignored, but for SIGTERM.
+    It uses plain signal handlers that wake the loop, because ``loop.add_signal_handler`` does not exist on Windows. A signal
+    that the parent process set to be ignored stays ignored, as Ctrl+C for a shell's background jobs, except SIGTERM.
     """
     loop = asyncio.get_running_loop()
     before = {}
@@ -31,7 +31,10 @@ def on_stop_signal(stop: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def stopped_like_ctrl_c() -> Iterator[None]:
-    """While it lasts, SIGTERM, by which CI cancels, and Windows' Ctrl+Break do what Ctrl+C does; in the main thread only."""
+    """Let SIGTERM (with which CI cancels) and Windows' Ctrl+Break do what Ctrl+C does, for the length of a block.
+
+    In another thread than the main one this does nothing, because signal handlers can only be set in the main thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

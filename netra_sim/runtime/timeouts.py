@@ -1,4 +1,4 @@
-"""Deadlines that tell, enforce and nest, and are never early."""
+"""`WindowsSafeTimeoutContext`: a deadline for a block, to be checked or enforced; deadlines nest and are never early."""
 
 import asyncio
 import contextvars
@@ -19,14 +19,14 @@ _innermost: contextvars.ContextVar["WindowsSafeTimeoutContext | None"] = context
 
 _in_generators: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[FrameType, WindowsSafeTimeoutContext]]"
 _in_generators = weakref.WeakKeyDictionary()
-"""By loop and frame, the innermost context of each async generator: they count only while the generator runs."""
+"""By loop and frame, the innermost context of each async generator; it counts only while the generator runs."""
 
 
 def refuse_nan(what: str, seconds: float | None) -> None:
-    """Refuse a time that is not a number, as CPython does from 3.13 on.
+    """Refuse NaN as a time, as CPython does from 3.13 on.
 
     Raises:
-        ValueError: it is NaN.
+        ValueError: ``seconds`` is NaN.
     """
     if seconds is not None and math.isnan(seconds):
         raise ValueError(f"{what} must be a number of seconds, and is NaN")
@@ -35,21 +35,21 @@ def refuse_nan(what: str, seconds: float | None) -> None:
 class WindowsSafeTimeoutContext:
     """An asynchronous context with a deadline.
 
-    By default it tells and does not interfere: a streaming loop asks `check_timeout` and ends by itself. With
-    ``enforce=True`` it also cancels its body at the deadline and raises `TimeoutError`, as `asyncio.timeout` does, on
-    which it is built. Contexts nest: the deadline of an inner one is never later than that of the outer one, and neither
-    needs a task or a poll of its own, so nested ones cannot deadlock. A task inherits the contexts of the code that creates
-    it.
+    By default it does not interfere: a streaming loop calls `check_timeout` and ends by itself. With ``enforce=True`` it
+    also cancels its body at the deadline and raises `TimeoutError`, like `asyncio.timeout`, on which it is built. Contexts
+    nest: the deadline of an inner context is never later than that of the outer one. A context starts no task and does not
+    poll, so nested contexts cannot deadlock. A task inherits the contexts of the code that creates it.
 
-    In an async generator a context is the generator's alone (PEP 789 describes the trap). It counts for whatever the
-    generator runs, in whichever task; between two values it counts neither for the consumer nor for other generators. An
-    enforced one never cancels the consumer: if its deadline comes while the consumer has a value, the generator is
-    interrupted when it next waits for something, or gets the `TimeoutError` at the end of its block. It interrupts only the
-    task that entered it. Tasks that a generator creates inherit the contexts of the coroutines that it awaits, and not its
-    own. The generator of an `asynccontextmanager` is the exception: what it enters before its ``yield`` counts in the body.
+    A context entered in an async generator belongs to this generator only (PEP 789 describes the problem). It counts for
+    everything that the generator runs, in any task; while the generator is suspended at a ``yield``, it counts neither for
+    the consumer nor for other generators. An enforced context never cancels the consumer: if the deadline comes at a
+    ``yield``, it interrupts the generator when the generator next waits, or raises `TimeoutError` at the end of the block.
+    It interrupts only the task that entered it. Tasks that a generator creates inherit the contexts of the coroutines that
+    it awaits, not the generator's contexts. The generator of an `asynccontextmanager` is the exception: a context that it
+    enters before its ``yield`` counts in the body.
 
     Args:
-        timeout: seconds from entering on; None for no deadline of its own.
+        timeout: seconds from the entry; None for no deadline except that of an outer context.
         enforce: whether to cancel the body at the deadline.
 
     Raises:
@@ -71,17 +71,17 @@ class WindowsSafeTimeoutContext:
 
     @property
     def is_timed_out(self) -> bool:
-        """Whether the deadline has passed; after the end of the context, whether it had passed then."""
+        """Whether the deadline has passed; after the end of the block, whether it had passed by then."""
         return self._timed_out or self.check_timeout()
 
     def check_timeout(self) -> bool:
-        """Look at the clock: whether the deadline has passed."""
+        """Read the clock, and return whether the deadline has passed."""
         if self._loop is not None and not self._has_ended and self._now() >= self._deadline:
             self._timed_out = True
         return self._timed_out
 
     def remaining_time(self) -> float:
-        """Seconds until the deadline, 0.0 when it has passed, infinity when there is none.
+        """Seconds until the deadline: 0.0 after it, infinity without one.
 
         Raises:
             RuntimeError: the context has not been entered.
@@ -130,7 +130,7 @@ class WindowsSafeTimeoutContext:
 
 
 def _entered_around(frame: FrameType, loop: asyncio.AbstractEventLoop) -> list[WindowsSafeTimeoutContext]:
-    """The contexts that count for what this frame enters: ordinary ones, and those of generators that it runs in."""
+    """The contexts that enclose this frame: the ordinary one, and those of the generators that the frame runs in."""
     of_generators = _in_generators.get(loop, {})
     innermost = [_innermost.get(), *(of_generators.get(generator) for generator in running_generators(frame))]
     return [context for context in map(_not_ended, innermost) if context is not None]

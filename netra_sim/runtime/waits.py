@@ -1,6 +1,6 @@
-"""`asyncio.sleep`, `wait_for` and `gather` with the semantics of current CPython on every version and platform.
+"""`asyncio.sleep`, `wait_for` and `gather` with the semantics of current CPython, on every version and platform.
 
-They wake when what they wait for is done: nothing polls, nothing is cut into chunks, nothing is patched.
+They wake when the awaited object is done. They do not poll, do not split waits into chunks, and do not patch asyncio.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ D = TypeVar("D")
 
 
 class _Raise:
-    """The default of `windows_safe_wait_for`'s ``default``: any value that a caller can think of is a value."""
+    """The type of the sentinel that means "no default", since any other object is a valid ``default``."""
 
     __slots__ = ()
 
@@ -31,8 +31,8 @@ async def windows_safe_sleep(delay: float, result: T) -> T: ...
 async def windows_safe_sleep(delay: float, result: Any = None) -> Any:
     """Sleep for ``delay`` seconds, never less, and return ``result``.
 
-    A delay of zero or less gives other tasks one turn, as `asyncio.sleep` does. Seconds are those of the loop's clock, or,
-    where that moves in steps of a millisecond or more, of `time.perf_counter`.
+    A delay of zero or less gives other tasks one turn, as `asyncio.sleep` does. The seconds are those of the loop's
+    `exact_clock`: the loop's own clock, or `time.perf_counter` if that moves in steps of a millisecond or more.
 
     Raises:
         ValueError: ``delay`` is NaN.
@@ -55,17 +55,17 @@ async def windows_safe_wait_for(awaitable: Awaitable[T], timeout: float | None, 
 async def windows_safe_wait_for(awaitable: Awaitable[Any], timeout: float | None, *, default: Any = _RAISE) -> Any:
     """Await with a time limit.
 
-    The semantics are those of `asyncio.wait_for` since Python 3.12, on `asyncio.timeout`: what is awaited is cancelled at
-    the deadline and its end awaited; a cancellation of the caller is passed on and never swallowed, not even one that
-    comes with the result (gh-86296, which Python 3.11's own does swallow).
+    The semantics are those of `asyncio.wait_for` from Python 3.12 on. At the deadline it cancels the awaitable and waits for
+    its end. It passes a cancellation of the caller on and never swallows it, not even one that comes together with the
+    result (`asyncio.wait_for` of Python 3.11 does, gh-86296).
 
     Args:
         awaitable: a coroutine, a Future, a Task or any other awaitable.
-        timeout: seconds, as of `windows_safe_sleep`; None waits for ever; zero or less takes only what is done already.
-        default: returned at the deadline instead of raising; any value, None included.
+        timeout: seconds, as in `windows_safe_sleep`. None waits for ever. Zero or less gives the result only if it is ready.
+        default: returned at the deadline instead of raising; may be any value, also None.
 
     Raises:
-        TimeoutError: the deadline came first and there is no ``default``.
+        TimeoutError: the deadline came first, and there is no ``default``.
         ValueError: ``timeout`` is NaN.
     """
     refuse_nan("timeout", timeout)
@@ -79,7 +79,7 @@ async def windows_safe_wait_for(awaitable: Awaitable[Any], timeout: float | None
         async with deadline:
             return await awaitable
     except TimeoutError:
-        # A TimeoutError of the awaitable's own is its answer, not ours.
+        # A TimeoutError that the awaitable raised is its result, not our deadline.
         if default is _RAISE or not deadline.expired():
             raise
         return default
@@ -90,7 +90,7 @@ async def _only_if_done(awaitable: Awaitable[Any], default: Any) -> Any:
     if future.done():
         return future.result()
     future.cancel()
-    # Not `await future`: a cancellation of this task must be told from the future's own.
+    # Not `await future`: that would not tell a cancellation of this task from that of the future.
     await asyncio.wait([future])
     if not future.cancelled():
         return future.result()
@@ -100,9 +100,9 @@ async def _only_if_done(awaitable: Awaitable[Any], default: Any) -> Any:
 
 
 def windows_safe_gather(*awaitables: Awaitable[Any], return_exceptions: bool = False) -> "asyncio.Future[list[Any]]":
-    """Run all awaitables at once; returns a future of their results, in the order of the arguments.
+    """Run all awaitables at once, and return a future of their results in the order of the arguments.
 
-    It is `asyncio.gather`: awaitables that wait for each other make progress, and cancelling the future cancels them all.
+    This is `asyncio.gather`: awaitables that wait for each other make progress, and cancelling the future cancels them all.
     """
     return asyncio.gather(*awaitables, return_exceptions=return_exceptions)
 
@@ -113,21 +113,21 @@ async def windows_safe_progressive_delay(
     """Pause before a retry: ``base * 2 ** attempt`` seconds, at most ``cap``.
 
     Args:
-        attempt: 0 for the pause after the first failure.
-        base: seconds after the first failure.
-        cap: the longest pause in seconds.
-        rng: if given, a pause drawn evenly from zero to that length ("full jitter"), so that many clients that failed
+        attempt: the number of failures before this one; 0 for the pause after the first failure.
+        base: the pause after the first failure, in seconds.
+        cap: the longest pause, in seconds.
+        rng: if given, draws the pause evenly between zero and that length ("full jitter"), so that clients that failed
             together do not retry together.
 
     Returns:
-        The pause that was made, in seconds.
+        The length of the pause, in seconds.
 
     Raises:
         ValueError: an argument is negative or NaN.
     """
     if not (attempt >= 0 and base >= 0 and cap >= 0):
         raise ValueError(f"attempt, base and cap must not be negative or NaN; they are {attempt}, {base:g} and {cap:g}")
-    # 2 ** 64 exceeds every cap; a larger exponent would only overflow.
+    # A larger exponent could overflow; 2 ** 64 exceeds every cap.
     delay = min(cap, base * 2.0 ** min(attempt, 64))
     if rng is not None:
         delay *= rng.random()

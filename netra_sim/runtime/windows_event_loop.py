@@ -1,4 +1,4 @@
-"""The Proactor loop of Windows without two of its faults; this module can be imported on Windows only."""
+"""The Proactor loop of Windows with two of its bugs fixed. Only Windows can import this module."""
 
 import asyncio
 import sys
@@ -6,19 +6,19 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-assert sys.platform == "win32"  # noqa: S101 - tells the type checker for which platform this is
+assert sys.platform == "win32"  # noqa: S101 - for the type checker
 
-_TURNS = 3
-"""Turns of the loop that a transport takes to close: itself, the pipes of a subprocess, and their last call."""
+_CLOSING_TURNS = 3
+"""Turns of the loop that closing takes: the transport, the pipes of a subprocess, and their last callback."""
 
 
 class WindowsEventLoop(asyncio.ProactorEventLoop):
-    """A Proactor loop whose servers outlive lost clients, and which closes what is left open before it ends.
+    """A Proactor loop that keeps accepting clients after one is lost, and closes open transports before it ends.
 
-    - A client that resets its connection before it is accepted makes stock asyncio close the listening socket for good
-      (gh-93821). Here the next client is accepted.
-    - Transports that are open when the loop is closed raise "Event loop is closed" when they are freed. `asyncio.Runner`
-      awaits `shutdown_asyncgens` before it closes the loop; here that closes them.
+    - In stock asyncio, a client that resets its connection before it is accepted closes the listening socket permanently
+      (gh-93821). This loop accepts the next client.
+    - In stock asyncio, transports that are open when the loop is closed raise "Event loop is closed" when they are freed.
+      `asyncio.Runner` awaits `shutdown_asyncgens` before it closes the loop; here that method closes the transports.
     """
 
     def __init__(self) -> None:
@@ -26,16 +26,16 @@ class WindowsEventLoop(asyncio.ProactorEventLoop):
         self._open_transports: weakref.WeakSet[asyncio.BaseTransport] = weakref.WeakSet()
 
     async def shutdown_asyncgens(self) -> None:
-        """Close the async generators and the transports that are open."""
+        """Close the open async generators and transports."""
         await super().shutdown_asyncgens()
         left = [transport for transport in self._open_transports if not transport.is_closing()]
         for transport in left:
-            _end(transport)
-        for _ in range(_TURNS if left else 0):
+            _abort(transport)
+        for _ in range(_CLOSING_TURNS if left else 0):
             await asyncio.sleep(0)
 
     def call_exception_handler(self, context: Mapping[str, Any]) -> None:
-        """Pass an error on to the handler, unless it is a failed accept that another has followed already."""
+        """Pass an error to the handler, unless it is a failed accept, after which the loop accepts again."""
         task = context.get("future") or context.get("task")
         is_of_accept = isinstance(task, asyncio.Task) and getattr(task.get_coro(), "__name__", "") == "accept_coro"
         if not (is_of_accept and isinstance(context.get("exception"), OSError)):
@@ -61,18 +61,18 @@ class WindowsEventLoop(asyncio.ProactorEventLoop):
         return transport
 
 
-def _end(transport: Any) -> None:
+def _abort(transport: Any) -> None:
     try:
         transport.abort()
     except (AttributeError, NotImplementedError):
-        transport.close()  # a subprocess, or a pipe that is only read
+        transport.close()  # a subprocess, or a read-only pipe
 
 
 class _PatientProactor(asyncio.IocpProactor):
-    """Goes on accepting as long as the listening socket is open, whatever becomes of a client."""
+    """Keeps accepting while the listening socket is open, whatever happens to a client."""
 
     def _get_accept_socket(self, family: int) -> Any:
-        self._client = super()._get_accept_socket(family)  # the next client's; `accept` asks for it
+        self._client = super()._get_accept_socket(family)  # for the next client; `accept` calls this
         return self._client
 
     def accept(self, listener: Any) -> "asyncio.Future[Any]":

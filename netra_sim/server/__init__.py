@@ -1,4 +1,4 @@
-"""Servers and clients over real sockets: one conversation, two ways to serve it, and a client."""
+"""Serves agents over real WebSockets, by `AgentServer` or as an ASGI application, and has a Python client."""
 
 from netra_sim.server.asgi import AgentApp, agent_app, serve_asgi
 from netra_sim.server.client import AgentClient

@@ -1,6 +1,6 @@
-"""`agent_app`: the agents as an ASGI application, to be mounted in FastAPI or Starlette, or served as it is.
+"""`agent_app`: the agents as an ASGI application, to mount in FastAPI or Starlette, or to serve alone.
 
-No framework is imported: ASGI's own messages are enough (https://asgi.readthedocs.io/en/latest/specs/www.html).
+It imports no framework, and uses ASGI messages directly (https://asgi.readthedocs.io/en/latest/specs/www.html).
 """
 
 import asyncio
@@ -30,16 +30,17 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 CLOSE_SECONDS = 2.0
-"""How long a client that does not read is waited for once its connection is to be closed."""
+"""How long, in seconds, a closing connection waits for a client that does not read."""
 
 
 class AgentApp:
-    """An ASGI application with the protocol of docs/protocol.md on every path, and ``/healthz``, ``/readyz``, ``/metrics``.
+    """An ASGI application: WebSockets on every path (docs/protocol.md), and the HTTP paths of the server, as ``/healthz``.
 
-    A framework that mounts it does not pass lifespan events on, so give it `lifespan`; served by itself it needs nothing.
+    A framework that mounts it does not pass on lifespan events, so give the framework `lifespan`. An ASGI server that serves
+    it alone needs nothing more.
 
     Args:
-        service: what all connections share.
+        service: the state that all connections share.
     """
 
     def __init__(self, service: AgentService) -> None:
@@ -47,12 +48,12 @@ class AgentApp:
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """Run the service; what FastAPI and Starlette take as their ``lifespan``."""
+        """Run the service; pass this to FastAPI or Starlette as ``lifespan``."""
         async with self.service:
             yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection, request or lifespan."""
+        """Serve one WebSocket connection, HTTP request or lifespan."""
         kind = scope["type"]
         if kind == "websocket":
             await self._serve_websocket(scope, receive, send)
@@ -101,7 +102,7 @@ def agent_app(
     drain: float = 0.0,
     wall_clock: Callable[[], float] = time.time,
 ) -> AgentApp:
-    """The agents as an ASGI application; see `AgentServer` for the arguments.
+    """Make an ASGI application of the agents; see `AgentServer` for the arguments.
 
     In FastAPI or Starlette, where clients then connect to ``/agents/``::
 
@@ -131,15 +132,15 @@ async def serve_asgi(
     *,
     slot: Slot | None = None,
 ) -> None:
-    """Accept a WebSocket and carry the whole conversation; for a route that has found out by itself who the user is.
+    """Accept a WebSocket and serve it until it closes; for a route of an application that authenticates its users itself.
 
     Args:
-        user: who that is.
+        user: the authenticated user.
         scope: the ASGI scope of the WebSocket.
         receive: the ASGI channel; ``websocket.receive`` of Starlette's ``WebSocket``.
         send: the ASGI channel; ``websocket.send`` of Starlette's ``WebSocket``.
         service: the running service.
-        slot: the socket's place, if it has one.
+        slot: the slot of the socket, if it has one already.
     """
     if (await receive())["type"] != "websocket.connect":
         return
@@ -149,7 +150,7 @@ async def serve_asgi(
     async def next_message() -> str | bytes:
         message = await receive()
         if message["type"] == "websocket.disconnect":
-            transport.gone()
+            transport.stop_sending()
             raise ClientGoneError(message.get("code", CLOSE_LOST), message.get("reason") or "")
         text: str | None = message.get("text")
         return message["bytes"] if text is None else text
@@ -158,7 +159,7 @@ async def serve_asgi(
         serve_connection(user, next_message, transport, service, slot=slot), name="conversation over ASGI"
     )
     try:
-        await transport.pump()  # Ends when the conversation has closed the transport, or the client is gone.
+        await transport.pump()  # Ends when the conversation closes the transport, or the client is gone.
         await asyncio.wait([conversation], timeout=CLOSE_SECONDS)
     finally:
         conversation.cancel()
@@ -166,7 +167,7 @@ async def serve_asgi(
 
 
 class _AsgiTransport:
-    """The bridge's transport over ASGI, whose ``send`` waits: frames queue here, and a pump awaits one after the other."""
+    """The bridge's transport over ASGI. ASGI's ``send`` waits, so frames queue here and `pump` sends them one by one."""
 
     def __init__(self, send: Send) -> None:
         self.on_writable: Callable[[], None] | None = None
@@ -191,30 +192,30 @@ class _AsgiTransport:
         self._wake.set()
 
     def buffered(self) -> int:
-        """Bytes that the ASGI server has not taken yet."""
+        """The number of bytes that the ASGI server has not accepted yet."""
         return self._bytes
 
     def close(self, code: int, reason: str) -> None:
-        """Have the pump send what is queued, and then close."""
+        """Let the pump send the queued frames and then close."""
         if self._closing is None:
             self._closing = (code, short(reason))
             self._wake.set()
             if not self._is_gone:
                 self._patience.reschedule(asyncio.get_running_loop().time() + CLOSE_SECONDS)
 
-    def gone(self) -> None:
-        """The client is gone: nothing more is to be sent."""
+    def stop_sending(self) -> None:
+        """Stop sending, because the client is gone."""
         self._is_gone = True
         self._wake.set()
 
     async def pump(self) -> None:
-        """Send until the connection is closed or the client is gone; after `close`, for no longer than `CLOSE_SECONDS`."""
+        """Send until the connection is closed or the client is gone; after `close`, for at most `CLOSE_SECONDS`."""
         try:
             async with asyncio.timeout(None) as self._patience:
                 await self._send_all()
         except TimeoutError:
             log.info("a client that does not read was left alone")
-        except Exception as error:  # what a server raises for a client that is gone differs from server to server
+        except Exception as error:  # each ASGI server raises another error for a client that is gone
             log.info("the ASGI server could not send: %s", type(error).__name__)
             self.close(CLOSE_LOST, f"the ASGI server could not send: {type(error).__name__}")
         finally:
@@ -250,7 +251,7 @@ async def _refuse(refusal: Refusal, handshake: Handshake, scope: Scope, receive:
         body = f"{refusal.reason}\n".encode()
         await _respond(send, Page(refusal.status, body, headers=refusal.headers), prefix="websocket.http")
         return
-    # Without that extension the server makes a 403 of a close before the handshake is answered.
+    # Without that extension, the ASGI server turns a close before the handshake into a 403.
     await send({"type": "websocket.close", "code": refusal.code, "reason": short(refusal.reason)})
 
 

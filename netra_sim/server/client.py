@@ -1,4 +1,4 @@
-"""`AgentClient`: a user's real WebSocket client, which reconnects and resumes where it was."""
+"""`AgentClient`: a WebSocket client of one user. It reconnects by itself and resumes without losing events."""
 
 import asyncio
 import random
@@ -29,22 +29,23 @@ from netra_sim.server.handshake import SUBPROTOCOL
 _encode = msgspec.json.Encoder().encode
 
 Token = str | Callable[[], Awaitable[str]]
-"""A token, or what gets one: it is called for every connection, and once more when its token is refused."""
+"""A token, or a function that gets one. The client calls the function for every connection, and again if its token is
+refused."""
 
 
 class AgentClient:
-    """One connection of one user; use it as an asynchronous context, in which it stays connected.
+    """A client of one user. Use it as an asynchronous context; inside the context it stays connected.
 
     Args:
-        uri: the server's.
+        uri: the address of the server.
         token: proves who the user is.
-        on_reading: called, in order, with every frame, what it meant, and the connection's name.
+        on_reading: called with every frame in order, its `Reading`, and the id of the connection.
 
     Raises:
-        websockets.exceptions.InvalidStatus: the server refused the first handshake, as with a token that is not valid.
+        websockets.exceptions.InvalidStatus: the server refused the first handshake, for example for an invalid token.
         OSError: the server cannot be reached.
-        Exception: on leaving the context, what ``on_reading`` raised or the last handshake was refused with, unless the
-            block itself failed: nothing has been read since.
+        Exception: on leaving the context, unless the block itself failed: the error that ended the reading, raised by
+            ``on_reading`` or by a refused handshake.
     """
 
     def __init__(self, uri: str, token: Token, on_reading: Callable[[bytes, Reading, str], None]) -> None:
@@ -75,13 +76,13 @@ class AgentClient:
             reading.result()
 
     async def send(self, message: Mapping[str, object]) -> None:
-        """Send a message as soon as there is a connection, and again if that breaks while it is being sent.
+        """Send a message as soon as there is a connection, and again if the connection breaks during the send.
 
-        A message that the network loses after that is lost; give it a ``request_id``, and it can be sent twice in safety.
+        The network can still lose the message after that. A message with a ``request_id`` can be sent again safely.
 
         Raises:
-            ConnectionError: the client has given up: the server turned it away for good, as with a token that has run out,
-                or ``on_reading`` failed.
+            ConnectionError: the client has given up, because the server closed it with a code after which it must not return
+                (such as for an expired token), or because ``on_reading`` failed.
         """
         reading = self._reading
         if reading is None:
@@ -103,22 +104,22 @@ class AgentClient:
             return
 
     async def authenticate(self, token: str) -> None:
-        """Go on with a newer token of the same user, on this connection and on those to come."""
+        """Use a newer token of the same user, on this connection and on later ones."""
         self._token = token
         await self.send({"type": "authenticate", "token": token})
 
     async def wait_closed(self) -> int:
-        """Wait until the client has given up its connection, and return the code with which the server turned it away.
+        """Wait until the client has given up, and return the close code after which it must not return.
 
         Raises:
-            Exception: what ``on_reading`` raised, or the last handshake was refused with.
+            Exception: the error of ``on_reading``, or of the last handshake if the server refused it.
         """
         if self._reading is None:
             raise RuntimeError("the client is not connected; enter its context first")
         return await asyncio.shield(self._reading)
 
     def cut(self) -> None:
-        """Break the connection without a closing handshake, as a network that is lost does; the client then comes back."""
+        """Break the connection without a closing handshake, as a lost network does. The client then reconnects."""
         if self._socket is not None:
             self._socket.transport.abort()
 
@@ -156,14 +157,16 @@ class AgentClient:
             await windows_safe_sleep(random.uniform(*REPLACED_PAUSE))
         while True:
             await windows_safe_sleep(random.uniform(0, longest_pause(self._failures)))
-            self._failures += 1  # Back to 0 at a hello only: a handshake alone proves nothing.
+            self._failures += (
+                1  # Only a hello resets this: a successful handshake does not prove that the server works.
+            )
             try:
                 return await self._connect()
             except InvalidStatus as refusal:
                 status = refusal.response.status_code
                 may_ask_again = status == 401 and not isinstance(self._token, str) and self._failures < 2
                 if 400 <= status < 500 and status != 429 and not may_ask_again:
-                    raise  # 401, 403: the same token will not fare better.
+                    raise  # 401 or 403: the server would refuse the same token again.
             except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake):
                 pass
 

@@ -1,15 +1,16 @@
-"""`serve_connection`: a whole conversation with one client, over whatever carries it; docs/protocol.md says what is said."""
+"""`serve_connection`: the server's side of docs/protocol.md for one client, over any transport."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from netra_sim.bridge import AuthenticatedUser, Connection, Transport
-from netra_sim.exceptions import ConnectionLimitError
+from netra_sim.exceptions import ConnectionLimitError, NetraSimError
 from netra_sim.factory import MESSAGE_TYPES, run_id_of
+from netra_sim.factory.routing import short_repr
 from netra_sim.protocol import (
     CLOSE_ERRORS,
     CLOSE_GOING_AWAY,
@@ -37,11 +38,11 @@ log = logging.getLogger(__name__)
 _TOO_FAST_PAUSE = 1.0
 
 LONGEST_TIMER = 3600.0
-"""Seconds after which the wall clock is asked again when a token expires, since it may have been set."""
+"""The longest timer for the expiry of a token, in seconds; then the wall clock is read again, as it may have been set."""
 
 
-class ClientGoneError(ConnectionError):
-    """The client has closed its connection, or lost it; raised by what receives its messages."""
+class ClientGoneError(NetraSimError, ConnectionError):
+    """The client has closed or lost its connection. The ``receive`` function of `serve_connection` raises it."""
 
     def __init__(self, code: int = CLOSE_LOST, reason: str = "") -> None:
         super().__init__(f"the client is gone: {code} {reason}".rstrip())
@@ -50,11 +51,11 @@ class ClientGoneError(ConnectionError):
 
 
 class Resume(msgspec.Struct, frozen=True, tag_field="type", tag="resume"):
-    """The first message of every connection: what the client has, so that it gets the rest.
+    """The first message of every connection: says which events the client has, so that the server sends the others.
 
     Attributes:
-        epoch: which server memory the cursors belong to; None on a first connection.
-        cursors: for each run the number of the last event that the client has.
+        epoch: the epoch of the cursors; None on a first connection.
+        cursors: for each run, the number of the last event that the client has.
     """
 
     epoch: str | None = None
@@ -62,7 +63,7 @@ class Resume(msgspec.Struct, frozen=True, tag_field="type", tag="resume"):
 
 
 class Cancel(msgspec.Struct, frozen=True, tag_field="type", tag="cancel"):
-    """Ends a run of the user's, named by its request or by itself."""
+    """Ends a run of the user, given by its request id or its run id."""
 
     request_id: str | None = None
     run_id: str | None = None
@@ -73,7 +74,7 @@ class Cancel(msgspec.Struct, frozen=True, tag_field="type", tag="cancel"):
 
 
 class Authenticate(msgspec.Struct, frozen=True, tag_field="type", tag="authenticate"):
-    """A newer token of the same user."""
+    """Brings a newer token of the same user."""
 
     token: str
 
@@ -85,7 +86,8 @@ class Ping(msgspec.Struct, frozen=True, tag_field="type", tag="ping"):
 
 
 Receive = Callable[[], Awaitable[str | bytes]]
-"""Waits for the client's next message; raises `ClientGoneError` when none will come, as after the transport's `close`."""
+"""Waits for the client's next message. Raises `ClientGoneError` if none will come, for example after the transport's
+`close`."""
 
 _MESSAGES: Mapping[str, type[msgspec.Struct]] = {
     **MESSAGE_TYPES,
@@ -105,14 +107,14 @@ async def serve_connection(
     *,
     slot: "Slot | None" = None,
 ) -> None:
-    """Carry the whole conversation with one client, until either side ends it; then the transport is closed.
+    """Serve one client until either side ends the conversation, then close the transport.
 
     Args:
-        user: whom an authenticator has proved the client to be.
+        user: the authenticated user.
         receive: waits for the client's next message.
         transport: carries frames to the client.
-        service: the bridge, the factory and the limits.
-        slot: the socket's place among those of the process, if it took one before it was known who it is.
+        service: the state that all connections share.
+        slot: the slot of the socket, if it has one already.
     """
     with slot or service.take_slot() as place:
         await Conversation(user, receive, transport, service, place).run()
@@ -134,7 +136,13 @@ class _RefusedError(Exception):
 
 
 class Conversation:
-    """One client, from its first message to its last."""
+    """The conversation with one client.
+
+    Attributes:
+        user: the user of the newest accepted token.
+        connection: the client's connection to the bridge; None before its ``resume``.
+        heard_at: when the last message came, in seconds of the loop's clock.
+    """
 
     def __init__(
         self, user: AuthenticatedUser, receive: Receive, transport: Transport, service: "AgentService", slot: "Slot"
@@ -152,13 +160,13 @@ class Conversation:
         self.heard_at = self._loop.time()
 
     async def run(self) -> None:
-        """Talk until either side ends it."""
+        """Serve the client until either side ends the conversation."""
         code, reason = CLOSE_INTERNAL, "the server failed"
         try:
-            if self._slot.is_too_many:
+            if self._slot.is_over_limit:
                 raise _CloseError(CLOSE_TRY_LATER, "the server is full; try again later")
             if not self._service.arrivals.of(self.user.user_id).take():
-                await windows_safe_sleep(_TOO_FAST_PAUSE)  # Nothing is read meanwhile: who floods is slowed down.
+                await windows_safe_sleep(_TOO_FAST_PAUSE)  # Nothing is read meanwhile, which slows a flood down.
                 raise _CloseError(CLOSE_TRY_LATER, "too many connections in a short time; try again later")
             self._service.enter(self)
             await self._converse()
@@ -180,7 +188,7 @@ class Conversation:
             log.info("connection closed", extra=self._names | {"code": code, "reason": reason})
 
     def close(self, code: int, reason: str) -> None:
-        """Close the connection; does nothing to one that is closed already."""
+        """Close the connection. Does nothing if it is closed already."""
         if self.connection is not None:
             self._service.bridge.disconnect(self.connection, code, reason)
         else:
@@ -188,7 +196,7 @@ class Conversation:
 
     @property
     def is_flushed(self) -> bool:
-        """Whether the client has taken all that it was sent."""
+        """Whether nothing waits to be sent: the outbox, the replay and the transport's buffer are empty, or it is closed."""
         connection = self.connection
         if connection is None or not connection.is_open:
             return True
@@ -210,7 +218,7 @@ class Conversation:
             if not connection.is_open:
                 return
             await self._take(message)
-            await windows_safe_sleep(0)  # However fast they come, everybody else has a turn between two messages.
+            await windows_safe_sleep(0)  # Other tasks get a turn between two messages, however fast these come.
 
     async def _greet(self) -> Connection:
         seconds = self._service.limits.resume_seconds
@@ -260,7 +268,9 @@ class Conversation:
         message_class = _MESSAGES.get(kind) if isinstance(kind, str) else None
         if message_class is None:
             known = ", ".join(_MESSAGES)
-            raise _RefusedError("unknown_type", f"the message's type is {_short(kind)}; known are: {known}", request_id)
+            raise _RefusedError(
+                "unknown_type", f"the message's type is {short_repr(kind)}; known are: {known}", request_id
+            )
         try:
             request = msgspec.convert(data, message_class)
         except (msgspec.ValidationError, RecursionError) as error:
@@ -322,8 +332,3 @@ class Conversation:
         if self.connection is None:
             raise RuntimeError("the client has not said resume")
         return self.connection
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,4 +1,4 @@
-"""What a client says of itself as it opens a connection, who that proves it to be, and how it is turned away."""
+"""The opening request of a client, the proof of its user, and the ways to refuse it."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -12,29 +12,29 @@ from netra_sim.exceptions import NetraSimError
 from netra_sim.protocol import CLOSE_FORBIDDEN, CLOSE_TRY_LATER, CLOSE_UNAUTHENTICATED
 
 SUBPROTOCOL = "netra.v1"
-"""What the server speaks; see docs/protocol.md."""
+"""The WebSocket subprotocol of docs/protocol.md."""
 
 BEARER_PREFIX = "bearer."
-"""Begins a subprotocol that carries a token, as browsers can set no header. It is never sent back."""
+"""The prefix of a subprotocol that carries a token, because browsers cannot set headers. The server never sends it back."""
 
 TOKEN_COOKIE = "netra_token"  # noqa: S105 - a name
 
 
 class AuthenticationError(NetraSimError):
-    """There is no proof, or it proves nothing; the client is told no more than that."""
+    """There is no proof of a user, or it is not valid. The message goes to the client, so it must reveal nothing more."""
 
 
 class AuthenticationUnavailableError(NetraSimError):
-    """Proofs cannot be checked now, such as when the keys cannot be fetched; the client may try again later."""
+    """Proofs cannot be checked now, for example because the keys cannot be fetched. The client may try again later."""
 
 
 class Handshake(msgspec.Struct, frozen=True, kw_only=True):
-    """The request with which a client opens its connection.
+    """The HTTP request with which a client opens its connection.
 
     Attributes:
-        headers: names in lower case, and values, in the order in which they came.
-        path: without the query.
-        query: as it came; a token in it is never looked at.
+        headers: pairs of a name in lower case and a value, in the order of the request.
+        path: the path without the query.
+        query: the query, unchanged. A token in it is ignored.
     """
 
     headers: tuple[tuple[str, str], ...] = ()
@@ -42,22 +42,22 @@ class Handshake(msgspec.Struct, frozen=True, kw_only=True):
     query: str = ""
 
     def values(self, name: str) -> list[str]:
-        """All values of a header, whose name is given in lower case."""
+        """All values of a header; give its name in lower case."""
         return [value for one, value in self.headers if one == name]
 
     @property
     def origin(self) -> str | None:
-        """The page whose script connects, as its browser says; None for a program. Two of them are no origin of any page."""
+        """The origin of the page that connects, sent by its browser; None for a program. Two headers match no origin."""
         return ", ".join(values) if (values := self.values("origin")) else None
 
     @property
     def subprotocols(self) -> list[str]:
-        """What the client offers to speak, its favourite first."""
+        """The subprotocols that the client offers, its favourite first."""
         offered = ",".join(self.values("sec-websocket-protocol")).split(",")
         return [stripped for one in offered if (stripped := one.strip())]
 
     def cookies(self, name: str) -> list[str]:
-        """The values of a cookie: several if it was sent for several paths."""
+        """The values of a cookie; there are several if it is set for several paths."""
         found = []
         for pair in ";".join(self.values("cookie")).split(";"):
             try:
@@ -68,17 +68,18 @@ class Handshake(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def subprotocol(self) -> str | None:
-        """What the server selects."""
+        """The subprotocol that the server selects, or None."""
         return SUBPROTOCOL if SUBPROTOCOL in self.subprotocols else None
 
 
 def bearer_token(handshake: Handshake, *, cookie: str = TOKEN_COOKIE) -> str:
-    """The one token that a client shows: in its header or subprotocol, or else, from a page, in its cookie.
+    """The token of a client: from its header or subprotocol, or else, if it is a page, from its cookie.
 
-    A cookie counts for a page only, since the server checks a page's origin: other sites' pages make a browser send it too.
+    The cookie counts only for a page, because a browser also sends it for pages of other sites, and the server can check the
+    origin of a page.
 
     Raises:
-        AuthenticationError: there is none, or more than one.
+        AuthenticationError: there is no token, or more than one.
     """
     tokens = [
         token.strip()
@@ -99,27 +100,27 @@ def _words(value: str) -> tuple[str, str, str]:
 
 
 class Authenticator(Protocol):
-    """Says who a client is. It may wait, such as for keys or for a session store."""
+    """Finds out which user a client is. It may wait, for example for keys or a session store."""
 
     async def authenticate(self, handshake: Handshake) -> AuthenticatedUser:
-        """Who opens this connection.
+        """Return the user who opens this connection.
 
         Raises:
-            AuthenticationError: nothing proves who it is.
-            AuthenticationUnavailableError: that cannot be found out now.
+            AuthenticationError: no valid proof of a user.
+            AuthenticationUnavailableError: the proof cannot be checked now.
         """
 
     async def authenticate_token(self, token: str) -> AuthenticatedUser:
-        """Whom a token proves, which a client sends over its open connection in place of one that is about to expire.
+        """Return the user of a token that a client sent over its open connection, to replace one that expires soon.
 
         Raises:
-            AuthenticationError: nobody.
-            AuthenticationUnavailableError: that cannot be found out now.
+            AuthenticationError: the token is not valid.
+            AuthenticationUnavailableError: the token cannot be checked now.
         """
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """How a client is turned away: with an HTTP status, or a page, which would not see that, with a close code."""
+    """How a client is refused: a program gets the HTTP status, and a page, which cannot see that, gets the close code."""
 
     status: HTTPStatus
     code: int
@@ -127,32 +128,32 @@ class Refusal(msgspec.Struct, frozen=True):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What goes with the status."""
+        """The HTTP headers that go with the status."""
         if self.status is HTTPStatus.UNAUTHORIZED:
             return {"WWW-Authenticate": "Bearer"}
         return {"Retry-After": "1"} if self.status is HTTPStatus.SERVICE_UNAVAILABLE else {}
 
 
 def unauthenticated(reason: str) -> Refusal:
-    """Nothing proves who the client is."""
+    """The refusal of a client without a valid proof of its user."""
     return Refusal(HTTPStatus.UNAUTHORIZED, CLOSE_UNAUTHENTICATED, reason)
 
 
 def forbidden(reason: str) -> Refusal:
-    """The page may not connect."""
+    """The refusal of a page that may not connect."""
     return Refusal(HTTPStatus.FORBIDDEN, CLOSE_FORBIDDEN, reason)
 
 
 def try_later(reason: str) -> Refusal:
-    """The server cannot take the client now."""
+    """The refusal of a client that may try again later."""
     return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, CLOSE_TRY_LATER, reason)
 
 
 def normal_origins(origins: Iterable[str | None]) -> frozenset[str | None]:
-    """The origins in the form in which browsers send them; None stands for clients that are no browsers.
+    """Convert origins to the form in which browsers send them. None stands for clients that are not browsers.
 
     Raises:
-        ValueError: one is no origin, such as an address with a path.
+        ValueError: one is not an origin, such as an address with a path.
     """
     return frozenset(None if origin is None else _normal_origin(origin) for origin in origins)
 

@@ -1,4 +1,4 @@
-"""The keys that tokens are signed and checked with: secrets of one's own, public keys, or a provider's key set."""
+"""The keys that sign and check tokens: shared secrets, public keys, or the key set of an identity provider."""
 
 import asyncio
 import json
@@ -8,14 +8,16 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import jwt
 
 from netra_sim.server.handshake import AuthenticationError, AuthenticationUnavailableError
 
+K = TypeVar("K")
+
 MIN_SECRET_BYTES = 32
-"""RFC 7518, 3.2: a key for HS256 has at least the size of the hash."""
+"""The shortest secret, in bytes: a key for HS256 has at least the size of the hash (RFC 7518, 3.2)."""
 
 _REFETCH_SECONDS = 10.0
 _FRESH_SECONDS = 300.0
@@ -24,28 +26,43 @@ _MAX_KEY_SET_BYTES = 1024 * 1024
 
 
 class KeySource(Protocol):
-    """Where the key is that a token's signature is checked with."""
+    """Finds the key that checks the signature of a token."""
 
     algorithms: tuple[str, ...]
-    """What tokens may be signed with. A token's own word for it counts only if it is one of these."""
+    """The accepted signature algorithms. A token that names another one is refused."""
 
     async def key(self, kid: str | None) -> Any:
-        """The key of this id, in a form that PyJWT takes; ``kid`` is None for a token that names none.
+        """Return the key with this id, in a form that PyJWT takes; ``kid`` is None if the token has no key id.
 
         Raises:
             AuthenticationError: there is no such key.
-            AuthenticationUnavailableError: the keys cannot be had now.
+            AuthenticationUnavailableError: the keys cannot be fetched now.
         """
 
 
-class SharedSecrets:
-    """Secrets that sign and check tokens (HS256). The first one signs; all of them check, so that secrets can be rotated.
+class _KeysById(Generic[K]):
+    """Keys by key id. A token without a key id is checked with the only key, if there is only one."""
+
+    def __init__(self, by_kid: Mapping[str, K]) -> None:
+        self._by_kid = dict(by_kid)
+
+    async def key(self, kid: str | None) -> K:
+        """See `KeySource.key`."""
+        if kid is None and len(self._by_kid) == 1:
+            return next(iter(self._by_kid.values()))
+        if kid is None or kid not in self._by_kid:
+            raise AuthenticationError("the token's key is not known")
+        return self._by_kid[kid]
+
+
+class SharedSecrets(_KeysById[bytes]):
+    """Secrets that sign and check tokens (HS256). The first secret signs, and all of them check, so they can be rotated.
 
     Args:
         by_kid: secrets by key id.
 
     Raises:
-        ValueError: there is none, or one is too short.
+        ValueError: there is no secret, or one is too short.
     """
 
     algorithms: tuple[str, ...] = ("HS256",)
@@ -56,19 +73,19 @@ class SharedSecrets:
         for kid, secret in by_kid.items():
             if len(secret) < MIN_SECRET_BYTES:
                 raise ValueError(f"secret {kid!r} has {len(secret)} bytes; HS256 needs at least {MIN_SECRET_BYTES}")
-        self._by_kid = dict(by_kid)
+        super().__init__(by_kid)
 
     @classmethod
     def random(cls) -> "SharedSecrets":
-        """One new secret, so that tokens end with the process."""
+        """Make one random secret; its tokens are valid until the process ends."""
         return cls({"1": secrets.token_bytes(MIN_SECRET_BYTES)})
 
     @classmethod
     def parse(cls, text: str) -> "SharedSecrets":
-        """Secrets from lines of ``key-id secret``, or of a secret alone; the first signs.
+        """Read secrets from lines of ``key-id secret``, or of a secret alone. The first secret signs.
 
         Raises:
-            ValueError: a line is neither, a key id comes twice, or a secret is too short.
+            ValueError: a line has another form, a key id comes twice, or a secret is too short.
         """
         by_kid: dict[str, bytes] = {}
         lines = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
@@ -85,10 +102,10 @@ class SharedSecrets:
 
     @classmethod
     def from_file(cls, path: Path) -> "SharedSecrets":
-        """Secrets from a file; see `parse`. A file that is not there is made, with a new secret, for its owner alone.
+        """Read secrets from a file; see `parse`. A missing file is made with a new secret, readable by its owner only.
 
         Raises:
-            OSError: it can be neither read nor made.
+            OSError: the file can be neither read nor made.
             ValueError: see `parse`.
         """
         try:
@@ -99,52 +116,40 @@ class SharedSecrets:
             file.write(f"{secrets.token_hex(4)} {secrets.token_urlsafe(MIN_SECRET_BYTES)}\n")
         return cls.parse(path.read_text("utf-8"))
 
-    async def key(self, kid: str | None) -> bytes:
-        """See `KeySource.key`; a token without a key id is checked with the only secret there is."""
-        if kid is None and len(self._by_kid) == 1:
-            return self.signing[1]
-        secret = self._by_kid.get(kid) if kid is not None else None
-        if secret is None:
-            raise AuthenticationError("the token's key is not known")
-        return secret
-
     @property
     def signing(self) -> tuple[str, bytes]:
-        """The key id and the secret that sign new tokens."""
+        """The key id and the secret for signing new tokens."""
         return next(iter(self._by_kid.items()))
 
 
-class PublicKeys:
-    """Public keys of whoever signs the tokens (RS256), in PEM, by key id."""
+class PublicKeys(_KeysById[str]):
+    """Public keys of the issuer of the tokens (RS256).
+
+    Args:
+        by_kid: keys in PEM by key id.
+
+    Raises:
+        ValueError: there is no key.
+    """
 
     algorithms: tuple[str, ...] = ("RS256",)
 
     def __init__(self, by_kid: Mapping[str, str]) -> None:
         if not by_kid:
             raise ValueError("there is no public key; at least one is needed")
-        self._by_kid = dict(by_kid)
-
-    async def key(self, kid: str | None) -> str:
-        """See `KeySource.key`; a token without a key id is checked with the only key there is."""
-        if kid is None and len(self._by_kid) == 1:
-            return next(iter(self._by_kid.values()))
-        key = self._by_kid.get(kid) if kid is not None else None
-        if key is None:
-            raise AuthenticationError("the token's key is not known")
-        return key
+        super().__init__(by_kid)
 
 
 class KeySet:
     """The key set (JWKS, RFC 7517) that an identity provider publishes, for RS256.
 
-    It is fetched in a thread, kept for 5 minutes, and fetched again when a token names a key that is not in it, but no more
-    often than every 10 s: made-up key ids cannot make the server hammer the provider. While the provider is down, the keys
-    that are there go on counting.
+    It is fetched in a thread and kept for 5 minutes. A token with an unknown key id makes it fetch again, but at most every
+    10 s, so that invented key ids cannot flood the provider. While the provider is down, the fetched keys stay valid.
 
     Args:
-        url: where it is; ``https`` but for tests.
-        fetch: gets the text behind the address; may block.
-        clock: tells the time in seconds, and never goes back.
+        url: the address of the key set; ``https`` except in tests.
+        fetch: gets the text at the address; may block.
+        clock: returns seconds, and never goes back.
     """
 
     algorithms: tuple[str, ...] = ("RS256",)
@@ -169,7 +174,7 @@ class KeySet:
             if self._fetching is None:
                 self._tried_at = now
                 self._fetching = asyncio.create_task(self._refresh(), name="fetching a key set")
-            await asyncio.wait([self._fetching])  # All who come meanwhile share it; cancelling one does not end it.
+            await asyncio.wait([self._fetching])  # Concurrent callers share it; cancelling one does not cancel it.
         key = self._keys.get(kid)
         if key is None and self._fetched_at == float("-inf"):
             raise AuthenticationUnavailableError("the key set cannot be fetched")
@@ -183,7 +188,7 @@ class KeySet:
             self._keys = _signing_keys(json.loads(text))
             self._fetched_at = self._clock()
         except (OSError, ValueError, TypeError, AttributeError, jwt.PyJWTError):
-            return  # Whoever needs a key that is not there is told so.
+            return  # `key` raises an error if the key is missing.
         finally:
             self._fetching = None
 

@@ -1,4 +1,4 @@
-"""What a server takes from its clients, and how fast."""
+"""The limits of a server on its clients, and the rate limiter."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,24 +7,24 @@ import msgspec
 
 
 class ServerLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every bound of the server that is not the bridge's (`BridgeLimits`) or the engines' (`EngineLimits`).
+    """The limits of the server on its clients; `BridgeLimits` and `EngineLimits` have the others.
 
-    Each has its own close code or refusal; see docs/protocol.md.
+    Each limit has a close code or a refusal; see docs/protocol.md.
 
     Attributes:
-        connections: sockets of this process; more are turned away with 503 or 1013.
-        unready_connections: of these, sockets that have not said ``resume`` yet.
-        resume_seconds: how long a socket may keep silent before its first message; then 4408.
-        message_bytes: the largest message; a larger one closes with 1009.
-        messages_per_second: messages of one user, over all sockets, on average; more are refused as ``rate_limited``.
-        message_burst: messages that may come at once.
-        arrivals_per_second: connections of one user, on average; one more waits for a second and is closed with 1013.
-        arrival_burst: connections that may come at once.
-        errors_in_a_row: messages in a row that are unreadable or too many; then 4422 or 4429.
-        authentication_seconds: the longest that an authenticator may take; then 503 or 1013.
+        connections: the most sockets of this process; more are refused with 503 or 1013.
+        unready_connections: the most of these sockets that have not sent ``resume`` yet; more are refused in the same way.
+        resume_seconds: the longest silence of a socket before its first message; then it is closed with 4408.
+        message_bytes: the largest message; a larger one closes the socket with 1009.
+        messages_per_second: the average rate of one user's messages over all sockets; more are refused as ``rate_limited``.
+        message_burst: the most messages that may come at once.
+        arrivals_per_second: the average rate of one user's new connections; more wait for a second and are closed with 1013.
+        arrival_burst: the most connections that may come at once.
+        errors_in_a_row: the number of messages in a row, unreadable or above the rate, that closes with 4422 or 4429.
+        authentication_seconds: the time limit of the authenticator; then the client is refused with 503 or 1013.
 
     Raises:
-        ValueError: a limit is not a number above 0, or they contradict each other.
+        ValueError: a limit is not a number above 0, or two limits contradict each other.
     """
 
     connections: int = 4_000
@@ -53,12 +53,12 @@ class ServerLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class TokenBucket:
-    """Lets messages through at a rate, with bursts: each takes a token, and tokens grow back with time.
+    """Limits a rate and allows bursts: each message takes a token, and the bucket refills at the rate.
 
     Args:
-        rate: tokens a second.
-        burst: the most that there can be, and what there is at first.
-        clock: tells the time in seconds, and never goes back.
+        rate: new tokens in a second.
+        burst: the most tokens in the bucket, and the tokens at the start.
+        clock: returns seconds, and never goes back.
     """
 
     __slots__ = ("_burst", "_clock", "_rate", "_seen_at", "_tokens")
@@ -72,11 +72,11 @@ class TokenBucket:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is as good as a new one."""
+        """Whether the bucket is full, as a new one is."""
         return self._tokens + (self._clock() - self._seen_at) * self._rate >= self._burst
 
     def take(self) -> bool:
-        """Take a token; False if there is none, and then nothing is taken."""
+        """Take a token; return False, and take nothing, if there is none."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._seen_at) * self._rate)
         self._seen_at = now
@@ -87,9 +87,9 @@ class TokenBucket:
 
 
 class UserRates:
-    """For each user one bucket, which outlives the user's sockets: who comes back at once does not begin anew.
+    """One `TokenBucket` for each user. It outlives the user's sockets, so a new connection does not refill it.
 
-    Buckets that are full again are dropped from time to time, as a new one would do as well.
+    Full buckets are dropped from time to time, because a new bucket is full too.
     """
 
     def __init__(self, rate: float, burst: float) -> None:

@@ -1,4 +1,4 @@
-"""Logs for machines: one JSON object a line, with the ids of runs, users and connections, and without secrets."""
+"""Log formatters that add the fields of ``extra`` (ids of runs, users and connections) and redact secrets."""
 
 import datetime
 import json
@@ -10,9 +10,9 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON: ``time``, ``level``, ``logger``, ``message``, what ``extra`` added, ``error``.
+    """Formats a record as one line of JSON: ``time``, ``level``, ``logger``, ``message``, the ``extra`` fields, ``error``.
 
-    Text that looks like a secret is redacted, as in events.
+    Secrets are redacted, as in events.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -31,12 +31,12 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Formats a record as a line for people, with what ``extra`` added, without secrets and control characters."""
+    """Formats a record as text for people, with the ``extra`` fields, without secrets and control characters."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name in `logging`
         """See `logging.Formatter.formatMessage`."""
         extra = "".join(f" {name}={value!r}" for name, value in vars(record).items() if name not in _STANDARD)
         text = redact_text(super().formatMessage(record) + extra)

@@ -1,4 +1,4 @@
-"""The server's figures for Prometheus."""
+"""The metrics of the server, for Prometheus."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ _RUN_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
 
 
 class ServerMetrics(Collector):
-    """Counts what a server does; the bridge's own counts are read when they are asked for. A registry of its own."""
+    """Counts what the server does, in a separate registry. It reads the counters of the bridge at each scrape."""
 
     def __init__(self, service: "AgentService") -> None:
         self._service = service
@@ -32,28 +32,28 @@ class ServerMetrics(Collector):
         self._registry.register(self)
 
     def message(self, kind: str) -> None:
-        """A message of this type came."""
+        """Count a message of this type."""
         self._messages.labels(kind).inc()
 
     def refused(self, code: str) -> None:
-        """A message was refused; "run" stands for a run that could not begin."""
+        """Count a refusal; the code "run" stands for a run that could not begin."""
         self._refused.labels(code).inc()
 
     def closed(self, code: int) -> None:
-        """A connection ended. Codes that a client makes up share one label."""
+        """Count an ended connection. Codes that a client invents share one label."""
         known = 1000 <= code <= 1015 or 4000 <= code <= 4499
         self._closed.labels(str(code) if known else "other").inc()
 
     def ran(self, status: str, seconds: float) -> None:
-        """A run ended."""
+        """Count an ended run and its duration in seconds."""
         self._runs.labels(status).observe(seconds)
 
     def text(self) -> bytes:
-        """All figures, in Prometheus' text format."""
+        """All metrics in the Prometheus text format."""
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """What the bridge counts and holds now; see `prometheus_client.registry.Collector`."""
+        """The counters and gauges of the bridge and the service; see `prometheus_client.registry.Collector`."""
         service = self._service
         now = service.bridge.metrics()
         yield _gauge("netra_ready", "1 while new runs can begin.", service.is_ready)
@@ -72,7 +72,7 @@ class ServerMetrics(Collector):
         yield CounterMetricFamily("netra_failed_probes", "Health checks that failed.", now.failed_probes)
 
     def describe(self) -> list[Metric]:
-        """Nothing is said before it is asked for: the bridge is not read while the server is being made."""
+        """Return nothing, so that registering this collector does not read the bridge, which may not be ready."""
         return []
 
     def _counter(self, name: str, text: str, label: str) -> Counter:

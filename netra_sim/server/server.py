@@ -1,4 +1,4 @@
-"""`AgentServer`: real WebSocket clients on the same bridge and factory that the simulator drives."""
+"""`AgentServer`: serves the bridge and the factory to WebSocket clients, with the `websockets` library."""
 
 import asyncio
 import ipaddress
@@ -27,28 +27,28 @@ from netra_sim.server.web import Page, page
 
 log = logging.getLogger(__name__)
 
-_ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the key is what clients must not use
+_ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - clients must not use the keys
 
 
 class AgentServer:
     """Accepts authenticated clients and routes their messages to agents; use it as an asynchronous context.
 
-    Leaving the context begins no more runs, lets live ones go on for ``drain`` seconds, ends the others, tells every client,
-    and waits until all is closed.
+    Leaving the context drains the server: it begins no more runs, tells every client, lets live runs go on for up to
+    ``drain`` seconds, ends the others, and waits until all connections are closed.
 
     Args:
         bridge: carries the events.
         execution_factory: makes the engines.
-        authenticator: says who a client is, before the WebSocket handshake is answered.
+        authenticator: finds out which user a client is, before the WebSocket handshake is answered.
         host: the address to listen on.
-        port: the port; 0 for any free one.
-        origins: web pages whose scripts may connect; None in the list allows clients that are no browsers.
-        limits: what is taken from clients.
-        drain: seconds that live runs may go on when the server goes down.
-        wall_clock: seconds since the epoch, for the expiry of proofs.
+        port: the port; 0 for any free port.
+        origins: the origins of web pages that may connect; None in the list allows clients that are not browsers.
+        limits: limits on the clients.
+        drain: seconds that live runs may go on during the shutdown.
+        wall_clock: returns seconds since 1970, for the expiry of tokens.
 
     Attributes:
-        service: what revokes users and tokens, and counts.
+        service: the state that all connections share; it revokes users and tokens, and has the metrics.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class AgentServer:
 
     @property
     def uri(self) -> str:
-        """Where clients on this machine connect.
+        """The address for clients on this machine.
 
         Raises:
             RuntimeError: the server is not running.
@@ -142,7 +142,7 @@ class AgentServer:
                 self.slot = service.take_slot()
                 super().connection_made(transport)
                 if service.sockets > limits.connections + limits.unready_connections:
-                    self.transport.abort()  # Too many even to be told so.
+                    self.transport.abort()  # Too many for an answer to each.
 
             def connection_lost(self, exc: Exception | None) -> None:
                 super().connection_lost(exc)
@@ -151,8 +151,8 @@ class AgentServer:
         return CountedConnection
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer plain HTTP, refuse before the socket is accepted, or remember who it is."""
-        assert isinstance(connection, UserConnection)  # noqa: S101 - `create_connection` sees to it
+        """Answer plain HTTP, refuse the client, or remember its user; called before the handshake is answered."""
+        assert isinstance(connection, UserConnection)  # noqa: S101 - `create_connection` makes it
         path, _, query = request.path.partition("?")
         answer = page(path, self.service)
         if answer is not None:
@@ -208,7 +208,7 @@ def _is_v6(host: str) -> bool:
 
 
 class _NoTracebacks(logging.Filter):
-    """A handshake that a stranger spoilt is told in a line; the library would log a traceback for each."""
+    """Logs a broken handshake in one line; the library would log a traceback for each."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -219,7 +219,7 @@ class _NoTracebacks(logging.Filter):
 
 
 def _library_logger() -> logging.Logger:
-    """The library's logger. Below warnings it writes down what is said, with the users' data and tokens."""
+    """The logger for the `websockets` library. Below WARNING the library would log users' data and tokens."""
     logger = logging.getLogger("netra_sim.server.websockets")
     logger.setLevel(logging.WARNING)
     if not logger.filters:

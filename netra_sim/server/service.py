@@ -1,4 +1,4 @@
-"""`AgentService`: what all connections of one server share, whichever way they come in."""
+"""`AgentService`: the state that all connections of one server share, over WebSockets and ASGI alike."""
 
 import asyncio
 import logging
@@ -31,16 +31,16 @@ from netra_sim.server.tracing import span
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 2.0
-"""How long a server that goes down waits for clients to take what they were sent."""
+"""How long a stopping server waits, in seconds, until its last messages are sent."""
 
-_FLUSH_LOOK = 0.02
+_FLUSH_POLL = 0.02
 
 
 class Slot:
-    """A socket's place among those of the process; use it as a context, which gives it back.
+    """Counts one open socket of the process; use it as a context, which gives the slot back.
 
     Attributes:
-        is_ready: whether the client has said ``resume``.
+        is_ready: whether the client has sent ``resume``.
     """
 
     def __init__(self, service: "AgentService") -> None:
@@ -60,8 +60,8 @@ class Slot:
             self._service.unready_sockets -= 1
 
     @property
-    def is_too_many(self) -> bool:
-        """Whether the process has more sockets than its limits allow, and this one is to go."""
+    def is_over_limit(self) -> bool:
+        """Whether the process has more sockets than its limits allow, so that this one must be refused."""
         limits, service = self._service.limits, self._service
         return service.sockets > limits.connections or service.unready_sockets > limits.unready_connections
 
@@ -74,37 +74,37 @@ class Slot:
         self.give_back()
 
     def give_back(self) -> None:
-        """The socket is closed; idempotent."""
+        """Stop counting the socket, because it is closed. Idempotent."""
         if not self._is_over:
             self._is_over = self.is_ready = True
             self._service.sockets -= 1
 
 
 class AgentService:
-    """A bridge and a factory with everything that a server adds: who may come in, limits, health, metrics, going down.
+    """A bridge and a factory with the parts of a server: authentication, limits, health checks, metrics, shutdown.
 
-    Use it as an asynchronous context. Entering it integrates the bridge and begins to watch its health: a back end that
-    dies is noticed within `IntegrationPolicy.check_interval`, new runs are then refused as ``not_ready``, and recovery
-    brings them back. Leaving it drains; see `stop`.
+    Use it as an asynchronous context. Entering it integrates the bridge and starts to monitor its health: it notices a dead
+    back end within `IntegrationPolicy.check_interval`, refuses new runs as ``not_ready``, and accepts them again after
+    recovery. Leaving the context drains the server; see `stop`.
 
     Args:
         bridge: carries the events.
         execution_factory: makes the engines.
-        authenticator: says who a client is; None if the caller of `serve_connection` finds that out.
-        origins: web pages whose scripts may connect; None in the list allows clients that are no browsers.
-        limits: what is taken from clients.
-        drain: seconds that live runs may go on when the server goes down.
-        wall_clock: seconds since the epoch, for the expiry of proofs.
+        authenticator: finds out which user a client is; None if the caller of `serve_connection` does that.
+        origins: the origins of web pages that may connect; None in the list allows clients that are not browsers.
+        limits: limits on the clients.
+        drain: seconds that live runs may go on during the shutdown.
+        wall_clock: returns seconds since 1970, for the expiry of tokens.
 
     Raises:
-        ValueError: an origin is none.
+        ValueError: an origin is malformed, such as an address with a path.
 
     Attributes:
-        sockets: open sockets of this process.
-        unready_sockets: of these, those that have not said ``resume``.
-        messages: how fast each user's messages come, over all sockets.
-        control_frames: the same of pings and pongs.
-        arrivals: how fast each user connects.
+        sockets: the number of open sockets of this process.
+        unready_sockets: the number of these that have not sent ``resume``.
+        messages: the rate of each user's messages, over all sockets.
+        control_frames: the same for pings and pongs.
+        arrivals: the rate of each user's new connections.
     """
 
     def __init__(
@@ -157,12 +157,12 @@ class AgentService:
         return not self._is_draining and self.bridge.state is IntegrationState.ACTIVE
 
     def take_slot(self) -> Slot:
-        """A place for one more socket; the caller looks at `Slot.is_too_many`."""
+        """Count one more socket; the caller must check `Slot.is_over_limit`."""
         return Slot(self)
 
     async def admit(self, handshake: Handshake, slot: Slot) -> AuthenticatedUser | Refusal:
-        """Who a client is, or why it does not come in; nothing has been done for it before."""
-        if slot.is_too_many:
+        """Authenticate a client: return its user, or why it is refused. Call this before anything is done for the client."""
+        if slot.is_over_limit:
             return try_later("the server is full; try again later")
         if handshake.origin not in self._origins:
             return forbidden("pages of this origin may not connect" if handshake.origin else "only pages may connect")
@@ -182,11 +182,11 @@ class AgentService:
         return user
 
     async def authenticate_token(self, token: str) -> AuthenticatedUser:
-        """Whom a token proves that came over an open connection.
+        """Return the user of a token that came over an open connection.
 
         Raises:
-            AuthenticationError: nobody.
-            AuthenticationUnavailableError: that cannot be found out now.
+            AuthenticationError: the token is not valid or was revoked, or the service has no authenticator.
+            AuthenticationUnavailableError: the token cannot be checked now.
         """
         if self._authenticator is None:
             raise AuthenticationError("this server takes no tokens over an open connection")
@@ -204,42 +204,46 @@ class AgentService:
         return user
 
     def revoke_user(self, user_id: str) -> int:
-        """Close a user's connections with 4401, and refuse the tokens that the user was given until now.
+        """Close a user's connections with 4401, and refuse all tokens that the user got until now.
 
-        This process remembers it until its end. A proof without a date of issue is only the authenticator's to refuse.
+        This process remembers the revocation until it ends. It cannot refuse a token without a time of issue; only the
+        authenticator can.
 
         Returns:
-            How many connections were closed.
+            The number of closed connections.
         """
         self._revoked_users[user_id] = self.wall_clock()
         return self._close(list(self._conversations.get(user_id, ())))
 
     def revoke_token(self, token_id: str) -> int:
-        """Close the connections that a token (its ``jti``) has opened with 4401, and refuse it until the process ends.
+        """Close the connections of a token, given by its ``jti``, with 4401, and refuse it until the process ends.
 
         Returns:
-            How many connections were closed.
+            The number of closed connections.
         """
         self._revoked_tokens.add(token_id)
         return self._close([one for one in self._everybody() if one.user.token_id == token_id])
 
     def execute(self, message: object, connection: Connection) -> None:
-        """Begin to carry out a request; its answer goes to the connection's user, wherever that user then is."""
+        """Start a request as a task. The run's events go to all connections of the user, a refusal only to this one."""
         task = asyncio.create_task(self._answer(message, connection), name=f"message on {connection.connection_id}")
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)
 
     def enter(self, conversation: Conversation) -> None:
-        """A client has come. A user's newest connection wins, as one that lost its network cannot close its old ones."""
+        """Register a conversation. If its user has too many, close the one that seems most likely to be dead.
+
+        The newest connection wins, because a client that lost its network cannot close its old connections.
+        """
         own = self._conversations.setdefault(conversation.user.user_id, [])
         while len(own) >= self.bridge.limits.connections_per_user:
-            deadest = min(own, key=lambda one: (one.is_flushed, one.heard_at))
-            own.remove(deadest)
-            deadest.close(CLOSE_REPLACED, "a newer connection of this user took its place")
+            stalest = min(own, key=lambda one: (one.is_flushed, one.heard_at))
+            own.remove(stalest)
+            stalest.close(CLOSE_REPLACED, "a newer connection of this user took its place")
         own.append(conversation)
 
     def leave(self, conversation: Conversation, code: int) -> None:
-        """A client has gone."""
+        """Remove a conversation that has ended with this close code."""
         self.metrics.closed(code)
         user_id = conversation.user.user_id
         left = [one for one in self._conversations.get(user_id, ()) if one is not conversation]
@@ -249,11 +253,12 @@ class AgentService:
             self._conversations.pop(user_id, None)
 
     async def stop(self, drain: float | None = None) -> None:
-        """Go down: begin no more runs, let live ones go on, end the others, tell every client, close all; idempotent.
+        """Drain and stop: tell every client, begin no more runs, let live runs go on, end the others, close all connections.
+
+        Idempotent. A second call with ``drain=0`` during the first one ends the live runs at once.
 
         Args:
-            drain: seconds that live runs may go on; the service's own unless given. Calling this again with 0 while it waits
-                ends them at once.
+            drain: seconds that live runs may go on; by default those of the service.
         """
         seconds = self._drain if drain is None else drain
         if not self._is_draining:
@@ -304,7 +309,7 @@ class AgentService:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + FLUSH_SECONDS
         while loop.time() < deadline and not all(one.is_flushed for one in self._everybody()):
-            await windows_safe_sleep(_FLUSH_LOOK)
+            await windows_safe_sleep(_FLUSH_POLL)
 
 
 def _report_end(monitoring: asyncio.Task[None]) -> None:

@@ -1,4 +1,4 @@
-"""JSON Web Tokens as proof of who a client is, checked before anything is done for it (incident B13)."""
+"""`TokenAuthenticator`: authenticates clients by JSON Web Tokens, before anything is done for them (incident B13)."""
 
 import secrets
 import time
@@ -16,15 +16,15 @@ MAX_TOKEN_BYTES = 8 * 1024
 
 
 class TokenAuthenticator:
-    """Checks JSON Web Tokens, and issues them where it has the secret.
+    """Checks JSON Web Tokens, and issues them if it has the secret.
 
     Args:
-        keys: what signatures are checked with; bytes are one secret. One random secret unless given, so that its tokens end
-            with the process.
-        audience: what the tokens must be for.
-        issuer: who must have issued them; not looked at unless given.
-        cookie: the cookie in which pages may carry the token.
-        wall_clock: seconds since the epoch.
+        keys: the keys that check signatures; bytes are one secret. By default one random secret, with tokens that are valid
+            until the process ends.
+        audience: the required audience (``aud``) of tokens.
+        issuer: the required issuer (``iss``); not checked unless given.
+        cookie: the name of the cookie in which pages may send the token.
+        wall_clock: returns seconds since 1970.
 
     Raises:
         ValueError: the secret is too short.
@@ -48,10 +48,10 @@ class TokenAuthenticator:
         self._wall_clock = wall_clock
 
     def issue(self, user_id: str, lifetime: float = 3600.0) -> str:
-        """A token for a user, good for ``lifetime`` seconds.
+        """Issue a token for a user, valid for ``lifetime`` seconds.
 
         Raises:
-            TypeError: the keys can only check.
+            TypeError: the keys can only check tokens.
         """
         if not isinstance(self._keys, SharedSecrets):
             raise TypeError("only secrets sign tokens; these keys can only check them")

@@ -1,4 +1,4 @@
-"""OpenTelemetry spans, where its API is installed; without it nothing is done."""
+"""OpenTelemetry spans, if its API is installed."""
 
 import importlib
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ with suppress(ImportError):  # the API is optional
 
 @contextmanager
 def span(name: str, **attributes: str) -> Iterator[dict[str, str]]:
-    """A span around a block.
+    """Open a span around a block; without OpenTelemetry this does nothing.
 
     Args:
-        name: what the block does.
-        attributes: what is known before it.
+        name: the name of the span.
+        attributes: the attributes that are known before the block.
 
     Returns:
-        As a context: a dict, to which the block adds what it finds out. All go into the span as ``netra.<name>``.
+        A context that gives a dict of attributes, to which the block can add. The span gets each as ``netra.<name>``.
     """
     if trace is None:
         yield attributes

@@ -1,4 +1,4 @@
-"""The bridge's transport over a `websockets` connection."""
+"""`UserConnection` and `WebSocketTransport`: the bridge's transport over the `websockets` library."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -15,23 +15,24 @@ from netra_sim.server.limits import TokenBucket
 from netra_sim.server.service import Slot
 
 READ_BYTES = 1024
-"""The most that is read of a socket in one turn of the loop. All that is read is parsed at once, while everybody waits."""
+"""The most bytes read from a socket in one turn of the loop, because parsing them blocks the loop."""
 
 _BYTES_AFTER_CLOSE = 2 * READ_BYTES
 _CONTROL = frozenset({Opcode.PING, Opcode.PONG})
 
 
 class UserConnection(ServerConnection, asyncio.BufferedProtocol):
-    """A server's connection that knows its user from the handshake on, and tells when it has drained.
+    """A server connection that knows its user from the handshake on, and calls ``on_drained`` when it has drained.
 
-    As a `BufferedProtocol` it says how much is read at once: asyncio would read 256 KiB, and a flood of tiny frames would
-    hold everybody up while those are parsed.
+    As a `BufferedProtocol` it limits how much is read at once: asyncio would read 256 KiB, and parsing a flood of tiny
+    frames would block all clients.
 
     Attributes:
-        slot: the socket's place among those of the process.
-        user: who it is, once that is proved.
-        refusal: why it is turned away, instead.
-        control_frames: how many pings and pongs its user may still send; known as soon as the user is.
+        slot: the slot of the socket.
+        user: the authenticated user; None before the authentication.
+        refusal: why the client is refused, or None.
+        control_frames: limits the rate of the user's pings and pongs; None before the authentication.
+        on_drained: called when the write buffer has drained.
     """
 
     slot: Slot
@@ -56,12 +57,12 @@ class UserConnection(ServerConnection, asyncio.BufferedProtocol):
         if self.protocol.state is State.CLOSING:
             self._read_after_close += nbytes
             if self._read_after_close > _BYTES_AFTER_CLOSE:
-                self.transport.pause_reading()  # It goes on talking. The close frame waits for it, and then the time is up.
+                self.transport.pause_reading()  # The client ignores the close frame; `close_timeout` ends the connection.
                 return
         self.data_received(bytes(memoryview(buffer)[:nbytes]))
 
     def process_event(self, event: Event) -> None:
-        """Take a frame; pings and pongs have a rate of their own, the same as messages, as they pass everybody else by."""
+        """Take a frame. Pings and pongs, which the library answers itself, are limited to the rate of messages."""
         super().process_event(event)
         if (
             isinstance(event, Frame)
@@ -76,14 +77,14 @@ class UserConnection(ServerConnection, asyncio.BufferedProtocol):
             )
 
     def send_data(self) -> None:
-        """Write what the protocol has to send in one go, and nothing to a peer that is gone: asyncio would log it."""
+        """Write all pending data in one call, and nothing to a peer that is gone, because asyncio would log that."""
         writes = self.protocol.data_to_send()
         if self.transport.is_closing():
             return
         data = b"".join(writes)
         if data:
             self.transport.write(data)
-        if b"" in writes:  # An end of the stream, which the protocol asks for after a close frame.
+        if b"" in writes:  # The protocol requests the end of the stream after a close frame.
             self._end_stream()
 
     def _end_stream(self) -> None:
@@ -101,10 +102,10 @@ class UserConnection(ServerConnection, asyncio.BufferedProtocol):
 
 
 class WebSocketTransport:
-    """Hands frames to a `websockets` connection without waiting.
+    """Passes frames to a `websockets` connection without waiting.
 
-    ``Connection.send`` would wait for slow clients; writing through the connection's protocol object does not, and puts all
-    frames of one turn into one write. The bridge looks at `buffered` instead, and sheds who does not read.
+    ``Connection.send`` would wait for slow clients. Writing through the connection's protocol object does not wait, and puts
+    all frames of one turn into one write. The bridge reads `buffered` instead, and closes clients that read too slowly.
     """
 
     def __init__(self, connection: UserConnection) -> None:
@@ -134,21 +135,21 @@ class WebSocketTransport:
         connection.send_data()
 
     def buffered(self) -> int:
-        """Bytes that the operating system has not taken yet."""
+        """The number of bytes that the operating system has not accepted yet."""
         return self._connection.transport.get_write_buffer_size()
 
     def close(self, code: int, reason: str) -> None:
-        """Begin the closing handshake; a client that does not answer is cut off after the server's `close_timeout`."""
+        """Begin the closing handshake. A client that does not answer is disconnected after the server's `close_timeout`."""
         if self._closing is None:
             closing = self._connection.close(code, short(reason))
             self._closing = asyncio.create_task(closing, name="closing a WebSocket")
 
     async def closed(self) -> None:
-        """Wait until a close that has begun is over."""
+        """Wait for the end of a close that has begun."""
         if self._closing is not None:
             await self._closing
 
 
 def short(reason: str) -> str:
-    """What fits into a close frame: 123 bytes (RFC 6455, 5.5)."""
+    """Shorten a reason to the 123 bytes that fit into a close frame (RFC 6455, 5.5)."""
     return reason.encode(errors="replace")[:123].decode(errors="ignore")

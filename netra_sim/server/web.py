@@ -1,4 +1,4 @@
-"""What the server answers to plain HTTP: whether it lives, whether it is ready, its figures, and the client for browsers."""
+"""The server's answers to plain HTTP: health, readiness, metrics, and the client for browsers."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -28,7 +28,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def page(path: str, service: "AgentService") -> Page | None:
-    """The answer to a path, or None if there is none."""
+    """The answer for a path, or None for an unknown path."""
     if path == "/healthz":
         return Page(HTTPStatus.OK, b"ok\n")
     if path == "/readyz":
@@ -38,7 +38,7 @@ def page(path: str, service: "AgentService") -> Page | None:
     if path == "/metrics":
         return Page(HTTPStatus.OK, service.metrics.text(), CONTENT_TYPE)
     if path == "/agent-client.js":
-        # Any page may import it: it is public, and what it connects with is the page's own.
+        # Any page may import it: it is public, and holds no credentials.
         return Page(HTTPStatus.OK, _browser_client(), JAVASCRIPT, {"Access-Control-Allow-Origin": "*"})
     return None
 

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from netra_sim.exceptions import NetraSimError
+
 _OF_THIS_PROCESS = re.compile(r" at 0x[0-9a-f]+|(?<=Task)-\d+")
 _LONGEST_TEXT = 300
 _PRIMITIVES = (asyncio.Lock, asyncio.Event, asyncio.Condition, asyncio.Semaphore, asyncio.Queue, asyncio.Barrier)
 
 
-class DeadlockError(RuntimeError):
+class DeadlockError(NetraSimError, RuntimeError):
     """Tasks are left, nothing is ready and no timer runs: they wait for each other, or for nobody.
 
     Attributes:
@@ -28,7 +30,7 @@ class DeadlockError(RuntimeError):
         self.report = report
 
 
-class VirtualTimeLimitError(RuntimeError):
+class VirtualTimeLimitError(NetraSimError, RuntimeError):
     """The virtual time limit was reached, or time stood still for very many steps.
 
     Attributes:
@@ -42,7 +44,7 @@ class VirtualTimeLimitError(RuntimeError):
         self.report = report
 
 
-class HarnessError(RuntimeError):
+class HarnessError(NetraSimError, RuntimeError):
     """A part of the simulation itself failed: a fault, a probe, a simulated user. There is no History to be trusted."""
 
 

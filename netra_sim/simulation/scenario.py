@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from netra_sim.exceptions import NetraSimError
 from netra_sim.history import Objectives
 from netra_sim.simulation.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
 from netra_sim.simulation.explanation import explain
@@ -17,7 +18,7 @@ from netra_sim.simulation.faults import FAULTS, Fault
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class ScenarioError(ValueError):
+class ScenarioError(NetraSimError, ValueError):
     """A scenario that cannot be simulated; the message names the field, what it had and what it takes."""
 
 

@@ -1,4 +1,4 @@
-"""What a client's transport, an observer or a back end raises is that one's own; what a thread asks for is refused whole."""
+"""An error of a transport, an observer or a back end affects nothing else; a call from another thread changes nothing."""
 
 import asyncio
 import json
@@ -15,14 +15,14 @@ ALICE, MALLORY = AuthenticatedUser("alice"), AuthenticatedUser("mallory")
 
 
 class Failure(BaseException):
-    """No `Exception`."""
+    """A BaseException that is not an Exception."""
 
 
 ERRORS = [RuntimeError("no socket"), KeyError(), SystemExit(3), asyncio.CancelledError(), Failure(), MemoryError()]
 
 
 class Failing(MemoryTransport):
-    """A transport one of whose parts raises, once it is told to."""
+    """A transport with one method that raises, once a test switches it on."""
 
     def __init__(self, part, error, *, now=True):
         self.part, self.error, self.now = part, error, False
@@ -55,7 +55,7 @@ class Failing(MemoryTransport):
 
 
 class Lying(MemoryTransport):
-    """A transport that says of its buffer what is no number."""
+    """A transport with a buffer size that is not a number."""
 
     def buffered(self):
         return None
@@ -85,7 +85,7 @@ async def turn():
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 @pytest.mark.parametrize("part", ["send", "buffered", "on_writable"])
 @pytest.mark.parametrize("when", ["single events", "a burst", "a replay"])
-async def test_a_transport_that_raises_is_lost_and_delays_nobody_else(part, error, when, caplog):
+async def test_a_transport_that_raises_is_lost_and_delays_no_other_user(part, error, when, caplog):
     bridge = await integrated(limits=BridgeLimits(congested_bytes=2_000))
     emitters = {user: open_run(bridge, user) for user in ("mallory", "alice")}
     if when == "a replay":
@@ -112,7 +112,7 @@ async def test_a_transport_that_raises_is_lost_and_delays_nobody_else(part, erro
     assert "'mallory'" in caplog.text
 
 
-async def test_what_is_no_number_of_bytes_is_a_failure_of_its_transport_too():
+async def test_a_transport_whose_buffer_size_is_not_a_number_is_lost():
     bridge = await integrated()
     lying, good = Lying(), MemoryTransport()
     bridge.connect(MALLORY, lying)
@@ -124,7 +124,7 @@ async def test_what_is_no_number_of_bytes_is_a_failure_of_its_transport_too():
     assert bridge.metrics().counters.lost_connections == 1
 
 
-async def test_a_transport_that_fails_while_it_is_watched_for_a_stall_is_lost():
+async def test_a_transport_that_fails_during_the_stall_check_is_lost():
     bridge = await integrated(limits=BridgeLimits(congested_bytes=1_000, stalled_bytes=2_000, outbox_bytes=100_000))
     bad = Failing("buffered", RuntimeError(), now=False)
     bridge.connect(MALLORY, bad)
@@ -138,7 +138,7 @@ async def test_a_transport_that_fails_while_it_is_watched_for_a_stall_is_lost():
     assert bridge.metrics().counters.lost_connections == 1
 
 
-async def test_the_metrics_can_be_had_whatever_a_transport_raises():
+async def test_the_metrics_work_whatever_a_transport_raises():
     bridge = await integrated()
     bridge.connect(MALLORY, bad := Failing("buffered", RuntimeError(), now=False))
     bridge.connect(ALICE, MemoryTransport())
@@ -150,7 +150,7 @@ async def test_the_metrics_can_be_had_whatever_a_transport_raises():
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 @pytest.mark.parametrize("part", ["send", "buffered", "close", "on_writable"])
-async def test_a_shutdown_closes_everybody_whatever_a_transport_raises(part, error):
+async def test_a_shutdown_closes_all_connections_whatever_a_transport_raises(part, error):
     bridge = await integrated()
     first, bad, last = MemoryTransport(), Failing(part, error, now=False), MemoryTransport()
     for user, transport in ((ALICE, first), (MALLORY, bad), (AuthenticatedUser("zoe"), last)):
@@ -165,7 +165,7 @@ async def test_a_shutdown_closes_everybody_whatever_a_transport_raises(part, err
     assert (held.live_connections, held.kept_runs) == (0, 0)
 
 
-async def test_a_second_shutdown_does_what_a_first_one_was_kept_from():
+async def test_a_second_shutdown_completes_a_cancelled_first_one():
     class Interrupted(MemoryTransport):
         def close(self, code, reason):
             super().close(code, reason)
@@ -182,7 +182,7 @@ async def test_a_second_shutdown_does_what_a_first_one_was_kept_from():
     assert bridge.metrics().kept_runs == 0
 
 
-async def test_a_peer_that_is_gone_is_logged_without_a_warning(caplog):
+async def test_a_lost_peer_is_logged_without_a_warning(caplog):
     caplog.set_level(logging.INFO)
     bridge = await integrated()
     bridge.connect(MALLORY, Failing("send", ConnectionResetError("gone")))
@@ -191,7 +191,7 @@ async def test_a_peer_that_is_gone_is_logged_without_a_warning(caplog):
 
 
 class FailingObserver:
-    """Fails at everything that it is told."""
+    """An observer that fails at every call."""
 
     def __getattr__(self, name):
         raise SystemExit(f"cannot observe {name}")
@@ -209,7 +209,7 @@ async def test_an_observer_that_fails_is_reported_and_nothing_else_changes():
     assert {message.split("'")[1] for message in reported} == {"connected", "published", "sent"}
 
 
-async def test_a_run_is_forgotten_in_its_time_after_an_earlier_one_could_not_be(monkeypatch):
+async def test_a_run_is_forgotten_on_time_after_forgetting_an_earlier_one_failed(monkeypatch):
     reported = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     bridge = await integrated(limits=BridgeLimits(replay_seconds=10))
@@ -230,7 +230,7 @@ async def test_a_run_is_forgotten_in_its_time_after_an_earlier_one_could_not_be(
     assert bridge.metrics().kept_runs == 0
 
 
-async def test_a_monitor_whose_check_fails_by_itself_reports_it_and_goes_on(monkeypatch):
+async def test_a_monitor_reports_an_error_of_its_check_and_goes_on(monkeypatch):
     reported = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(repr(context["exception"])))
     bridge = await integrated(policy=IntegrationPolicy(check_interval=10))
@@ -254,7 +254,7 @@ async def test_a_monitor_whose_check_fails_by_itself_reports_it_and_goes_on(monk
 
 
 def in_thread(work):
-    """What the work raises in a thread of its own."""
+    """The errors that the work raises in another thread: one or none."""
     raised = []
 
     def target():
@@ -281,7 +281,7 @@ PUBLISHING = [
 
 @pytest.mark.parametrize("publish", PUBLISHING)
 @pytest.mark.parametrize("has_loop", [False, True], ids=["in a thread", "in a thread with a loop"])
-async def test_an_emitter_used_from_a_thread_refuses_by_name_and_changes_nothing(publish, has_loop):
+async def test_an_emitter_used_in_a_thread_raises_an_error_and_changes_nothing(publish, has_loop):
     async def on_another_loop(emitter):
         publish(emitter)
 
@@ -301,7 +301,7 @@ async def test_an_emitter_used_from_a_thread_refuses_by_name_and_changes_nothing
     assert emitter.agent_completed("done") == 1
 
 
-async def test_a_new_run_refuses_a_thread_as_well():
+async def test_an_emitter_without_events_raises_an_error_in_a_thread_too():
     bridge = await integrated()
     emitter = bridge.open_run(user_id="alice", thread_id="t", run_id="r")
     assert isinstance(in_thread(lambda: emitter.agent_started("a"))[0], WrongLoopError)
@@ -324,7 +324,7 @@ async def test_no_method_of_the_bridge_works_in_a_thread():
     assert (held.live_connections, held.kept_runs, connection.is_open) == (1, 0, True)
 
 
-async def test_a_thread_publishes_through_the_loop_in_its_order():
+async def test_a_thread_publishes_through_the_loop_in_order():
     bridge = await integrated()
     bridge.connect(ALICE, client := MemoryTransport())
     emitter = open_run(bridge)
@@ -334,13 +334,13 @@ async def test_a_thread_publishes_through_the_loop_in_its_order():
     assert [json.loads(frame).get("reasoning") for frame in client.frames[2:]] == [0, 1, 2, 3, 4]
 
 
-def test_a_bridge_whose_loop_was_closed_belongs_to_the_next_one():
+def test_a_bridge_belongs_to_the_next_loop_after_its_loop_was_closed():
     bridge, client = AgentWebSocketBridge(limits=BridgeLimits(replay_seconds=5)), MemoryTransport()
 
     async def first():
         await bridge.ensure_integration()
         bridge.connect(ALICE, client)
-        open_run(bridge).agent_completed("done")  # Its flush and its end fall to the next loop.
+        open_run(bridge).agent_completed("done")  # The next loop must flush and forget it.
 
     async def second():
         await turn()

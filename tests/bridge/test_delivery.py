@@ -1,4 +1,4 @@
-"""From a published event to its owner's clients: incidents B1 to B10."""
+"""Delivery of events to the clients of their owner: incidents B1 to B10."""
 
 import asyncio
 import gc
@@ -56,7 +56,7 @@ def think(emitter, times, first=0):
         emitter.agent_thinking(f"thought {number}")
 
 
-async def test_the_second_users_request_leaves_the_firsts_events_alone():  # B1
+async def test_a_second_users_request_does_not_affect_the_first_users_events():  # B1
     bridge = await integrated()
     alice, bob = MemoryTransport(), MemoryTransport()
     bridge.connect(ALICE, alice)
@@ -121,7 +121,7 @@ async def test_a_stalled_client_delays_nobody_and_is_shed_for_its_bytes():  # B6
     assert bridge.metrics().counters.shed == 1
 
 
-async def test_what_is_published_within_one_turn_cannot_exceed_the_outbox_either():  # B9
+async def test_events_of_one_turn_cannot_exceed_the_outbox_either():  # B9
     bridge = await integrated(limits=BridgeLimits(congested_bytes=2_000, stalled_bytes=4_000, outbox_bytes=10_000))
     transport = MemoryTransport()
     connection = bridge.connect(ALICE, transport)
@@ -193,7 +193,7 @@ async def test_after_a_reconnect_missed_events_come_first_and_in_order():  # B8
     assert all(reading.is_new and not reading.missing for reading in readings)
 
 
-async def test_a_client_without_cursors_gets_all_that_is_held():  # B8
+async def test_a_client_without_cursors_gets_all_kept_events():  # B8
     bridge = await integrated()
     emitter = open_run(bridge)
     emitter.agent_started("agent")
@@ -205,7 +205,7 @@ async def test_a_client_without_cursors_gets_all_that_is_held():  # B8
     assert numbers(transport) == list(range(81))
 
 
-async def test_events_that_the_ring_has_dropped_are_announced_as_a_gap():  # B8
+async def test_events_that_the_replay_buffer_dropped_are_announced_as_a_gap():  # B8
     bridge = await integrated(limits=BridgeLimits(replay_events=10))
     emitter = open_run(bridge)
     emitter.agent_started("agent")
@@ -218,7 +218,7 @@ async def test_events_that_the_ring_has_dropped_are_announced_as_a_gap():  # B8
     assert numbers(transport) == list(range(21, 31))
 
 
-async def test_cursors_of_a_lost_server_are_void_and_the_client_is_told():  # B8
+async def test_cursors_of_a_lost_server_are_void_and_announced_as_a_gap():  # B8
     bridge = await integrated()
     open_run(bridge).agent_started("agent")
     transport = MemoryTransport()
@@ -230,7 +230,7 @@ async def test_cursors_of_a_lost_server_are_void_and_the_client_is_told():  # B8
 
 
 @pytest.mark.parametrize("ahead", [2, 10**6, 10**30])
-async def test_a_cursor_ahead_of_the_run_is_told_and_the_run_comes_from_its_start(ahead):
+async def test_a_cursor_ahead_of_the_run_is_a_gap_and_the_run_is_replayed_from_its_start(ahead):
     bridge = await integrated()
     emitter = open_run(bridge)
     emitter.agent_started("agent")
@@ -258,7 +258,7 @@ async def test_a_cursor_at_the_last_event_misses_nothing_and_gets_nothing():
     assert [message["type"] for message in messages(transport)] == ["hello"]
 
 
-async def test_asking_for_another_users_run_looks_exactly_like_asking_for_none():  # replay by guessed id
+async def test_asking_for_another_users_run_gets_the_answer_for_a_run_that_does_not_exist():  # replay by guessed id
     bridge = await integrated()
     open_run(bridge, "bob", "run-2").agent_started("agent")
     answers = []
@@ -285,7 +285,7 @@ async def test_finished_runs_are_forgotten_in_time_and_unread_ones_are_bounded()
     assert (held.kept_runs, held.replay_bytes) == (0, 0)
 
 
-async def test_what_live_runs_keep_is_bounded_too_and_who_returns_is_told_of_the_gap():  # B9
+async def test_the_memory_of_live_runs_is_bounded_and_a_returning_client_gets_a_gap():  # B9
     bridge = await integrated(limits=BridgeLimits(replay_total_bytes=50_000))
     emitters = [open_run(bridge, f"user-{number}", f"run-{number}") for number in range(10)]
     for emitter in emitters:
@@ -364,7 +364,7 @@ async def test_the_old_connections_cleanup_leaves_the_new_connection_alone():  #
     assert bridge.metrics().live_connections == 1
 
 
-async def test_a_user_has_only_so_many_connections_and_a_closed_one_makes_room():
+async def test_a_users_connections_are_limited_and_a_closed_one_makes_room():
     bridge = await integrated(limits=BridgeLimits(connections_per_user=2))
     first = bridge.connect(ALICE, MemoryTransport())
     bridge.connect(ALICE, MemoryTransport())
@@ -428,12 +428,12 @@ async def test_a_forgotten_run_leaves_nothing_behind():
     ("settings", "field"),
     [(kind, name) for kind in (BridgeLimits, IntegrationPolicy, EngineLimits) for name in kind.__struct_fields__],
 )
-def test_a_limit_that_is_none_is_refused_with_its_field_value_and_bounds(settings, field, value):
+def test_a_limit_outside_its_bounds_is_refused_with_field_value_and_bounds(settings, field, value):
     with pytest.raises(ValueError, match=f"^{field} .* 0 and at most [0-9,]+.*is {re.escape(repr(value))}"):
         settings(**{field: value})
 
 
-def test_a_limit_that_counts_is_a_whole_number():
+def test_a_limit_on_a_count_is_a_whole_number():
     with pytest.raises(ValueError, match=r"agents_at_once .* and is 1\.5; give a whole number"):
         EngineLimits(agents_at_once=1.5)
     assert EngineLimits(agent_seconds=1).agent_seconds == 1
@@ -446,7 +446,7 @@ def test_limits_that_contradict_each_other_are_refused():
         BridgeLimits(replay_events=0)
 
 
-async def test_a_run_that_outlives_the_bridges_shutdown_publishes_nothing_and_blocks_nobody():
+async def test_a_run_that_outlives_the_shutdown_of_the_bridge_publishes_nothing_and_does_not_block():
     bridge = await integrated()
     emitter = open_run(bridge)
     emitter.agent_started("agent")
@@ -468,7 +468,7 @@ async def test_a_tool_without_a_name_is_refused_to_its_agent_not_to_the_client(n
         emitter.tool_executing(name, {})
 
 
-def test_a_client_remembers_only_so_many_ended_runs():
+def test_a_client_remembers_a_limited_number_of_ended_runs():
     async def main():
         bridge = await integrated()
         reader, transport = EventReader(), MemoryTransport()
@@ -487,7 +487,7 @@ def test_a_client_remembers_only_so_many_ended_runs():
     run_virtual(main())
 
 
-async def test_an_id_that_is_used_again_after_its_run_was_forgotten_is_a_new_run_to_the_client():
+async def test_a_new_run_with_the_id_of_a_forgotten_run_is_new_to_the_client():
     bridge = await integrated(wall_clock=asyncio.get_running_loop().time)
     reader, transport = EventReader(), MemoryTransport()
     bridge.connect(ALICE, transport)

@@ -1,4 +1,4 @@
-"""An answer's text as it is streamed: joined within a turn, in order, redacted, whole for whoever comes late."""
+"""The streamed text of an answer: joined within a turn, in order, redacted, and complete for a client that comes late."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ def messages(transport):
 
 
 def text_of(received):
-    """What a client shows that does as docs/protocol.md says."""
+    """The text that a client shows if it follows docs/protocol.md."""
     text = ""
     for message in received:
         text = message["text"] if message["type"] == "gap" and "text" in message else text
@@ -42,7 +42,7 @@ def text_of(received):
     return text
 
 
-async def test_the_pieces_of_one_turn_are_one_event_and_those_of_the_next_another():
+async def test_the_pieces_of_one_turn_are_one_event_and_those_of_the_next_turn_another():
     bridge, emitter = await opened()
     tab = client(bridge)
     for piece in ("Stop ", "paying ", "for "):
@@ -55,7 +55,7 @@ async def test_the_pieces_of_one_turn_are_one_event_and_those_of_the_next_anothe
     assert bridge.metrics().counters.published == 3
 
 
-async def test_whatever_else_is_published_comes_after_the_pieces_before_it():
+async def test_other_events_come_after_the_pieces_before_them():
     bridge, emitter = await opened()
     tab = client(bridge)
     emitter.agent_delta("a")
@@ -69,7 +69,7 @@ async def test_whatever_else_is_published_comes_after_the_pieces_before_it():
     ]  # fmt: skip
 
 
-async def test_an_emitter_that_is_closed_says_first_what_it_has_to_say():
+async def test_closing_an_emitter_publishes_its_pieces_first():
     bridge, emitter = await opened()
     tab = client(bridge)
     emitter.agent_delta("half of an ans")
@@ -80,7 +80,7 @@ async def test_an_emitter_that_is_closed_says_first_what_it_has_to_say():
         emitter.agent_delta("wer")
 
 
-async def test_what_is_no_text_or_comes_at_the_wrong_time_is_refused_and_nothing_is_published():
+async def test_a_piece_that_is_not_text_or_out_of_order_is_refused_and_not_published():
     bridge, emitter = await opened()
     with pytest.raises(PayloadError, match="must be text, and is a int"):
         emitter.agent_delta(7)
@@ -105,7 +105,7 @@ async def test_a_secret_within_a_piece_is_redacted():
     assert messages(tab)[1]["text"] == "the password=[redacted]; "
 
 
-async def test_a_long_text_of_one_turn_is_split_into_events_that_are_not_too_large():
+async def test_a_long_text_of_one_turn_is_split_into_events_within_the_size_limit():
     bridge, emitter = await opened(event_bytes=1_600)
     tab = client(bridge)
     emitter.agent_delta("\x00" * 1_000)
@@ -115,7 +115,7 @@ async def test_a_long_text_of_one_turn_is_split_into_events_that_are_not_too_lar
     assert text_of(received) == "\x00" * 1_000
 
 
-async def test_what_fails_at_the_end_of_a_turn_is_reported_and_stops_nobody_elses_events():
+async def test_a_failure_at_the_end_of_a_turn_is_reported_and_stops_no_other_events():
     reported, is_broken = [], False
 
     def wall_clock():
@@ -139,7 +139,7 @@ async def test_what_fails_at_the_end_of_a_turn_is_reported_and_stops_nobody_else
     assert [one.get("text") for one in messages(tab)] == [None, "said"]
 
 
-async def test_three_thousand_tokens_are_whole_for_a_client_that_was_away():
+async def test_a_client_that_was_away_gets_the_whole_text_of_three_thousand_tokens():
     bridge, emitter = await opened(replay_events=50)
     tokens = [f"token{number:03} " for number in range(3_000)]
     for token in tokens:
@@ -154,7 +154,7 @@ async def test_three_thousand_tokens_are_whole_for_a_client_that_was_away():
         assert text_of(received) == "".join(tokens)
 
 
-async def test_more_text_than_the_replay_may_hold_is_not_kept_and_counts_while_it_is():
+async def test_dropped_text_counts_against_the_replay_limit_and_is_dropped_above_it():
     bridge, emitter = await opened(replay_events=5, replay_bytes=2_000)
     held = []
     for _ in range(100):
@@ -200,7 +200,7 @@ def test_every_client_has_the_whole_text_in_the_end(steps):
     assert shown == [said] * len(shown)
 
 
-async def test_an_agent_says_its_answer_piece_by_piece():
+async def test_an_agent_streams_its_answer_piece_by_piece():
     class Writes:
         name = "writes"
 

@@ -1,4 +1,4 @@
-"""Whether the bridge's word on its own state can be relied on: incidents B5 and F12."""
+"""The state that the bridge reports is true: incidents B5 and F12."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from netra_sim.exceptions import BridgeNotReadyError
 
 
 class Backend:
-    """A real little back end: answers while it is up, after its delay."""
+    """A small back end: it answers after its delay while it is up."""
 
     def __init__(self, *, is_up=True, delay=0.0):
         self.is_up = is_up
@@ -29,7 +29,7 @@ class Backend:
             raise ConnectionError("connection refused")
 
 
-async def test_integration_is_idempotent_and_shared_by_all_who_ask_at_once():
+async def test_integration_is_idempotent_and_concurrent_callers_share_it():
     backend = Backend(delay=1.0)
     bridge = AgentWebSocketBridge(backends={"database": backend.is_ready})
     results = await asyncio.gather(*(bridge.ensure_integration() for _ in range(20)))
@@ -40,7 +40,7 @@ async def test_integration_is_idempotent_and_shared_by_all_who_ask_at_once():
     assert bridge.state is IntegrationState.ACTIVE
 
 
-async def test_one_caller_that_is_cancelled_leaves_the_integration_to_the_others():
+async def test_cancelling_one_caller_does_not_cancel_the_integration():
     bridge = AgentWebSocketBridge(backends={"database": Backend(delay=1.0).is_ready})
     impatient = asyncio.create_task(bridge.ensure_integration())
     patient = asyncio.create_task(bridge.ensure_integration())
@@ -61,7 +61,7 @@ async def test_success_is_not_reported_while_a_back_end_is_down():  # B5
     assert (await bridge.ensure_integration()).success
 
 
-async def test_a_back_end_that_never_answers_is_a_failure_after_its_time():  # F12
+async def test_a_back_end_that_never_answers_fails_after_the_probe_timeout():  # F12
     bridge = AgentWebSocketBridge(
         backends={"database": Backend(delay=1e6).is_ready}, policy=IntegrationPolicy(probe_timeout=30.0)
     )
@@ -109,7 +109,7 @@ async def test_the_monitor_recovers_a_bridge_by_itself():
     monitor.cancel()
 
 
-async def test_a_back_end_whose_own_work_was_cancelled_is_a_failure_and_ends_no_monitor():
+async def test_a_back_end_that_raises_a_cancellation_is_a_failure_and_does_not_end_the_monitor():
     async def is_ready():
         raise asyncio.CancelledError
 
@@ -172,7 +172,7 @@ async def test_a_back_end_that_swallows_its_cancellation_does_not_revive_the_bri
     assert bridge.state is IntegrationState.SHUT_DOWN
 
 
-async def test_who_waits_for_the_integration_is_told_of_the_shutdown_and_not_cancelled():
+async def test_a_shutdown_raises_an_error_in_callers_that_wait_for_the_integration():
     bridge = AgentWebSocketBridge(backends={"database": Backend(delay=1e6).is_ready})
     waiting = asyncio.create_task(bridge.ensure_integration())
     await asyncio.sleep(1)

@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order: nobody gets an event of somebody else's, and nobody misses one without a word."""
+"""In any sequence of actions, no user gets an event of another user, and no event is missing without a gap."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What an event may carry, and what of it is redacted: incidents B11 and B12."""
+"""The payloads that an event can carry, and the secrets that are redacted in them: incidents B11 and B12."""
 
 import dataclasses
 import datetime
@@ -99,7 +99,7 @@ def carried(payload, **limits):
         ("Grüße 🎉", "Grüße 🎉"),
     ],
 )  # fmt: skip
-def test_any_reasonable_value_is_carried(payload, expected):  # B11, B12
+def test_any_reasonable_value_is_encoded(payload, expected):  # B11, B12
     assert carried(payload) == expected
 
 
@@ -137,7 +137,7 @@ def shared(innermost, levels=60):
         ({"k" * 100 + str(n): n for n in range(100)}, r"\$\.reasoning", "at most 4000"),
     ],
 )
-def test_what_cannot_be_carried_is_refused_with_its_place_and_nothing_is_published(payload, path, reason):  # B11, B12
+def test_a_value_that_cannot_be_encoded_is_refused_with_its_path_and_not_published(payload, path, reason):  # B11, B12
     async def main():
         bridge = AgentWebSocketBridge(limits=BridgeLimits(event_bytes=4_000))
         await bridge.ensure_integration()
@@ -185,7 +185,7 @@ def test_secrets_are_redacted_wherever_they_nest(payload):  # B11
         {"next_page_token": "CAUQAA", "NextToken": "AAMA", "continuation_token": "x1"},
     ],
 )
-def test_innocent_values_pass_untouched(payload):  # B11
+def test_harmless_values_stay_unchanged(payload):  # B11
     assert carried(payload) == payload
 
 
@@ -201,7 +201,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_json_values_arrive_as_they_are(payload):
+def test_json_values_arrive_unchanged(payload):
     assert carried(payload) == payload
 
 
@@ -272,5 +272,5 @@ class Unreadable(Exception):
 
 
 @pytest.mark.parametrize("error", [ValueError("name \udcff.txt"), Unreadable()])
-def test_any_exception_can_be_carried(error):
+def test_any_exception_can_be_encoded(error):
     assert carried(error).startswith(type(error).__name__)

@@ -1,4 +1,4 @@
-"""What is redacted wherever a secret hides, what is left alone, and that no text makes it slow."""
+"""Redaction finds secrets in all places, leaves other values alone, and is not slow for any text."""
 
 import collections
 import json
@@ -33,7 +33,7 @@ async def carry(payloads, **limits):
 
 
 def carried(payload, **limits):
-    # Twice, since what the first has taught about names must not let the second through.
+    # Twice, because the names remembered from the first value must not let the second one through.
     first, second = run_virtual(carry([payload, payload], **limits))
     assert first == second
     return first
@@ -100,7 +100,7 @@ class Name(str):
         (f"x-eyJhbGciOiJI.eyJzdWIiOiJi.{SECRET} y..z", f"x-{MARK} y..z"),
     ],
 )  # fmt: skip
-def test_a_secret_is_replaced_and_what_stands_around_it_stays(payload, sent):
+def test_a_secret_is_replaced_and_its_surroundings_stay(payload, sent):
     assert carried(payload) == sent
 
 
@@ -109,7 +109,7 @@ def test_a_secret_is_replaced_and_what_stands_around_it_stays(payload, sent):
     [
         ["services", "prices"],
         [["inference", "storage"], ["host", "a"]],
-        [["token", 17], ["password", 3]],  # how often the words occur
+        [["token", 17], ["password", 3]],  # counts of these words
         ["password", None],
         ["password", "token", "key"],
         {"key": "primary", "value": "x"},
@@ -130,7 +130,7 @@ def test_a_secret_is_replaced_and_what_stands_around_it_stays(payload, sent):
         "a..b...c eyJ.eyJ.x",
     ],
 )
-def test_what_only_looks_like_a_secret_passes_untouched(payload):
+def test_a_value_that_only_looks_like_a_secret_stays_unchanged(payload):
     assert carried(payload) == payload
 
 
@@ -153,7 +153,7 @@ def test_json_in_json_hides_no_secret_at_any_depth(before, after, depth, around,
 
 
 @given(INNOCENT, INNOCENT, st.sampled_from([[SECRET], ["a", SECRET], {"a": SECRET}, [{"b": [SECRET]}]]))
-def test_lists_and_objects_under_a_secret_name_go_as_a_whole(before, after, secret):
+def test_lists_and_objects_under_a_secret_name_are_replaced_as_a_whole(before, after, secret):
     text = json.dumps({"x": before, "password": secret, "y": after})
     for payload in (text, f"got {text} back", repr({"x": 1, "password": secret, "y": 2})):
         (sent,) = run_virtual(carry([payload]))
@@ -195,9 +195,9 @@ def test_lists_and_objects_under_a_secret_name_go_as_a_whole(before, after, secr
     ],
 )
 def test_eight_times_the_text_takes_about_eight_times_as_long(attack):
-    """A ratio, which a slow machine leaves as it is; what is quadratic has one of 64."""
+    """A ratio does not depend on the machine; quadratic code would have a ratio of 64."""
 
-    # Windows counts a process's time in steps of 16 ms.
+    # Windows counts CPU time in steps of 16 ms.
     clock = time.perf_counter if sys.platform == "win32" else time.process_time
 
     def seconds(payload):

@@ -1,4 +1,4 @@
-"""Many users at once, attacked and disturbed: each sees their own events, all of them, and nobody else's."""
+"""With many users at once, attacks and faults, each user receives all of their own events, and no other user's."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from netra_sim.factory import answer_message
 from netra_sim.simulation import Burst, Workload
 
 
-def test_two_hundred_users_in_one_second_see_only_what_is_theirs():
+def test_two_hundred_users_in_one_second_see_only_their_own_events():
     workload = Workload(arrivals=Burst(at=1.0, width=1.0), tabs_per_user=2)
     results = {result.check: result for result in check(simulate(Scenario(users=200, workload=workload), seed=7))}
     for name in (
@@ -27,7 +27,7 @@ def test_two_hundred_users_in_one_second_see_only_what_is_theirs():
     assert results["cross-user-isolation"].looked_at > 13_000
 
 
-async def test_the_second_users_request_does_not_take_the_firsts_events_away():
+async def test_a_second_users_request_does_not_take_the_first_users_events():
     bridge = AgentWebSocketBridge()
     factory = ExecutionEngineFactory(websocket_bridge=bridge)
     transports, asked = {}, []
@@ -65,7 +65,7 @@ async def test_an_attacker_who_guesses_run_ids_and_epochs_learns_nothing():
     assert b"secret plan" in victim.frames[-1]
 
 
-async def test_a_reconnect_while_others_run_replays_ones_own_run_only():
+async def test_a_reconnect_while_other_users_run_replays_the_users_own_run_only():
     bridge = AgentWebSocketBridge()
     await bridge.ensure_integration()
     emitters = {}

@@ -1,4 +1,4 @@
-"""Clean-up never takes what is in use, never forgets what is not, and a failure of it costs nobody their place."""
+"""Clean-up never closes what is in use and always releases what is not; a failing clean-up costs no user their place."""
 
 import asyncio
 import sys
@@ -47,7 +47,7 @@ async def test_at_the_limit_of_connections_the_open_ones_stay_and_the_new_one_is
     assert [transport.closed for transport in transports] == [None] * 20
 
 
-async def test_connections_that_come_and_go_never_lock_their_user_out():
+async def test_opening_and_closing_connections_never_locks_the_user_out():
     bridge = AgentWebSocketBridge(limits=BridgeLimits(connections_per_user=5))
     for _ in range(500):
         bridge.disconnect(bridge.connect(ALICE, MemoryTransport()))
@@ -66,7 +66,7 @@ async def test_dead_connections_make_room_as_soon_as_they_are_noticed():
     bridge.connect(ALICE, MemoryTransport())
 
 
-async def test_thirty_requests_at_once_get_either_a_whole_engine_or_a_refusal():
+async def test_each_of_thirty_requests_at_once_gets_an_engine_or_a_refusal():
     factory = ExecutionEngineFactory(websocket_bridge=AgentWebSocketBridge(), pipeline=lambda _: [[Waiting()]])
 
     async def request(number):

@@ -1,4 +1,4 @@
-"""A user can end a run of their own, and nobody else's."""
+"""A user can cancel their own runs, and no other runs."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from netra_sim.factory import EngineLimits, ExecutionEngineFactory, RunOutcome, 
 
 
 class Working:
-    """An agent made of a function."""
+    """An agent that runs a function."""
 
     name = "working"
 
@@ -22,7 +22,7 @@ class Working:
 
 
 class System:
-    """A factory on a bridge, and what arrives at alice's client."""
+    """A factory with a bridge, and the events that alice's client receives."""
 
     def __init__(self, *works, backends=None, at_once=False, **limits):
         stages = [[Working(work) for work in works]] if at_once else [[Working(work)] for work in works]
@@ -64,7 +64,7 @@ async def test_a_user_cancels_a_run_and_it_ends_with_an_event_and_a_result():
     assert system.factory.live_engines() == 0
 
 
-async def test_another_users_run_is_answered_as_one_that_does_not_exist_and_goes_on():
+async def test_cancelling_another_users_run_gets_the_answer_for_a_missing_run_and_changes_nothing():
     system = System(for_ever)
     running = await system.start()
     assert not system.factory.cancel_run("bob", "run-1")
@@ -76,7 +76,7 @@ async def test_another_users_run_is_answered_as_one_that_does_not_exist_and_goes
     await running
 
 
-async def test_a_run_that_has_ended_is_no_live_run():
+async def test_a_run_that_has_ended_cannot_be_cancelled():
     async def answers(session):
         return "done"
 
@@ -95,7 +95,7 @@ async def test_a_run_that_is_cancelled_twice_ends_once():
 
 
 @pytest.mark.parametrize("ending", ["answers", "fails", "goes on for ever"])
-async def test_an_agent_that_swallows_the_cancellation_neither_succeeds_nor_lets_the_next_one_begin(ending):
+async def test_an_agent_that_swallows_the_cancellation_does_not_succeed_and_the_next_agent_does_not_begin(ending):
     next_began = []
 
     async def swallows(session):
@@ -167,7 +167,7 @@ async def test_a_cancelled_run_makes_room_for_the_next_one():
     assert (await second).status is RunOutcome.CANCELLED
 
 
-async def test_an_agent_that_cancels_its_own_task_ends_its_run_and_cancels_no_caller():
+async def test_an_agent_that_cancels_its_own_task_ends_its_run_and_does_not_cancel_the_caller():
     async def gives_up(session):
         asyncio.current_task().cancel()
         await asyncio.sleep(1)

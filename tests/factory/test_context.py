@@ -1,4 +1,4 @@
-"""Contexts that cannot be changed and cannot be shared: incidents B3, F9 and S19."""
+"""Contexts cannot be changed and share no mutable objects: incidents B3, F9 and S19."""
 
 import asyncio
 import copy
@@ -35,7 +35,7 @@ def make(**fields):
      "Placeholder-1", "placeholder_user_0000", "placeholder" + "x" * 100],
 )  # fmt: skip
 @pytest.mark.parametrize("field", ["user_id", "thread_id", "run_id"])
-def test_an_id_that_stands_for_nobody_is_refused_with_its_name(field, bad):  # B3
+def test_a_placeholder_or_malformed_id_is_refused_with_the_name_of_its_field(field, bad):  # B3
     with pytest.raises(ContextError, match=field):
         make(**{field: bad})
 
@@ -43,7 +43,7 @@ def test_an_id_that_stands_for_nobody_is_refused_with_its_name(field, bad):  # B
 @pytest.mark.parametrize(
     "good", ["alice", "auth0|5f7c", "ann@example.org", "Zoë", "42", "registry-7", "my-placeholder"]
 )
-def test_ordinary_ids_are_taken(good):
+def test_ordinary_ids_are_accepted(good):
     assert make(user_id=good).user_id == good
 
 
@@ -81,7 +81,7 @@ async def test_every_valid_user_can_use_every_valid_request_id(user, request_id)
     assert result.run_id == f"{user}.{request_id}"
 
 
-def test_a_run_id_has_its_bound_too():
+def test_a_run_id_has_a_maximum_length_too():
     assert make(user_id="u" * 256, run_id="x" * 321).run_id == "x" * 321
     with pytest.raises(ContextError, match="run_id must have at most 321 characters, and has 322"):
         make(user_id="u" * 256, run_id="x" * 322)
@@ -104,7 +104,7 @@ class Noted(enum.Enum):
 
 
 class Text(str):
-    """Text with attributes, so that it can be changed."""
+    """Text with attributes, which makes it mutable."""
 
 
 class Number(int):
@@ -128,7 +128,7 @@ class Day(datetime.date):
 
 
 class Zone(datetime.tzinfo):
-    """A time zone that can be changed."""
+    """A mutable time zone."""
 
     def __repr__(self):
         return "Zone()"
@@ -169,7 +169,7 @@ TWO = datetime.timezone(datetime.timedelta(hours=2))
     ],
     ids=repr,
 )
-def test_no_leaf_of_a_context_can_be_changed(given, kept):
+def test_no_value_inside_a_context_can_be_changed(given, kept):
     context = make(request={"leaf": given, "deep": [{"leaf": given}]})
     for leaf in (context.request["leaf"], context.request["deep"][0]["leaf"]):
         assert (leaf, type(leaf)) == (kept, type(kept))
@@ -211,7 +211,7 @@ def message_of(context):
     return context.user_id, context.request["message"]
 
 
-def test_a_context_goes_to_another_process():
+def test_a_context_can_be_sent_to_another_process():
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         assert pool.submit(message_of, make(request={"message": "hello"})).result() == ("alice", "hello")
 
@@ -249,6 +249,6 @@ async def test_a_conversation_is_kept_over_its_messages():  # S19
     assert len({first.run_id, second.run_id, third.run_id}) == 3
 
 
-async def test_request_data_that_is_no_mapping_is_refused():
+async def test_request_data_that_is_not_a_mapping_is_refused():
     with pytest.raises(ContextError, match="mapping"):
         await create_user_execution_context("alice", "c", ["execute"])

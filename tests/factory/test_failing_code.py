@@ -1,4 +1,4 @@
-"""Whatever the code of one user's run raises ends that run, and nothing else."""
+"""An error of any kind in the code of one user's run ends this run, and nothing else."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from netra_sim.simulation import run_virtual
 
 
 class Unheard(BaseException):
-    """No `Exception`, and of nobody's tree."""
+    """A BaseException that is not an Exception."""
 
 
 ERRORS = [SystemExit(3), GeneratorExit(), Unheard("x"), BaseExceptionGroup("both", [Unheard(), ValueError()])]
@@ -42,7 +42,7 @@ async def answers(session):
 
 
 async def outcomes(mallorys_stages):
-    """What becomes of alice's run and of mallory's, and the types of event that each of them gets."""
+    """The results of alice's and mallory's runs, and the types of the events that each of them receives."""
     bridge = AgentWebSocketBridge()
     clients = {}
     for user in ("alice", "mallory"):
@@ -70,7 +70,7 @@ async def outcomes(mallorys_stages):
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 @pytest.mark.parametrize("beside", [0, 2], ids=["alone", "with others in its stage"])
-async def test_an_agent_that_raises_no_exception_ends_its_own_run_only(error, beside):
+async def test_an_agent_that_raises_a_base_exception_ends_its_own_run_only(error, beside):
     others = [Agent(answers, f"other-{number}") for number in range(beside)]
     result, types = await outcomes(lambda _: [[Agent(raising(error)), *others]])
     assert result.status is RunOutcome.FAILED
@@ -79,7 +79,7 @@ async def test_an_agent_that_raises_no_exception_ends_its_own_run_only(error, be
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-async def test_a_tool_that_raises_no_exception_ends_its_own_run_only(error):
+async def test_a_tool_that_raises_a_base_exception_ends_its_own_run_only(error):
     async def work(session):
         return await session.use_tool(raising(error))
 
@@ -101,7 +101,7 @@ async def test_an_agent_may_go_on_after_a_tool_that_exits():
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 @pytest.mark.parametrize("waits", ["for it", "for something else"])
-async def test_spawned_work_that_raises_no_exception_ends_its_own_run_only(error, waits):
+async def test_spawned_work_that_raises_a_base_exception_ends_its_own_run_only(error, waits):
     async def work(session):
         task = session.spawn(raising(error)())
         await (asyncio.sleep(10) if waits == "for something else" else task)
@@ -113,7 +113,7 @@ async def test_spawned_work_that_raises_no_exception_ends_its_own_run_only(error
     assert types == ["agent_started", "agent_error"]
 
 
-async def test_an_agent_cannot_keep_a_run_alive_whose_work_has_exited():
+async def test_an_agent_cannot_keep_a_run_alive_after_its_work_has_exited():
     async def work(session):
         task = session.spawn(raising(SystemExit(1))())
         try:
@@ -126,7 +126,7 @@ async def test_an_agent_cannot_keep_a_run_alive_whose_work_has_exited():
     assert types == ["agent_started", "agent_error"]
 
 
-async def test_an_exception_of_spawned_work_is_for_the_agent_that_awaits_it():
+async def test_an_agent_gets_the_exception_of_its_spawned_work_by_awaiting_it():
     async def work(session):
         try:
             await session.spawn(raising(KeyError("row"))())
@@ -138,7 +138,7 @@ async def test_an_exception_of_spawned_work_is_for_the_agent_that_awaits_it():
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-async def test_a_pipeline_function_that_raises_no_exception_ends_its_own_run_only(error):
+async def test_a_pipeline_function_that_raises_a_base_exception_ends_its_own_run_only(error):
     def broken(_):
         raise error
 
@@ -158,7 +158,7 @@ class Nameless:
 
 
 @pytest.mark.parametrize("stages", [None, 7, [7], [[object()]], [[Nameless()]], [[Agent(answers, "\ud800")]]])
-async def test_stages_that_are_none_end_their_own_run_with_an_event(stages):
+async def test_invalid_stages_end_their_own_run_with_an_event(stages):
     result, types = await outcomes(lambda _: stages)
     assert result.status is RunOutcome.FAILED
     assert types == ["agent_started", "agent_error"]
@@ -169,7 +169,7 @@ class Exits:
         raise SystemExit(5)
 
 
-async def test_an_answer_whose_reading_exits_ends_its_own_run_only():
+async def test_an_answer_that_exits_while_it_is_encoded_ends_its_own_run_only():
     async def work(session):
         return ValueError(Exits())
 
@@ -179,7 +179,7 @@ async def test_an_answer_whose_reading_exits_ends_its_own_run_only():
 
 
 @pytest.mark.parametrize("error", [*ERRORS, asyncio.CancelledError()], ids=repr)
-async def test_a_back_end_that_raises_no_exception_is_not_ready(error):
+async def test_a_back_end_that_raises_a_base_exception_is_not_ready(error):
     bridge = AgentWebSocketBridge(backends={"model": raising(error)})
     result = await bridge.ensure_integration()
     assert not result.success

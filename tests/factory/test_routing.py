@@ -1,4 +1,4 @@
-"""Every message of a client's is carried out or answered: incidents B12, S13 and S14."""
+"""Every message of a client is carried out or answered: incidents B12, S13 and S14."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ async def test_a_message_that_cannot_be_carried_out_is_answered_with_the_reason(
     assert frames[-1]["detail"]
 
 
-async def test_both_ways_to_route_a_message_take_all_they_need_by_name():
+async def test_both_routing_functions_take_the_bridge_and_the_factory_by_name():
     server = Server()
     ask = {"type": "execute_agent", "message": "hi"}
     result = await route_websocket_message_to_agent(
@@ -83,14 +83,14 @@ async def test_a_request_that_is_sent_twice_is_carried_out_once():
     assert frames[-1]["code"] == "duplicate_request"
 
 
-async def test_the_user_is_the_connections_whatever_the_message_says():  # S14
+async def test_the_user_is_that_of_the_connection_whatever_the_message_says():  # S14
     server = Server()
     result, _ = await server.answer({"type": "execute_agent", "message": "hi", "user_id": "bob", "run_id": "bob.1"})
     assert result.user_id == "alice"
     assert not result.run_id.startswith("bob")
 
 
-async def test_a_failure_of_the_servers_own_is_answered_too(caplog):
+async def test_an_internal_error_of_the_server_is_answered_too(caplog):
     def broken(_):
         raise LookupError("a bug")
 
@@ -113,14 +113,14 @@ def ask(thread_id=None):
 
 
 class Clients:
-    """Some users' connections to one server."""
+    """Connections of several users to one server."""
 
     def __init__(self, **limits):
         self.bridge = AgentWebSocketBridge(limits=BridgeLimits(**limits))
         self.factory = ExecutionEngineFactory(websocket_bridge=self.bridge)
 
     async def answer(self, user, message):
-        """The run's result and what the user's client gets."""
+        """The result of the run, and the messages that the user's client receives."""
         transport = MemoryTransport()
         connection = self.bridge.connect(AuthenticatedUser(user), transport)
         result = await answer_message(message, connection, bridge=self.bridge, execution_factory=self.factory)
@@ -148,7 +148,7 @@ async def test_of_two_users_who_name_a_new_thread_at_once_one_gets_it():
     assert [result is None for result, _ in answers] == [False, True]
 
 
-async def test_a_thread_stays_its_owners_long_after_its_runs_and_however_many_another_user_uses():
+async def test_a_thread_keeps_its_owner_after_its_runs_and_however_many_threads_another_user_uses():
     clients = Clients(replay_seconds=1, threads_per_user=5)
     await clients.answer("alice", ask("notes"))
     await asyncio.sleep(1000)
@@ -157,14 +157,14 @@ async def test_a_thread_stays_its_owners_long_after_its_runs_and_however_many_an
     assert (await clients.answer("bob", ask("notes")))[0] is None
 
 
-async def test_owners_are_kept_within_their_bounds_the_last_used_threads_longest():
+async def test_owners_of_threads_are_bounded_and_the_last_used_are_kept_longest():
     clients = Clients(replay_seconds=1, threads_per_user=5, threads_total=8)
     for number in range(10):
         await clients.answer("alice", ask(f"alice-{number}"))
     await asyncio.sleep(10)
     known = clients.bridge._delivery.threads
     assert len(known) == 5
-    await clients.answer("bob", ask("alice-0"))  # forgotten, and so anybody's
+    await clients.answer("bob", ask("alice-0"))  # forgotten, so any user can claim it
     await clients.answer("alice", ask("alice-5"))  # used again, so it outlives alice-6
     await clients.answer("alice", ask("alice-new"))
     await asyncio.sleep(10)
@@ -176,7 +176,7 @@ async def test_owners_are_kept_within_their_bounds_the_last_used_threads_longest
     assert len(known) == 8
 
 
-async def test_a_thread_of_a_live_run_stays_its_owners_whatever_the_bounds():
+async def test_a_thread_of_a_live_run_keeps_its_owner_whatever_the_bounds():
     clients = Clients(threads_per_user=1, threads_total=1)
     for number in range(5):
         await clients.answer("alice", ask(f"alice-{number}"))

@@ -1,4 +1,4 @@
-"""Engines in their scopes: limits, ends, releases. Incidents F1 to F8, F10 and F12."""
+"""Engines in their scopes: limits, ends of runs, and release of everything. Incidents F1 to F8, F10 and F12."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ from netra_sim.simulation import run_virtual
 
 
 class OneAgent:
-    """An agent made of a function."""
+    """An agent that runs a function."""
 
     name = "tested"
 
@@ -44,7 +44,7 @@ def context(user="alice", run="run-1", **request):
 
 
 class System:
-    """A factory on a bridge, and what arrives at alice's client."""
+    """A factory with a bridge, and the events that alice's client receives."""
 
     def __init__(self, pipeline=None, **limits):
         self.bridge = AgentWebSocketBridge()
@@ -196,7 +196,7 @@ async def test_an_agent_does_not_outlive_its_scope_and_its_caller_gets_a_result(
     assert await system.arrived() == ["agent_started", "agent_error"]
 
 
-async def test_work_that_an_agent_has_spawned_ends_with_the_scope():  # F5
+async def test_spawned_work_ends_with_the_scope():  # F5
     spawned = []
 
     async def work(session):
@@ -209,7 +209,7 @@ async def test_work_that_an_agent_has_spawned_ends_with_the_scope():  # F5
     assert spawned[0].cancelled()
 
 
-async def test_a_run_that_works_for_long_is_ended_with_an_event_not_swept_away():  # F5
+async def test_a_run_that_exceeds_its_time_limit_ends_with_an_event():  # F5
     async def work(session):
         for _ in range(100):
             await asyncio.sleep(20)
@@ -280,7 +280,7 @@ async def test_every_run_ends_with_exactly_one_last_event_and_a_result(kind):  #
         assert (told["error"], told["message"]) == (result.status, result.error)
 
 
-async def test_an_answer_that_cannot_be_carried_ends_the_run_with_an_error():  # F7
+async def test_an_answer_that_cannot_be_encoded_ends_the_run_with_an_error():  # F7
     async def work(session):
         return object()
 
@@ -290,7 +290,7 @@ async def test_an_answer_that_cannot_be_carried_ends_the_run_with_an_error():  #
     assert await system.arrived() == ["agent_started", "agent_error"]
 
 
-async def test_a_failing_tool_is_told_and_its_agent_may_go_on():
+async def test_a_failing_tool_is_published_and_its_agent_may_go_on():
     class Search:
         name = "search"
 
@@ -361,7 +361,7 @@ async def test_a_factory_that_was_shut_down_makes_no_engine_and_has_ended_the_li
     assert system.factory.live_engines() == 0
 
 
-async def test_no_live_engine_is_taken_away_to_make_room_for_another():  # F10
+async def test_no_live_engine_is_closed_to_make_room_for_another():  # F10
     system = System(pipeline_of(for_ever))
     running = [asyncio.create_task(system.execute(context(run=f"run-{number}"))) for number in range(2)]
     await asyncio.sleep(1e3 / 50)
@@ -374,7 +374,7 @@ async def test_no_live_engine_is_taken_away_to_make_room_for_another():  # F10
     await asyncio.wait(running)
 
 
-async def test_a_bridge_that_is_not_ready_is_told_at_once_instead_of_hanging():  # F12
+async def test_a_bridge_that_is_not_ready_raises_an_error_instead_of_hanging():  # F12
     async def never():
         await asyncio.Event().wait()
 
@@ -408,7 +408,7 @@ async def test_an_engine_executes_once_and_only_in_its_scope():
         await engine.execute_agent_pipeline()
 
 
-async def test_a_pipeline_that_cannot_be_made_gives_its_place_back():
+async def test_a_pipeline_that_fails_to_be_made_gives_its_place_back():
     def broken(_):
         raise LookupError("no such agent")
 
@@ -466,7 +466,7 @@ async def test_a_shutdown_that_drains_lets_live_runs_end_and_takes_no_more():
     assert (await running).status is RunOutcome.SUCCESS
 
 
-async def test_an_agent_that_awaits_something_cancelled_fails_and_cancels_nobody():
+async def test_an_agent_that_awaits_a_cancelled_task_fails_and_cancels_no_other():
     async def work(session):
         other = asyncio.ensure_future(sleeps(100))
         asyncio.get_running_loop().call_later(1, other.cancel)
@@ -479,7 +479,7 @@ async def test_an_agent_that_awaits_something_cancelled_fails_and_cancels_nobody
 
 
 @pytest.mark.parametrize("error", [ValueError("name \udcff.txt"), KeyError()])
-async def test_an_error_whose_text_cannot_be_carried_still_ends_the_run(error):
+async def test_an_error_with_a_text_that_cannot_be_encoded_still_ends_the_run(error):
     async def work(session):
         raise error
 
@@ -488,7 +488,7 @@ async def test_an_error_whose_text_cannot_be_carried_still_ends_the_run(error):
     assert await system.arrived() == ["agent_started", "agent_error"]
 
 
-async def test_a_tool_that_its_agent_gives_up_completes_with_an_error():
+async def test_a_tool_that_its_agent_cancels_completes_with_an_error():
     class Slow:
         name = "slow"
 

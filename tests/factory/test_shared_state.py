@@ -1,4 +1,4 @@
-"""State that two users' engines share is found, and only that: incidents F2 and F9."""
+"""The probe finds state that the engines of two users share, and nothing else: incidents F2 and F9."""
 
 import asyncio
 import sys
@@ -44,7 +44,7 @@ async def shared_by(pipeline, users=("alice", "bob")):
         return shared_mutable_objects(engines)
 
 
-async def test_a_registry_that_all_agents_hold_is_found_with_the_way_to_it():  # F2
+async def test_a_registry_that_all_agents_hold_is_found_with_its_path():  # F2
     registry = {"dispatcher": None}
     found = await shared_by(lambda _: [[WithRegistry(registry)]])
     assert [(one.user_id, one.other_user_id, one.type_name) for one in found] == [("alice", "bob", "dict")]
@@ -66,12 +66,12 @@ async def test_state_hidden_in_a_class_or_a_closure_is_found(pipeline):  # F2
     assert {one.type_name for one in await shared_by(pipeline)} & {"dict", "list"}
 
 
-async def test_one_agent_for_everybody_is_found():  # F2
+async def test_one_agent_object_for_all_users_is_found():  # F2
     agent = WithRegistry([])
     assert {one.type_name for one in await shared_by(lambda _: [[agent]])} == {"WithRegistry", "list"}
 
 
-async def test_engines_with_parts_of_their_own_share_nothing():
+async def test_engines_with_separate_parts_share_nothing():
     assert await shared_by(None) == []
     assert await shared_by(lambda _: [[WithRegistry({})]]) == []
     assert await shared_by(lambda _: [[Frozen()]]) == []
@@ -87,7 +87,7 @@ async def test_no_false_alarm_in_hundreds_of_tries():  # F9
         assert await shared_by(lambda _: [[WithRegistry({})]]) == []
 
 
-async def test_a_debugger_that_watches_the_agents_is_no_shared_state():
+async def test_a_debugger_that_watches_the_agents_is_not_shared_state():
     class Debugger:
         def __init__(self):
             self.seen = []
@@ -197,7 +197,7 @@ def test_state_that_all_users_share_is_found_with_every_seed(agent, seed):  # F2
 
 
 @pytest.mark.parametrize("agent", [ReadsATable, MakesAClientOnce], ids=["a constant", "made on first use"])
-def test_a_global_that_never_changes_again_is_no_shared_state(agent):
+def test_a_global_that_never_changes_again_is_not_shared_state(agent):
     assert not any(finds_shared_state(agent, seed) for seed in range(5))
 
 

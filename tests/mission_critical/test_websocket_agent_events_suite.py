@@ -1,4 +1,4 @@
-"""The five critical events reach a real WebSocket client, with the fields it relies on, in order and in time."""
+"""The five critical events reach a real WebSocket client, with all required fields, in order and in time."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ def test_every_event_has_the_fields_that_clients_require(events):
         assert (event["user_id"], event["thread_id"]) == ("alice", "thread-7")
 
 
-def test_events_are_numbered_without_a_gap_and_named_once(events):
+def test_events_are_numbered_without_a_gap_and_have_unique_ids(events):
     assert [event["seq"] for event in events] == list(range(len(events)))
     assert len({event["event_id"] for event in events}) == len(events)
     assert [event["timestamp"] for event in events] == sorted(event["timestamp"] for event in events)

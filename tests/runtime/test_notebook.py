@@ -1,4 +1,4 @@
-"""`run` in a real notebook kernel, as JupyterLab drives it, and nest-asyncio only by choice."""
+"""`run` in a real notebook kernel, used as JupyterLab does, and nest-asyncio only on request."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import netra_sim
 from netra_sim.runtime import nest_asyncio_enabled
 
 LONGEST = 60
-"""Seconds after which a kernel is held to be hung; nothing here takes nearly as long."""
+"""Seconds after which a kernel counts as hung; everything here is much faster."""
 
 
 class Notebook:
@@ -21,11 +21,11 @@ class Notebook:
         self.client = client
 
     def send(self, *cells):
-        """Queue cells as "Run All" does: all at once, none waiting for the one before it."""
+        """Queue cells as "Run All" does: all at once, without waiting for the previous cell."""
         return [self.client.execute(cell, allow_stdin=False) for cell in cells]
 
     def replies(self, requests):
-        """How cells ended, in the order in which the kernel says so."""
+        """The outcomes of the cells, in the order in which the kernel reports them."""
         received = []
         while len(received) < len(requests):
             reply = self.client.get_shell_msg(timeout=LONGEST)
@@ -34,7 +34,7 @@ class Notebook:
         return received
 
     def outputs(self, requests, until=None):
-        """What each cell printed or returned, read until the last one has ended, or printed some text."""
+        """The output of each cell, read until the last cell has ended or has printed this text."""
         printed = dict.fromkeys(requests, "")
         has_ended = False
         while not has_ended:
@@ -56,7 +56,7 @@ class Notebook:
 def notebook(tmp_path_factory):
     jupyter_client = pytest.importorskip("jupyter_client")
     folder = tmp_path_factory.mktemp("kernel")
-    # Local sockets where there are any: no port is taken.
+    # Local sockets, if the platform has them, use no port.
     where = {"transport": "tcp"} if sys.platform == "win32" else {"transport": "ipc", "ip": str(folder / "ipc")}
     manager = jupyter_client.KernelManager(kernel_name="python3", connection_file=str(folder / "kernel.json"), **where)
     manager.start_kernel(cwd=str(Path(netra_sim.__file__).parents[1]))
@@ -73,7 +73,7 @@ def notebook(tmp_path_factory):
 
 
 def in_a_fresh_process(code):
-    """Run code in a process of its own, with warnings as errors, and return what it prints."""
+    """Run code in a new process, with warnings as errors, and return its output."""
     done = subprocess.run(
         [sys.executable, "-W", "error::RuntimeWarning", "-c", code],
         capture_output=True, text=True, check=False, timeout=LONGEST, cwd=Path(netra_sim.__file__).parents[1],
@@ -125,7 +125,7 @@ def test_a_task_that_a_cell_leaves_behind_does_not_leak_into_the_next_cell(noteb
     assert notebook.outputs(requests) == ["", "", "", "False\n", "(True, False)"]
 
 
-def test_interrupting_the_kernel_cancels_the_cell_s_coroutine_and_waits_for_its_clean_up(notebook):
+def test_interrupting_the_kernel_cancels_the_coroutine_and_waits_for_its_clean_up(notebook):
     requests = notebook.send(INTERRUPTED)
     notebook.outputs(requests, until="begun")
     notebook.manager.interrupt_kernel()
@@ -160,7 +160,7 @@ def test_importing_netra_sim_leaves_asyncio_as_it_is():
 import asyncio, asyncio.tasks, asyncio.events
 modules = [asyncio, asyncio.tasks, asyncio.events, asyncio.base_events, asyncio.BaseEventLoop]
 before = [dict(vars(module)) for module in modules]
-import netra_sim, sys
+import netra_sim.runtime, sys
 added = [set(vars(module)) - set(was) for module, was in zip(modules, before)]
 changed = [name for module, was in zip(modules, before) for name in was if vars(module)[name] is not was[name]]
 print(len(set().union(*added)), len(changed), netra_sim.runtime.nest_asyncio_enabled(), "nest_asyncio" in sys.modules)
@@ -211,7 +211,7 @@ print(asyncio.run(outer()))
     ]  # fmt: skip
 
 
-def test_nest_asyncio_is_noticed_whoever_applied_it_and_its_successor_too():
+def test_nest_asyncio_and_its_successor_are_detected_whatever_code_applied_them():
     code = """
 import nest_asyncio2
 from netra_sim.runtime import measuring, nest_asyncio_enabled

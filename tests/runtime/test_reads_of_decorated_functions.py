@@ -1,4 +1,4 @@
-"""A decorated function reads its module, closure and imports as any other does, and gets the safe three from them."""
+"""A decorated function reads its module, closure and imports like any other, and gets the safe functions from them."""
 
 import asyncio
 import contextlib
@@ -47,7 +47,7 @@ async def of_the_module():
 
 
 def defined(source, **names):
-    """What a source defines as ``f`` in a namespace of its own, decorated."""
+    """The function ``f`` that a source defines in a new namespace, decorated."""
     exec(inspect.cleandoc(source), names)
     return windows_asyncio_safe(names["f"]), names
 
@@ -89,7 +89,7 @@ async def test_a_global_statement_assigns_and_deletes_in_the_module():
     assert "old" not in names
 
 
-async def test_a_global_that_is_patched_or_bound_again_is_seen(monkeypatch):
+async def test_a_patched_or_rebound_global_is_seen(monkeypatch):
     @windows_asyncio_safe
     async def looks():
         return sleep, LIMIT, asyncio.sleep
@@ -106,7 +106,7 @@ async def test_a_global_that_is_patched_or_bound_again_is_seen(monkeypatch):
     assert (await looks())[2] is windows_safe_sleep
 
 
-async def test_what_the_body_patches_is_patched_for_all():
+async def test_a_patch_by_the_body_is_seen_by_all_code():
     @windows_asyncio_safe
     async def patches():
         with mock.patch.object(asyncio, "sleep") as fake:
@@ -122,7 +122,7 @@ async def test_what_the_body_patches_is_patched_for_all():
     assert asyncio.sleep is stock
 
 
-async def test_reading_a_value_runs_none_of_its_code():
+async def test_reading_a_value_does_not_run_its_code():
     class Touchy:
         def __eq__(self, other):
             raise AssertionError("compared")
@@ -140,7 +140,7 @@ async def test_reading_a_value_runs_none_of_its_code():
     assert [type(one) for one in await f()] == [Touchy, Touchy]
 
 
-async def test_a_namespace_without_a_name_warns_as_ever():
+async def test_a_namespace_without_a_name_warns_as_before():
     f, names = defined("""
         import warnings
         async def f():
@@ -154,7 +154,7 @@ async def test_a_namespace_without_a_name_warns_as_ever():
     assert f.__module__ == inspect.unwrap(names["f"]).__module__
 
 
-async def test_a_module_that_is_loaded_again_is_decorated_again(tmp_path, monkeypatch):
+async def test_a_reloaded_module_is_decorated_again(tmp_path, monkeypatch):
     module = tmp_path / "loaded_twice.py"
     source = (
         "import asyncio, netra_sim\nWORD = {!r}\n"
@@ -225,7 +225,7 @@ async def test_an_argument_stays_what_the_caller_passed_even_where_an_inner_func
     assert await passes(sleep) == (sleep, sleep)
 
 
-async def test_attributes_of_whatever_give_the_safe_three():
+async def test_attributes_of_any_object_give_the_safe_functions():
     class Agent(Base):
         nap = staticmethod(asyncio.sleep)
 
@@ -238,7 +238,7 @@ async def test_attributes_of_whatever_give_the_safe_three():
     assert seen == (windows_safe_sleep, windows_safe_wait_for, *[windows_safe_sleep] * 3, windows_safe_gather)
 
 
-async def test_calls_get_the_safe_three_whatever_the_form_of_the_call(monkeypatch):
+async def test_calls_of_every_form_get_the_safe_functions(monkeypatch):
     called = []
 
     async def fake(*args, **options):
@@ -269,7 +269,7 @@ async def test_calls_get_the_safe_three_whatever_the_form_of_the_call(monkeypatc
     assert called == list(range(1, 11))
 
 
-async def test_imports_of_every_form_give_the_safe_three():
+async def test_imports_of_every_form_give_the_safe_functions():
     @windows_asyncio_safe
     async def imports():
         import asyncio
@@ -285,7 +285,7 @@ async def test_imports_of_every_form_give_the_safe_three():
     assert await imports() == {windows_safe_sleep}
 
 
-async def test_everything_that_is_defined_in_the_body_reads_so():
+async def test_functions_and_classes_defined_in_the_body_get_the_safe_functions():
     @windows_asyncio_safe
     async def body():
         async def stream():
@@ -322,7 +322,7 @@ async def test_everything_that_is_defined_in_the_body_reads_so():
     assert await body() == {windows_safe_sleep}
 
 
-async def test_what_comes_in_any_other_way_stays_as_it_is():
+async def test_functions_that_come_in_other_ways_stay_stock():
     @windows_asyncio_safe
     async def looks():
         return (
@@ -350,7 +350,7 @@ async def test_the_order_of_the_decorators_of_a_class_does_not_matter(kind):
     assert {await Both.inner(), await Both.outer(), await Both().twice()} == {windows_safe_sleep}
 
 
-# Shipping, tracing, and code of every form.
+# Pickling, tracing, and code of every form.
 
 
 def test_a_decorated_function_is_pickled_by_reference():
@@ -404,7 +404,7 @@ def runs_into_an_error():
     return function
 
 
-def test_lines_are_traced_and_shown_in_tracebacks_as_those_of_the_undecorated_function():
+def test_traces_and_tracebacks_show_the_lines_of_the_undecorated_function():
     def observed(function):
         lines = []
 
@@ -426,8 +426,8 @@ def test_lines_are_traced_and_shown_in_tracebacks_as_those_of_the_undecorated_fu
     assert observed(windows_asyncio_safe(runs_into_an_error())) == observed(runs_into_an_error())
 
 
-def test_code_of_every_form_does_what_it_did():
-    # CPython's own tests of its syntax, with every value that they read passed through a table.
+def test_code_of_every_form_behaves_as_before():
+    # CPython's tests of its syntax, with every value that they read passed through a table.
     pytest.importorskip("test.test_asyncgen")
     script = inspect.cleandoc("""
         import importlib.machinery, io, sys, unittest, warnings

@@ -1,4 +1,4 @@
-"""The one synchronous way into asynchronous code, in a script and inside a running event loop."""
+"""`run` in a script and inside a running event loop."""
 
 import _thread
 import asyncio
@@ -20,7 +20,7 @@ def in_a_script(action):
 
 
 def in_a_running_loop(action):
-    """As a notebook's kernel runs a cell: from a coroutine, on a loop that handles no signals."""
+    """Runs code as a notebook kernel does: from a coroutine, on a loop that handles no signals."""
 
     async def cell():
         return action()
@@ -58,7 +58,7 @@ def test_it_raises_what_the_coroutine_raises_with_its_traceback(place, error):
 
     with pytest.raises(type(error)) as raised:
         place(lambda: run(fail()))
-    if not isinstance(error, asyncio.CancelledError):  # the loop makes that one anew
+    if not isinstance(error, asyncio.CancelledError):  # the loop makes a new one
         assert raised.value is error
         assert "fail" in [frame.name for frame in traceback.extract_tb(error.__traceback__)]
 
@@ -79,7 +79,7 @@ def new_event_loop_closed():
     return loop
 
 
-def test_the_platforms_kind_is_the_proactor_on_windows_and_a_selector_elsewhere():
+def test_the_loop_is_a_proactor_on_windows_and_a_selector_elsewhere():
     expected = asyncio.ProactorEventLoop if sys.platform == "win32" else asyncio.SelectorEventLoop
     assert isinstance(new_event_loop_closed(), expected)
 
@@ -137,7 +137,7 @@ def test_tasks_and_generators_that_are_left_behind_are_ended_before_it_returns(p
     assert leave.task.cancelled()
 
 
-def test_inside_a_running_loop_it_works_in_a_thread_of_its_own_which_ends_with_it():
+def test_inside_a_running_loop_it_runs_in_a_new_thread_that_ends_with_it():
     async def where():
         return threading.current_thread(), asyncio.get_running_loop()
 
@@ -159,7 +159,7 @@ def test_it_can_be_called_from_within_itself():
 
 
 def main_thread_is_in(function):
-    """Whether the main thread is inside a call of the function now."""
+    """Whether the main thread is in a call of the function now."""
     frame = sys._current_frames()[threading.main_thread().ident]
     while frame is not None and frame.f_code is not function.__code__:
         frame = frame.f_back
@@ -167,7 +167,7 @@ def main_thread_is_in(function):
 
 
 class Interrupted:
-    """Presses Ctrl+C once it is under way, and takes many turns of the loop to clean up."""
+    """Presses Ctrl+C after its start, and takes many turns of the loop to clean up."""
 
     def __init__(self):
         self.log = []
@@ -243,7 +243,7 @@ def test_ctrl_c_counts_even_when_the_coroutine_refuses_to_be_cancelled():
 
 
 class InterruptedAsItCloses(asyncio.SelectorEventLoop):
-    """Presses Ctrl+C when it is closed, and stays there until somebody has tried to reach it, or has given up."""
+    """Presses Ctrl+C when it is closed, and waits there until another thread has called it, or a timeout passes."""
 
     def __init__(self):
         super().__init__()
@@ -262,7 +262,7 @@ class InterruptedAsItCloses(asyncio.SelectorEventLoop):
         return super().call_soon_threadsafe(*arguments, **options)
 
 
-def test_ctrl_c_while_the_loop_closes_comes_out_as_itself():
+def test_ctrl_c_while_the_loop_closes_raises_keyboard_interrupt():
     async def outlast_the_start():
         while main_thread_is_in(threading.Thread.start):
             await asyncio.sleep(0)

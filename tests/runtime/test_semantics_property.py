@@ -1,4 +1,4 @@
-"""The safe functions behave as those of current CPython do, whatever is awaited, whoever cancels it and when."""
+"""The safe functions behave as those of current CPython, for any awaitables and any cancellations at any time."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ MOMENTS = st.integers(0, 6).map(lambda number: number / 2)
 
 @dataclass(frozen=True)
 class Work:
-    """Something to await, as data: how long it takes, how it ends, and what it makes of a cancellation."""
+    """Describes an awaitable: how long it takes, how it ends, and how it handles a cancellation."""
 
     form: str
     delay: float
@@ -37,7 +37,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Wait:
-    """A wait for some work that began earlier, and the moments at which somebody cancels it."""
+    """Describes a wait for work that began earlier, and the times at which it is cancelled."""
 
     work: Work
     head_start: float
@@ -110,7 +110,7 @@ def settle(future, end):
 
 
 def begin(work, log):
-    """What to await."""
+    """The awaitable."""
     loop = asyncio.get_running_loop()
     if work.form == "future":
         future = loop.create_future()
@@ -132,7 +132,7 @@ def outcome(future):
 
 
 async def observed(waiting, futures, cancelled_at):
-    """How a wait ends and when, how what it waited for ends, and whether it leaves a task behind."""
+    """How and when a wait ends, how its work ends, and whether it leaves a task behind."""
     waiter = asyncio.create_task(waiting)
     ended_at = []
     waiter.add_done_callback(lambda _: ended_at.append(now()))
@@ -164,7 +164,7 @@ async def observe_gather(gather, works, return_exceptions, cancelled_at):
 
 
 async def wait_for_of_python_3_12(awaitable, timeout):
-    """CPython 3.12's, for 3.11, whose own swallows a cancellation that comes with the result (gh-86296)."""
+    """`asyncio.wait_for` of CPython 3.12, because that of 3.11 swallows a cancellation with the result (gh-86296)."""
     if timeout is not None and timeout <= 0:
         future = asyncio.ensure_future(awaitable)
         if not future.done():
@@ -202,7 +202,7 @@ def test_wait_for_ends_as_stock_wait_for_does_and_at_the_same_time(wait):
 
 @EXAMPLES
 @given(wait=WAITS, default=st.sampled_from([None, "default"]))
-def test_a_default_stands_where_stock_wait_for_raises_its_timeout_and_nowhere_else(wait, default):
+def test_a_default_is_returned_where_stock_wait_for_raises_its_timeout_and_nowhere_else(wait, default):
     (ended, *rest), log = run_virtual(observe_wait(stock_wait_for, wait))
     if ended == (TimeoutError, ()):
         ended = ("result", default)
@@ -222,7 +222,7 @@ def test_gather_ends_as_stock_gather_does_and_at_the_same_time(works, return_exc
 
 
 def without_identities(observation):
-    """The errors in a list of results are made anew in each run, and so told by their words."""
+    """Each run makes new errors in a list of results, so this compares them by their texts."""
     return repr(observation)
 
 

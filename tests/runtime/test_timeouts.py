@@ -1,4 +1,4 @@
-"""Deadlines that tell, enforce and nest."""
+"""Deadlines that are checked or enforced, and nested deadlines."""
 
 import asyncio
 import math
@@ -13,7 +13,7 @@ def now():
     return asyncio.get_running_loop().time()
 
 
-async def test_a_deadline_tells_and_does_not_interfere():
+async def test_a_deadline_reports_and_does_not_interfere():
     async with WindowsSafeTimeoutContext(2.0) as context:
         assert (context.remaining_time(), context.check_timeout(), context.is_timed_out) == (2.0, False, False)
         await asyncio.sleep(1.5)
@@ -88,7 +88,7 @@ async def test_an_error_or_a_cancellation_from_elsewhere_passes_through(enforce)
 
 
 @pytest.mark.parametrize(("outer", "inner", "effective"), [(1, 5, 1), (5, 1, 1), (2, 2, 2), (2, None, 2), (None, 3, 3)])
-async def test_the_deadline_of_an_inner_context_is_never_later_than_the_outers(outer, inner, effective):
+async def test_the_inner_deadline_is_never_later_than_the_outer_one(outer, inner, effective):
     async with WindowsSafeTimeoutContext(outer) as outside:
         async with WindowsSafeTimeoutContext(inner) as inside:
             assert inside.remaining_time() == effective
@@ -97,7 +97,7 @@ async def test_the_deadline_of_an_inner_context_is_never_later_than_the_outers(o
         assert later.remaining_time() == 9
 
 
-async def test_an_inner_context_enforces_the_outers_deadline():
+async def test_an_inner_context_enforces_the_outer_deadline():
     async with WindowsSafeTimeoutContext(1.0) as outside:
         with pytest.raises(TimeoutError):
             async with WindowsSafeTimeoutContext(60.0, enforce=True):
@@ -174,7 +174,7 @@ async def test_the_answer_of_a_wait_for_within_its_deadline_counts():
     assert now() == 1
 
 
-async def test_a_context_is_entered_once_and_asked_only_then():
+async def test_a_context_is_entered_once_and_has_no_remaining_time_before():
     context = WindowsSafeTimeoutContext(1.0)
     assert not context.is_timed_out
     with pytest.raises(RuntimeError, match="has not been entered"):

@@ -1,4 +1,4 @@
-"""A timeout context in an async generator is the generator's alone (PEP 789)."""
+"""A timeout context in an async generator belongs to the generator only (PEP 789)."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ safe_stream = windows_asyncio_safe(stream)
 
 
 class Entered:
-    """A context manager that enters a timeout for whoever enters it."""
+    """A context manager that enters a timeout for the body of its ``async with``."""
 
     def __init__(self, timeout, enforce=False):
         self.context = WindowsSafeTimeoutContext(timeout, enforce=enforce)
@@ -128,7 +128,7 @@ async def test_a_task_that_the_consumer_creates_is_not_bound_by_the_generators_d
         assert await asyncio.gather(*tasks, remaining(20)) == [10, 10, 20]
 
 
-async def test_a_generator_that_nobody_holds_any_more_leaves_no_deadline_behind():
+async def test_a_generator_without_references_leaves_no_deadline_behind():
     async def abandon():
         words = stream(1, enforce=True)
         await anext(words)
@@ -141,7 +141,7 @@ async def test_a_generator_that_nobody_holds_any_more_leaves_no_deadline_behind(
 
 @pytest.mark.parametrize("enter", [WindowsSafeTimeoutContext, Entered, limited])
 @pytest.mark.parametrize("enforce", [False, True])
-async def test_whatever_enters_the_context_inside_a_generator_it_stays_there(enter, enforce):
+async def test_a_context_entered_inside_a_generator_in_any_way_stays_there(enter, enforce):
     async def words():
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(enter(1, enforce=enforce))
@@ -188,7 +188,7 @@ async def test_the_outer_deadline_counts_for_all_that_the_generator_runs():
     assert await remaining(10) == 10
 
 
-async def test_the_deadline_goes_with_the_generator_into_whichever_task_goes_on_with_it():
+async def test_the_deadline_follows_the_generator_into_another_task():
     async def words():
         async with WindowsSafeTimeoutContext(3) as context:
             while True:
@@ -241,7 +241,7 @@ async def test_an_enforced_deadline_interrupts_a_generator_that_waits(decorate):
 
 @pytest.mark.parametrize("consume", [anext, lambda words: anext(words, None), lambda words: words.asend(None)])
 @pytest.mark.parametrize("wait", [asyncio.sleep, lambda delay: asyncio.wait_for(asyncio.sleep(delay), None)])
-async def test_a_deadline_that_comes_at_the_consumer_interrupts_the_generator_when_it_next_waits(consume, wait):
+async def test_a_deadline_during_the_consumers_turn_interrupts_the_generator_when_it_next_waits(consume, wait):
     async def words():
         async with WindowsSafeTimeoutContext(3, enforce=True):
             yield "first"
@@ -269,7 +269,7 @@ async def test_while_the_consumer_has_a_value_an_enforced_context_does_nothing()
     await got.aclose()
 
 
-async def test_a_generator_that_another_task_goes_on_with_interrupts_neither_task():
+async def test_a_generator_that_another_task_continues_interrupts_neither_task():
     async def words():
         async with WindowsSafeTimeoutContext(3, enforce=True):
             yield "first"
@@ -288,7 +288,7 @@ async def test_a_generator_that_another_task_goes_on_with_interrupts_neither_tas
     assert now() == 5
 
 
-async def test_after_its_block_a_late_generator_is_interrupted_no_more():
+async def test_a_late_generator_is_not_interrupted_after_its_block():
     async def words():
         with contextlib.suppress(TimeoutError):
             async with WindowsSafeTimeoutContext(1, enforce=True):
@@ -304,7 +304,7 @@ async def test_after_its_block_a_late_generator_is_interrupted_no_more():
     await got.aclose()
 
 
-async def test_a_generator_that_lives_long_keeps_none_of_the_contexts_that_it_has_left():
+async def test_a_long_lived_generator_keeps_no_exited_contexts():
     left = []
 
     async def words():
@@ -322,7 +322,7 @@ async def test_a_generator_that_lives_long_keeps_none_of_the_contexts_that_it_ha
     await got.aclose()
 
 
-async def test_closing_a_late_generator_and_its_own_errors_are_no_timeout():
+async def test_closing_a_late_generator_and_its_own_errors_are_not_timeouts():
     late = stream(1, enforce=True)
     await anext(late)
     await asyncio.sleep(2)
@@ -335,7 +335,7 @@ async def test_closing_a_late_generator_and_its_own_errors_are_no_timeout():
         await failing.athrow(KeyError("its own"))
 
 
-async def test_a_cancellation_from_elsewhere_is_no_timeout_of_the_generator():
+async def test_a_cancellation_from_elsewhere_is_not_a_timeout_of_the_generator():
     async def words():
         async with WindowsSafeTimeoutContext(3, enforce=True):
             yield "first"
@@ -380,7 +380,7 @@ async def test_a_manager_that_is_left_in_another_task_leaves_that_tasks_contexts
             await manager.__aexit__(None, None, None)
             return await remaining(10)
 
-    # The inner deadline was taken over from the manager's, which counted when it was entered.
+    # The inner context took its deadline from the manager's context, which counted at its entry.
     assert await asyncio.create_task(leave()) == 2
     assert await remaining(10) == 10
 

@@ -1,4 +1,4 @@
-"""Waiting with a limit and waiting for many: incidents W3 to W5, on an exact clock and on Windows' coarse one."""
+"""`wait_for`, `gather` and `sleep`: incidents W3 to W5, on an exact clock and on the coarse clock of Windows."""
 
 import asyncio
 from decimal import Decimal
@@ -16,7 +16,7 @@ from netra_sim.runtime import (
 from netra_sim.simulation import run_virtual
 
 TICK = 1 / 64
-"""Seconds between the ticks of Windows' clock, up to Python 3.12."""
+"""Seconds between two ticks of the Windows clock, up to Python 3.12."""
 
 
 def now():
@@ -34,7 +34,7 @@ async def fail(error, after=0.0):
 
 
 class Awaitable:
-    """What is awaitable without being a coroutine, a Future or a Task."""
+    """An awaitable that is not a coroutine, a Future or a Task."""
 
     def __await__(self):
         return answer(after=1).__await__()
@@ -65,7 +65,7 @@ async def test_thirty_gathered_sleeps_take_as_long_as_one():  # W3
     assert now() == 0.01
 
 
-async def test_cancelling_what_gather_returns_cancels_all_of_it():  # W3
+async def test_cancelling_the_future_of_gather_cancels_all_awaitables():  # W3
     tasks = [asyncio.create_task(answer(after=10)) for _ in range(5)]
     everything = windows_safe_gather(*tasks)
     await asyncio.sleep(1)
@@ -85,7 +85,7 @@ async def test_gather_gives_the_first_error_at_once_or_every_error_in_its_place(
     assert await windows_safe_gather() == []
 
 
-async def test_waiting_for_what_is_done_already_takes_no_time():  # W4
+async def test_waiting_for_a_finished_awaitable_takes_no_time():  # W4
     done = asyncio.create_task(answer())
     await done
     for timeout in (None, 30.0, 0.0, -1.0):
@@ -158,7 +158,7 @@ async def test_no_timeout_waits_for_a_year():  # W5
 
 
 @pytest.mark.parametrize("timeout", [0, -1, 2])
-async def test_what_is_late_is_cancelled_and_its_end_awaited(timeout):  # W5
+async def test_a_late_awaitable_is_cancelled_and_its_end_awaited(timeout):  # W5
     async def obstinate():
         try:
             await asyncio.Event().wait()
@@ -184,7 +184,7 @@ async def test_the_default_is_returned_at_the_deadline_whatever_it_is(default, t
 
 @pytest.mark.parametrize("error", [ValueError("broken"), TimeoutError("its own"), KeyError("key")])
 @pytest.mark.parametrize("options", [{}, {"default": None}])
-async def test_an_error_of_what_is_awaited_passes_through_unchanged(error, options):  # W5
+async def test_an_error_of_the_awaitable_passes_through_unchanged(error, options):  # W5
     for timeout in (None, 30.0):
         with pytest.raises(type(error)) as raised:
             await windows_safe_wait_for(fail(error, after=1), timeout, **options)
@@ -196,7 +196,7 @@ async def test_an_error_of_what_is_awaited_passes_through_unchanged(error, optio
     assert raised.value is error
 
 
-async def test_a_timeout_that_is_no_number_is_refused():
+async def test_a_timeout_that_is_nan_is_refused():
     done = asyncio.get_running_loop().create_future()
     done.set_result("answer")
     nan = float("nan")
@@ -212,7 +212,7 @@ async def test_a_timeout_that_is_no_number_is_refused():
             await windows_safe_progressive_delay(**wrong)
 
 
-async def test_a_sleep_returns_its_result_and_one_of_no_length_gives_others_a_turn():
+async def test_a_sleep_returns_its_result_and_one_of_zero_seconds_gives_others_a_turn():
     assert await windows_safe_sleep(1, "result") == "result"
     turns = []
     other = asyncio.create_task(answer(turns.append("other")))

@@ -1,4 +1,4 @@
-"""The decorator and its three functions: incidents W1 to W6."""
+"""The decorator and the three safe functions: incidents W1 to W6."""
 
 import asyncio
 import asyncio as aio
@@ -45,10 +45,10 @@ async def nap(seconds):
     return asyncio.sleep
 
 
-# What a decorated function sees, and what nobody else does.
+# A decorated function sees the safe functions, and other code does not.
 
 
-async def test_an_undecorated_task_beside_a_decorated_one_sees_stock_asyncio():  # W1
+async def test_an_undecorated_task_next_to_a_decorated_one_sees_stock_asyncio():  # W1
     async def undecorated():
         await asyncio.sleep(1)
         assert await asyncio.sleep(0, result="here") == "here"
@@ -103,7 +103,7 @@ async def test_a_decorated_call_that_is_cancelled_leaves_asyncio_as_it_was():  #
     assert await what_a_helper_sees() == STOCK
 
 
-async def test_the_decorated_function_itself_sees_the_safe_three():
+async def test_the_decorated_function_itself_sees_the_safe_functions():
     assert await what_a_decorated_function_sees() == SAFE
 
 
@@ -207,7 +207,7 @@ async def test_functions_lambdas_and_classes_in_the_body_are_part_of_it():
     assert local.__module__ == __name__
 
 
-async def test_everything_else_of_asyncio_and_of_the_module_is_what_it_was(monkeypatch):
+async def test_everything_else_in_asyncio_and_the_module_is_unchanged(monkeypatch):
     monkeypatch.setitem(globals(), "bound_again", "before")
 
     @windows_asyncio_safe
@@ -225,7 +225,7 @@ async def test_everything_else_of_asyncio_and_of_the_module_is_what_it_was(monke
     assert await decorated() == (asyncio.Queue, 3, "after", "seen")
 
 
-def test_the_decorated_function_looks_like_the_one_that_was_given():
+def test_the_decorated_function_looks_like_the_original():
     async def original(first, /, second: "int" = 2, *, third=3):
         """Its words."""
 
@@ -238,7 +238,7 @@ def test_the_decorated_function_looks_like_the_one_that_was_given():
     assert windows_asyncio_safe(safe) is safe
 
 
-def test_what_cannot_be_made_safe_is_refused_at_its_decoration():
+def test_objects_that_cannot_be_made_safe_are_refused_at_decoration():
     for thing in (len, now, inspect.signature, 7, functools.partial(nap, 1)):
         with pytest.raises(TypeError, match="takes an `async def` function"):
             windows_asyncio_safe(thing)
@@ -259,7 +259,7 @@ async def test_a_decorated_async_generator_streams_in_time():  # W6
     assert [part async for part in stream("abc")] == expected
 
 
-async def test_a_decorated_async_generator_hears_asend_athrow_and_aclose():  # W6
+async def test_a_decorated_async_generator_handles_asend_athrow_and_aclose():  # W6
     heard = []
 
     @windows_asyncio_safe
@@ -318,10 +318,10 @@ async def test_a_decorated_async_generator_serves_as_a_method_and_a_context_mana
     assert now() == 2
 
 
-# The plan's class, and the pause before a retry.
+# `WindowsAsyncioSafePatterns`, and the pause before a retry.
 
 
-def test_the_patterns_are_the_same_functions_as_one_object():
+def test_the_patterns_object_has_the_same_functions():
     patterns = WindowsAsyncioSafePatterns()
     assert (patterns.safe_sleep, patterns.safe_wait_for, patterns.safe_gather) == SAFE
     assert patterns.safe_progressive_delay is windows_safe_progressive_delay

@@ -1,4 +1,4 @@
-"""One service, four ways to it: in memory, over the simulated network, over `websockets`, over ASGI under uvicorn."""
+"""Four ways to reach one service: in memory, the simulated network, `websockets`, and ASGI under uvicorn."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ class Closed(Exception):
 
 
 class Client:
-    """What every carrier's client has in common; `read` gives the next frame, or raises `Closed`."""
+    """The base of the clients of all carriers; `read` returns the next frame, or raises `Closed`."""
 
     async def say(self, message):
         await self.send(message if isinstance(message, str | bytes) else json.dumps(message))
@@ -45,7 +45,7 @@ class Client:
         return await self.hear("hello")
 
     async def hear(self, *types):
-        """The next message of one of these types, or of any."""
+        """The next message of one of these types, or of any type."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 message = json.loads(await self.read())
@@ -63,7 +63,7 @@ class Client:
 
 
 class InProcessClient(Client):
-    """Queues in both directions; ``link`` makes the server's transport, given what takes frames and what takes the close."""
+    """Queues in both directions; ``link`` makes the server's transport from a function for frames and one for the close."""
 
     def __init__(self, service, user, link):
         self._to_server = asyncio.Queue()
@@ -123,7 +123,7 @@ class SocketClient(Client):
 
 
 class Place:
-    """A running service, and a way to become its client."""
+    """A running service, and a way to connect to it."""
 
     def __init__(self, service, open_client):
         self.service = service
@@ -175,7 +175,7 @@ async def _in_process(make_transport, options):
     async def open_client(user, lifetime=3600.0, token=None):
         proved = await tokens.authenticate_token(token or tokens.issue(user, lifetime))
         client = InProcessClient(service, proved, make_transport)
-        await asyncio.sleep(0.001)  # The handshake takes its time here too.
+        await asyncio.sleep(0.001)  # A handshake takes time here too.
         return client
 
     async with service:
@@ -220,7 +220,7 @@ async def over_websockets(**options):
 
 
 class QuietServer(uvicorn.Server):
-    """Leaves the signals to the tests."""
+    """A uvicorn server that does not handle signals."""
 
     @contextlib.contextmanager
     def capture_signals(self):
@@ -229,7 +229,7 @@ class QuietServer(uvicorn.Server):
 
 @asynccontextmanager
 async def under_uvicorn(app, **settings):
-    """Serve an ASGI application on a free port of this machine; gives its address."""
+    """Serve an ASGI application on a free port of this machine, and give its address."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(512)

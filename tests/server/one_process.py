@@ -1,4 +1,4 @@
-"""Server and clients of a load run in one process, so that a test can reach both."""
+"""Runs the server and the clients of a load run in one process, so that a test can reach both."""
 
 import asyncio
 from time import perf_counter
@@ -40,7 +40,7 @@ def samples(history, gauge):
 
 
 def spying(monkeypatch):
-    """The processes that are started from now on."""
+    """The list of the processes that are started from now on."""
     started = []
     start = asyncio.create_subprocess_exec
 
@@ -54,7 +54,7 @@ def spying(monkeypatch):
 
 
 def other_orders(monkeypatch, **changes):
-    """The clients get orders in which something else stands."""
+    """Change the orders that the clients get."""
     from netra_sim.loading.process import ClientsProcess
 
     original = ClientsProcess.drive

@@ -1,4 +1,4 @@
-"""The client for browsers, in Chromium: against the real server, and against one that says what a test wants."""
+"""The client for browsers in Chromium, with the real server and with one that sends what a test says."""
 
 import asyncio
 import json
@@ -55,19 +55,19 @@ def tab():
 
 
 class Page:
-    """A page with the client module in it; scripts run beside the test's own event loop."""
+    """A page with the client module; its scripts run while the test's event loop runs."""
 
     def __init__(self, tab):
         self._tab = tab
 
     async def run(self, script):
-        """What an asynchronous script returns."""
+        """Run an asynchronous script and return its result."""
         return await asyncio.to_thread(self._tab.evaluate, f"(async () => {{ {script} }})()")
 
 
 @asynccontextmanager
 async def a_page(tab, uri):
-    """A page of the server's own origin, into which its client has been imported."""
+    """A page of the server's origin that has imported the client."""
     origin = uri.replace("ws:", "http:")
     await asyncio.to_thread(tab.open, f"{origin}/healthz")
     page = Page(tab)
@@ -82,7 +82,7 @@ class QuietFiles(SimpleHTTPRequestHandler):
 
 
 class Counts:
-    """An agent that says one number after the other, and then ends."""
+    """An agent that publishes one number after the other, and then ends."""
 
     name = "counts"
 
@@ -135,12 +135,12 @@ async def test_forced_disconnects_lose_nothing_show_nothing_twice_and_hide_no_ga
     assert all(run["thoughts"] == "".join(f"{number} " for number in range(steps)) for run in runs)
     for number, (events, gaps, _, unannounced) in enumerate(logs):
         assert {event[0] for event in events} == {f"u{number}.q"}
-        assert [event[1] for event in events] == list(range(steps + 2))  # nothing lost, nothing twice, in order
+        assert [event[1] for event in events] == list(range(steps + 2))  # nothing lost or repeated, in order
         assert (gaps, unannounced) == ([], 0)
 
 
 @real_time
-async def test_a_page_stays_logged_in_over_a_restart_and_is_told_that_its_run_is_lost(tab):
+async def test_a_page_stays_logged_in_over_a_restart_and_learns_that_its_run_is_lost(tab):
     port, tokens = a_free_port(), TokenAuthenticator()
     async with a_server(port, tokens) as server, a_page(tab, server.uri) as page:
         token = tokens.issue("alice")
@@ -148,7 +148,7 @@ async def test_a_page_stays_logged_in_over_a_restart_and_is_told_that_its_run_is
         assert (await page.run("return ended(client.execute('1'))"))["status"] == "completed"
         await page.run("window.long = ended(client.execute('900')); await until(() => client.log.events.length > 5);")
         for connection in list(server._server.connections):
-            connection.transport.abort()  # and what its process knew is gone
+            connection.transport.abort()  # its process ends and forgets the run
         await server.service.bridge.shutdown()
         server._server.close()
         async with a_server(port, tokens):
@@ -159,7 +159,7 @@ async def test_a_page_stays_logged_in_over_a_restart_and_is_told_that_its_run_is
 
 
 @real_time
-async def test_closing_the_client_leaves_the_run_going_and_a_new_client_gets_all_of_it(tab):
+async def test_a_run_goes_on_after_its_client_closes_and_a_new_client_gets_all_of_it(tab):
     tokens = TokenAuthenticator()
     async with a_server(a_free_port(), tokens) as server, a_page(tab, server.uri) as page:
         token = tokens.issue("alice")
@@ -176,7 +176,7 @@ async def test_closing_the_client_leaves_the_run_going_and_a_new_client_gets_all
 
 
 class Sayings:
-    """A server of somebody else's: for each connection what it says after its hello, and with what it closes."""
+    """A scripted server: for each connection the frames after its hello, and the close code."""
 
     def __init__(self, *connections):
         self._connections = list(connections)
@@ -206,7 +206,7 @@ class Sayings:
         """Nothing, unless a test wants something."""
 
     def answers(self, message):
-        """What is said to a message of the client's."""
+        """The answer to a message of the client."""
         return []
 
 
@@ -249,7 +249,7 @@ async def test_duplicates_and_unknown_frames_are_counted_and_not_shown(tab):
 
 
 @real_time
-async def test_a_hole_in_the_numbers_is_not_shown_but_asked_for(tab):
+async def test_a_hole_in_the_numbers_is_requested_again_and_not_shown(tab):
     class Holed(Sayings):
         def answers(self, message):
             return [hello("alice.q"), thinking(1), thinking(2), completed(3)] if message["type"] == "resume" else []
@@ -265,7 +265,7 @@ async def test_a_hole_in_the_numbers_is_not_shown_but_asked_for(tab):
 
 
 @real_time
-async def test_an_announced_gap_moves_on_and_says_how_much_was_missed(tab):
+async def test_an_announced_gap_moves_the_cursor_and_counts_the_missed_events(tab):
     gap = {"type": "gap", "run_id": "alice.q", "missed_from": 1, "missed_to": 4, "reason": "evicted", "status": "live"}
     frames = [hello("alice.q"), thinking(0), gap, thinking(5), completed(6)]
     async with a_page_with(tab, Sayings((frames, None))) as (page, uri):
@@ -282,7 +282,7 @@ def delta(seq, text):
 
 
 @real_time
-async def test_the_answers_text_is_whole_also_where_its_pieces_are_lost(tab):
+async def test_the_text_of_an_answer_is_complete_even_if_pieces_are_lost(tab):
     gap = {"type": "gap", "run_id": "alice.q", "missed_from": 2, "missed_to": 4, "reason": "evicted", "status": "live"}
     frames = [
         hello("alice.q"),
@@ -347,7 +347,7 @@ async def test_a_request_is_sent_until_the_server_has_it_and_no_more(tab):
     ("code", "outcome"),
     [("engine_limit", "engine_limit"), ("malformed", "malformed"), ("rate_limited", None), ("duplicate_request", None)],
 )
-async def test_what_is_refused_is_rejected_or_sent_again_as_the_protocol_says(tab, code, outcome):
+async def test_a_refused_request_is_rejected_or_sent_again_as_the_protocol_says(tab, code, outcome):
     class Refuses(Sayings):
         asks = 0
 
@@ -387,7 +387,7 @@ async def test_after_a_refused_proof_a_page_asks_for_another_and_then_gives_up(t
 
 
 @real_time
-async def test_pauses_grow_with_failures_begin_anew_at_a_hello_and_are_long_for_a_replaced_tab(tab):
+async def test_pauses_grow_with_failures_restart_at_a_hello_and_are_long_for_a_replaced_tab(tab):
     connections = [([], 1013), ([], 1013), ([], 1013), ([hello()], 1012), ([hello()], 4410), ([hello()], None)]
     async with a_page_with(tab, Sayings(*connections)) as (page, uri):
         pauses = await page.run(
@@ -402,7 +402,7 @@ async def test_pauses_grow_with_failures_begin_anew_at_a_hello_and_are_long_for_
 
 
 @real_time
-async def test_the_same_codes_turn_both_clients_away(tab):
+async def test_both_clients_stay_away_after_the_same_codes(tab):
     async with a_page_with(tab, Sayings()) as (page, _):
         codes = await page.run(
             "return [...Array(4000).keys()].map((one) => one + 1000).filter((code) => module.isTerminal(code))"
@@ -413,7 +413,7 @@ async def test_the_same_codes_turn_both_clients_away(tab):
 
 
 @real_time
-async def test_a_wrong_address_and_a_closed_client_are_said_at_once(tab):
+async def test_a_wrong_address_and_a_closed_client_raise_errors_at_once(tab):
     async with a_page_with(tab, Sayings()) as (page, uri):
         told = await page.run(
             "const wrong = (() => { try { new module.AgentClient('ws://[') } catch (error) { return error.name } })();"

@@ -1,4 +1,4 @@
-"""`AgentClient` over real sockets: what it survives, what it skips, and when it says that it has given up."""
+"""`AgentClient` over real sockets: what it survives, what it skips, and when it gives up."""
 
 import asyncio
 import json
@@ -18,14 +18,14 @@ from netra_sim.runtime import windows_safe_sleep
 from netra_sim.server import AgentClient, AgentServer, TokenAuthenticator
 
 CUTS = int(os.environ.get("NETRA_DISCONNECTS", "60"))
-"""Forced disconnects over each way; 500 each takes a minute."""
+"""Forced disconnects for each carrier; 500 each takes a minute."""
 
 real_time = pytest.mark.real_time(both_clocks=True)
 HELLO = {"type": "hello", "epoch": "e", "user_id": "alice", "connection_id": "c", "runs": []}
 
 
 class Counts:
-    """An agent that counts as fast as it is cut off, and then ends."""
+    """An agent that publishes a number every 5 ms, and then ends."""
 
     name = "counts"
 
@@ -37,7 +37,7 @@ class Counts:
 
 
 class Reader:
-    """A user's client that is cut off again and again, at random, until its runs have ended."""
+    """A client that loses its connection repeatedly, at random times, until its runs have ended."""
 
     def __init__(self, uri, token, user, draw):
         self.user = user
@@ -80,14 +80,14 @@ async def test_forced_disconnects_lose_nothing_show_nothing_twice_and_hide_no_ga
         await asyncio.gather(*(reader.live(CUTS // users, min(steps, 990)) for reader in readers))
     assert sum(reader.cuts for reader in readers) == CUTS // users * users
     for reader in readers:
-        assert reader.shown == list(range(len(reader.shown)))  # nothing lost, nothing twice, in order
+        assert reader.shown == list(range(len(reader.shown)))  # nothing lost or repeated, in order
         assert len(reader.shown) == min(steps, 990) + 2
         assert (reader.unannounced, reader.client.reader.unannounced_gaps) == ([], 0)
 
 
 @asynccontextmanager
 async def a_server_that_says(*frames, close=None):
-    """A server of somebody else's, which says these frames to each of its clients after its hello."""
+    """A scripted server that sends these frames to each client after its hello."""
 
     async def talk(socket):
         await socket.recv()
@@ -103,7 +103,7 @@ async def a_server_that_says(*frames, close=None):
 
 
 @real_time
-async def test_a_client_skips_and_counts_what_it_does_not_know_and_reads_on():
+async def test_a_client_skips_and_counts_unknown_frames():
     readings, last = [], asyncio.Event()
 
     def on_reading(frame, reading, connection_id):
@@ -121,7 +121,7 @@ async def test_a_client_skips_and_counts_what_it_does_not_know_and_reads_on():
     assert sum(isinstance(message, Skipped) for message in readings) == 9
 
 
-def test_bytes_that_are_no_text_are_skipped_too():
+def test_bytes_that_are_not_text_are_skipped_too():
     reader = EventReader()
     for frame in (b"\xff", b'{"type": "hello\xff"}', b""):
         assert reader.feed(frame).message == Skipped("", is_known=False)
@@ -129,12 +129,12 @@ def test_bytes_that_are_no_text_are_skipped_too():
 
 
 @real_time
-async def test_a_reader_that_fails_is_told_to_whoever_sends_and_on_leaving():
+async def test_an_error_of_on_reading_is_raised_by_send_and_on_leaving():
     def on_reading(frame, reading, connection_id):
         raise ZeroDivisionError("a bug of the user's")
 
     async with a_server_that_says() as uri:
-        with pytest.raises(ZeroDivisionError):  # noqa: PT012 - what leaving the context raises
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012 - leaving the context raises it
             async with AgentClient(uri, "t", on_reading) as client:
                 with pytest.raises(ZeroDivisionError):
                     await client.wait_closed()
@@ -145,14 +145,14 @@ async def test_a_reader_that_fails_is_told_to_whoever_sends_and_on_leaving():
 
 @real_time
 @pytest.mark.parametrize("code", [1009, 4400, 4401, 4403, 4409, 4422, 4429])
-async def test_a_client_that_would_fare_no_better_stays_away(code):
+async def test_a_client_stays_away_after_a_terminal_code(code):
     async with a_server_that_says(close=code) as uri, AgentClient(uri, "t", lambda *_: None) as client:
         assert await asyncio.wait_for(client.wait_closed(), 10) == code
 
 
 @real_time
 @pytest.mark.parametrize("code", [1001, 1011, 1012, 1013, 4008, 4408])
-async def test_a_client_that_can_do_better_comes_back(code):
+async def test_a_client_returns_after_another_code(code):
     hellos, twice = [], asyncio.Event()
 
     def on_reading(frame, reading, connection_id):
@@ -165,7 +165,7 @@ async def test_a_client_that_can_do_better_comes_back(code):
 
 
 @real_time
-async def test_a_client_that_can_get_tokens_gets_another_when_its_own_runs_out():
+async def test_a_client_gets_another_token_when_its_token_expires():
     asked = []
     async with over_websockets() as place:
 
@@ -188,7 +188,7 @@ async def test_a_client_that_can_get_tokens_gets_another_when_its_own_runs_out()
 
 
 @real_time
-async def test_a_client_whose_new_tokens_are_refused_too_gives_up():
+async def test_a_client_gives_up_when_its_new_tokens_are_refused_too():
     asked = []
     async with over_websockets() as place:
 
@@ -209,7 +209,7 @@ async def test_a_client_whose_new_tokens_are_refused_too_gives_up():
     ("host", "begins"), [("::1", "ws://[::1]:"), ("0.0.0.0", "ws://127.0.0.1:"), ("::", "ws://[::1]:")]
 )
 @real_time
-async def test_the_servers_address_is_one_that_clients_can_read(host, begins):
+async def test_the_uri_of_the_server_is_valid_for_clients(host, begins):
     bridge, tokens = AgentWebSocketBridge(), TokenAuthenticator()
     factory = ExecutionEngineFactory(websocket_bridge=bridge)
     try:

@@ -1,4 +1,4 @@
-"""RFC 6455 by the cases of the Autobahn test suite, against the connection class and the transport that the server uses."""
+"""RFC 6455: the Autobahn test suite against the connection class and the transport of the server."""
 
 from contextlib import suppress
 
@@ -11,9 +11,9 @@ from netra_sim import AgentWebSocketBridge, ExecutionEngineFactory
 from netra_sim.server import AgentServer, ServerLimits, TokenAuthenticator
 from netra_sim.server.transport import WebSocketTransport
 
-NOT_TRIED = ["9.*", "12.*", "13.*"]  # speed, and a compression that the server does not offer
+NOT_TRIED = ["9.*", "12.*", "13.*"]  # speed, and compression, which the server does not offer
 ALLOWED = {"7.1.5"}
-"""The library's choice: an unfinished fragmented message before a close is answered with 1002."""
+"""The library answers an unfinished fragmented message before a close with 1002."""
 
 
 async def _echo(socket):
@@ -31,7 +31,7 @@ async def _echo_all(socket, transport):
 
 
 @pytest.mark.real_time
-async def test_the_server_passes_the_conformance_suite_but_for_one_known_case():
+async def test_the_server_passes_the_conformance_suite_except_one_known_case():
     bridge = AgentWebSocketBridge()
     limits = ServerLimits(message_bytes=16 * 1024 * 1024)
     server = AgentServer(

@@ -1,4 +1,4 @@
-"""What every client may rely on, whichever way it is connected: docs/protocol.md, message by message."""
+"""docs/protocol.md, message by message, over every carrier."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ FINAL = EVENTS[-2:]
 
 
 class Waits:
-    """An agent that thinks once and then waits until it is cancelled, or for so many seconds."""
+    """An agent that thinks once and then waits for some seconds, or until it is cancelled."""
 
     name = "waits"
 
@@ -68,7 +68,7 @@ async def test_a_client_that_comes_back_gets_what_it_missed_and_nothing_twice(ca
         assert [(await second.hear(*EVENTS))["seq"] for _ in range(2)] == [1, 2]
 
 
-async def test_resume_may_be_said_again_and_brings_what_the_client_says_it_lacks(carrier):
+async def test_resume_may_be_sent_again_and_replays_the_missing_events(carrier):
     async with carrier() as place:
         client = await place.connect()
         hello = await client.resume()
@@ -78,7 +78,7 @@ async def test_resume_may_be_said_again_and_brings_what_the_client_says_it_lacks
         assert [(await client.hear(*EVENTS))["seq"] for _ in range(2)] == [last - 1, last]
 
 
-async def test_another_users_run_is_answered_like_one_that_does_not_exist(carrier):
+async def test_another_users_run_gets_the_answer_for_a_run_that_does_not_exist(carrier):
     async with carrier(pipeline=waiting) as place:
         victim, attacker = await place.connect("victim"), await place.connect("attacker")
         await victim.resume()
@@ -94,7 +94,7 @@ async def test_another_users_run_is_answered_like_one_that_does_not_exist(carrie
         assert place.factory.live_engines("victim") == 1
 
 
-async def test_a_client_of_a_server_that_was_restarted_is_told_that_its_run_is_lost(carrier):
+async def test_a_client_of_a_restarted_server_learns_that_its_run_is_lost(carrier):
     async with carrier() as place:
         client = await place.connect()
         await client.resume("another epoch", {"alice.q": 3})
@@ -104,7 +104,7 @@ async def test_a_client_of_a_server_that_was_restarted_is_told_that_its_run_is_l
 
 
 @pytest.mark.parametrize("by", ["request_id", "run_id"])
-async def test_a_user_can_cancel_a_run_and_no_other_ends(carrier, by):
+async def test_a_user_can_cancel_a_run_and_no_other_run_ends(carrier, by):
     async with carrier(pipeline=waiting) as place:
         client = await place.connect()
         await client.resume()
@@ -119,7 +119,7 @@ async def test_a_user_can_cancel_a_run_and_no_other_ends(carrier, by):
         assert [engine.context.run_id for engine in place.factory.engines] == ["alice.keep"]
 
 
-async def test_a_request_can_be_cancelled_in_the_breath_in_which_it_is_sent(carrier):
+async def test_a_request_can_be_cancelled_right_after_it_is_sent(carrier):
     async with carrier(pipeline=waiting) as place:
         client = await place.connect()
         await client.resume()
@@ -149,7 +149,7 @@ async def test_a_newer_token_lets_the_connection_outlive_the_old_one(carrier):
         assert await client.hear() == {"type": "pong"}
 
 
-async def test_a_token_that_runs_out_closes_its_connection_and_leaves_the_run_alone(carrier):
+async def test_an_expired_token_closes_its_connection_and_the_run_goes_on(carrier):
     async with carrier(pipeline=waiting) as place:
         client = await place.connect(lifetime=2.0)
         await client.resume()
@@ -170,7 +170,7 @@ async def test_a_token_of_another_user_changes_nothing_on_an_open_connection(car
         assert (await client.hear("agent_started"))["user_id"] == "alice"
 
 
-async def test_a_user_who_is_revoked_is_closed_everywhere_and_nobody_else_is(carrier):
+async def test_revoking_a_user_closes_all_connections_of_this_user_only(carrier):
     async with carrier() as place:
         alices, bob = [await place.connect(), await place.connect()], await place.connect("bob")
         old = place.tokens.issue("alice")
@@ -181,7 +181,7 @@ async def test_a_user_who_is_revoked_is_closed_everywhere_and_nobody_else_is(car
         await bob.say({"type": "ping"})
         assert (await bob.hear())["type"] == "pong"
         await asyncio.sleep(0.01)
-        back = await place.connect()  # with a token that was issued since
+        back = await place.connect()  # with a token issued after the revocation
         await back.resume()
         await back.say({"type": "authenticate", "token": old})
         assert (await back.hear())["code"] == "unauthenticated"
@@ -200,7 +200,7 @@ async def test_one_token_can_be_revoked_alone(carrier):
         assert (await other.hear())["code"] == "unauthenticated"
 
 
-async def test_the_newest_connection_wins_over_the_one_least_heard_from(carrier):
+async def test_the_newest_connection_replaces_the_one_least_recently_heard_from(carrier):
     async with carrier(bridge_limits=BridgeLimits(connections_per_user=3)) as place:
         clients = [await place.connect() for _ in range(3)]
         for client in clients:
@@ -218,7 +218,7 @@ async def test_the_newest_connection_wins_over_the_one_least_heard_from(carrier)
             await client.hear("agent_completed")
 
 
-async def test_a_socket_that_keeps_silent_is_closed(carrier):
+async def test_a_silent_socket_is_closed(carrier):
     async with carrier(limits=ServerLimits(resume_seconds=0.05)) as place:
         client = await place.connect()
         assert await client.closed() == 4408
@@ -228,7 +228,7 @@ async def test_a_socket_that_keeps_silent_is_closed(carrier):
     "first",
     ['{"type": "execute_agent", "message": "hi"}', "nonsense", "[]", b'{"type":"resume","epoch":"\xff"}', '{"type":"ping"}'],
 )  # fmt: skip
-async def test_a_first_message_other_than_resume_is_told_and_closed(carrier, first):
+async def test_a_first_message_other_than_resume_closes_the_connection(carrier, first):
     async with carrier() as place:
         client = await place.connect()
         await client.say(first)
@@ -261,7 +261,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE, ids=lambda text: str(text)[:60])
-async def test_what_cannot_be_read_is_refused_and_the_connection_stays(carrier, nonsense, caplog):
+async def test_an_unreadable_message_is_refused_and_the_connection_stays(carrier, nonsense, caplog):
     async with carrier() as place:
         client = await place.connect()
         await client.resume()
@@ -293,7 +293,7 @@ async def test_a_burst_passes_and_a_flood_is_refused_and_then_closed(carrier):
         await client.resume()
         for number in range(15):
             await client.say({"type": "ping", "id": str(number)})
-        answers = [await client.hear() for _ in range(14)]  # the fifteenth may go with the connection
+        answers = [await client.hear() for _ in range(14)]  # the close may overtake the fifteenth
         assert [answer["type"] for answer in answers] == ["pong"] * 5 + ["refused"] * 9
         assert {answer.get("code") for answer in answers[5:]} == {"rate_limited"}
         assert await client.closed() == 4429
@@ -348,7 +348,7 @@ async def test_a_server_that_drains_lets_live_runs_end_and_begins_no_more(carrie
         await stopping
 
 
-async def test_a_server_that_does_not_drain_tells_how_each_run_ended(carrier):
+async def test_a_server_that_does_not_drain_sends_the_end_of_each_run(carrier):
     async with carrier(pipeline=waiting, engine_limits=EngineLimits(agent_seconds=10_000)) as place:
         client = await place.connect()
         await client.resume()
@@ -360,7 +360,7 @@ async def test_a_server_that_does_not_drain_tells_how_each_run_ended(carrier):
         await stopping
 
 
-async def test_all_is_given_back_when_the_clients_are_gone(carrier):
+async def test_all_resources_are_released_when_the_clients_are_gone(carrier):
     async with carrier() as place:
         clients = [await place.connect(user) for user in ("alice", "alice", "bob")]
         for client in clients:
@@ -393,7 +393,7 @@ async def test_a_full_server_turns_new_sockets_away(carrier):
         await silent.resume()
 
 
-async def test_cursors_without_reason_are_gaps_and_harm_nobody(carrier):
+async def test_invented_cursors_are_gaps_and_harm_no_user(carrier):
     async with carrier() as place:
         client = await place.connect()
         cursors = {"a": 2**64, "b": -(2**63) - 1, "c": 10**400, "d\x00\x1b": 0} | {f"r{n}": n for n in range(500)}

@@ -1,4 +1,4 @@
-"""The agents in other people's applications, and what operators see: health, metrics, logs; over real sockets."""
+"""The agents inside other applications, and what operators see: health, metrics, logs. All over real sockets."""
 
 import importlib.util
 import json
@@ -21,7 +21,7 @@ real_time = pytest.mark.real_time
 
 
 @real_time
-async def test_the_fastapi_example_lets_its_own_users_in_and_nobody_else():
+async def test_the_fastapi_example_accepts_its_own_users_only():
     assert len(EXAMPLE.read_text("utf-8").splitlines()) <= 40
     spec = importlib.util.spec_from_file_location("fastapi_chat", EXAMPLE)
     example = importlib.util.module_from_spec(spec)
@@ -79,7 +79,7 @@ async def test_every_page_may_import_the_client_for_browsers(carrier):
 
 @real_time
 @pytest.mark.parametrize("carrier", [over_websockets, over_asgi])
-async def test_an_orchestrator_sees_health_readiness_and_figures(carrier):
+async def test_an_orchestrator_sees_health_readiness_and_metrics(carrier):
     is_up = True
 
     async def database():
@@ -139,7 +139,7 @@ async def test_logs_have_the_ids_of_runs_and_no_secrets(caplog):
 
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
-def test_a_log_line_is_one_line_whatever_a_client_put_into_it(formatter):
+def test_a_log_record_is_one_line_whatever_a_client_sends(formatter):
     record = logging.makeLogRecord(
         {
             "msg": "gone: %s",

@@ -1,4 +1,4 @@
-"""Hostile clients over real sockets: floods, hostile frames, fuzzed messages; nobody else notices."""
+"""Hostile clients over real sockets (floods, hostile frames, fuzzed messages) do not affect other users."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from netra_sim.server import ServerLimits
 pytestmark = pytest.mark.real_time
 
 FUZZED = int(os.environ.get("NETRA_FUZZED_MESSAGES", "600"))
-"""Messages of the fuzzing tests; 10,000 takes a minute or two."""
+"""Messages in the fuzzing tests; 10,000 take a minute or two."""
 
 MASK = b"\x00" * 4
 
@@ -38,7 +38,7 @@ def frame(payload, opcode=1):
 
 
 def handshaken(place, user):
-    """A raw socket on which a WebSocket has been opened."""
+    """A raw socket after the WebSocket handshake."""
     host, port = place.uri.removeprefix("ws://").split(":")
     raw = socket.create_connection((host, int(port)), timeout=5)
     raw.sendall(
@@ -53,7 +53,7 @@ def handshaken(place, user):
 
 
 def flood(place, user, payload, opcode, seconds):
-    """Open connections one after the other and send as fast as the socket takes it; returns what was sent."""
+    """Open connections one after the other, send as fast as the socket accepts, and return the number of messages."""
     sent, ends = 0, time.monotonic() + seconds
     while time.monotonic() < ends:
         with handshaken(place, user) as raw:
@@ -64,12 +64,12 @@ def flood(place, user, payload, opcode, seconds):
                     raw.sendall(frame(payload, opcode) * 200)
                     sent += 200
             except OSError:
-                continue  # closed by the server; the flooder comes again
+                continue  # closed by the server; the flooder connects again
     return sent
 
 
 async def delays(client, seconds):
-    """How late each event of the client's run was against the one before, in seconds."""
+    """The lateness of each event of the client's run relative to the previous event, in seconds."""
     late, last = [], None
     loop = asyncio.get_running_loop()
     ends = loop.time() + seconds
@@ -85,7 +85,7 @@ async def delays(client, seconds):
 @pytest.mark.parametrize(
     ("payload", "opcode"), [(b'{"type":"zz"}', 1), (b'{"type":"ping"}', 1), (b"", 9), (b"{", 2), (b"x" * 125, 10)]
 )
-async def test_a_flood_is_shed_while_another_users_events_go_on(payload, opcode):
+async def test_a_flood_is_closed_while_another_users_events_go_on(payload, opcode):
     async with over_websockets(pipeline=lambda _: [[Ticks()]]) as place:
         witness = await place.connect("bob")
         await witness.resume()
@@ -93,12 +93,12 @@ async def test_a_flood_is_shed_while_another_users_events_go_on(payload, opcode)
         flooding = asyncio.to_thread(flood, place, "mallory", payload, opcode, 1.0)
         sent, seen = await asyncio.gather(flooding, delays(witness, 1.0))
         assert sent > 500
-        assert len(seen) > 15  # of 100 on an idle machine; one, when the flood was carried out to its end first
+        assert len(seen) > 15  # 100 on an idle machine; one if the server carried out the whole flood first
         await witness.say({"type": "ping"})
         assert (await witness.hear("pong"))["type"] == "pong"
 
 
-async def test_between_two_messages_of_a_flood_everybody_else_has_a_turn():
+async def test_other_tasks_get_a_turn_between_two_messages_of_a_flood():
     async with memory(limits=ServerLimits(message_burst=10_000, errors_in_a_row=100_000)) as place:
         flooder = await place.connect("mallory")
         await flooder.resume()
@@ -130,7 +130,7 @@ VALUES = [None, 1, -1.5, 2**70, "", "\x00\x1b[31m", "x" * 5_000, [], {}, [[]], T
 
 
 def fuzzed(draw):
-    """One message: made of atoms, or a right one with bytes changed, a field replaced, cut off or said twice."""
+    """One message: built of atoms, or a valid one with changed bytes, a replaced field, cut off or repeated."""
     if draw.random() < 0.3:
         return b"".join(draw.choice(ATOMS) for _ in range(draw.randrange(12)))
     message = dict(draw.choice(WHOLE))
@@ -146,7 +146,7 @@ def fuzzed(draw):
 
 
 async def said(client, pong):
-    """Read up to a pong; the close code, if the connection was closed instead."""
+    """Read up to a pong, or return the close code if the connection closes first."""
     async with asyncio.timeout(20):
         try:
             while json.loads(await client.read()).get("id") != pong:
@@ -196,7 +196,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
-async def test_a_spoilt_handshake_leaves_no_traceback(garbage, caplog):
+async def test_a_broken_handshake_leaves_no_traceback(garbage, caplog):
     async with over_websockets() as place:
         host, port = place.uri.removeprefix("ws://").split(":")
         _, writer = await asyncio.open_connection(host, int(port))

@@ -1,4 +1,4 @@
-"""Who comes in, over real sockets: programs by a header, pages by a subprotocol or a cookie; and how the others are told."""
+"""Login over real sockets: programs by a header, pages by a subprotocol or a cookie; and the refusal of other clients."""
 
 import asyncio
 import json
@@ -70,7 +70,7 @@ async def test_a_page_of_a_listed_origin_logs_in(carrier, way):
         ({"Cookie": "netra_token={alice}", "Origin": "https://evil.example"}, ["netra.v1"], 4403),
     ],
 )
-async def test_a_page_that_is_refused_learns_it_from_a_close_code(carrier, headers, subprotocols, code):
+async def test_a_refused_page_gets_a_close_code(carrier, headers, subprotocols, code):
     async with carrier(origins=[None, PAGE]) as place:
         alice = place.tokens.issue("alice")
         headers = {name: value.replace("{alice}", alice) for name, value in ({"Origin": PAGE} | headers).items()}
@@ -91,11 +91,11 @@ async def test_a_page_that_is_refused_learns_it_from_a_close_code(carrier, heade
         {"Authorization": "Bearer x.y.z"},
         {"Authorization": "Basic YTpi"},
         {"Authorization": "Bearer " + "x" * 8_000},
-        {"Cookie": "netra_token={alice}"},  # other sites' pages make a browser send it, and no origin says which
+        {"Cookie": "netra_token={alice}"},  # without an origin, this could be a page of another site
         {"Authorization": "Token {alice}"},
     ],
 )
-async def test_a_program_that_is_refused_learns_it_before_the_handshake(carrier, headers):
+async def test_a_refused_program_gets_an_http_status_before_the_handshake(carrier, headers):
     async with carrier() as place:
         alice = place.tokens.issue("alice")
         with pytest.raises(InvalidStatus) as refusal:
@@ -112,7 +112,7 @@ async def test_the_token_in_an_address_proves_nothing():
 
 
 class Slow:
-    """An authenticator that is asked for what it does."""
+    """An authenticator with a behaviour that the test sets."""
 
     def __init__(self, answer):
         self.answer = answer
@@ -138,7 +138,7 @@ async def _hangs():
 
 @real_time
 @pytest.mark.parametrize("answer", [_unavailable, _broken, _hangs])
-async def test_when_proofs_cannot_be_checked_clients_are_told_to_try_later(answer):
+async def test_clients_must_try_later_while_proofs_cannot_be_checked(answer):
     async with over_websockets(origins=[None, PAGE], limits=ServerLimits(authentication_seconds=0.1)) as place:
         place.service._authenticator = Slow(answer)
         with pytest.raises(InvalidStatus) as refusal:
@@ -148,7 +148,7 @@ async def test_when_proofs_cannot_be_checked_clients_are_told_to_try_later(answe
         assert await (await place.connect(headers={"Origin": PAGE})).closed() == 1013
 
 
-def test_an_address_with_a_path_is_no_origin():
+def test_an_address_with_a_path_is_not_an_origin():
     for origin in ("https://app.example/page", "app.example", "https://*.example", "", "https://"):
         with pytest.raises(ValueError, match="scheme and a host"):
             _service(origins=[origin])
@@ -180,7 +180,7 @@ def signed(key=PRIVATE, algorithm="RS256", kid="a", **claims):
     return jwt.encode(CLAIMS | claims, key, algorithm=algorithm, headers={"kid": kid} if kid else None)
 
 
-async def test_a_provider_that_signs_with_rs256_is_trusted_and_nobody_else():
+async def test_only_tokens_signed_by_the_provider_with_rs256_are_accepted():
     tokens = TokenAuthenticator(PublicKeys({"a": PEM}), issuer="https://id.example")
     assert (await tokens.authenticate_token(signed())).user_id == "alice"
     assert (await tokens.authenticate_token(signed(kid=None))).user_id == "alice"
@@ -209,7 +209,7 @@ async def test_a_provider_that_signs_with_rs256_is_trusted_and_nobody_else():
         tokens.issue("alice")
 
 
-async def test_secrets_are_rotated_without_anybody_being_logged_out(tmp_path):
+async def test_secrets_can_be_rotated_without_logging_users_out(tmp_path):
     old, new = "old " + "o" * 32, "new " + "n" * 32
     before = TokenAuthenticator(SharedSecrets.parse(old)).issue("alice")
     both_known = TokenAuthenticator(SharedSecrets.parse(f"# rotated\n{new}\n{old}\n"))
@@ -229,14 +229,14 @@ def test_a_wrong_secret_file_is_refused(text):
 async def test_a_secret_file_is_made_once_and_for_its_owner_alone(tmp_path):
     path = tmp_path / "secret"
     token = TokenAuthenticator(SharedSecrets.from_file(path)).issue("alice")
-    if os.name == "posix":  # Windows keeps a user's files from others by their folder
+    if os.name == "posix":  # Windows protects a user's files by their folder
         assert path.stat().st_mode & 0o777 == 0o600
     again = TokenAuthenticator(SharedSecrets.from_file(path))
     assert (await again.authenticate_token(token)).user_id == "alice"
 
 
 class Provider:
-    """An identity provider's key set, which can be rotated and can be down."""
+    """The key set of an identity provider, which can rotate its keys and be down."""
 
     def __init__(self):
         self.kids = {"a": PRIVATE}
@@ -260,7 +260,7 @@ async def test_a_provider_may_rotate_its_keys_and_be_down_for_a_while():
     tokens = TokenAuthenticator(KeySet("https://id.example/keys", fetch=provider, clock=lambda: now[0]))
     await asyncio.gather(*(tokens.authenticate_token(signed()) for _ in range(20)))
     assert provider.fetches == 1
-    for _ in range(5):  # made-up key ids do not make the server ask again and again
+    for _ in range(5):  # invented key ids do not make the server fetch repeatedly
         with pytest.raises(AuthenticationError):
             await tokens.authenticate_token(signed(OTHER, kid="b"))
     assert provider.fetches == 1
@@ -278,7 +278,7 @@ async def test_a_provider_may_rotate_its_keys_and_be_down_for_a_while():
 @pytest.mark.parametrize(
     "body", [None, "", "[]", "{}", '{"keys": 7}', '{"keys": [7]}', '{"keys": [{"kty": "RSA", "n": 1}]}']
 )
-async def test_a_provider_that_never_answered_rightly_leaves_the_question_open(body):
+async def test_an_invalid_key_set_makes_authentication_unavailable(body):
     def fetch(url):
         if body is None:
             raise OSError("down")

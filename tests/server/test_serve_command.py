@@ -55,7 +55,7 @@ async def served(*options, users=("alice",), shell=False, **environment):
         command += ["--user", user]
     env = os.environ | {"PYTHONUNBUFFERED": "1"} | environment
     pipe = subprocess.PIPE
-    if shell:  # as a background job of a shell, which has Ctrl+C ignored
+    if shell:  # a background job of a shell ignores Ctrl+C
         command = ["sh", "-c", '"$@" & echo "pid $!"; wait $!', "sh", *command]
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=env)
     try:
@@ -80,7 +80,7 @@ async def served(*options, users=("alice",), shell=False, **environment):
 
 
 async def begun(uri, token, seconds):
-    """A connection whose run goes on for so many seconds."""
+    """A connection with a run that goes on for some seconds."""
     socket = await connect(uri, additional_headers={"Authorization": f"Bearer {token}"})
     await socket.send('{"type": "resume"}')
     await socket.send(json.dumps({"type": "execute_agent", "message": str(seconds)}))
@@ -90,7 +90,7 @@ async def begun(uri, token, seconds):
 
 
 async def heard(socket):
-    """All types that still come, and the close code."""
+    """The types of all remaining messages, and the close code."""
     messages = []
     try:
         while True:
@@ -99,7 +99,7 @@ async def heard(socket):
         return [message["type"] for message in messages], socket.close_code
 
 
-async def test_sigterm_during_fifty_runs_tells_each_client_how_its_run_ended():
+async def test_sigterm_during_fifty_runs_sends_each_client_the_end_of_its_run():
     users = [f"user-{number}" for number in range(50)]
     async with served("--drain", "2", users=users) as server:
         async with asyncio.timeout(60):
@@ -173,7 +173,7 @@ async def test_a_token_outlives_a_restart_and_the_client_learns_that_its_run_is_
         (["--drain", "-1"], "drain"),
     ],
 )
-def test_a_wrong_option_is_refused_in_words(tmp_path, options, said):
+def test_a_wrong_option_is_refused_with_a_message(tmp_path, options, said):
     (tmp_path / "short").write_text("short")
     given = [option.replace("{short}", str(tmp_path / "short")) for option in options]
     command = [sys.executable, "-m", "netra_sim", "serve", *given]

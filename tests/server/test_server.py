@@ -1,4 +1,4 @@
-"""The real server, over real sockets on this machine: who may come in, and what they get."""
+"""`AgentServer` over real sockets on this machine: which clients it accepts, and what they receive."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def headers(credential):
 
 
 class Inbox:
-    """What a client has read, to be waited for."""
+    """Collects what a client has read, so that a test can wait for it."""
 
     def __init__(self):
         self.readings = []
@@ -62,11 +62,11 @@ class Inbox:
 
 async def test_fifty_real_users_pass_every_check():
     answered = []
-    patient = Objectives(delivery_mean=30.0, delivery_p95=30.0, first_event_p95=30.0)  # how fast is for the benchmarks
+    patient = Objectives(delivery_mean=30.0, delivery_p95=30.0, first_event_p95=30.0)  # benchmarks measure the speed
     history = await load(Load(users=50, window=1.0), objectives=patient, on_answer=lambda: answered.append(1))
     results = check(history)
     assert {result.check: result.findings for result in results if result.state == "failed"} == {}
-    # No fault befell it, its contexts bear no marks, and a real loop does not count its steps.
+    # There are no faults and no marks, and a real loop does not count its steps.
     unseen = {result.check for result in results if result.state == "not applicable"}
     assert unseen == {"recovery", "faults-acted", "context-isolation", "idle-cost"}
     assert len(answered) == 50
@@ -75,7 +75,7 @@ async def test_fifty_real_users_pass_every_check():
 @pytest.mark.parametrize(
     "authorization", [None, "Bearer", "Bearer x.y.z", "Basic YTpi", "Bearer {none}", "Bearer {other}"]
 )
-async def test_nobody_without_a_valid_token_gets_as_far_as_a_socket(authorization):  # B13
+async def test_a_client_without_a_valid_token_gets_no_socket(authorization):  # B13
     server, bridge = make_server()
     async with server:
         none = jwt.encode({"sub": "alice", "aud": "netra_sim", "exp": 9e9}, None, algorithm="none")
@@ -91,7 +91,7 @@ async def test_nobody_without_a_valid_token_gets_as_far_as_a_socket(authorizatio
     "claims",
     [{"aud": "else"}, {"exp": 1}, {"exp": "soon"}, {"sub": None}, {"sub": 7}, {"sub": "registry"}, {"aud": None}],
 )
-async def test_a_token_that_proves_nothing_is_refused(claims):
+async def test_an_invalid_token_is_refused(claims):
     secret = b"s" * 32
     base = {"sub": "alice", "aud": "netra_sim", "exp": 9e9} | claims
     forged = jwt.encode({name: value for name, value in base.items() if value is not None}, secret, algorithm="HS256") if (
@@ -110,7 +110,7 @@ def test_a_short_secret_is_refused():
         TokenAuthenticator(b"short")
 
 
-async def test_a_client_that_does_not_begin_with_resume_is_told_and_closed():
+async def test_a_client_that_does_not_begin_with_resume_is_closed_with_a_reason():
     server, _ = make_server()
     async with server:
         for first in ('{"type": "execute_agent", "message": "hi"}', "nonsense"):
@@ -131,7 +131,7 @@ async def test_a_run_over_a_real_socket_ends_with_its_answer():
     assert isinstance(inbox.readings[0].message, Hello)
 
 
-async def test_what_is_no_json_is_answered_and_the_connection_stays():
+async def test_a_message_that_is_not_json_is_answered_and_the_connection_stays():
     server, _ = make_server()
     async with server, connect(server.uri, additional_headers=headers(token(server))) as socket:
         await socket.send(RESUME)
@@ -142,7 +142,7 @@ async def test_what_is_no_json_is_answered_and_the_connection_stays():
             assert (answer["type"], answer["code"]) == ("refused", "malformed")
 
 
-async def test_a_client_that_is_cut_off_comes_back_and_misses_nothing():
+async def test_a_client_that_loses_its_connection_returns_and_misses_nothing():
     async def slow(session):
         for number in range(20):
             session.think(number)
@@ -165,7 +165,7 @@ async def test_a_client_that_is_cut_off_comes_back_and_misses_nothing():
     assert shown == list(range(22))
 
 
-async def test_a_token_that_runs_out_ends_its_connection_and_the_client_stays_away():
+async def test_an_expired_token_closes_its_connection_and_the_client_stays_away():
     server, _ = make_server()
     inbox = Inbox()
     async with server, AgentClient(server.uri, token(server, lifetime=2.0), inbox) as client:
@@ -173,7 +173,7 @@ async def test_a_token_that_runs_out_ends_its_connection_and_the_client_stays_aw
             assert await client.wait_closed() == 4401
 
 
-async def test_a_client_that_does_not_read_is_shed_while_another_is_served():
+async def test_a_client_that_does_not_read_is_closed_while_another_is_served():
     async def floods(session):
         for _ in range(200):
             session.think("x" * 100_000)
@@ -201,7 +201,7 @@ async def test_a_client_that_does_not_read_is_shed_while_another_is_served():
         deaf.transport.abort()
 
 
-async def test_a_shutdown_ends_live_runs_and_tells_the_clients():
+async def test_a_shutdown_ends_live_runs_and_the_clients_get_their_ends():
     async def for_ever(session):
         await asyncio.Event().wait()
 
@@ -228,7 +228,7 @@ def test_a_load_without_users_is_refused():
         Load(users=0)
 
 
-async def test_a_client_that_was_turned_away_for_good_says_so_instead_of_hanging():
+async def test_a_client_that_has_given_up_raises_an_error_instead_of_hanging():
     server, _ = make_server()
     async with server, AgentClient(server.uri, token(server, lifetime=1.5), Inbox()) as client:
         async with asyncio.timeout(20):
@@ -237,7 +237,7 @@ async def test_a_client_that_was_turned_away_for_good_says_so_instead_of_hanging
                 await client.send({"type": "execute_agent", "message": "hi"})
 
 
-async def test_a_small_congestion_limit_leaves_no_event_behind():
+async def test_all_events_arrive_with_a_small_congestion_limit():
     async def floods(session):
         for _ in range(300):
             session.think("x" * 1_000)
@@ -258,7 +258,7 @@ async def test_a_small_congestion_limit_leaves_no_event_behind():
     assert len(inbox.types()) == 302
 
 
-async def test_two_authorization_headers_are_refused_as_one_that_proves_nobody():
+async def test_two_authorization_headers_are_refused_like_an_invalid_one():
     server, _ = make_server()
     async with server:
         given = [("Authorization", f"Bearer {token(server)}"), ("Authorization", "Bearer x")]

@@ -1,4 +1,4 @@
-"""How fast one user may talk and connect, over all sockets, in virtual time."""
+"""The rates of one user's messages and connections, over all sockets, in virtual time."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from netra_sim.server.limits import UserRates
 
 
 async def pings(clients, number):
-    """How many of so many pings on each client were answered, and how many refused."""
+    """Send ``number`` pings on each client; return how many were answered, and how many were refused."""
     heard = []
     for client in clients:
         for _ in range(number):
@@ -19,7 +19,7 @@ async def pings(clients, number):
     return heard.count("pong"), heard.count("refused")
 
 
-async def test_all_sockets_of_a_user_share_one_rate_and_another_user_has_another():
+async def test_all_sockets_of_a_user_share_one_rate_and_each_user_has_one():
     async with memory(limits=ServerLimits(errors_in_a_row=1_000)) as place:
         tabs = [await place.connect("mallory") for _ in range(4)]
         bob = await place.connect("bob")
@@ -30,10 +30,10 @@ async def test_all_sockets_of_a_user_share_one_rate_and_another_user_has_another
         assert answered + refused == 100
         assert await pings([bob], 30) == (30, 0)
         await asyncio.sleep(10.0)
-        assert (await pings(tabs, 10))[0] == 40  # the tokens have grown back
+        assert (await pings(tabs, 10))[0] == 40  # the bucket is full again
 
 
-async def test_who_comes_back_at_once_does_not_begin_with_a_full_bucket():
+async def test_a_new_connection_does_not_refill_the_users_bucket():
     async with memory(limits=ServerLimits(errors_in_a_row=1_000)) as place:
         first = await place.connect("mallory")
         await first.resume()
@@ -44,7 +44,7 @@ async def test_who_comes_back_at_once_does_not_begin_with_a_full_bucket():
         assert (await pings([second], 20))[0] <= 2
 
 
-async def test_who_connects_too_often_waits_for_a_second_and_is_told_to_try_later():
+async def test_a_user_who_connects_too_often_waits_a_second_and_must_try_later():
     loop = asyncio.get_running_loop()
     async with memory(limits=ServerLimits(arrival_burst=5)) as place:
         for _ in range(5):
@@ -63,7 +63,7 @@ async def test_who_connects_too_often_waits_for_a_second_and_is_told_to_try_late
         await again.resume()
 
 
-async def test_buckets_that_are_full_again_are_dropped():
+async def test_full_buckets_are_dropped():
     rates = UserRates(rate=1.0, burst=2)
     for number in range(1_000):
         assert rates.of(f"user-{number}").take()

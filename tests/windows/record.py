@@ -1,4 +1,4 @@
-"""Records on Windows what the report says of it: the hazards and the digests of the scenarios.
+"""Records the evidence of the report about Windows: the hazards and the digests of the scenarios.
 
     python -m tests.windows.record [FILE]
 
@@ -23,7 +23,7 @@ SEEDS = ("seed 1", "seed 2")
 
 
 def system():
-    """The platform's name and version; Wine says that it is Windows, and has one function more."""
+    """The name and version of the platform. Wine calls itself Windows, but has one more function."""
     version = getattr(ctypes.windll.ntdll, "wine_get_version", None)
     if version is None:
         return f"Windows {platform.version()}"
@@ -32,7 +32,7 @@ def system():
 
 
 def expected_digests():
-    """Those of the first seeds of each scenario that every platform must make."""
+    """The digests of the first seeds of each scenario, which every platform must make."""
     digests = json.loads(FILE.read_text(encoding="utf-8"))
     return {name: digest for name, digest in digests.items() if name.endswith(SEEDS)}
 

@@ -1,11 +1,11 @@
-"""The same scenario and seed make the same History on this platform as on every other."""
+"""The same scenario and seed give the same History on this platform as on every other."""
 
 import pytest
 from record import expected_digests, has_expected_digest
 
-pytestmark = pytest.mark.real_time  # a simulation brings its own loop
+pytestmark = pytest.mark.real_time  # a simulation makes its own loop
 
 
 @pytest.mark.parametrize(("name", "digest"), expected_digests().items(), ids=expected_digests())
-def test_a_history_has_the_digest_that_it_has_everywhere(name, digest):
+def test_a_history_has_the_same_digest_as_on_other_platforms(name, digest):
     assert has_expected_digest(name, digest)

@@ -1,4 +1,4 @@
-"""Each situation that Windows is known for: what stock asyncio makes of it on each platform, and what the layer does."""
+"""Each known hazard of asyncio on Windows: how often the stock and the safe functions fail, on each platform."""
 
 import asyncio
 import sys
@@ -21,7 +21,7 @@ def hazards():
     return {hazard.name: hazard for hazard in measure_hazards(waits=30)}
 
 
-def test_the_layer_gets_nothing_wrong(hazards):
+def test_the_safe_functions_have_no_hazard(hazards):
     assert {name: hazard.safe for name, hazard in hazards.items()} == dict.fromkeys(hazards, 0)
 
 
@@ -48,7 +48,7 @@ def test_a_stock_wait_loses_cancellations_before_python_3_12(hazards):
     assert swallowed.stock == (swallowed.tried if sys.version_info < (3, 12) else 0)
 
 
-def test_what_a_stock_loop_leaves_open_fails_later_on_windows_and_nowhere_else(hazards):
+def test_transports_that_a_stock_loop_leaves_open_fail_on_windows_only(hazards):
     assert bool(hazards["transports left open"].stock) == (sys.platform == "win32")
 
 
@@ -60,7 +60,7 @@ def test_the_loop_is_a_proactor():
 
 
 @pytest.mark.skipif(sys.platform != "win32", reason="only Windows' own loop stops listening")
-async def test_a_server_on_windows_own_loop_says_what_it_will_suffer(caplog):
+async def test_a_server_on_the_stock_windows_loop_logs_a_warning(caplog):
     for loop_factory, warnings in ((asyncio.ProactorEventLoop, 1), (new_event_loop, 0)):
         caplog.clear()
         await asyncio.to_thread(run, serve_nobody(), loop_factory=loop_factory)

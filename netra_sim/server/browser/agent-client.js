@@ -1,8 +1,9 @@
 /**
- * The client for web pages: one user's runs over a WebSocket that may break at any time.
+ * The client for web pages: the runs of one user over a WebSocket that may break at any time.
  *
- * It keeps the client's side of docs/protocol.md: it returns after a pause that it draws, goes on where it was, shows every
- * event once and in order, and tells of every gap. It needs no other file, no build step, and any browser of 2022 or later.
+ * It implements the client's side of docs/protocol.md: it reconnects after a random pause, resumes where it was, passes on
+ * every event once and in order, and reports every gap. It needs no other file and no build step, and runs in every browser
+ * of 2022 or later.
  *
  *     import { AgentClient } from "https://chat.example/agent-client.js";
  *
@@ -14,7 +15,7 @@
  *     const run = await client.execute("How can I cut my costs?");
  */
 
-const FIRST_PAUSE = 50; // milliseconds, as all times here
+const FIRST_PAUSE = 50; // milliseconds, like all times here
 const LONGEST_PAUSE = 5_000;
 const REPLACED_PAUSE = [10_000, 30_000];
 const REFUSED_PAUSE = 1_000;
@@ -28,16 +29,16 @@ const SAME_MESSAGE_LATER = new Set(["rate_limited", "not_ready"]);
 const COMES_BY_ITSELF = new Set(["duplicate_request", "shutting_down"]);
 
 /**
- * Whether a client stays away after a close code, as it would fare no better.
+ * Whether a client must not reconnect after this close code, because the server would close it again.
  *
- * @param {number} code of the WebSocket's close.
- * @returns {boolean} true for what docs/protocol.md calls terminal, and for codes from 4400 to 4499 that it does not know.
+ * @param {number} code the close code of the WebSocket.
+ * @returns {boolean} true if the client stays away by docs/protocol.md; also for unknown codes from 4400 to 4499.
  */
 export function isTerminal(code) {
   return code === 1009 || (code >= 4400 && code <= 4499 && !RETURNS_ALL_THE_SAME.has(code));
 }
 
-/** A request was refused, or the client was turned away before it was answered; `code` says why, `message` in a sentence. */
+/** The server refused a request, or closed the client before the answer; `code` says why, `message` in a sentence. */
 export class RefusedError extends Error {
   constructor(code, detail) {
     super(detail || String(code));
@@ -47,17 +48,18 @@ export class RefusedError extends Error {
 }
 
 /**
- * One run as far as it has been seen.
+ * The state of one run, from the events that arrived so far.
  *
  * @property {string} runId
- * @property {string} threadId of its conversation, for the next question in it.
- * @property {string} status "running", "completed", "failed", or "lost" if the server can no longer say how it ended.
- * @property {number} seq number of the last event; -1 before the first.
- * @property {string} text of the answer so far: all pieces of `agent_delta`, one after the other.
- * @property {string} thoughts what its agents have said of their work: all texts of `agent_thinking`, one after the other.
- * @property {unknown} answer of the run, once it is completed.
- * @property {{error: string, message: string} | null} error why it failed, or was lost.
- * @property {number} missed events that the server could no longer replay. `text` is whole all the same, unless it is long.
+ * @property {string} threadId the conversation; use it for the next question in the same conversation.
+ * @property {string} status "running", "completed", "failed", or "lost" if the server can no longer say how the run ended.
+ * @property {number} seq the number of the last event; -1 before the first.
+ * @property {string} text the text of the answer so far: all pieces of `agent_delta`, joined.
+ * @property {string} thoughts what the agents said of their work: all texts of `agent_thinking`, joined.
+ * @property {unknown} answer the answer, once the run is completed.
+ * @property {{error: string, message: string} | null} error why the run failed or was lost.
+ * @property {number} missed the number of events that the server could no longer replay. `text` is still complete, unless it
+ *   is long.
  */
 export class Run {
   constructor(runId) {
@@ -94,14 +96,14 @@ export class Run {
 }
 
 /**
- * A user's connection, which comes back by itself.
+ * A connection of one user that reconnects by itself.
  *
- * @property {string} state "closed", "connecting", "open", "draining" (open, and begins no more runs) or "waiting".
- * @property {number | null} closeCode with which the server turned the client away for good.
- * @property {Map<string, Run>} runs that the server holds, by their ids, in the order in which they were first seen.
- * @property {number} duplicates events that arrived again, and were not shown again.
- * @property {number} unannouncedGaps events that were missing without a word; stays 0 with a server that keeps its guarantee.
- * @property {number} skipped frames that this client does not know.
+ * @property {string} state "closed", "connecting", "open", "draining" (open, but begins no more runs) or "waiting".
+ * @property {number | null} closeCode the close code after which the client must not reconnect, or null.
+ * @property {Map<string, Run>} runs the runs that the server keeps, by id, in the order of their first event.
+ * @property {number} duplicates the number of events that arrived again, and were not passed on again.
+ * @property {number} unannouncedGaps the number of events missing without a gap; 0 if the server keeps its guarantee.
+ * @property {number} skipped the number of unknown frames.
  */
 export class AgentClient {
   #url;
@@ -110,7 +112,7 @@ export class AgentClient {
   #epoch = null;
   #userId = "";
   #failures = 0;
-  #asked = new Map(); // by request id: what waits for its answer
+  #asked = new Map(); // requests without an answer, by request id
   #timer = null;
   #quiet = null;
   #isResuming = false;
@@ -118,14 +120,15 @@ export class AgentClient {
   #wake = () => this.#hurry();
 
   /**
-   * @param {string} url of the server, wss://...
+   * @param {string} url the address of the server, wss://...
    * @param {object} options
-   * @param {string | (() => string | Promise<string>)} [options.token] proves who the user is; a function is asked for every
-   *   connection, and so can give a fresh one. Without it the browser's cookie does.
-   * @param {(run: Run, event: object) => void} [options.onEvent] each event once, in order, after the run has taken it.
-   * @param {(run: Run, gap: object) => void} [options.onGap] events that cannot be replayed; see docs/protocol.md.
-   * @param {(state: string, code: number | null) => void} [options.onState] the state has changed.
-   * @param {() => number} [options.random] numbers from 0 to 1 for the pauses.
+   * @param {string | (() => string | Promise<string>)} [options.token] proves who the user is. A function is called for every
+   *   connection, so that it can return a fresh token. Without a token, the browser's cookie is the proof.
+   * @param {(run: Run, event: object) => void} [options.onEvent] called with each event once, in order, after the update of
+   *   its run.
+   * @param {(run: Run, gap: object) => void} [options.onGap] called when events cannot be replayed; see docs/protocol.md.
+   * @param {(state: string, code: number | null) => void} [options.onState] called when the state has changed.
+   * @param {() => number} [options.random] returns numbers from 0 to 1, for the pauses.
    */
   constructor(url, options = {}) {
     const nothing = () => {};
@@ -139,7 +142,7 @@ export class AgentClient {
     this.skipped = 0;
   }
 
-  /** Connect, and stay connected until `close` or until the server turns the client away for good. */
+  /** Connect, and stay connected until `close`, or until a close code after which the client must not reconnect. */
   connect() {
     if (this.state !== "closed") return;
     this.closeCode = null;
@@ -147,7 +150,7 @@ export class AgentClient {
     this.#open();
   }
 
-  /** Go for good. Runs go on without the client; what waits for an answer is rejected. */
+  /** Disconnect and do not reconnect. Runs go on without the client; requests without an answer are rejected. */
   close() {
     const socket = this.#socket;
     this.#leave(null);
@@ -155,18 +158,18 @@ export class AgentClient {
   }
 
   /**
-   * Begin a run, as soon as there is a connection, and wait until it has ended.
+   * Begin a run as soon as there is a connection, and wait for its end.
    *
-   * The request is sent again on each new connection until the server has it. Its id sees to it that this carries it out
-   * once, as long as the server goes on living and remembers the run.
+   * The client sends the request again on each new connection until the server has it. Because of its id the server carries
+   * it out only once, unless it restarts or forgets the run.
    *
-   * @param {string} message of the user.
+   * @param {string} message the user's question.
    * @param {object} [options]
-   * @param {string} [options.requestId] 1 to 64 letters, digits, "_" and "-"; drawn unless given.
-   * @param {string} [options.threadId] the conversation that it belongs to.
-   * @param {object} [options.data] what else the agents are to have.
-   * @returns {Promise<Run>} the run when it has ended, however that was.
-   * @throws {RefusedError} the server does not carry it out, or has turned the client away.
+   * @param {string} [options.requestId] 1 to 64 letters, digits, "_" and "-"; random by default.
+   * @param {string} [options.threadId] the conversation; a new one by default.
+   * @param {object} [options.data] more data for the agents.
+   * @returns {Promise<Run>} the run after its end, whatever its status.
+   * @throws {RefusedError} the server refused the request, or closed the client for good.
    */
   execute(message, { requestId = newId(), threadId, data } = {}) {
     return new Promise((resolve, reject) => {
@@ -180,12 +183,12 @@ export class AgentClient {
     });
   }
 
-  /** End a run of this user's, by the id of its request; it then ends with `agent_error` "cancelled". */
+  /** End a run of this user, given by its request id; it ends with `agent_error` "cancelled". */
   cancel(requestId) {
     this.#say({ type: "cancel", request_id: requestId });
   }
 
-  /** Go on with a newer token of the same user, on this connection and on those to come. */
+  /** Use a newer token of the same user, on this connection and on later ones. */
   authenticate(token) {
     this.#options.token = token;
     this.#say({ type: "authenticate", token });
@@ -199,7 +202,7 @@ export class AgentClient {
 
   async #open() {
     this.#become("connecting");
-    const attempt = (this.#socket = {}); // until there is a socket, stands for it
+    const attempt = (this.#socket = {}); // a placeholder until there is a socket
     let socket;
     try {
       const { token } = this.#options;
@@ -208,7 +211,7 @@ export class AgentClient {
       socket = new WebSocket(this.#url, proof === undefined ? ["netra.v1"] : ["netra.v1", `bearer.${proof}`]);
     } catch (error) {
       if (this.#socket !== attempt) return;
-      // A token that no header can carry is none; else it could not be had now.
+      // A SyntaxError means that the token is not valid in a header; another error, that it cannot be fetched now.
       this.#return(error.name === "SyntaxError" ? UNAUTHENTICATED : 1006);
       return;
     }
@@ -230,7 +233,7 @@ export class AgentClient {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
-  /** Scripts see no pings of the protocol: after a silence ask, and after a second one take the connection for dead. */
+  /** Scripts do not see WebSocket pings: after a silence send a ping, and after a second silence drop the connection. */
   #listen(hasAsked = false) {
     clearTimeout(this.#quiet);
     this.#quiet = setTimeout(() => {
@@ -254,13 +257,13 @@ export class AgentClient {
     const { random } = this.#options;
     let pause = random() * Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#failures);
     if (code === REPLACED) pause += REPLACED_PAUSE[0] + random() * (REPLACED_PAUSE[1] - REPLACED_PAUSE[0]);
-    this.#failures += 1; // back to 0 at a hello only: an open socket alone proves nothing
+    this.#failures += 1; // only a hello resets this: an open socket does not prove that the server works
     this.#isReplaced = code === REPLACED;
     this.#timer = setTimeout(() => this.#open(), pause);
     this.#become("waiting");
   }
 
-  /** The network is back: nothing is gained by waiting, unless for other tabs. */
+  /** The network is back: reconnect at once, unless another tab took this one's place. */
   #hurry() {
     if (this.state !== "waiting" || this.#isReplaced) return;
     clearTimeout(this.#timer);
@@ -299,7 +302,7 @@ export class AgentClient {
   #event(event) {
     let run = this.runs.get(event.run_id);
     if (run === undefined || (event.seq === 0 && event.timestamp > run.endedAt)) {
-      run = new Run(event.run_id); // also where the server has forgotten a run, and its id is used again
+      run = new Run(event.run_id); // also if a new run has the id of a run that the server has forgotten
       this.runs.delete(event.run_id);
       this.runs.set(event.run_id, run);
     }
@@ -308,7 +311,7 @@ export class AgentClient {
       return;
     }
     if (event.seq > run.seq + 1) {
-      if (this.#isResuming) return; // what is missing, and this one again, comes after the hello
+      if (this.#isResuming) return; // the missing events and this one come again after the hello
       this.unannouncedGaps += event.seq - run.seq - 1;
       this.#resume();
       return;

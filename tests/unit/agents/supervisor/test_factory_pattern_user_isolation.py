@@ -1,4 +1,4 @@
-"""The factory gives every request parts of its own, and nothing of one user's to another."""
+"""The factory makes separate parts for every request, and gives nothing of one user to another."""
 
 import asyncio
 import gc
@@ -17,7 +17,7 @@ def context(user, number=0, **request):
 
 
 class Noting:
-    """Keeps notes, as an agent with a memory would."""
+    """An agent that keeps notes in its memory."""
 
     name = "noting"
 
@@ -62,7 +62,7 @@ async def test_engines_of_different_users_share_no_mutable_object_at_any_moment(
     assert compared == 10
 
 
-async def test_one_users_limit_is_not_anothers():
+async def test_each_user_has_a_separate_limit():
     factory = make_factory()
     async with factory.user_execution_scope(context("alice", 0)), factory.user_execution_scope(context("alice", 1)):
         with pytest.raises(EngineLimitError):
