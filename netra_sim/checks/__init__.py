@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-import msgspec
-
 from netra_sim.checks.answers import answers
 from netra_sim.checks.check import Check, define
 from netra_sim.checks.cleanup import nothing_left
@@ -80,11 +78,13 @@ def check(
 
     Args:
         history: whatever made it.
-        objectives: what is good enough; what the history's meta says, or the defaults, unless given.
-        checks: which checks; all of `CHECKS` unless given.
+        objectives: what is good enough; by default those of the history's meta, or else the defaults of `Objectives`.
+        checks: by default all of `CHECKS`.
+
+    Raises:
+        HistoryError: the history's meta holds objectives that this version does not know.
     """
-    if objectives is None:
-        objectives = msgspec.convert(history.meta.get("objectives", {}), Objectives)
+    objectives = history.objectives() if objectives is None else objectives
     records = Records(history)
     return [one(records, objectives) for one in (CHECKS.values() if checks is None else checks)]
 

@@ -8,12 +8,14 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from netra_sim.files import replacing
+from netra_sim.history.objectives import Objectives
 
 FORMAT = 2
 """Changes when a file of an earlier version can no longer be read as one of this."""
@@ -106,6 +108,17 @@ class History:
     def __len__(self) -> int:
         return len(self.numbers["time"])
 
+    def objectives(self) -> Objectives:
+        """What is good enough, as the meta says; the defaults where it says nothing.
+
+        Raises:
+            HistoryError: the meta holds an objective, or a value of one, that this version does not know.
+        """
+        try:
+            return msgspec.convert(self.meta.get("objectives", {}), Objectives)
+        except msgspec.ValidationError as error:
+            raise HistoryError(f"the history holds objectives that this version does not know: {error}") from error
+
     def frame(self, *kinds: Kind) -> pd.DataFrame:
         """The rows of some kinds, or all, as a DataFrame; its index is the row's number in the history."""
         chosen = np.arange(len(self)) if not kinds else np.flatnonzero(np.isin(self.numbers["kind"], kinds))
@@ -154,7 +167,8 @@ class History:
         """Read what `save` wrote.
 
         Raises:
-            HistoryError: the file is no history, is of another format, or is not as it was written.
+            HistoryError: the file is no history, has another format, was changed since it was written, or holds
+                objectives that this version does not know.
             OSError: the file cannot be read.
         """
         try:
@@ -174,6 +188,7 @@ class History:
         history = cls(numbers, codes, tables, described["meta"])
         if history.digest() != described["digest"]:
             raise HistoryError(f"{path} has been changed since it was written: its digest does not match")
+        history.objectives()  # raises before anything is judged by them
         return history
 
 

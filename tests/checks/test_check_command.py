@@ -164,6 +164,21 @@ def test_a_history_of_our_own_is_judged_as_before_and_takes_no_mapping(tmp_path)
     assert checked(wrong)[0] == 1
 
 
+def test_objectives_of_another_version_are_wrong_usage(tmp_path):
+    history = Story().run().end()
+    history.meta["objectives"] = {"speed_of_light": 1.0}
+    code, output = checked(history.save(tmp_path / "h.parquet"))
+    assert code == 2
+    assert "speed_of_light" in output
+    assert "Traceback" not in output
+    log, mapping = tmp_path / "log.jsonl", tmp_path / "ours.toml"
+    log.write_text('{"user": "alice", "owner": "alice", "run": "r"}\n')
+    mapping.write_text("[objectives]\nspeed_of_light = 1.0\n")
+    code, output = checked(log, "--mapping", mapping)
+    assert code == 2
+    assert "speed_of_light" in output
+
+
 def test_what_cannot_be_checked_is_wrong_usage(tmp_path):
     path = log_of(tmp_path / "log.jsonl", 5)
     empty = tmp_path / "empty.jsonl"

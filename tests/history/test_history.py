@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netra_sim import History
+from netra_sim.checks import check
 from netra_sim.history import HistoryError, Kind
 from netra_sim.recording import Recorder, canary, whose
 
@@ -88,6 +89,16 @@ def test_a_file_that_was_changed_is_refused(tmp_path):
     pq.write_table(changed, path)
     with pytest.raises(HistoryError, match="changed since"):
         History.load(path)
+
+
+@pytest.mark.parametrize("objectives", [{"speed_of_light": 1.0}, {"delivered": 2.0}, [0.9]])
+def test_objectives_that_this_version_does_not_know_are_refused(tmp_path, objectives):
+    history = recorded([("alice", "r", 0)], {"objectives": objectives})
+    path = history.save(tmp_path / "h.parquet")
+    with pytest.raises(HistoryError, match="objectives that this version does not know"):
+        History.load(path)
+    with pytest.raises(HistoryError, match="objectives that this version does not know"):
+        check(history)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"no parquet at all"])
