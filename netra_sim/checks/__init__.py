@@ -15,7 +15,6 @@ from netra_sim.checks.isolation import (
     thread_isolation,
 )
 from netra_sim.checks.latency import delivery_latencies, latency, refusals, request_latencies
-from netra_sim.checks.needs import lacks
 from netra_sim.checks.process import (
     asyncio_untouched,
     context_isolation,
@@ -26,6 +25,7 @@ from netra_sim.checks.process import (
 )
 from netra_sim.checks.records import Records
 from netra_sim.checks.recovery import recovery
+from netra_sim.checks.requirements import lacks
 from netra_sim.checks.resources import engine_limit, memory, unsent_bytes
 from netra_sim.checks.results import CheckResult, Finding, Measurement, Observation, State
 from netra_sim.checks.scopes import scopes

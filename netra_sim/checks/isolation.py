@@ -5,9 +5,9 @@ import numpy as np
 from netra_sim.checks.check import define
 from netra_sim.checks.records import NOBODY, Records
 from netra_sim.checks.results import FINDINGS_SHOWN, Observation, counted
-from netra_sim.history import ENGINES_PROBED, Kind, Objectives
+from netra_sim.history import ENGINES_COMPARED, Kind, Objectives
 
-AT_ONCE = "users at once"
+USERS_AT_ONCE = "users at once"
 """The figure without which a claim about several users proves nothing: how many had runs at the same time."""
 
 _OWNING = (Kind.REQUESTED, Kind.SCOPE_OPENED, Kind.PUBLISHED)
@@ -48,7 +48,7 @@ def cross_user_isolation(records: Records, objectives: Objectives) -> Observatio
         measured={
             "events": counted(len(arrived)),
             "users": counted(np.count_nonzero(np.bincount(readers))),
-            AT_ONCE: counted(records.users_at_once),
+            USERS_AT_ONCE: counted(records.users_at_once),
         },
     )
 
@@ -101,7 +101,7 @@ def connection_isolation(records: Records, objectives: Objectives) -> Observatio
         measured={
             "connections": counted(np.count_nonzero(firsts >= 0)),
             "events": counted(len(arrived)),
-            AT_ONCE: counted(records.users_at_once),
+            USERS_AT_ONCE: counted(records.users_at_once),
         },
     )
 
@@ -138,7 +138,7 @@ def content_isolation(records: Records, objectives: Objectives) -> Observation:
             "events received": counted(len(all_received)),
             "with a mark": counted(len(received)),
             "control frames": counted(len(control)),
-            AT_ONCE: counted(records.users_at_once),
+            USERS_AT_ONCE: counted(records.users_at_once),
         },
     )
 
@@ -178,7 +178,7 @@ def thread_isolation(records: Records, objectives: Objectives) -> Observation:
 def shared_state(records: Records, objectives: Objectives) -> Observation:
     """Look at the probes of live engines: did two users' engines reach the same mutable object?"""
     samples = records.rows(Kind.SAMPLE)
-    probes = samples[records.one_of("detail", samples, ENGINES_PROBED)]
+    probes = samples[records.one_of("detail", samples, ENGINES_COMPARED)]
     engines = float(records.numbers["value"][probes].sum())
     shared = records.rows(Kind.SHARED)
 
@@ -193,7 +193,7 @@ def shared_state(records: Records, objectives: Objectives) -> Observation:
         measured={
             "probes": counted(len(probes)),
             "engines": counted(engines),
-            AT_ONCE: counted(records.users_at_once),
+            USERS_AT_ONCE: counted(records.users_at_once),
         },
     )
 

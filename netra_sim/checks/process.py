@@ -3,7 +3,7 @@
 import numpy as np
 
 from netra_sim.checks.check import define
-from netra_sim.checks.isolation import AT_ONCE
+from netra_sim.checks.isolation import USERS_AT_ONCE
 from netra_sim.checks.records import Records
 from netra_sim.checks.results import Finding, Measurement, Observation, counted
 from netra_sim.history import ASYNCIO_REPLACED, CONTEXTS_READ, LOOP_STEPS, Kind, Objectives
@@ -37,7 +37,7 @@ def context_isolation(records: Records, objectives: Objectives) -> Observation:
         looked_at=int(_samples(records, CONTEXTS_READ).sum()),
         found=len(leaked),
         findings=records.findings(leaked, describe),
-        measured={AT_ONCE: counted(records.users_at_once)},
+        measured={USERS_AT_ONCE: counted(records.users_at_once)},
     )
 
 

@@ -53,7 +53,7 @@ def certified() -> dict[str, Readings]:
     return msgspec.json.decode(files("netra_sim.defects").joinpath(_CERTIFICATE).read_bytes(), type=dict[str, Readings])
 
 
-def conversed() -> Readings:
+def runtime_readings() -> Readings:
     """What the runtime says in the reference conversations now."""
     said = [hashlib.sha256("\n".join(conversation(number)).encode()) for number in range(CONVERSATIONS)]
     found = [int.from_bytes(one.digest()[:3]) for one in said]
@@ -62,7 +62,7 @@ def conversed() -> Readings:
 
 def runtime_as_certified() -> CheckResult:
     """Hold the runtime against what it said in the reference conversations when it was certified."""
-    others = certified()[RUNTIME].differing(conversed())
+    others = certified()[RUNTIME].differing(runtime_readings())
     return CheckResult(
         check=RUNTIME,
         question="Does the runtime say in the reference conversations what it said when it was certified?",
@@ -122,4 +122,4 @@ def _canonical(result: CheckResult) -> bytes:
 def certify() -> None:
     """Certify the checks and the runtime as they are."""
     path = Path(__file__).with_name(_CERTIFICATE)
-    path.write_bytes(msgspec.json.encode(readings() | {RUNTIME: conversed()}) + b"\n")
+    path.write_bytes(msgspec.json.encode(readings() | {RUNTIME: runtime_readings()}) + b"\n")

@@ -18,7 +18,7 @@ from netra_sim.defects.hazards import Hazard
 from netra_sim.defects.planted.histories import PLANTED_HISTORIES
 from netra_sim.defects.planted.sources import PLANTED_SOURCES
 from netra_sim.defects.seeded import DEFECTS
-from netra_sim.defects.windows_record import WindowsRun, code_spoken_of, recorded_on_windows
+from netra_sim.defects.windows_record import WindowsRun, recorded_code, recorded_on_windows
 
 
 class SelfProof(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ def _of_windows() -> list[SelfProof]:
         system="nowhere",
         loop=("SelectorEventLoop",),
         date="2025-09-05",
-        code=code_spoken_of(),
+        code=recorded_code(),
         hazards=(early,),
         digests_equal=39,
         digests=40,

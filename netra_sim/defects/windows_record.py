@@ -55,7 +55,7 @@ class _File(msgspec.Struct, frozen=True):
     runs: tuple[WindowsRun, ...]
 
 
-def code_spoken_of() -> str:
+def recorded_code() -> str:
     """SHA-256 of the code that a record made now would speak of."""
     return digest_of_folders(*SPOKEN_OF)
 
@@ -91,7 +91,7 @@ def recorded_on_windows(runs: tuple[WindowsRun, ...] | None = None) -> list[Chec
         runs: the recorded ones by default.
     """
     everything = read_windows_runs() if runs is None else runs
-    code = code_spoken_of()
+    code = recorded_code()
     usable = [one for one in everything if one.code == code]
     if everything and not usable:
         old = f"what was recorded on {everything[-1].date} speaks of other code"

@@ -15,7 +15,7 @@ CONTROL_LATENCY = "control latency"
 DRIVER_LATENESS = "driver lateness"
 """Seconds from when a request was due until the load driver sent it; latencies count from when it was due."""
 
-ENGINES_PROBED = "engines probed for shared state"
+ENGINES_COMPARED = "engines probed for shared state"
 """How many engines a probe has compared."""
 
 LOOP_STEPS = "loop steps"

@@ -43,7 +43,7 @@ def test_a_defect_of_the_runtime_changes_what_is_said(name):
 
 
 def test_conversations_are_the_same_in_a_process_that_hashes_otherwise():
-    script = "from netra_sim.defects.certificate import conversed; print(conversed().digest)"
+    script = "from netra_sim.defects.certificate import runtime_readings; print(runtime_readings().digest)"
     told = {
         subprocess.run(
             [sys.executable, "-c", script],

@@ -6,9 +6,9 @@ import pytest
 from netra_sim.defects import (
     Hazard,
     WindowsRun,
-    code_spoken_of,
     keep_windows_runs,
     read_windows_runs,
+    recorded_code,
     recorded_on_windows,
     self_proofs,
 )
@@ -22,7 +22,7 @@ RUN = WindowsRun(
     system="Wine 8.0",
     loop=("WindowsEventLoop", "ProactorEventLoop"),
     date="2025-09-05",
-    code=code_spoken_of(),
+    code=recorded_code(),
     hazards=(SLEEP,),
     digests_equal=40,
     digests=40,
@@ -40,7 +40,7 @@ def changed(**fields):
 def test_the_repository_keeps_a_record_of_this_very_code():
     runs = read_windows_runs()
     assert {run.python for run in runs} == {"3.11.9", "3.13.11"}
-    assert {run.code for run in runs} == {code_spoken_of()}, "record it anew: python .ci/windows_lane.py"
+    assert {run.code for run in runs} == {recorded_code()}, "record it anew: python .ci/windows_lane.py"
     assert states(*runs) == dict.fromkeys(CHECKS, "passed")
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from netra_sim import History
 from netra_sim.checks import check
 from netra_sim.history import HistoryError, Kind
-from netra_sim.recording import Recorder, canary, whose
+from netra_sim.recording import Recorder, mark, marks_in
 
 NAMES = st.sampled_from(["", "alice", "bob", "Zoë", "a,b", "canary"])
 
@@ -141,12 +141,12 @@ recorded([("bob", "r", 0)]).save(sys.argv[1])
     assert History.load(path).frame(Kind.PUBLISHED)["user"].tolist() == ["alice"]
 
 
-def test_a_canary_tells_whose_data_it_is_whatever_the_event_says():
-    own = f'{{"user_id": "alice", "text": "{canary("alice")}"}}'.encode()
-    leaked = f'{{"user_id": "alice", "text": "{canary("alice")} {canary("bob")}"}}'.encode()
-    assert whose(own, "alice") == ("alice", "")
-    assert whose(leaked, "alice") == ("bob", "")
-    assert whose(b"{}", "alice") == ("", "")
+def test_a_mark_tells_whose_data_it_is_whatever_the_event_says():
+    own = f'{{"user_id": "alice", "text": "{mark("alice")}"}}'.encode()
+    leaked = f'{{"user_id": "alice", "text": "{mark("alice")} {mark("bob")}"}}'.encode()
+    assert marks_in(own, "alice") == ("alice", "")
+    assert marks_in(leaked, "alice") == ("bob", "")
+    assert marks_in(b"{}", "alice") == ("", "")
 
 
 def test_numbers_that_do_not_apply_are_nan():

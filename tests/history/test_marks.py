@@ -7,7 +7,7 @@ import pytest
 from netra_sim import Scenario, simulate
 from netra_sim.factory import answer_to, pipeline
 from netra_sim.history import Kind
-from netra_sim.recording import canary, how_answered, marked_question, whose
+from netra_sim.recording import how_answered, mark, marked_question, marks_in
 
 
 def test_all_but_a_runs_first_event_bear_its_mark():
@@ -24,15 +24,15 @@ def test_all_but_a_runs_first_event_bear_its_mark():
 @pytest.mark.parametrize(
     ("frame", "owner"),
     [
-        (canary("alice", "alice.1"), ("alice", "")),
-        (canary("alice", "alice.2"), ("alice", "alice.2")),
-        (canary("alice", "alice.1") + canary("bob", "bob.1"), ("bob", "")),
-        (canary("alice"), ("alice", "")),
+        (mark("alice", "alice.1"), ("alice", "")),
+        (mark("alice", "alice.2"), ("alice", "alice.2")),
+        (mark("alice", "alice.1") + mark("bob", "bob.1"), ("bob", "")),
+        (mark("alice"), ("alice", "")),
         ("no mark", ("", "")),
     ],
 )
 def test_a_frame_tells_whose_data_it_carries_and_of_which_run(frame, owner):
-    assert whose(frame.encode(), "alice", "alice.1") == owner
+    assert marks_in(frame.encode(), "alice", "alice.1") == owner
 
 
 def test_a_stale_answer_of_the_users_other_run_is_recorded(monkeypatch):

@@ -11,7 +11,7 @@ import msgspec
 
 from netra_sim.defects.planted.story import EVENTS, Story
 from netra_sim.history import ASYNCIO_REPLACED, LOOP_STEPS, MOST_UNSENT_BYTES, REPLAY_BYTES, History, Objectives
-from netra_sim.recording import CONTEXT_CANARY
+from netra_sim.recording import CONTEXT_MARK
 from netra_sim.registry import Registry
 
 Tell = Callable[[bool], Story]
@@ -99,7 +99,7 @@ def _(is_planted: bool) -> Story:
     """Carol's run works in Bob's context."""
     story = two_users()
     context = copy_context()
-    context.run(CONTEXT_CANARY.set, "bob" if is_planted else "carol")
+    context.run(CONTEXT_MARK.set, "bob" if is_planted else "carol")
     context.run(story.run, "carol", "carol.1")
     return story
 

@@ -8,7 +8,7 @@ from typing import Self
 from netra_sim.history import (
     ASYNCIO_REPLACED,
     CONTEXTS_READ,
-    ENGINES_PROBED,
+    ENGINES_COMPARED,
     LOOP_STEPS,
     MOST_UNSENT_BYTES,
     REPLAY_BYTES,
@@ -24,7 +24,7 @@ CLEAN_GAUGES: Mapping[str, float] = MappingProxyType(
         ASYNCIO_REPLACED: 0,
         CONTEXTS_READ: 10,
         LOOP_STEPS: 100,
-        ENGINES_PROBED: 2,
+        ENGINES_COMPARED: 2,
         REPLAY_BYTES: 1_000,
         MOST_UNSENT_BYTES: 1_000,
     }
