@@ -1,4 +1,4 @@
-"""Checks: each reads a History, whatever made it, and returns what it found."""
+"""Checks: each examines a History of any source and returns its findings and figures."""
 
 from collections.abc import Iterable
 
@@ -77,7 +77,7 @@ def check(
     """Run checks over a history.
 
     Args:
-        history: whatever made it.
+        history: of any source.
         objectives: what is good enough; by default those of the history's meta, or else the defaults of `Objectives`.
         checks: by default all of `CHECKS`.
 
