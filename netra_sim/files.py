@@ -16,12 +16,12 @@ _PAUSES = (0.05, 0.1, 0.2, 0.3, 0.35)
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path to write to. At the end the file replaces ``path``; after an error it is deleted instead."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield beside
-        move(beside, path)
+        yield temporary
+        move(temporary, path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def move(source: Path, target: Path) -> None:
@@ -53,5 +53,5 @@ def save_json(path: Path, content: object) -> None:
         OSError: the file cannot be written.
     """
     text = msgspec.json.format(msgspec.json.encode(content), indent=1)
-    with replacing(path) as beside:
-        beside.write_bytes(text + b"\n")
+    with replacing(path) as temporary:
+        temporary.write_bytes(text + b"\n")

@@ -98,7 +98,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def state(self) -> State:
-        """The outcome: "failed" with a finding; else "not applicable" without anything to examine; else "inconclusive" or "passed"."""
+        """The outcome: any finding fails. Without one, a check that examined nothing is "not applicable"."""
         if self.found:
             return "failed"
         if not self.looked_at:

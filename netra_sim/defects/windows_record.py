@@ -80,8 +80,8 @@ def read_windows_runs(path: Path = RECORD) -> tuple[WindowsRun, ...]:
 def keep_windows_runs(runs: tuple[WindowsRun, ...], path: Path = RECORD) -> None:
     """Write the recorded runs."""
     text = msgspec.json.format(msgspec.json.encode(_File(FORMAT, runs)), indent=1)
-    with replacing(path) as beside:
-        beside.write_bytes(text + b"\n")
+    with replacing(path) as temporary:
+        temporary.write_bytes(text + b"\n")
 
 
 def recorded_on_windows(runs: tuple[WindowsRun, ...] | None = None) -> list[CheckResult]:

@@ -141,5 +141,5 @@ def _read(path: Path) -> pd.DataFrame | None:
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    with replacing(path) as beside:
-        table.to_parquet(beside, index=False)
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)

@@ -1,4 +1,4 @@
-"""The record of a run of the system: who asked, published, sent and received what, and when."""
+"""The record of one run of the system: who asked, published, sent and received what, and when."""
 
 from netra_sim.history.gauges import (
     ASYNCIO_REPLACED,
