@@ -1,4 +1,4 @@
-"""Seeded defects, and the proof that each check detects them; conformance checks of the runtime."""
+"""Seeded defects, the proofs that each check detects defects, and conformance checks of the runtime."""
 
 from netra_sim.defects.certificate import runtime_as_certified
 from netra_sim.defects.conformance import conformance_checks
