@@ -37,7 +37,7 @@ def test_a_planted_defect_fails_its_own_check_and_no_other(name):
 
 
 @pytest.mark.parametrize("name", PLANTED_HISTORIES)
-def test_the_clean_twin_of_a_planted_history_passes_its_check_and_fails_no_other(name):
+def test_the_history_without_the_defect_passes_its_check_and_fails_no_other(name):
     one = PLANTED_HISTORIES[name]
     clean = states(one.clean(), one.objectives)
     assert clean[name] == "passed"
@@ -102,7 +102,7 @@ def test_other_codes_for_the_same_texts_change_no_count(told_runs, random):
 
 @given(runs, st.randoms(use_true_random=False))
 @settings(deadline=None, max_examples=40)
-def test_the_order_in_which_different_users_rows_stand_changes_no_count(told_runs, random):
+def test_the_order_of_rows_of_different_users_changes_no_count(told_runs, random):
     story = story_of([(user, drop, None, delay) for user, drop, _, delay in told_runs])
     history = story.recorder.finish({"engines_per_user": 2})
     users = history.codes["user"]
@@ -115,7 +115,7 @@ def test_the_order_in_which_different_users_rows_stand_changes_no_count(told_run
 
 @given(st.integers(1, 6), st.data())
 @settings(deadline=None, max_examples=60)
-def test_misdeliveries_that_are_planted_are_found_exactly(number_of_runs, data):
+def test_planted_misdeliveries_are_found_exactly(number_of_runs, data):
     history = story_of([(USERS[run % 3], (), None, 0.01) for run in range(number_of_runs + 1)]).end()
     received = np.flatnonzero(history.numbers["kind"] == Kind.RECEIVED).tolist()
     planted = data.draw(st.sets(st.sampled_from(received), max_size=20))

@@ -50,38 +50,38 @@ def test_a_pause_beyond_the_objective_is_found(arrivals, message):
     assert result.measured["longest pause"].value == pytest.approx(91.0)
 
 
-def test_a_pause_of_just_the_objective_is_none():
+def test_a_pause_equal_to_the_objective_is_no_finding():
     assert told((1, 2, 3, 4, 94.0)).found == 0
 
 
 @pytest.mark.parametrize("arrivals", [(1, 2, 3, 4, 5), (0.1, 0.2, 6, 6.1, 6.2), (0.1, 0.2, 0.3, 0.4, 0.5)])
-def test_a_run_whose_events_come_as_it_goes_on_is_right(arrivals):
+def test_events_that_arrive_while_the_run_goes_on_are_right(arrivals):
     assert told(arrivals).found == 0
 
 
-def test_events_that_were_published_over_seconds_and_come_together_are_found():
+def test_events_published_over_seconds_that_arrive_together_are_found():
     result = told((10.0, 10.01, 10.02, 10.03, 10.04), published=(1, 3, 5, 7, 9))
     assert "were held back and came together at its end" in result.findings[0].message
 
 
-def test_events_that_are_published_together_at_the_end_are_found_though_the_first_came():
+def test_events_published_together_at_the_end_are_found_even_if_the_first_came_early():
     assert told((0.1, 10.0, 10.01, 10.02, 10.03)).found == 1
 
 
-def test_a_client_that_was_away_has_not_been_kept_waiting():
+def test_a_client_that_was_away_did_not_wait():
     together = (10.0, 10.01, 10.02, 10.03, 10.04)
     assert told(together, published=(1, 3, 5, 7, 9), away=True).found == 0
 
 
-def test_a_client_that_a_fault_stops_from_reading_is_not_held_against_the_server():
+def test_a_client_that_a_fault_stops_from_reading_is_no_finding():
     assert told((10.0, 10.01, 10.02, 10.03, 10.04), published=(1, 3, 5, 7, 9), fault=True).found == 0
 
 
-def test_a_system_that_was_stalled_from_the_request_on_held_nothing_back():
+def test_a_system_stalled_since_the_request_held_nothing_back():
     assert told((40.0, 40.5, 41.0, 41.5, 42.0)).found == 0
 
 
-def test_a_run_id_that_is_used_again_has_not_been_silent_meanwhile():
+def test_the_time_between_two_uses_of_a_run_id_is_no_pause():
     story = two_users()
     story.now += 300
     assert result_of(Story.run(story).end(), "silence").found == 0

@@ -9,7 +9,7 @@ from netra_sim.simulation import simulate
 
 @pytest.mark.filterwarnings("ignore")  # what a defect leaves open is for the checks to find
 @pytest.mark.parametrize("name", DEFECTS)
-def test_no_bug_of_a_defects_own_is_logged(name, caplog):
+def test_no_defect_logs_a_bug_of_its_patches(name, caplog):
     with DEFECTS[name].switched_on():
         simulate(DEFECTS[name].scenario, 1)
         conformance_checks()

@@ -31,7 +31,7 @@ def recorded(rows, meta=None):
 
 @given(st.lists(st.tuples(NAMES, NAMES, st.integers(0, 2**40)), max_size=20))
 @settings(deadline=None, max_examples=40)
-def test_what_is_saved_is_what_is_loaded(tmp_path_factory, rows):
+def test_a_loaded_history_equals_the_saved_one(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("histories") / "h.parquet"
     history = recorded(rows, {"seed": 7, "environment": {"python": "3.x"}})
     history.save(path)
@@ -41,7 +41,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path_factory, rows):
     pd.testing.assert_frame_equal(loaded.frame(), history.frame())
 
 
-def test_the_digest_tells_any_difference_but_the_environments():
+def test_the_digest_covers_everything_except_the_environment():
     rows = [("alice", "r", 0)]
     same = recorded(rows, {"seed": 1, "environment": {"python": "3.11"}})
     assert recorded(rows, {"seed": 1, "environment": {"python": "3.13"}}).digest() == same.digest()
@@ -141,7 +141,7 @@ recorded([("bob", "r", 0)]).save(sys.argv[1])
     assert History.load(path).frame(Kind.PUBLISHED)["user"].tolist() == ["alice"]
 
 
-def test_a_mark_tells_whose_data_it_is_whatever_the_event_says():
+def test_a_mark_names_the_owner_whatever_the_event_says():
     own = f'{{"user_id": "alice", "text": "{mark("alice")}"}}'.encode()
     leaked = f'{{"user_id": "alice", "text": "{mark("alice")} {mark("bob")}"}}'.encode()
     assert marks_in(own, "alice") == ("alice", "")
