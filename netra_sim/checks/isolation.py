@@ -15,7 +15,7 @@ _OWNING = (Kind.REQUESTED, Kind.SCOPE_OPENED, Kind.PUBLISHED)
 
 @define(
     "cross-user-isolation",
-    question="Did every event reach the owner of its run, and nobody else?",
+    question="Did every event reach the owner of its run, and no other user?",
     unit="events sent and received",
 )
 def cross_user_isolation(records: Records, objectives: Objectives) -> Observation:
@@ -95,7 +95,7 @@ def connection_isolation(records: Records, objectives: Objectives) -> Observatio
             return f"{records.text('user', row)} got {event} on {connection}"
         if row in late:
             return f"{event} was sent on {connection} after it was closed"
-        return f"{event} of somebody else's run {records.text('run', row)} came on {connection}"
+        return f"{event} of another user's run {records.text('run', row)} came on {connection}"
 
     return Observation(
         looked_at=len(arrived) + len(opened) if len(wrong) or (tells_of_opening and len(arrived)) else 0,
@@ -147,7 +147,7 @@ def content_isolation(records: Records, objectives: Objectives) -> Observation:
     )
 
 
-@define("thread-isolation", question="Did every event bear the thread of its own run?", unit="events with a thread")
+@define("thread-isolation", question="Did every event carry the thread of its run?", unit="events with a thread")
 def thread_isolation(records: Records, objectives: Objectives) -> Observation:
     """Every published or received event that names a thread must name the thread of its run.
 

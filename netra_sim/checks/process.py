@@ -58,7 +58,7 @@ def unhandled_errors(records: Records, objectives: Objectives) -> Observation:
 
 @define(
     "faults-acted",
-    question="Did every injected fault hit somebody or something?",
+    question="Did every injected fault hit a user, a run or a message?",
     unit="faults that count what they hit",
 )
 def faults_acted(records: Records, objectives: Objectives) -> Observation:
@@ -74,7 +74,7 @@ def faults_acted(records: Records, objectives: Objectives) -> Observation:
 
 
 @define(
-    "asyncio-untouched", question="Were asyncio's functions its own, for everybody who is not decorated?", unit="looks"
+    "asyncio-untouched", question="Was no asyncio function replaced for code that is not decorated?", unit="samples"
 )
 def asyncio_untouched(records: Records, objectives: Objectives) -> Observation:
     """At no sample may code that is not decorated see a replaced asyncio function."""
@@ -83,7 +83,7 @@ def asyncio_untouched(records: Records, objectives: Objectives) -> Observation:
     wrong = looks[records.numbers["value"][looks] > 0]
 
     def describe(row: int) -> str:
-        return f"{records.numbers['value'][row]:.0f} of asyncio's functions are replaced for everybody"
+        return f"{records.numbers['value'][row]:.0f} asyncio functions are replaced for the whole process"
 
     return Observation(
         looked_at=len(looks),

@@ -56,10 +56,10 @@ def windows_layer() -> CheckResult:
             await asyncio.sleep(0.1)
             return asyncio.sleep is windows_safe_sleep
 
-        async def beside() -> bool:
+        async def undecorated() -> bool:
             return asyncio.sleep is stock and await asyncio.sleep(0, result=1) == 1
 
-        return all(await asyncio.gather(decorated(), beside(), decorated()))
+        return all(await asyncio.gather(decorated(), undecorated(), decorated()))
 
     async def tells_the_time_left() -> bool:
         async with WindowsAsyncioSafePatterns().create_safe_timeout_context(timeout=1.0) as context:
@@ -149,7 +149,7 @@ def real_ids() -> CheckResult:
             return False
         return True
 
-    return _conformance("real-ids", "Are ids refused that stand for nobody?", takes_a_real_one, refuses_placeholders)
+    return _conformance("real-ids", "Are placeholders refused as user ids?", takes_a_real_one, refuses_placeholders)
 
 
 def epochs() -> CheckResult:

@@ -1,4 +1,4 @@
-"""`netra-sim check` judges a history of our own and the event log of any system, and says so by its exit code."""
+"""`netra-sim check` judges recorded histories and event logs of any system, and reports by its exit code."""
 
 import json
 
@@ -15,7 +15,7 @@ def checked(*arguments):
 
 
 def log_of(path, events, wrong=(), broken=()):
-    """A log in somebody else's words: 100 users' runs in turn; events with these numbers go to mallory."""
+    """A log with other field names: runs of 100 users in turn; events with the numbers in ``wrong`` go to mallory."""
     with path.open("w", encoding="utf-8") as file:
         for number in range(events):
             run, seq = divmod(number, len(EVENTS))

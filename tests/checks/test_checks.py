@@ -1,4 +1,4 @@
-"""Each check passes on what is right, fails on what is wrong, and passes nothing that it has not looked at."""
+"""Each check passes right histories, fails wrong ones, and passes nothing that it did not examine."""
 
 import itertools
 
@@ -13,7 +13,7 @@ from netra_sim.recording import Recorder
 
 def test_all_checks_pass_on_a_clean_history():
     found = states(users(20).end())
-    assert found.pop("engine-limit") == "inconclusive"  # Nobody came near it.
+    assert found.pop("engine-limit") == "inconclusive"  # No user reached the limit.
     assert set(found.values()) == {"passed"}
 
 
@@ -93,10 +93,10 @@ def test_a_lost_event_is_found_unless_its_gap_was_announced():
     lost = Story().run(drop=(2,))
     result = result_of(lost.end(), "delivery", delivered=0.5)
     assert [(finding.event, finding.seq) for finding in result.findings] == [("tool_executing", 2)]
-    told = Story().run(drop=(2,))
-    told.recorder.gap("alice/0", "alice", "alice.1", 2, 2, "evicted")
-    assert states(told.end(), delivered=0.5)["delivery"] == "passed"
-    assert states(told.end(), delivered=0.995)["delivery"] == "failed"
+    announced = Story().run(drop=(2,))
+    announced.recorder.gap("alice/0", "alice", "alice.1", 2, 2, "evicted")
+    assert states(announced.end(), delivered=0.5)["delivery"] == "passed"
+    assert states(announced.end(), delivered=0.995)["delivery"] == "failed"
 
 
 def test_a_repeated_or_reordered_event_is_found():
@@ -246,9 +246,9 @@ def test_a_run_without_its_first_event_is_found_unless_a_gap_was_announced():
         "tool_executing is the first that its user got of the run",
         "tool_executing was never published",
     }
-    told = story_of_a_run_from_its_middle()
-    told.recorder.gap("bob/0", "bob", "bob.1", 0, 1, "evicted")
-    messages = {finding.message for finding in result_of(told.end(), "delivery").findings}
+    announced = story_of_a_run_from_its_middle()
+    announced.recorder.gap("bob/0", "bob", "bob.1", 0, 1, "evicted")
+    messages = {finding.message for finding in result_of(announced.end(), "delivery").findings}
     assert messages == {"tool_executing was never published"}
 
 
@@ -271,7 +271,7 @@ def test_a_client_that_reconnects_may_continue_within_a_run():
         ),
         (
             lambda recorder: recorder.sent("bob/0", "bob", "alice.1", "agent_thinking", 1),
-            "agent_thinking of somebody else's run alice.1 came on bob's connection bob/0",
+            "agent_thinking of another user's run alice.1 came on bob's connection bob/0",
         ),
         (
             lambda recorder: recorder.sent("bob/0", "alice", "alice.1", "agent_thinking", 1),

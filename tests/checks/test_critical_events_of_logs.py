@@ -1,4 +1,4 @@
-"""A log's runs are judged by what the log can hold: from their middle on, and without tools where there are none."""
+"""Runs in a log are judged by the events in it: some runs began before the log, and some systems use no tools."""
 
 import json
 
@@ -13,7 +13,7 @@ TOOL = ("tool_executing", "tool_completed")
 
 
 def messages(tmp_path, runs, *, first=0, mapping=None):
-    """Of critical-events, over a log of runs that published these events, numbered from ``first`` on."""
+    """The result of critical-events for a log of runs that published these events, numbered from ``first``."""
     path = tmp_path / "log.jsonl"
     lines = []
     for number, events in enumerate(runs):

@@ -1,4 +1,4 @@
-"""Latencies are judged over connections, without the line, beside a control, and only where there is enough to judge."""
+"""Latencies are judged over connections, less those of the lines, with a control, and only with enough values."""
 
 import math
 
@@ -70,8 +70,8 @@ def test_a_server_that_is_late_for_everyone_is_found_among_few(count):
     result = latency_of(users(count, delay=0.2))
     assert result.state == "failed"
     mean, *slowest = (finding.message for finding in result.findings)
-    told = "delivery of events: mean is 200.0 ms, 100.0 ms over the objective of 100.0 ms"
-    assert mean.startswith(f"{told}; {5 * count} of {5 * count} took longer")
+    expected = "delivery of events: mean is 200.0 ms, 100.0 ms over the objective of 100.0 ms"
+    assert mean.startswith(f"{expected}; {5 * count} of {5 * count} took longer")
     assert slowest[0].endswith(" took 200.0 ms")
 
 
@@ -122,8 +122,10 @@ def test_on_a_busy_machine_the_latency_of_a_bare_echo_is_added_to_the_objective(
         story.recorder.sample(CONTROL_LATENCY, 0.5)
     result = latency_of(story)
     assert result.state == state
-    told = "the machine was busy: a bare echo took p95 500.0 ms at the same time (delivery of events: mean is 400.0 ms"
-    assert result.inconclusive.startswith(told) is (state == "inconclusive")
+    expected = (
+        "the machine was busy: a bare echo took p95 500.0 ms at the same time (delivery of events: mean is 400.0 ms"
+    )
+    assert result.inconclusive.startswith(expected) is (state == "inconclusive")
 
 
 def test_a_fast_echo_excuses_nothing():
@@ -147,9 +149,9 @@ def test_a_figure_equal_to_its_objective_meets_it(over):
     assert latency_of(users(20, delay=0.1 + over)).findings == ()
 
 
-@pytest.mark.parametrize(("over", "told"), [(1e-5, "100.010 ms, 0.010 ms over"), (0.05, "150.0 ms, 50.0 ms over")])
-def test_a_small_excess_is_shown_with_enough_digits(over, told):
-    assert told in latency_of(users(20, delay=0.1 + over)).findings[0].message
+@pytest.mark.parametrize(("over", "expected"), [(1e-5, "100.010 ms, 0.010 ms over"), (0.05, "150.0 ms, 50.0 ms over")])
+def test_a_small_excess_is_shown_with_enough_digits(over, expected):
+    assert expected in latency_of(users(20, delay=0.1 + over)).findings[0].message
 
 
 def test_requests_without_a_final_event_are_counted():

@@ -1,4 +1,4 @@
-"""Who is owed which event: each wrong history beside a right one that differs in what makes it wrong."""
+"""Which client is owed which event: each wrong history is paired with a right one that differs only in the error."""
 
 import json
 
@@ -27,7 +27,7 @@ def messages(history, name="delivery"):
 
 
 def alices_run(*connections, begin=1.0, run="r", user="alice", kinds=("published", "received"), drop=(), first=0):
-    """The records of one run in a log: an event a second, which these connections get 10 ms later.
+    """The records of one run in a log: one event per second, which the connections receive 10 ms later.
 
     Args:
         connections: that the events come on.
@@ -69,7 +69,7 @@ def log(tmp_path):
 
 
 def two_tabs(*, second_gets, closes_after, code):
-    """Alice's run, of which her second tab is sent some events and receives them; then it closes."""
+    """A run of Alice; her second tab is sent and receives some of its events, then closes."""
     story = Story().run("bob", "bob.1")
     recorder = story.recorder
     for tab in ("alice/0", "alice/1"):
@@ -109,7 +109,7 @@ def test_events_behind_an_unread_event_are_excused_with_it():
 
 
 def after_the_page_was_closed(*, comes_after, replayed):
-    """Alice closes the page in the middle of her run, and opens another one seconds after the run's end."""
+    """Alice closes the page during her run, and opens another one some seconds after its end."""
     story = Story().run("bob", "bob.1")
     recorder = story.recorder
     recorder.connected("alice/0", "alice")
@@ -145,7 +145,7 @@ def test_clients_of_two_users_may_have_the_same_name(log, lost, is_wrong):
         connected(0, "b", "bob", client="tab 1"),
         *alices_run("a", drop=lost),
         disconnected(300, "a", 1000),
-        *alices_run(begin=310, run="r2"),  # Nobody is there any more, whatever bob's tab does.
+        *alices_run(begin=310, run="r2"),  # Alice has no client any more; Bob's tab does not count.
         *alices_run("b", begin=320, run="r3", user="bob"),
         disconnected(900, "b", 1000, "bob"),
     )
@@ -223,7 +223,7 @@ def test_a_log_may_begin_when_connections_are_open_and_runs_go_on(log):
         {"kind": "received", "time": 0.5, "user": "alice", "run": "r", "connection": "a", "event": EVENTS[1], "seq": 1},
         *alices_run("a", kinds=ALL, first=2),
         {"kind": "scope_closed", "time": 7, "user": "alice", "run": "r", "value": 0},
-        {"kind": "scope_opened", "time": 8, "user": "carol", "run": "r3"},  # Asked for before.
+        {"kind": "scope_opened", "time": 8, "user": "carol", "run": "r3"},  # Its request came before the log.
         connected(8, "b", "bob"),
         {"kind": "requested", "time": 8.98, "user": "bob", "run": "r2"},
         {"kind": "scope_opened", "time": 8.99, "user": "bob", "run": "r2"},
@@ -291,7 +291,7 @@ def found(history):
 
 
 def with_rows(history, rows):
-    """The history with other rows, in this order."""
+    """A history of these rows, in this order."""
     numbers = {name: values[rows].copy() for name, values in history.numbers.items()}
     codes = {name: values[rows].copy() for name, values in history.codes.items()}
     return History(numbers, codes, history.tables, history.meta)
@@ -302,7 +302,7 @@ def with_rows(history, rows):
 def test_a_clean_history_passes_and_one_dropped_doubled_or_moved_row_is_found(scenario, seed, data):
     history = simulate(scenario, seed)
     before = found(history)
-    # Who has no place for another connection while the server takes dead ones for live may never learn of an end.
+    # A user at the connection limit may never learn of an end while the server still counts dead connections.
     assert {name for name, count in before.items() if count} <= {"every-run-ends"}
 
     def is_found(changed):
@@ -317,7 +317,7 @@ def test_a_clean_history_passes_and_one_dropped_doubled_or_moved_row_is_found(sc
     assert is_found(with_rows(history, np.insert(all_rows, row, row)))
     without = np.delete(all_rows, row)
     closed = clients.closed[clients.last[of[place]]]
-    # Nothing tells what a client got last of a run from what its connection took with it as it closed soon after.
+    # An event just before a close may be lost in flight, so a dropped last arrival is no finding.
     is_excused = not len(later) and closed < len(history) and times[closed] - times[row] <= IN_FLIGHT
     assert is_excused or is_found(with_rows(history, without))
     if len(later):

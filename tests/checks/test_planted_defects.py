@@ -1,4 +1,4 @@
-"""Every check is seen to catch the very defect that it is for, and nothing else's; no relabelling changes what it finds."""
+"""Every check finds its planted defect and no other; relabelling a history changes no result."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from netra_sim.history import Kind
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS
 
 CANNOT_COME_ALONE = {"cross-user-isolation": {"connection-isolation"}}
-"""What a defect is as well: who gets an event of somebody else's gets it on a connection."""
+"""Checks that also find a defect: a user who receives an event of another user receives it on a connection."""
 
 
 def states(history, objectives):
@@ -25,7 +25,7 @@ def test_every_check_has_a_planted_history():
 
 
 def test_no_check_fails_on_a_clean_history_and_each_looks_at_something():
-    expected = dict.fromkeys(CHECKS, "passed") | {"engine-limit": "inconclusive"}  # Nobody comes near it.
+    expected = dict.fromkeys(CHECKS, "passed") | {"engine-limit": "inconclusive"}  # No user reaches the limit.
     assert states(users(20).end(), None) == expected
 
 
@@ -56,7 +56,7 @@ runs = st.lists(
     min_size=1,
     max_size=8,
 )
-"""For each run its owner, the events that are lost, who gets the others if not the owner, and how long they take."""
+"""For each run its owner, the lost events, the receiver if not the owner, and the delay of events."""
 
 
 def story_of(runs):

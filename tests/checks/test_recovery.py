@@ -7,7 +7,7 @@ from netra_sim.recording import Recorder
 
 
 class Outage:
-    """A fault from 10 to 20 s; alice's and bob's runs go on over it."""
+    """A fault from 10 to 20 s, during runs of alice and bob."""
 
     def __init__(self):
         self.now = 0.0
@@ -84,10 +84,10 @@ def test_late_events_count_until_the_chain_of_them_ends():
 
 def test_a_slow_system_has_not_recovered():
     def outage(slow):
-        told = Outage()
+        outage = Outage()
         for seq in range(1, 70):
-            told.event("alice", 20.0 + seq, 20.5 + seq if seq <= slow else 20.01 + seq, seq)
-        return told
+            outage.event("alice", 20.0 + seq, 20.5 + seq if seq <= slow else 20.01 + seq, seq)
+        return outage
 
     assert outage(slow=35).end().measured["slowest"].value == pytest.approx(35.5)
     assert outage(slow=8).end().measured["users hit"].value == 0.0

@@ -1,4 +1,4 @@
-"""Tools complete after they have begun, before their run ends, and in a time that is possible."""
+"""Tools complete after they begin, before their run ends, and in a possible time."""
 
 import json
 from math import nan

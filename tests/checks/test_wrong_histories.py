@@ -1,4 +1,4 @@
-"""Histories in which something is wrong that only a client would notice; each is found, and its right twin is not."""
+"""Histories with errors that only a client would notice: each is found, and the same history without it passes."""
 
 import numpy as np
 import pytest

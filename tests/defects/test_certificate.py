@@ -1,4 +1,4 @@
-"""Checks read the reference histories as they were certified to, and a changed one is known by it."""
+"""Checks read the reference histories as certified, and the certificate reveals a changed check."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ def test_a_defect_changes_the_reference_conversations(name):
 
 def test_conversations_do_not_depend_on_the_hash_seed():
     script = "from netra_sim.defects.certificate import runtime_readings; print(runtime_readings().digest)"
-    told = {
+    found = {
         subprocess.run(
             [sys.executable, "-c", script],
             env=os.environ | {"PYTHONHASHSEED": seed},
@@ -53,7 +53,7 @@ def test_conversations_do_not_depend_on_the_hash_seed():
         ).stdout.strip()
         for seed in ("1", "2")
     }
-    assert told == {certificate.certified()[certificate.RUNTIME].digest}
+    assert found == {certificate.certified()[certificate.RUNTIME].digest}
 
 
 @pytest.mark.parametrize("number", [0, 7, 123])
@@ -72,9 +72,9 @@ def test_a_blinded_check_is_misread_and_no_other_is(monkeypatch):
         return check(history, objectives, [blind if one.name == blind.name else one for one in checks])
 
     monkeypatch.setattr(certificate, "check", checked)
-    told = certificate.misread()
-    assert list(told) == ["unhandled-errors"]
-    assert told["unhandled-errors"].startswith("it finds more or less in ")
+    found = certificate.misread()
+    assert list(found) == ["unhandled-errors"]
+    assert found["unhandled-errors"].startswith("it finds more or less in ")
 
 
 def test_a_change_in_figures_alone_is_misread_too(monkeypatch):

@@ -1,4 +1,4 @@
-"""Every defect brings its incident back, is caught, and leaves no trace when it is taken out."""
+"""Every defect brings its incident back, is caught, and leaves no trace when it is switched off."""
 
 import asyncio
 import re

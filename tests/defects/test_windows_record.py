@@ -1,4 +1,4 @@
-"""What was recorded on Windows counts only for the code that it speaks of, and says so."""
+"""A record from Windows counts only for the code that it measured."""
 
 import msgspec
 import pytest

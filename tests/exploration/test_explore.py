@@ -1,4 +1,4 @@
-"""Exploration finds a planted race, and shrinks it to what a colleague can repeat from one line."""
+"""Exploration finds a planted race, and shrinks it to a scenario that one command repeats."""
 
 import shlex
 import subprocess
@@ -76,7 +76,7 @@ def test_the_command_prints_the_replay_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("budget", "told"),
+    ("budget", "expected"),
     [
         ([], "no failure in 3 of 3 seeds\n"),
         (
@@ -85,9 +85,9 @@ def test_the_command_prints_the_replay_line(tmp_path):
         ),
     ],
 )
-def test_a_search_without_a_failure_ends_with_its_budget_and_says_how_far_it_went(budget, told):
+def test_a_search_without_a_failure_ends_with_its_budget_and_says_how_far_it_went(budget, expected):
     done = subprocess.run(
         [sys.executable, "-m", "netra_sim", "explore", "--users", "3", "--seeds", "3", "--jobs", "1", *budget],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stdout) == (0, told)
+    assert (done.returncode, done.stdout) == (0, expected)

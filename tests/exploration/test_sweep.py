@@ -1,4 +1,4 @@
-"""A sweep gives the same table however it was run, and never loses or repeats what was done."""
+"""A sweep gives the same table however it runs, and never loses or repeats finished cells."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A history keeps what was recorded, says what it is by its digest, and is never half written."""
+"""A history keeps all records, has a digest of them, and is never half written."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""Marks in the data of users and runs, and answers that are held against their questions."""
+"""Marks in the data of users and runs, and answers that are compared with their questions."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`merge`: one History of what several recorders wrote down."""
+"""`merge`: one History from several recorders."""
 
 import math
 
