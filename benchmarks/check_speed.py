@@ -12,7 +12,7 @@ import numpy as np
 from measure import Measured, clock, main
 
 from netra_sim.checks import check
-from netra_sim.history import ENGINES_PROBED, REPLAY_BYTES, History, Kind
+from netra_sim.history import ENGINES_COMPARED, REPLAY_BYTES, History, Kind
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS
 
 EVENTS = (
@@ -30,7 +30,7 @@ def history_of(rows: int, seed: int = 1) -> History:
     draw = np.random.default_rng(seed)
     runs = rows // ROWS_OF_A_RUN
     users = max(2, runs // 10)
-    details = ["", "users offline", ENGINES_PROBED, REPLAY_BYTES, "reset", "evicted"]
+    details = ["", "users offline", ENGINES_COMPARED, REPLAY_BYTES, "reset", "evicted"]
     tables = {
         "user": [f"user-{number}" for number in range(users)],
         "run": [*(f"run-{number}" for number in range(runs)), ""],
@@ -67,7 +67,7 @@ def history_of(rows: int, seed: int = 1) -> History:
     add(Kind.SENT, sent, **shape, connection=shape["user"])
     add(Kind.RECEIVED, sent + took, **shape, **came)
     looks = np.linspace(1.0, hours, max(1, rows // 100))
-    add(Kind.SAMPLE, looks, detail=details.index(ENGINES_PROBED), value=8.0)
+    add(Kind.SAMPLE, looks, detail=details.index(ENGINES_COMPARED), value=8.0)
     add(Kind.SAMPLE, looks, detail=details.index(REPLAY_BYTES), value=1e6)
     add(Kind.FAULT_BEGAN, np.array([900.0, 1_800.0]), detail=1)
     add(Kind.FAULT_ENDED, np.array([905.0, 1_805.0]), detail=1)

@@ -1,4 +1,4 @@
-"""How every file of this project is written: beside its place, and moved there when it is complete."""
+"""Writing files: to a temporary name in the same folder, then moved to the final name when complete."""
 
 import os
 import time
@@ -9,29 +9,29 @@ from pathlib import Path
 import msgspec
 
 _PAUSES = (0.05, 0.1, 0.2, 0.3, 0.35)
-"""Seconds between two attempts to replace a file that is open elsewhere."""
+"""Seconds between two attempts to replace a file that another program has open."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to; the file takes the place of ``path`` at the end, and does not if an error is raised."""
+    """A temporary path to write to. At the end the file replaces ``path``; after an error it is deleted instead."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield beside
-        move(beside, path)
+        yield temporary
+        move(temporary, path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def move(source: Path, target: Path) -> None:
-    """Move a file to its place, over what is there.
+    """Move a file, and replace the target if it exists.
 
-    Windows does not replace a file that another program has open, be it for a moment, as virus scanners and indexers do:
-    that is tried again for a second.
+    Windows does not replace a file that another program has open. Virus scanners and indexers open files for a moment, so
+    the move is tried again for a second.
 
     Raises:
-        OSError: it cannot be moved; for a file that stays open elsewhere, the message says what to do.
+        OSError: the file cannot be moved. If another program keeps the target open, the message says what to do.
     """
     for pause in (*_PAUSES, None):
         try:
@@ -47,11 +47,11 @@ def move(source: Path, target: Path) -> None:
 
 
 def save_json(path: Path, content: object) -> None:
-    """Write anything that msgspec encodes, indented.
+    """Write a value that msgspec can encode, as indented JSON.
 
     Raises:
         OSError: the file cannot be written.
     """
     text = msgspec.json.format(msgspec.json.encode(content), indent=1)
-    with replacing(path) as beside:
-        beside.write_bytes(text + b"\n")
+    with replacing(path) as temporary:
+        temporary.write_bytes(text + b"\n")

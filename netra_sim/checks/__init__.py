@@ -1,8 +1,6 @@
-"""Checks: each reads a History, whatever made it, and returns what it found."""
+"""Checks: each examines a History of any source and returns its findings and figures."""
 
 from collections.abc import Iterable
-
-import msgspec
 
 from netra_sim.checks.answers import answers
 from netra_sim.checks.check import Check, define
@@ -17,7 +15,6 @@ from netra_sim.checks.isolation import (
     thread_isolation,
 )
 from netra_sim.checks.latency import delivery_latencies, latency, refusals, request_latencies
-from netra_sim.checks.needs import lacks
 from netra_sim.checks.process import (
     asyncio_untouched,
     context_isolation,
@@ -28,6 +25,7 @@ from netra_sim.checks.process import (
 )
 from netra_sim.checks.records import Records
 from netra_sim.checks.recovery import recovery
+from netra_sim.checks.requirements import lacks
 from netra_sim.checks.resources import engine_limit, memory, unsent_bytes
 from netra_sim.checks.results import CheckResult, Finding, Measurement, Observation, State
 from netra_sim.checks.scopes import scopes
@@ -79,12 +77,14 @@ def check(
     """Run checks over a history.
 
     Args:
-        history: whatever made it.
-        objectives: what is good enough; what the history's meta says, or the defaults, unless given.
-        checks: which checks; all of `CHECKS` unless given.
+        history: of any source.
+        objectives: what is good enough; by default those of the history's meta, or else the defaults of `Objectives`.
+        checks: by default all of `CHECKS`.
+
+    Raises:
+        HistoryError: the history's meta holds objectives that this version does not know.
     """
-    if objectives is None:
-        objectives = msgspec.convert(history.meta.get("objectives", {}), Objectives)
+    objectives = history.objectives() if objectives is None else objectives
     records = Records(history)
     return [one(records, objectives) for one in (CHECKS.values() if checks is None else checks)]
 

@@ -1,4 +1,4 @@
-"""The check of answers: each is whole, and belongs to its question."""
+"""The check of answers: each is complete, and belongs to its question."""
 
 from netra_sim.checks.check import define
 from netra_sim.checks.records import Records
@@ -8,7 +8,7 @@ from netra_sim.history import Kind, Objectives
 
 @define("answers", question="Did every run that completed bring the whole answer to its own question?", unit="answers")
 def answers(records: Records, objectives: Objectives) -> Observation:
-    """Look at every final answer that a client held against its question: is it there, whole and the right one?"""
+    """Every final answer that a client compared with its question must be complete: not empty, truncated or wrong."""
     held = records.rows(Kind.ANSWERED)
     wrong = held[~records.one_of("event", held, "complete")]
     return Observation(

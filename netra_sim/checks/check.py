@@ -1,4 +1,4 @@
-"""What a check is: its name, its question, its unit, and the function that looks at a history."""
+"""`Check`: a name, a question, a unit, and the function that examines a history."""
 
 from collections.abc import Callable
 
@@ -9,18 +9,18 @@ from netra_sim.checks.results import CheckResult, Observation
 from netra_sim.history import Objectives
 
 Observe = Callable[[Records, Objectives], Observation]
-"""Looks at a history's records, and holds them against objectives where the check has some."""
+"""Examines the records of a history; checks of objectives compare them with these."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """A check; called with records and objectives it gives its result.
+    """A check. Called with records and objectives, it returns its result.
 
     Attributes:
         name: as results, scenarios and claims spell it.
-        question: what it asks of a history; "yes" is what it hopes for.
-        unit: what it looks at.
-        observe: does the looking.
-        minimum: the least evidence from which it concludes anything, in words; "" where one thing to look at is enough.
+        question: what it asks about a history; "yes" is the good answer.
+        unit: the things that it examines, in the plural.
+        observe: the function that examines a history.
+        minimum: the least evidence from which it concludes anything, in words; "" if one thing to examine is enough.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def define(name: str, *, question: str, unit: str, minimum: str = "") -> Callable[[Observe], Check]:
-    """Make a check of the decorated function; the arguments are those of `Check`."""
+    """Make a check of the decorated function; the arguments are those of `Check`, and its docstring specifies the rule."""
 
     def make(observe: Observe) -> Check:
         return Check(name=name, question=question, unit=unit, observe=observe, minimum=minimum)

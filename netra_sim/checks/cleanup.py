@@ -1,4 +1,4 @@
-"""The check of clean-up: nothing of a run outlives its scope, and nothing at all outlives the shutdown."""
+"""The check of clean-up: nothing of a run outlives its scope, and nothing outlives the shutdown."""
 
 import numpy as np
 
@@ -14,22 +14,22 @@ from netra_sim.history import Kind, Objectives
     unit="scopes and counts after the shutdown",
 )
 def nothing_left(records: Records, objectives: Objectives) -> Observation:
-    """Look at every scope and at the shutdown: was each scope closed, and is anything left?
+    """Every scope must be closed and leave nothing, and the shutdown must leave nothing.
 
-    What is left is counted by what it is: the tasks and engines of a scope; engines, connections, runs, bytes for replay
-    and tasks after the shutdown; whatever else the history tells of.
+    The findings are: each scope that was never closed; each record of something left over, by what it is, such as tasks,
+    engines, connections, runs or replay bytes; and each closed scope that left something which no such record names.
     """
     opened, closed = records.rows(Kind.SCOPE_OPENED), records.rows(Kind.SCOPE_CLOSED)
     left_over = records.rows(Kind.LEFT_OVER)
     values, runs = records.numbers["value"], records.codes["run"]
     if not records.records(Kind.SCOPE_CLOSED):
         opened = opened[:0]
-    tells_what_is_left = records.records(Kind.LEFT_OVER) or not np.isnan(values[closed]).any()
+    records_left_overs = records.records(Kind.LEFT_OVER) or not np.isnan(values[closed]).any()
     never_closed = opened[records.first_of_each("run", closed)[runs[opened]] < 0]
     is_itemised = records.first_of_each("run", left_over)[runs[closed]] >= 0
-    untold = closed[(values[closed] > 0) & ~is_itemised]
+    not_itemised = closed[(values[closed] > 0) & ~is_itemised]
     left = left_over[values[left_over] > 0]
-    wrong = np.concatenate([never_closed, untold, left])
+    wrong = np.concatenate([never_closed, not_itemised, left])
     after_shutdown = left_over[~records.has("run", left_over)]
 
     def describe(row: int) -> str:
@@ -42,12 +42,14 @@ def nothing_left(records: Records, objectives: Objectives) -> Observation:
 
     by_what = np.bincount(records.codes["detail"][left], values[left]) if len(left) else np.zeros(0)
     return Observation(
-        looked_at=(len(opened) if tells_what_is_left else 0) + len(after_shutdown),
+        looked_at=(len(opened) if records_left_overs else 0) + len(after_shutdown),
         found=len(wrong),
         findings=records.findings(wrong, describe),
         measured={
             "scopes": counted(len(opened)),
-            "left": Measurement(float(len(never_closed) + values[untold].sum() + values[left].sum()), "count", "lower"),
+            "left": Measurement(
+                float(len(never_closed) + values[not_itemised].sum() + values[left].sum()), "count", "lower"
+            ),
         }
         | {
             f"left, {records.tables['detail'][what]}": Measurement(float(by_what[what]), "count", "lower")

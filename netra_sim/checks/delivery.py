@@ -1,19 +1,20 @@
-"""The checks of delivery: every client gets what it is owed, once and in order, or learns of the gap; no claim is false."""
+"""The checks of delivery: every client gets what it is owed, and what the bridge reports as sent did arrive."""
 
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 
 from netra_sim.checks.check import define
 from netra_sim.checks.clients import LEAVING, Clients
 from netra_sim.checks.owing import IN_FLIGHT, excused, owed
 from netra_sim.checks.receipts import Receipts, announced
-from netra_sim.checks.records import FINAL, NOBODY, Records, is_in, places
+from netra_sim.checks.records import FINAL, NOBODY, Records, places
 from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Measurement, Observation, counted
 from netra_sim.history import Kind, Objectives
 
 CLEAN_CLOSE = 5.0
-"""Seconds before a clean close within which what was sent may still have been on its way."""
+"""Seconds before a clean close within which a sent event may have been on its way."""
 
 
 @define(
@@ -22,23 +23,36 @@ CLEAN_CLOSE = 5.0
     unit="events owed to clients",
 )
 def delivery(records: Records, objectives: Objectives) -> Observation:
-    """Look at every event and every client that is owed it: did the client get it, once, in order, or learn of a gap?
+    """Every client must receive each event that it is owed once and in order, or be told of the gap.
 
-    `owed` says who is owed what, and `excused` what a connection that breaks may swallow. Wrong are as well: an event that
-    comes to a client twice, on the same connection or the next one, or after a later one, or after its run's end; numbers
-    that are missing, unannounced, between two events of a client; a gap that covers what its client has, or what was never
-    published; an event that is not what was published under its number; and all that clients' own readers notice.
+    `owed` says which client is owed which event, and `excused` which losses a closed connection explains. The findings are:
+
+    - an event that a client was owed and never received, without an announced gap and without an excuse;
+    - an event that one client received twice, on the same connection or a later one;
+    - an event with a lower number than the one that the client received just before it in the run, or one that the client
+      received after the final event of the run;
+    - numbers missing between two events of a client, if no gap begins between them; only judged if the history holds no
+      published events;
+    - a first event of a run that is not number 0, if the run began within the history, the user was sent no gap from number
+      0 on, and number 0 is not a finding already. Judged for users who asked for the run, whom the event's record names as
+      owner, or who read a run without a known owner;
+    - a gap that covers an event that its client received, or numbers beyond the run's last published one;
+    - an event of another type than the one published under its number, or under a number that was never published; and a
+      number that was published twice;
+    - missing or repeated events that the client's own reader noticed.
+
+    The share of owed and not excused events that arrived must reach the objective `delivered`.
     """
     clients = Clients(records)
     received = records.rows(Kind.RECEIVED)
     of_received = clients.of(received)
     receipts = Receipts(records, clients, of_received)
     users = clients.of_user(records.codes["user"][received])
-    by_owing = receipts if clients.is_told_apart else Receipts(records, clients, users)
+    by_owing = receipts if clients.has_lifetimes else Receipts(records, clients, users)
     events, of = owed(records, clients, by_owing) if records.records(Kind.RECEIVED) else (received[:0], received[:0])
     is_missing = by_owing.first_of(of, events) < 0
     gaps = _gaps(records)
-    of_gaps = clients.of(gaps) if clients.is_told_apart else clients.of_user(records.codes["user"][gaps])
+    of_gaps = clients.of(gaps) if clients.has_lifetimes else clients.of_user(records.codes["user"][gaps])
     is_announced, is_excused = np.zeros(len(events), bool), np.zeros(len(events), bool)
     missing, by = events[is_missing], of[is_missing]
     is_announced[is_missing] = announced(records, clients, of_gaps, gaps, by, missing)
@@ -47,7 +61,7 @@ def delivery(records: Records, objectives: Objectives) -> Observation:
     silent = np.unique(events[lost])
     faults = {"was never received, and no gap was announced": silent}
     faults |= _out_of_order(records, clients, receipts, of_received)
-    faults |= _told_by_clients(records, clients, receipts) | _not_as_published(records)
+    faults |= _noticed_by_clients(records, clients, receipts) | _not_as_published(records)
     faults["comes after numbers that are missing, and no gap was announced"] = _jumps(
         records, clients, receipts, (of_gaps, gaps)
     )
@@ -79,18 +93,22 @@ def delivery(records: Records, objectives: Objectives) -> Observation:
     unit="claims and arrivals",
 )
 def truthfulness(records: Records, objectives: Objectives) -> Observation:
-    """Look at what the bridge says that it sent and announced, and at what clients read: does each have the other?
+    """Every event and gap that the bridge reports as sent must arrive, and every event that arrives must have been sent.
 
-    What was sent on a connection that has closed may have been in flight: if it was sent within `IN_FLIGHT` seconds before,
-    or `CLEAN_CLOSE` seconds where the client has left by a closing handshake, which delivers what was sent before it,
-    and nothing that was sent after it has arrived. A connection keeps the order of what is sent on it.
+    A sent event that never arrived is excused as in flight if its connection closed soon after it, and no event sent later
+    on the connection arrived; a connection keeps the order. Soon means within `IN_FLIGHT` seconds, or within `CLEAN_CLOSE`
+    seconds if the client closed with a code of `LEAVING`, since a closing handshake delivers what was sent before it.
+
+    An event that was never sent is excused in a log that began after its run, see `_was_sent_before`. An announced gap that
+    the client never read is excused if the connection closed within `IN_FLIGHT` seconds, unless the client both received an
+    event that was sent after the gap and read on after it.
     """
     sent, received = records.rows(Kind.SENT), records.rows(Kind.RECEIVED)
     if not records.records(Kind.SENT, Kind.RECEIVED):
         sent, received = sent[:0], received[:0]
     keys = records.keys("connection", "run", "seq")
-    empty = sent[~is_in(keys[sent], keys[received])]
-    unsent = received[~is_in(keys[received], keys[sent])]
+    empty = sent[~pd.Index(keys[sent]).isin(keys[received])]
+    unsent = received[~pd.Index(keys[received]).isin(keys[sent])]
     unsent = unsent[~_was_sent_before(records, unsent, sent)]
     gaps = _unread_gaps(records)
     faults = {
@@ -122,10 +140,10 @@ def _finding(records: Records, row: int, fault: str) -> Finding:
 def _was_in_flight(
     records: Records, empty: np.ndarray, sent: np.ndarray, received: np.ndarray, keys: np.ndarray
 ) -> np.ndarray:
-    """For each event that was sent and never arrived whether its connection may have swallowed it as it closed."""
+    """For each event that was sent and never arrived whether it may have been in flight when its connection closed."""
     times, connections = records.numbers["time"], records.codes["connection"]
     closed = records.last_of_each("connection", records.rows(Kind.DISCONNECTED))[connections[empty]]
-    arrived = sent[is_in(keys[sent], keys[received])]
+    arrived = sent[pd.Index(keys[sent]).isin(keys[received])]
     last_arrived = records.last_of_each("connection", arrived)[connections[empty]]
     is_clean = np.isin(records.numbers["value"][closed], LEAVING)
     patience = np.where(is_clean, CLEAN_CLOSE, IN_FLIGHT)
@@ -134,10 +152,10 @@ def _was_in_flight(
 
 
 def _was_sent_before(records: Records, unsent: np.ndarray, sent: np.ndarray) -> np.ndarray:
-    """For each event that arrived unsent whether it may have been sent before the log began.
+    """For each event that arrived without having been sent whether it may have been sent before the log began.
 
-    That takes a run that began before the log, an arrival within `IN_FLIGHT` seconds of the log's beginning, and nothing of
-    the run that was sent on the connection under a lower number.
+    This requires three things: the run did not begin within the log; the event arrived within `IN_FLIGHT` seconds of the
+    log's start; and its number is below that of the first event of the run sent on the connection, if there is one.
     """
     times, numbers = records.numbers["time"], records.numbers["seq"]
     keys = records.keys("connection", "run")
@@ -149,30 +167,30 @@ def _was_sent_before(records: Records, unsent: np.ndarray, sent: np.ndarray) -> 
 
 
 def _unread_gaps(records: Records) -> np.ndarray:
-    """Gaps that the bridge counts as announced on a connection whose client has not read them, though it read on."""
+    """Gaps that the bridge announced and the client did not read, without the excused ones, see `truthfulness`."""
     gaps, read = records.rows(Kind.GAP), records.rows(Kind.GAP_RECEIVED)
     if not records.records(Kind.GAP_RECEIVED) or not len(gaps):
         return gaps[:0]
     keys = records.keys("connection", "run", "seq")
-    unread = gaps[~is_in(keys[gaps], keys[read])]
+    unread = gaps[~pd.Index(keys[gaps]).isin(keys[read])]
     times, connections = records.numbers["time"], records.codes["connection"]
     later = records.last_of_each("connection", records.rows(Kind.RECEIVED, Kind.CONTROL_RECEIVED))
     closed = records.last_of_each("connection", records.rows(Kind.DISCONNECTED))[connections[unread]]
     is_recent = (closed > unread) & ~(times[closed] - times[unread] > IN_FLIGHT)
     sent = records.rows(Kind.SENT)
-    arrived = records.last_of_each("connection", sent[is_in(keys[sent], keys[records.rows(Kind.RECEIVED)])])
+    arrived = records.last_of_each("connection", sent[pd.Index(keys[sent]).isin(keys[records.rows(Kind.RECEIVED)])])
     has_read_on = (arrived[connections[unread]] > unread) & (later[connections[unread]] > unread)
     return np.asarray(unread[has_read_on | ~is_recent])
 
 
 def _gaps(records: Records) -> np.ndarray:
-    """Gaps that clients learned of: as they read them, or as the server says where clients' readers are not recorded."""
+    """The announced gaps: as clients read them, or as the server reports them if the history records no client reads."""
     has_readers = len(records.rows(Kind.ATTACHED, Kind.CONTROL_RECEIVED, Kind.GAP_RECEIVED)) > 0
     return records.rows(Kind.GAP_RECEIVED if has_readers else Kind.GAP)
 
 
 def _out_of_order(records: Records, clients: Clients, receipts: Receipts, of: np.ndarray) -> dict[str, np.ndarray]:
-    """Events that came twice to one client, after a later one, or after the end of their run."""
+    """Events that one client received twice, after a later one, or after the end of their run."""
     rows = records.rows(Kind.RECEIVED)
     groups = clients.end_of(of, rows)
     order = np.argsort(groups, kind="stable")
@@ -184,39 +202,43 @@ def _out_of_order(records: Records, clients: Clients, receipts: Receipts, of: np
     steps[is_first] = np.nan
     again = np.sort(receipts.repeated)
     ends = np.cumsum(records.one_of("event", rows, *FINAL))
-    # How many ends there were before the group began is taken off those before each event.
+    # The count of ends before each event, less those before its group.
     before = np.concatenate([[0], ends])[:-1]
     starts = np.flatnonzero(is_first)
     ended = before - np.repeat(before[starts], np.diff(np.append(starts, len(rows)))) > 0
     back, late = np.sort(rows[steps < 0]), np.sort(rows[ended & (steps > 0)])
     return {
         "was received twice by one client": again,
-        "was received after a later one": back[~is_in(back, again)],
-        "was received after the end of its run": late[~is_in(late, again)],
+        "was received after a later one": back[~pd.Index(back).isin(again)],
+        "was received after the end of its run": late[~pd.Index(late).isin(again)],
     }
 
 
-def _told_by_clients(records: Records, clients: Clients, receipts: Receipts) -> dict[str, np.ndarray]:
-    """What the clients' own readers noticed, and gaps that were announced and are none."""
+def _noticed_by_clients(records: Records, clients: Clients, receipts: Receipts) -> dict[str, np.ndarray]:
+    """What the clients' own readers noticed, and announced gaps that are wrong."""
     again = records.rows(Kind.REPEATED)
     repeated = receipts.repeated
-    is_told = is_in(clients.keys_for(clients.of(again), again), clients.keys_for(clients.of(repeated), repeated))
+    is_known = pd.Index(clients.keys_for(clients.of(again), again)).isin(
+        clients.keys_for(clients.of(repeated), repeated)
+    )
     gaps = _gaps(records)
     highest = records.numbers["value"][gaps]
     published = records.rows(Kind.PUBLISHED)
-    # Several gaps may tell of one run: what matters is the number of its last event.
+    # A gap is wrong if it ends after the last event of its run.
     last = records.last_of_run(gaps, published)
     is_beyond = (last >= 0) & (highest > records.numbers["seq"][last])
     return {
-        "was sent again to a client that had it": again[~is_told],
+        "was sent again to a client that had it": again[~is_known],
         "was noticed by the client, and never announced": records.rows(Kind.MISSING),
         "was announced, and the client has received what it covers": gaps[receipts.within(clients.of(gaps), gaps)],
         "was announced, and goes beyond what was published": gaps[is_beyond],
     }
 
 
-def _jumps(records: Records, clients: Clients, receipts: Receipts, told: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Events before which numbers are missing that no gap covers, where the history does not tell what was published."""
+def _jumps(
+    records: Records, clients: Clients, receipts: Receipts, announced: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Events after missing numbers without a gap; none if the history holds published events."""
     rows, keys = receipts.rows, receipts.keys
     if not len(rows) or len(records.rows(Kind.PUBLISHED)):
         return np.asarray(rows[:0])
@@ -224,10 +246,10 @@ def _jumps(records: Records, clients: Clients, receipts: Receipts, told: tuple[n
     before, after = rows[jumps], rows[jumps + 1]
     is_hole = records.numbers["seq"][after] - records.numbers["seq"][before] > 1
     before, after = before[is_hole], after[is_hole]
-    of_gaps, gaps = told
+    of_gaps, gaps = announced
     if len(gaps):
-        # A gap that covers the number before the event covers the hole, or is too short, which its reader notices.
-        of = clients.of(after) if clients.is_told_apart else clients.of_user(records.codes["user"][after])
+        # Any gap that begins in the hole will do: the client's reader notices one that is too short.
+        of = clients.of(after) if clients.has_lifetimes else clients.of_user(records.codes["user"][after])
         starts = clients.keys_for(of_gaps, gaps)
         low = clients.keys_for(of, before)
         order = np.sort(starts)
@@ -237,9 +259,10 @@ def _jumps(records: Records, clients: Clients, receipts: Receipts, told: tuple[n
 
 
 def _not_as_published(records: Records) -> dict[str, np.ndarray]:
-    """Events that are not what was published under their number, or were never published, and numbers that were used twice.
+    """Events that differ from the one published under their number, or were never published; and numbers used twice.
 
-    Of a run that began before the log, what has a lower number than all that the log tells of may be older.
+    A run that did not begin within the log may have earlier events: a number below that of its first
+    published event in the log is no finding.
     """
     published, received = records.numbered(Kind.PUBLISHED), records.numbered(Kind.RECEIVED)
     numbers, events = records.numbers["seq"], records.codes["event"]
@@ -260,18 +283,18 @@ def _not_as_published(records: Records) -> dict[str, np.ndarray]:
 
 
 def _without_beginning(records: Records, silent: np.ndarray) -> np.ndarray:
-    """What owners got first of a run, where it is not the run's first event, and that is not told already as lost."""
+    """The first events that users received of a run, if these are not number 0 and number 0 is not a finding already."""
     received = records.rows(Kind.RECEIVED)
     users, numbers = records.codes["user"], records.numbers["seq"]
     owners, keys = records.owners_of(received), records.keys("user", "run")
     is_mine = records.askers_of(received) == users[received]
-    # A run that nobody is known to have asked for may have readers of the same right: each has a first event.
+    # The readers of a run without a known asker are all judged alike: each has a first event.
     may_be = received[~is_mine & ((owners == users[received]) | (owners == NOBODY))]
     _, places = np.unique(keys[may_be], return_index=True)
     firsts = np.sort(np.append(records.without_repeats("run", received[is_mine]), may_be[places]))
     firsts = firsts[(numbers[firsts] > 0) & records.is_begun_here(firsts)]
     if not len(firsts):
         return np.asarray(firsts)
-    firsts = firsts[~is_in(keys[firsts], keys[silent[numbers[silent] == 0]])]
+    firsts = firsts[~pd.Index(keys[firsts]).isin(keys[silent[numbers[silent] == 0]])]
     gaps = records.rows(Kind.GAP, Kind.GAP_RECEIVED)
-    return np.asarray(firsts[~is_in(keys[firsts], keys[gaps[numbers[gaps] <= 0]])])
+    return np.asarray(firsts[~pd.Index(keys[firsts]).isin(keys[gaps[numbers[gaps] <= 0]])])

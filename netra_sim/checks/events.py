@@ -1,4 +1,4 @@
-"""Checks of a run's life: it ends, once, and its critical events are complete and in order."""
+"""Checks of a run's course: its critical events are complete and in order, and it ends exactly once."""
 
 import numpy as np
 
@@ -17,19 +17,28 @@ CRITICAL = ("agent_started", "agent_thinking", "tool_executing", "tool_completed
     unit="runs",
 )
 def critical_events(records: Records, objectives: Objectives) -> Observation:
-    """Look at what every run published: numbered without a gap, begun once, ended once, all five events, in order.
+    """Judge the published events of every run that has a scope.
 
-    A run without a tool is complete where "tools_required" of the history's meta is false. Where the meta says nothing, as
-    that of a log, a run must use a tool if any other run does. A run that a log has from its middle on, by the number of its
-    first event, is judged by its end alone.
+    The numbers must be 0, 1, 2, ... The first event must be agent_started, which occurs once; the last must be
+    agent_completed or agent_error, and only one of these occurs, once. A run that completes must have all five critical
+    events, and the first ones of each must be in their order. A run with a scope must publish something.
+
+    A run without tool events is complete if "tools_required" in the history's meta is false. Without that entry, as in a
+    log, tools are required if any run in the history uses one. A run whose first number in a log is above 0 began before
+    the log: its numbers must go on from there, and it must not begin again, and end once; missing critical events and their
+    order do not count.
+
+    Of several runs with the same id, the first wrong one counts.
     """
     published = records.rows(Kind.PUBLISHED)
     opened = records.rows(Kind.SCOPE_OPENED) if records.records(Kind.PUBLISHED) else records.rows()
     runs, keys = records.codes["run"], records.keys("run", "use")
     by_run = published[np.argsort(keys[published], kind="stable")]
     starts = np.flatnonzero(np.diff(keys[by_run], prepend=-1))
-    is_wrong = np.append(_are_wrong(records, by_run, starts), True)  # The last is for runs that published nothing.
-    # Of an id that was used several times, the first use that is wrong counts.
+    is_wrong = np.append(
+        _are_wrong(records, by_run, starts), True
+    )  # The last entry stands for runs that published nothing.
+    # If an id was used several times, its first wrong use counts.
     place = np.full(len(records.tables["run"]), -1)
     for chosen in (~is_wrong[:-1], is_wrong[:-1]):
         numbers = np.flatnonzero(chosen)[::-1]
@@ -60,12 +69,12 @@ def critical_events(records: Records, objectives: Objectives) -> Observation:
 
 
 def _are_wrong(records: Records, by_run: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """For each run whether `_problem` would find anything in its events.
+    """For each run whether `_problem` finds anything wrong with its events.
 
     Args:
-        records: whose events.
-        by_run: the rows of what was published, run by run.
-        starts: where each run begins in them.
+        records: of the history.
+        by_run: the rows of published events, run after run.
+        starts: for each run the index of its first event in ``by_run``.
     """
     if not len(starts):
         return np.zeros(0, bool)
@@ -94,18 +103,18 @@ def _are_wrong(records: Records, by_run: np.ndarray, starts: np.ndarray) -> np.n
 
 
 def _unseen(records: Records, first_numbers: np.ndarray) -> np.ndarray:
-    """For each run how many of its events came before the log that it is in; 0 in any history but a log's."""
+    """For each run how many of its events came before the log; 0 in a history that is not a log."""
     return np.asarray(np.maximum(first_numbers, 0) * (records.meta.get("source") == "log"))
 
 
 def _takes_tools(records: Records) -> bool:
-    """Whether every run must use a tool: as the history's meta says, or else if any run in it does."""
+    """Whether every run must use a tool: as the history's meta says, else whether any run in it does."""
     required = records.meta.get("tools_required")
     return any(records.code("event", name) >= 0 for name in TOOL_EVENTS) if required is None else bool(required)
 
 
 def _problem(records: Records, rows: list[int]) -> tuple[int, str]:
-    """What is wrong first with the events of one run, and at which row."""
+    """The first thing that is wrong with the events of one run: the row and a message."""
     names = [records.text("event", row) for row in rows]
     before = int(_unseen(records, records.numbers["seq"][rows[:1]])[0])
     for index, number in enumerate(records.numbers["seq"][rows].tolist(), before):
@@ -129,13 +138,16 @@ def _problem(records: Records, rows: list[int]) -> tuple[int, str]:
 
 @define("every-run-ends", question="Did every user learn how every request ended?", unit="requests")
 def every_run_ends(records: Records, objectives: Objectives) -> Observation:
-    """Look at every request: did its user's client learn how it ended, or that it was refused, and why?"""
+    """A client of the user must receive the final event of every request, or its refusal.
+
+    A later request for the same run is a finding if its user received a final event or refusal before it and none after it.
+    """
     requested, ends = _requests_and_ends(records)
     runs = records.codes["run"]
     refused = records.first_of_each("run", records.rows(Kind.REFUSED)) >= 0
     answered = ends[runs[requested]] >= 0
     silent = requested[~answered & ~refused[runs[requested]]]
-    silent = np.sort(np.append(silent, _unanswered_again(records, ends)))
+    silent = np.sort(np.append(silent, _unanswered_repeats(records, ends)))
     scopes = records.first_of_each("run", records.rows(Kind.SCOPE_OPENED))
     declined = records.first_of_each("run", records.rows(Kind.SCOPE_REFUSED))
 
@@ -157,19 +169,22 @@ def every_run_ends(records: Records, objectives: Objectives) -> Observation:
     )
 
 
-def _unanswered_again(records: Records, ends: np.ndarray) -> np.ndarray:
-    """Later requests for a run that was asked for before, after which its user has learned nothing more."""
+def _unanswered_repeats(records: Records, ends: np.ndarray) -> np.ndarray:
+    """Repeated requests for a run after which no final event or refusal came, although one had come before."""
     requested, runs = records.rows(Kind.REQUESTED), records.codes["run"]
     if not records.records(Kind.RECEIVED):
         return requested[:0]
     first = records.first_of_each("run", requested)[runs[requested]]
-    told = np.maximum(ends, records.last_of_each("run", records.rows(Kind.REFUSED)))[runs[requested]]
-    return np.asarray(requested[(requested > first) & (told < requested) & (told >= 0)])
+    last = np.maximum(ends, records.last_of_each("run", records.rows(Kind.REFUSED)))[runs[requested]]
+    return np.asarray(requested[(requested > first) & (last < requested) & (last >= 0)])
 
 
 @define("completion", question="Did enough requests end with an answer?", unit="requests")
 def completion(records: Records, objectives: Objectives) -> Observation:
-    """Hold the share of requests that ended with an answer against its objective; the findings name the others."""
+    """The share of requests that end with agent_completed must reach the objective `completed`.
+
+    If it does not, the findings name the requests that ended otherwise.
+    """
     requested, ends = _requests_and_ends(records)
     end = ends[records.codes["run"][requested]]
     is_complete = end >= 0
@@ -194,9 +209,9 @@ def completion(records: Records, objectives: Objectives) -> Observation:
 
 
 def _requests_and_ends(records: Records) -> tuple[np.ndarray, np.ndarray]:
-    """The first request for each run, and for each run, by its code, the row at which its end was received, or -1.
+    """The first request for each run, and for each run, by its code, the row at which its final event arrived, or -1.
 
-    There are no requests where the history does not tell what was received.
+    There are no requests if received events are not recorded.
     """
     requested = records.without_repeats("run", records.rows(Kind.REQUESTED))
     received = records.rows(Kind.RECEIVED)

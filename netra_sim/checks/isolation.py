@@ -1,29 +1,29 @@
-"""Checks of isolation: no event, no connection, no data and no mutable object of one user's reaches another."""
+"""Checks of isolation: no event, connection, data or mutable object of one user reaches another user."""
 
 import numpy as np
 
 from netra_sim.checks.check import define
 from netra_sim.checks.records import NOBODY, Records
 from netra_sim.checks.results import FINDINGS_SHOWN, Observation, counted
-from netra_sim.history import ENGINES_PROBED, Kind, Objectives
+from netra_sim.history import ENGINES_COMPARED, Kind, Objectives
 
-AT_ONCE = "users at once"
-"""The figure without which a claim about several users proves nothing: how many had runs at the same time."""
+USERS_AT_ONCE = "users at once"
+"""The figure that shows how many users had live runs at the same time; claims about several users require it."""
 
 _OWNING = (Kind.REQUESTED, Kind.SCOPE_OPENED, Kind.PUBLISHED)
 
 
 @define(
     "cross-user-isolation",
-    question="Did every event reach the owner of its run, and nobody else?",
+    question="Did every event reach the owner of its run, and no other user?",
     unit="events sent and received",
 )
 def cross_user_isolation(records: Records, objectives: Objectives) -> Observation:
-    """Look at every event that was sent or received: is its reader the owner of its run?
+    """Every event that was sent or received must have the owner of its run as its reader.
 
-    The owner is whom the record itself names (a log of another system may), else who asked for the run, else whose engine
-    was made for it, else for whom its first event was published. An event of a run without any of these is wrong as well,
-    where the history tells of runs at all.
+    The owner is the user that the record names (a log of another system may name one), else the user of the run's first
+    request, scope or published event. An event of a run without an owner is a finding as well, unless the history records
+    none of these three.
     """
     arrived = records.rows(Kind.SENT, Kind.RECEIVED)
     owners = records.owners_of(arrived)
@@ -38,8 +38,8 @@ def cross_user_isolation(records: Records, objectives: Objectives) -> Observatio
         if not owner:
             code = int(records.askers_of(np.array([row]))[0])
             owner = "" if code == NOBODY else records.tables["user"][code]
-        whose = f"{owner}'s run" if owner else "a run that nobody has asked for"
-        return f"{records.text('user', row)} {verb} {records.text('event', row)} of {whose}"
+        run = f"{owner}'s run" if owner else "a run that nobody has asked for"
+        return f"{records.text('user', row)} {verb} {records.text('event', row)} of {run}"
 
     return Observation(
         looked_at=len(arrived),
@@ -48,7 +48,7 @@ def cross_user_isolation(records: Records, objectives: Objectives) -> Observatio
         measured={
             "events": counted(len(arrived)),
             "users": counted(np.count_nonzero(np.bincount(readers))),
-            AT_ONCE: counted(records.users_at_once),
+            USERS_AT_ONCE: counted(records.users_at_once),
         },
     )
 
@@ -59,12 +59,15 @@ def cross_user_isolation(records: Records, objectives: Objectives) -> Observatio
     unit="connections opened and events on them",
 )
 def connection_isolation(records: Records, objectives: Objectives) -> Observation:
-    """Look at every connection: was it one user's only, and open when events were sent on it?
+    """Every connection must carry events of one user only, and only while it is open.
 
-    A connection is the user's who had been authenticated when it was opened. Wrong are: one that is opened again for
-    another user, an event of somebody else's run on it, an event read from it by somebody else, an event on a connection
-    that was never opened, and one sent on a connection that was closed before. What was sent before may arrive after. A log
-    may begin when a connection is open: the first who gets an event on it is then its user.
+    The user of a connection is the one for whom it was first opened. In a log, or if openings are not recorded, the user of
+    a connection that is never opened is the first one who is sent or receives an event on it. The findings are:
+
+    - a connection name that is opened again for another user;
+    - an event on a connection of another user than its reader, or of a run with another owner;
+    - an event on a connection that was never opened;
+    - an event that was sent on a connection after its close. An event sent before the close may arrive after it.
     """
     opened, arrived = records.rows(Kind.CONNECTED), records.rows(Kind.SENT, Kind.RECEIVED)
     arrived = arrived[records.has("connection", arrived)]
@@ -85,14 +88,14 @@ def connection_isolation(records: Records, objectives: Objectives) -> Observatio
         name, event, code = records.text("connection", row), records.text("event", row), holders[connections[row]]
         if code == NOBODY:
             return f"{event} came on {name}, which was never opened"
-        whose = f"{records.tables['user'][code]}'s connection {name}"
+        connection = f"{records.tables['user'][code]}'s connection {name}"
         if records.numbers["kind"][row] == Kind.CONNECTED:
-            return f"{whose} was opened again for {records.text('user', row)}"
+            return f"{connection} was opened again for {records.text('user', row)}"
         if users[row] != code:
-            return f"{records.text('user', row)} got {event} on {whose}"
+            return f"{records.text('user', row)} got {event} on {connection}"
         if row in late:
-            return f"{event} was sent on {whose} after it was closed"
-        return f"{event} of somebody else's run {records.text('run', row)} came on {whose}"
+            return f"{event} was sent on {connection} after it was closed"
+        return f"{event} of another user's run {records.text('run', row)} came on {connection}"
 
     return Observation(
         looked_at=len(arrived) + len(opened) if len(wrong) or (tells_of_opening and len(arrived)) else 0,
@@ -101,7 +104,7 @@ def connection_isolation(records: Records, objectives: Objectives) -> Observatio
         measured={
             "connections": counted(np.count_nonzero(firsts >= 0)),
             "events": counted(len(arrived)),
-            AT_ONCE: counted(records.users_at_once),
+            USERS_AT_ONCE: counted(records.users_at_once),
         },
     )
 
@@ -112,10 +115,11 @@ def connection_isolation(records: Records, objectives: Objectives) -> Observatio
     unit="events received that bear a mark",
 )
 def content_isolation(records: Records, objectives: Objectives) -> Observation:
-    """Look into every frame that was received: is what it says and holds its reader's, and of the right run?
+    """Every received frame must hold data of its reader and its run only.
 
-    Marks that are planted in the data of every user and run say whose an event's data is. An event without a mark counts
-    apart, and proves nothing. Frames that control a connection name nobody but their reader.
+    The marks in the data of users and runs name the owner of the data. The findings are: an event with the mark of another
+    user, an event with the mark of another run of its reader, and a control frame that names another user. Events without a
+    mark are not counted as looked at.
     """
     all_received, control = records.rows(Kind.RECEIVED), records.rows(Kind.CONTROL_RECEIVED)
     received = all_received[records.has("subject", all_received)]
@@ -138,16 +142,16 @@ def content_isolation(records: Records, objectives: Objectives) -> Observation:
             "events received": counted(len(all_received)),
             "with a mark": counted(len(received)),
             "control frames": counted(len(control)),
-            AT_ONCE: counted(records.users_at_once),
+            USERS_AT_ONCE: counted(records.users_at_once),
         },
     )
 
 
-@define("thread-isolation", question="Did every event bear the thread of its own run?", unit="events with a thread")
+@define("thread-isolation", question="Did every event carry the thread of its run?", unit="events with a thread")
 def thread_isolation(records: Records, objectives: Objectives) -> Observation:
-    """Look at every event that names its conversation: is it the one in which its run was asked for, and always the same?
+    """Every published or received event that names a thread must name the thread of its run.
 
-    The thread of a run is the one that its request names; without that the one of its first event.
+    The thread of a run is the one that its request names; without one, it is that of its first event with a thread.
     """
     published, received = records.rows(Kind.PUBLISHED), records.rows(Kind.RECEIVED)
     events = np.sort(np.concatenate([published, received]))
@@ -155,7 +159,7 @@ def thread_isolation(records: Records, objectives: Objectives) -> Observation:
     named = np.concatenate([records.rows(Kind.REQUESTED), events])
     named = named[records.has("thread", named)]
     threads = records.codes["thread"]
-    # Requests come first, so that what they ask for counts.
+    # Requests come first, so that their thread counts.
     right = records.first_of_run(events, named)
     wrong = events[(threads[right] != threads[events]) & (right >= 0)]
 
@@ -176,10 +180,10 @@ def thread_isolation(records: Records, objectives: Objectives) -> Observation:
     unit="live engines compared",
 )
 def shared_state(records: Records, objectives: Objectives) -> Observation:
-    """Look at the probes of live engines: did two users' engines reach the same mutable object?"""
+    """No comparison of live engines may find a mutable object that the engines of two users reach."""
     samples = records.rows(Kind.SAMPLE)
-    probes = samples[records.one_of("detail", samples, ENGINES_PROBED)]
-    engines = float(records.numbers["value"][probes].sum())
+    comparisons = samples[records.one_of("detail", samples, ENGINES_COMPARED)]
+    engines = float(records.numbers["value"][comparisons].sum())
     shared = records.rows(Kind.SHARED)
 
     def describe(row: int) -> str:
@@ -191,15 +195,15 @@ def shared_state(records: Records, objectives: Objectives) -> Observation:
         found=len(shared),
         findings=records.findings(shared, describe),
         measured={
-            "probes": counted(len(probes)),
+            "probes": counted(len(comparisons)),
             "engines": counted(engines),
-            AT_ONCE: counted(records.users_at_once),
+            USERS_AT_ONCE: counted(records.users_at_once),
         },
     )
 
 
 def _after_close(records: Records, arrived: np.ndarray) -> np.ndarray:
-    """For each event whether it was sent on a connection that had been closed before."""
+    """For each event whether it was sent on a connection after its close."""
     closed = records.rows(Kind.DISCONNECTED)
     late = np.zeros(len(arrived), bool)
     connections = records.codes["connection"]
@@ -207,7 +211,7 @@ def _after_close(records: Records, arrived: np.ndarray) -> np.ndarray:
     suspects = np.flatnonzero((closings >= 0) & (closings < arrived) & (records.numbers["kind"][arrived] == Kind.SENT))
     if not len(suspects):
         return late
-    # A name may be used again for a later connection of its user: the last change before the event decides.
+    # A later connection of the user may have the same name: the last change before the event decides.
     changes = records.rows(Kind.CONNECTED, Kind.DISCONNECTED)
     changes = changes[np.argsort(connections[changes], kind="stable")]
     places = connections[changes] * np.int64(len(records)) + changes

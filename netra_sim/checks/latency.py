@@ -1,4 +1,4 @@
-"""Checks of objectives: how long events and first answers take, and how many requests are refused."""
+"""Checks of objectives: how long events and answers take, and how many requests are refused."""
 
 from typing import Literal, NamedTuple
 
@@ -15,20 +15,20 @@ from netra_sim.history import CONTROL_LATENCY, History, Kind, Objectives
 SLOWEST_SHOWN = 10
 
 CLOCK_TOLERANCE = 1e-6
-"""Seconds by which a latency may exceed an objective: the last bits of times that are seconds since 1970."""
+"""Seconds by which a latency may exceed an objective: rounding errors of times that are seconds since 1970."""
 
 LEAST_VALUES, LEAST_CONNECTIONS = 20, 5
-"""Values, and connections that they come from, without which nobody can say that an objective is met."""
+"""The fewest values, and the fewest connections that they come from, with which an objective can be met."""
 
 BUSY = "the machine was busy"
-"""How the reason begins why a result is inconclusive, where nothing else was missing than a machine that was not busy."""
+"""The beginning of the reason for an inconclusive result that is due only to a busy machine."""
 
 BUSY_SHARE = 0.5
-"""The part of an objective that a bare echo may take, at its p95, on a machine that is not busy."""
+"""The share of an objective that the p95 of a bare echo exceeds on a busy machine."""
 
 
 def delivery_latencies(history: History) -> pd.DataFrame:
-    """For each event that its owner received: `latency`, in seconds, from its publishing to its first arrival."""
+    """One row for each event that its owner received; `latency` is the seconds from publishing to the first arrival."""
     records = Records(history)
     published, received = records.deliveries
     times = records.numbers["time"]
@@ -38,9 +38,9 @@ def delivery_latencies(history: History) -> pd.DataFrame:
 
 
 def request_latencies(history: History, *, keep: Literal["first", "last"]) -> pd.DataFrame:
-    """For each answered request: `latency`, in seconds, from when it was due to its first or final event at the client.
+    """One row for each answered request; `latency` is the seconds from its due time to its first or final event.
 
-    It is measured from the due time, so that waiting of a delayed sender is not left out.
+    The due time counts, and not the time of sending, so that a late sender does not hide waiting.
     """
     records = Records(history)
     requested, received = _answers(records, keep)
@@ -56,21 +56,24 @@ def request_latencies(history: History, *, keep: Literal["first", "last"]) -> pd
     minimum=f"{LEAST_VALUES} values on {LEAST_CONNECTIONS} connections for each objective",
 )
 def latency(records: Records, objectives: Objectives) -> Observation:
-    """Hold the latencies against the objectives; the findings name the slowest events.
+    """Compare latencies with their objectives: delivery (mean, p95), first event (p95) and final event of a request (p95).
 
-    An objective is about the server, so a line's own latency does not count where it is known: it is subtracted once from an
-    event's, twice from that of a request with what answers it. A response ends with its run's final event; a request without
-    one has no latency, and is counted apart.
+    An objective is about the server. If the latency of a connection's line is known, it is subtracted: once from the latency
+    of an event, twice from that of a request. A request without a final event has no response latency; it is counted.
 
-    An objective is missed where more is late than chance explains, over the events and over their connections: one slow
-    line among few clients says nothing of the server.
+    A figure above its objective is a miss only if chance and single slow lines do not explain it; else it is inconclusive:
 
-    - A p95 is missed if more than 5 % of the events are late, and more than 5 % of the connections, each with a confidence
-      of 95 %. A connection is late if more than 5 % of its own events are.
-    - A mean is missed if it is too long without the slowest connection as well.
-    - An objective is met only by 20 values on 5 connections at least: of fewer than 20 values, the p95 is the slowest.
-    - Where a bare echo was measured at the same time and its p95 exceeds half of the objective, the machine was busy: a miss
-      by no more than what the echo took is not judged.
+    - A p95 is missed if, each with a confidence of 95 %, more than 5 % of the values are above the objective, and more than
+      5 % of the connections are slow. A connection is slow if more than 5 % of its values are above the objective.
+    - A mean is missed if the values without those of the connection with the largest excess still exceed it.
+    - A busy machine raises the bound: if a bare echo was measured and its p95 (twice its p95 for requests) exceeds half of
+      the objective, a miss of the objective plus that echo is a finding, and a lesser miss is inconclusive.
+
+    A figure within its objective is inconclusive with fewer than 20 values or fewer than 5 connections: of fewer than 20
+    values, the p95 is the slowest one. The result is inconclusive as well if events were received before their cause.
+
+    Example: the objective is 100 ms, and 3 of 40 events on 8 connections take longer. The p95 is above 100 ms, but with a
+    true share of 5 %, 3 or more of 40 are late in a third of all cases: inconclusive.
     """
     (first_asked, firsts), (last_asked, lasts) = _answers(records, "first"), _answers(records, "last")
     published, arrived = records.deliveries
@@ -117,11 +120,11 @@ class _Sample(NamedTuple):
     """Latencies of one kind.
 
     Attributes:
-        name: of what.
-        rows: of what a finding tells.
-        arrivals: the rows that tell on which connection each arrived.
-        seconds: the latencies, without what is known of the way.
-        crossings: how often each crosses the line.
+        name: what they are the latencies of.
+        rows: for each the row that a finding names.
+        arrivals: for each the row of the arrival, which has the connection.
+        seconds: the latencies, less the known latency of the line.
+        crossings: how often each includes a pass over the line.
     """
 
     name: str
@@ -132,10 +135,10 @@ class _Sample(NamedTuple):
 
 
 class _Judged:
-    """One figure of a sample against its objective.
+    """One figure of a sample, compared with its objective.
 
     Attributes:
-        values: how many there are.
+        values: how many values the sample has.
         value: the figure, in seconds.
     """
 
@@ -151,31 +154,31 @@ class _Judged:
         self._echo = echo if echo > BUSY_SHARE * allowed else 0.0
 
     def findings(self) -> list[Finding]:
-        """That the objective is missed, and by which events most."""
+        """The miss of the objective and the slowest events; nothing if it is not missed."""
         if not self._is_missed(self._allowed + self._echo):
             return []
         slow = np.flatnonzero(self._seconds > self._allowed + CLOCK_TOLERANCE)
         slow = slow[np.argsort(-self._seconds[slow], kind="stable")[:SLOWEST_SHOWN]]
-        return [Finding(message=self._told())] + [
+        return [Finding(message=self._description())] + [
             self._records.finding(row, f"{self._records.text('event', row)} took {took * 1000:.1f} ms")
             for row, took in zip(self._rows[slow].tolist(), self._seconds[slow].tolist(), strict=True)
         ]
 
     def weaknesses(self) -> list[str]:
-        """Why nobody can say whether the objective is met."""
+        """The reasons why the objective is neither met nor missed."""
         if self._is_missed(self._allowed + self._echo):
             return []
         if self._is_missed(self._allowed):
-            return [f"{BUSY}: a bare echo took p95 {_ms(self._echo)} at the same time ({self._told()})"]
+            return [f"{BUSY}: a bare echo took p95 {_ms(self._echo)} at the same time ({self._description()})"]
         if self.value > self._allowed + CLOCK_TOLERANCE:
-            return [f"{self._told()}: chance, or one slow line, explains as much"]
+            return [f"{self._description()}: chance, or one slow line, explains as much"]
         if len(self._of) < LEAST_CONNECTIONS or self.values < LEAST_VALUES:
             needs = f"needs {LEAST_VALUES} values on {LEAST_CONNECTIONS} connections"
             return [f"{self._name}: {self._figure} {needs}, and has {self.values:,} on {len(self._of):,}"]
         return []
 
     def _is_missed(self, allowed: float) -> bool:
-        """Whether more is later than this than chance explains."""
+        """Whether the figure exceeds the bound by more than chance and one slow connection explain."""
         bound = allowed + CLOCK_TOLERANCE
         if self.value <= bound:
             return False
@@ -191,7 +194,7 @@ class _Judged:
         late = np.bincount(self._of_connection[is_late], minlength=len(self._of))
         return int((late > (1.0 - QUANTILE) * self._of).sum())
 
-    def _told(self) -> str:
+    def _description(self) -> str:
         by, is_late = self.value - self._allowed, self._seconds > self._allowed + CLOCK_TOLERANCE
         return (
             f"{self._name}: {self._figure} is {_ms(self.value, by)}, {_ms(by, by)} over the objective of "
@@ -206,7 +209,7 @@ class _Judged:
     unit="requests and connections",
 )
 def refusals(records: Records, objectives: Objectives) -> Observation:
-    """Hold the shares of refused requests and refused connections against their objective; the findings name them."""
+    """The shares of refused requests and of refused attempts to connect must each not exceed the objective `refused`."""
     requested = records.without_repeats("run", records.rows(Kind.REQUESTED))
     refused = records.without_repeats("run", records.rows(Kind.REFUSED))
     connected, turned_away = records.rows(Kind.CONNECTED), records.rows(Kind.CONNECT_REFUSED)
@@ -237,7 +240,7 @@ def refusals(records: Records, objectives: Objectives) -> Observation:
 
 
 def _answers(records: Records, keep: Literal["first", "last"]) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of answered requests, and those of their first or final event at a client."""
+    """The rows of answered requests, and the rows of their first or final event at a client."""
     requested = records.without_repeats("run", records.rows(Kind.REQUESTED))
     received = records.rows(Kind.RECEIVED)
     if keep == "last":
@@ -248,7 +251,7 @@ def _answers(records: Records, keep: Literal["first", "last"]) -> tuple[np.ndarr
 
 
 def _way(records: Records) -> np.ndarray:
-    """For every row the latency of its connection's own line, in seconds; 0 where it is not known."""
+    """For every row the latency of its connection's line, in seconds; 0 if not known."""
     attached = records.rows(Kind.ATTACHED)
     attached = attached[records.has("connection", attached)]
     of_connection = np.zeros(len(records.tables["connection"]))
@@ -257,7 +260,7 @@ def _way(records: Records) -> np.ndarray:
 
 
 def _readers(records: Records, arrivals: np.ndarray) -> np.ndarray:
-    """The connection of each arrival as a number; where connections have no names, its user's."""
+    """The connection of each arrival as a number; without a connection, a number that stands for the user."""
     connections, users = records.codes["connection"][arrivals], records.codes["user"][arrivals]
     return np.asarray(
         np.where(records.has("connection", arrivals), connections, len(records.tables["connection"]) + users)
@@ -269,12 +272,12 @@ def _figure(figure: str, seconds: np.ndarray) -> float:
 
 
 def _ms(seconds: float, smallest: float = 1.0) -> str:
-    """Milliseconds, with as many digits as a difference takes that is shown beside it."""
+    """Milliseconds; with more digits if ``smallest``, the smallest time in the same sentence, needs them."""
     return f"{seconds * 1000:.{1 if smallest >= 1e-4 else 3}f} ms"
 
 
 def _table(records: Records, rows: np.ndarray, *columns: str) -> pd.DataFrame:
-    """Some columns of some rows; texts as texts."""
+    """Some columns of some rows as a DataFrame, with texts instead of codes."""
     values = {}
     for name in columns:
         is_text = name in records.codes

@@ -1,4 +1,4 @@
-"""Which events each client is owed, and which of those that it never got may be excused."""
+"""Which events each client is owed, and which missing events are excused."""
 
 import numpy as np
 
@@ -8,32 +8,41 @@ from netra_sim.checks.records import FINAL, Records, places
 from netra_sim.history import Kind
 
 IN_FLIGHT = 60.0
-"""Seconds before its end within which a broken connection may have swallowed what was sent on it.
+"""Seconds before the end of a connection within which a sent event may be lost.
 
-A peer that vanishes without a word is noticed by its missing pongs: after 40 s with the defaults of `websockets`.
+The server notices a vanished peer only by missing pongs: after 40 s with the defaults of `websockets`.
 """
 
 HANDED_OVER = 1.0
-"""Seconds within which an event is sent to a client that has read all that was sent before."""
+"""Seconds within which the server sends an event to a client that has received everything sent before."""
 
 REPLAYED = 120.0
-"""Seconds after a run's end within which who connects is still owed its events (`BridgeLimits.replay_seconds`)."""
+"""Seconds after a run's end for which a client that connects is owed its events (`BridgeLimits.replay_seconds`)."""
 
 
 def owed(records: Records, clients: Clients, receipts: Receipts) -> tuple[np.ndarray, np.ndarray]:
-    """Each published event with each client that is owed it: the events' rows, and the clients.
+    """All pairs of a published event and a client that is owed it: the events' rows, and the clients.
 
-    A client is owed what is published for its user from its first connection on until its last one closes, its
-    disconnections in between included. What is published while no client of the user is there is owed to the next client
-    that comes, unless the run had ended more than `REPLAYED` seconds before. A history of the product itself tells of a
-    bridge that replays live runs to whoever comes: there a client is also owed what is missing before an event that it has.
+    A client is present from the opening of its first connection to the close of its last one, times without a connection in
+    between included. It is owed:
 
-    Where the history does not tell when clients are there, an event is owed to its user, on any connection.
+    - every event published for its user while it is present;
+    - every event published while no client of the user was present, if it is the user's next client to come. An exception
+      is an event of a run that ended more than `REPLAYED` seconds before the client came;
+    - in a history recorded from the system's start: every event published before the client came, if the client received a
+      later event of the same run, and its user asked for that run. The bridge of this project replays live runs to every
+      new client.
+
+    Example: Alice's first tab is open from 0 to 50 s and her second from 60 s on. An event at 20 s is owed to the first tab
+    only. An event at 55 s is owed to the second tab, unless its run ended and more than 120 s passed before the tab came.
+
+    If the history does not say when clients are present, an event is owed to its user, on any connection. If it says at
+    least when connections open, this holds only for events after the user's first one.
     """
     published = records.numbered(Kind.PUBLISHED)
     users = records.codes["user"]
-    if not clients.is_told_apart:
-        if clients.tells:
+    if not clients.has_lifetimes:
+        if clients.has_openings:
             came = np.full(len(records.tables["user"]), len(records), np.int64)
             np.minimum.at(came, clients.user, clients.opened)
             published = published[came[users[published]] < published]
@@ -50,32 +59,38 @@ def owed(records: Records, clients: Clients, receipts: Receipts) -> tuple[np.nda
     np.add.at(covers, begins, 1)
     np.add.at(covers, ends, -1)
     alone = published[np.cumsum(covers)[:-1] == 0]
-    later = _before_anyone_came(records, clients, there, alone)
+    later = _owed_to_next_client(records, clients, there, alone)
     early = _missing_before(records, clients, receipts) if records.is_whole else later
     events = np.concatenate([published[at], later[0], early[0]])
     owners = np.concatenate([there[of], later[1], early[1]])
     extra = len(later[0]) + len(early[0])
     if not extra:
         return events, owners
-    # The two rules for what came before a client may name the same event.
+    # The two rules for events before a client may name the same event.
     pairs = np.unique(np.stack([events[-extra:], owners[-extra:]]), axis=1)
     return np.append(events[:-extra], pairs[0]), np.append(owners[:-extra], pairs[1])
 
 
 def excused(records: Records, clients: Clients, receipts: Receipts, of: np.ndarray, events: np.ndarray) -> np.ndarray:
-    """For each event that a client was owed and never got whether a connection may have swallowed it.
+    """For each event that a client was owed and never received whether the loss is excused.
 
-    That takes a last connection that has closed, whatever the code, and no later event of the run that the client got. Then
-    an event is excused
+    The client's last connection may excuse it, if that has closed, with any code, and the client received no later event of
+    the run. Such an event is excused in these cases:
 
-    - if it was sent on that connection within `IN_FLIGHT` seconds before the end;
-    - if it was not sent, and the connection closed within `HANDED_OVER` seconds after the event was published, the
-      connection was opened, or what was sent last had arrived; or if that never arrived, and may have been in flight itself.
+    - It was sent on that connection at most `IN_FLIGHT` seconds before the close.
+    - It was not sent, because the connection was stuck: the last event sent on it never arrived, and was sent at most
+      `IN_FLIGHT` seconds before the close.
+    - It was not sent, and there was no time to: the connection closed at most `HANDED_OVER` seconds after the latest of
+      these: the event was published, the connection opened, the last event sent on it arrived.
+    - The history does not record what was sent, and the connection closed at most `IN_FLIGHT` seconds after the later of
+      these: the event was published, the connection opened.
 
-    An event is also excused if its run had ended more than `REPLAYED` seconds before the client came back and the client had
-    never heard of the run: no server can tell it of a gap.
+    Without regard to the last connection, an event is excused if its run ended more than `REPLAYED` seconds before the
+    client connected again, and the client has no event of the run: the server cannot know that it must announce a gap.
+
+    Nothing is excused if the history does not say when clients are present. An unknown time counts as within the limit.
     """
-    if not clients.is_told_apart:
+    if not clients.has_lifetimes:
         return np.zeros(len(events), bool)
     times = np.append(records.numbers["time"], np.nan)
     last = clients.last[of]
@@ -107,8 +122,8 @@ def _sent_on_last(
     """What was sent on the clients' last connections.
 
     Returns:
-        For each event and client the row at which the event was sent on the client's last connection, the row of what was
-        sent last on it, and the row at which that arrived; -1 for what did not happen.
+        For each event and client the row at which the event was sent on the client's last connection, the row of the last
+        event sent on it, and the row at which that one arrived; -1 for what did not happen.
     """
     is_of_interest = np.zeros(clients.count, bool)
     is_of_interest[of] = True
@@ -125,15 +140,15 @@ def _sent_on_last(
     arrived = np.full(clients.count, -1, np.int64)
     have = np.flatnonzero(latest >= 0)
     arrived[have] = receipts.first_of(have, latest[have])
-    # What had arrived on an earlier connection has not arrived on this one.
+    # An arrival on an earlier connection does not count.
     arrived[(arrived >= 0) & (names[arrived] != names[latest])] = -1
     return np.append(sent, -1)[at], latest[of], arrived[of]
 
 
-def _before_anyone_came(
+def _owed_to_next_client(
     records: Records, clients: Clients, there: np.ndarray, events: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of events that were published while no client of the user was there those that are owed to the next one, and it."""
+    """The events, out of those published while no client was present, that the next client is owed; and that client."""
     if not len(there):
         return events[:0], there
     times = records.numbers["time"]
@@ -143,17 +158,17 @@ def _before_anyone_came(
     order = np.argsort(places)
     users = records.codes["user"][events]
     at = np.append(order, -1)[np.searchsorted(places[order], users.astype(np.int64) * size + events + 1)]
-    next_one = np.append(there, -1)[at]
-    comes = (next_one >= 0) & (clients.user[clients.first[next_one]] == users)
-    events, next_one = events[comes], next_one[comes]
+    following = np.append(there, -1)[at]
+    comes = (following >= 0) & (clients.user[clients.first[following]] == users)
+    events, following = events[comes], following[comes]
     end = records.first_of_run(events, _ends(records))
-    came = clients.opened[clients.first[next_one]]
+    came = clients.opened[clients.first[following]]
     is_over = (end >= 0) & (end < came) & (times[came] - times[end] > REPLAYED)
-    return events[~is_over], next_one[~is_over]
+    return events[~is_over], following[~is_over]
 
 
 def _missing_before(records: Records, clients: Clients, receipts: Receipts) -> tuple[np.ndarray, np.ndarray]:
-    """Events that were published before a client first came, of runs of which it has later ones, and the client."""
+    """The events published before a client came, of whose run it received a later event; and the client."""
     published = records.numbered(Kind.PUBLISHED)
     runs = records.keys("run", "use")
     published = published[np.argsort(runs[published], kind="stable")]
@@ -179,7 +194,7 @@ def _ends(records: Records) -> np.ndarray:
 
 
 def _spread(begins: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All places from each beginning to its end, one after the other, and for each place the number of its stretch."""
+    """The numbers from each beginning up to its end, concatenated, and for each number the index of its range."""
     lengths = np.maximum(ends - begins, 0)
-    stretch = np.repeat(np.arange(len(begins)), lengths)
-    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths - begins, lengths), stretch
+    ranges = np.repeat(np.arange(len(begins)), lengths)
+    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths - begins, lengths), ranges

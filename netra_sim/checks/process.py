@@ -1,9 +1,9 @@
-"""Checks of what all users share: the event loop, asyncio's functions, context variables."""
+"""Checks of what all users share: the event loop, the asyncio functions, context variables."""
 
 import numpy as np
 
 from netra_sim.checks.check import define
-from netra_sim.checks.isolation import AT_ONCE
+from netra_sim.checks.isolation import USERS_AT_ONCE
 from netra_sim.checks.records import Records
 from netra_sim.checks.results import Finding, Measurement, Observation, counted
 from netra_sim.history import ASYNCIO_REPLACED, CONTEXTS_READ, LOOP_STEPS, Kind, Objectives
@@ -11,7 +11,7 @@ from netra_sim.history import ASYNCIO_REPLACED, CONTEXTS_READ, LOOP_STEPS, Kind,
 
 @define("liveness", question="Did everything come to rest, without a deadlock, a hang or spinning?", unit="requests")
 def liveness(records: Records, objectives: Objectives) -> Observation:
-    """Look whether the system came to rest; if not, whether by a deadlock, a hang or spinning, and who waits on what."""
+    """The system must come to rest. A finding says whether it is a deadlock, a hang or spinning, and which tasks wait."""
     requested, stuck = records.rows(Kind.REQUESTED), records.rows(Kind.STUCK)
     looked_at = len(requested) if records.records(Kind.STUCK) else 0
     return Observation(
@@ -27,7 +27,7 @@ def liveness(records: Records, objectives: Objectives) -> Observation:
     unit="events published in a marked context",
 )
 def context_isolation(records: Records, objectives: Objectives) -> Observation:
-    """Look at the marks in context variables: was every event published in the context of its own user's request?"""
+    """No event may be published in a context with the mark of another user."""
     leaked = records.rows(Kind.LEAKED_CONTEXT)
 
     def describe(row: int) -> str:
@@ -37,13 +37,13 @@ def context_isolation(records: Records, objectives: Objectives) -> Observation:
         looked_at=int(_samples(records, CONTEXTS_READ).sum()),
         found=len(leaked),
         findings=records.findings(leaked, describe),
-        measured={AT_ONCE: counted(records.users_at_once)},
+        measured={USERS_AT_ONCE: counted(records.users_at_once)},
     )
 
 
 @define("unhandled-errors", question="Was every error handled before it reached the event loop?", unit="requests")
 def unhandled_errors(records: Records, objectives: Objectives) -> Observation:
-    """Look at the errors that reached the event loop because no code handled them."""
+    """No error may reach the event loop because no code handled it."""
     requested, errors = records.rows(Kind.REQUESTED), records.rows(Kind.LOOP_ERROR)
 
     def describe(row: int) -> str:
@@ -58,11 +58,11 @@ def unhandled_errors(records: Records, objectives: Objectives) -> Observation:
 
 @define(
     "faults-acted",
-    question="Did every injected fault hit somebody or something?",
+    question="Did every injected fault hit a user, a run or a message?",
     unit="faults that count what they hit",
 )
 def faults_acted(records: Records, objectives: Objectives) -> Observation:
-    """Look at every fault that has ended: did it hit a user, a run or a message? One that hit nothing has tried nothing."""
+    """Every fault that ended with a count must have hit at least one user, run or message; else it tested nothing."""
     ended, hit = records.rows(Kind.FAULT_ENDED), records.numbers["value"]
     counted_ones = ended[~np.isnan(hit[ended])]
     idle = counted_ones[hit[counted_ones] == 0]
@@ -74,16 +74,16 @@ def faults_acted(records: Records, objectives: Objectives) -> Observation:
 
 
 @define(
-    "asyncio-untouched", question="Were asyncio's functions its own, for everybody who is not decorated?", unit="looks"
+    "asyncio-untouched", question="Was no asyncio function replaced for code that is not decorated?", unit="samples"
 )
 def asyncio_untouched(records: Records, objectives: Objectives) -> Observation:
-    """Look whether asyncio's own functions are in their places, as code sees them that nobody has decorated."""
+    """At no sample may code that is not decorated see a replaced asyncio function."""
     samples = records.rows(Kind.SAMPLE)
     looks = samples[records.one_of("detail", samples, ASYNCIO_REPLACED)]
     wrong = looks[records.numbers["value"][looks] > 0]
 
     def describe(row: int) -> str:
-        return f"{records.numbers['value'][row]:.0f} of asyncio's functions are replaced for everybody"
+        return f"{records.numbers['value'][row]:.0f} asyncio functions are replaced for the whole process"
 
     return Observation(
         looked_at=len(looks),
@@ -96,7 +96,10 @@ def asyncio_untouched(records: Records, objectives: Objectives) -> Observation:
     "idle-cost", question="Did the event loop take steps only when something happened?", unit="things that happened"
 )
 def idle_cost(records: Records, objectives: Objectives) -> Observation:
-    """Hold the event loop's steps for each thing that happened against their objective: polling takes many for nothing."""
+    """The event loop's steps per record must not exceed the objective `steps_per_record`; polling takes many steps.
+
+    Samples do not count as records.
+    """
     steps = _samples(records, LOOP_STEPS)
     happened = len(records) - len(records.rows(Kind.SAMPLE))
     each = float(steps.max()) / happened if len(steps) and happened else 0.0

@@ -1,4 +1,4 @@
-"""What each client has received, and which gaps it was told of, in an order in which both are quickly found."""
+"""What each client received, and which gaps were announced to it, in an order that makes lookups fast."""
 
 import numpy as np
 
@@ -8,15 +8,15 @@ from netra_sim.history import Kind
 
 
 class Receipts:
-    """Numbered events that were received, by client, run and number.
+    """Received events with a number, ordered by client, run and number.
 
     Args:
-        records: whose.
-        clients: who receives.
+        records: of the history.
+        clients: of the same history.
         of: for each received row, in order, the number of its client.
 
     Attributes:
-        rows: of what was received, by client, run and number, and what came first before what came again.
+        rows: of the events; of repeated ones the first arrival comes first.
         keys: of these rows, as `Clients.keys_for` makes them.
     """
 
@@ -32,7 +32,7 @@ class Receipts:
 
     @property
     def repeated(self) -> np.ndarray:
-        """The rows of what a client had already received."""
+        """The rows at which a client received an event again."""
         return np.asarray(self.rows[1:][self.keys[1:] == self.keys[:-1]])
 
     def first_of(self, clients: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -40,19 +40,20 @@ class Receipts:
         return np.asarray(np.append(self.rows, -1)[places(self._clients.keys_for(clients, rows), self.keys)])
 
     def is_overtaken(self, clients: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """For each event and client whether the client has received a later event of the run: then this one is lost."""
+        """For each event and client whether the client received a later event of the run; then this one cannot come."""
         after = np.searchsorted(self.keys, self._clients.keys_for(clients, rows), side="right")
         return np.asarray(after < np.searchsorted(self.keys, self._clients.end_of(clients, rows)))
 
     def knows_run(self, clients: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """For each event and client whether the client has received anything of the event's run."""
+        """For each event and client whether the client received any event of the run."""
         end = self._clients.end_of(clients, rows)
         return np.asarray(np.searchsorted(self.keys, end - self._clients.span) < np.searchsorted(self.keys, end))
 
     def within(self, clients: np.ndarray, gaps: np.ndarray) -> np.ndarray:
-        """For each gap and client whether the client has an event that the gap covers.
+        """For each gap and client whether the client received an event that the gap covers.
 
-        A gap whose last number is not known covers all from its first on that the client had before the gap.
+        A gap without a known last number covers all numbers from its first on; of these, only events that arrived before
+        the gap count.
         """
         records, clients_ = self._records, self._clients
         first = clients_.keys_for(clients, gaps)
@@ -62,7 +63,7 @@ class Receipts:
         until = np.where(is_closed, first + places + 1, end)
         begin, stop = np.searchsorted(self.keys, first), np.searchsorted(self.keys, until)
         holds = stop > begin
-        # Of those that a gap without an end covers, one that came before it is wrong; the first came first.
+        # The first event of the gap stands for all that follow it: in order, it arrived before them.
         earliest = np.append(self.rows, -1)[np.minimum(begin, len(self.rows))]
         return np.asarray(holds & (is_closed | (earliest < gaps)))
 
@@ -73,12 +74,12 @@ def announced(
     """For each event and client whether a gap that covers the event was announced to the client.
 
     Args:
-        records: whose.
-        clients: who was told.
-        of_gaps: for each gap its client.
-        gaps: their rows.
-        of: the clients.
-        rows: the events.
+        records: of the history.
+        clients: of the same history.
+        of_gaps: for each gap the number of its client.
+        gaps: the rows of the gaps.
+        of: for each event the number of the client in question.
+        rows: the rows of the events.
     """
     if not len(gaps) or not len(rows):
         return np.zeros(len(rows), bool)

@@ -1,4 +1,4 @@
-"""The check of recovery: how long after a fault's end the users whom it had hit are served as before."""
+"""The check of recovery: how long it takes after a fault until every user is served as before."""
 
 from itertools import pairwise
 
@@ -11,33 +11,38 @@ from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Measurement, Obser
 from netra_sim.history import Kind, Objectives
 
 _SERVICE = (Kind.PUBLISHED, Kind.RECEIVED, Kind.CONNECTED, Kind.DISCONNECTED)
-"""What a history must tell of, or nobody can say whether users are served."""
+"""The kinds of record without which the check is not applicable."""
 
-_IN_A_ROW = 20
+_EVENTS_PER_BLOCK = 20
 
 UNREADY = ("not_ready", "shutting_down")
-"""Codes with which a request is refused because the system is not there, and not because of the request."""
+"""Refusal codes that mean that the system is down, and not that the request is wrong."""
 
 
 @define("recovery", question="Was every user served as before, soon after each fault had ended?", unit="ends of faults")
 def recovery(records: Records, objectives: Objectives) -> Observation:
-    """Measure the time from the end of each disturbance until each user is served as before.
+    """Measure for each user the time from the end of each disturbance until the user is served as before.
 
-    A disturbance lasts as long as at least one fault is on; a calm lasts from its end to the next fault or to the end of the
-    history. In a calm a user is served as before from the latest of these times on:
+    A disturbance is the time during which at least one fault is on. A calm lasts from the end of a disturbance to the next
+    fault, or to the end of the history. An event is late if its delivery takes longer than the objective `delivery_p95`.
+    In a calm, a user is served as before from the latest of these times on, or at once if none applies:
 
-    - who had lost the last connection to a fault, or was turned away, before the calm: when they are connected again;
-    - who had an event on its way when the calm began: when the last of those arrives;
-    - whose events go on being late: when the last of those arrives that were published before the one before had arrived.
-      An event is late if it takes longer than the objective for 95 of 100 events; a late event in the middle of timely
-      ones is no part of the disturbance;
-    - whose late events were published while the whole system was slow: when the last of those arrives. It is slow as long as
-      of every 20 events in a row, from the beginning of the calm on, more than half are late;
-    - who is refused because the system is not ready: then, at least, it is not yet back;
-    - who had asked before the calm and never gets an end or a refusal: never.
+    - Connection: the user had no open connection when the calm began, because the last one broke or the server refused to
+      connect. Served when the user next connects.
+    - Backlog: late events were on their way when the calm began. Served when the last of them arrives.
+    - Slow system: late events were published before the end of the slow time. Served when the last of them arrives. The
+      calm's published events are split into blocks of 20; the system is slow until the first block of which at most half
+      is late, or, without such a block, until the last full block ends.
+    - Chain: late events were published in the calm before the time that the rules above give. Each of them delays that time
+      to its arrival. Example: the calm begins at 10 s, the user reconnects at 12 s, and late events are published at
+      11 s (arrives at 13 s), 12.5 s (arrives at 15 s) and 16 s. The first two delay the time to 15 s; the third starts
+      after 15 s, so it does not count.
+    - Refusal: the user's request is refused during the calm with one of the codes `UNREADY`. Served no earlier than that.
+    - Lost request: the user asked before the calm, and the run never gets a final event or a refusal. Never served.
 
-    A user who does not come back, and waits for nothing, has left. Where another fault begins first, only the time until
-    then counts. A fault that does not end within the history has nothing to recover from.
+    A user who closed the last connection with a code of `LEAVING`, or who never connects again, counts as gone: only the
+    other rules apply. If another fault begins, time counts only up to its beginning. A fault without an end in the history
+    is not judged.
     """
     calms = _calms(records)
     published, arrived = records.deliveries
@@ -69,7 +74,7 @@ def recovery(records: Records, objectives: Objectives) -> Observation:
 
 
 def _calms(records: Records) -> list[tuple[int, int]]:
-    """For each end after which no fault is on: its row, and that of the next fault's beginning or the history's length."""
+    """Each calm: the row of the fault's end, and the row of the next fault's beginning or the history's length."""
     changes = records.rows(Kind.FAULT_BEGAN, Kind.FAULT_ENDED)
     steps = np.where(records.numbers["kind"][changes] == Kind.FAULT_BEGAN, 1, -1)
     is_calm = np.append(np.cumsum(steps) <= 0, False)[: len(changes)]
@@ -78,10 +83,10 @@ def _calms(records: Records) -> list[tuple[int, int]]:
 
 
 def _slow_until(published: np.ndarray, is_late: np.ndarray, begin: int, end: int) -> int:
-    """The row before which every `_IN_A_ROW` events that were published in a calm are late for the greater part."""
+    """The row at which the slow time of a calm ends, as the check defines it; ``begin`` if the system is not slow."""
     first, last = np.searchsorted(published, (begin, end)).tolist()
-    last -= (last - first) % _IN_A_ROW
-    starts = np.arange(first, last, _IN_A_ROW)
+    last -= (last - first) % _EVENTS_PER_BLOCK
+    starts = np.arange(first, last, _EVENTS_PER_BLOCK)
     if not len(starts):
         return begin
     late = np.add.reduceat(is_late[:last], starts, dtype=int)
@@ -92,7 +97,7 @@ def _slow_until(published: np.ndarray, is_late: np.ndarray, begin: int, end: int
 def _recoveries(
     records: Records, begin: int, end: int, slow_until: int, late_published: np.ndarray, late_arrived: np.ndarray
 ) -> np.ndarray:
-    """For each user the seconds from the beginning of a calm until they are served as before, 0 if they always were."""
+    """For each user the seconds from the beginning of a calm until the user is served as before; 0 for served at once."""
     times, users, runs = records.numbers["time"], records.codes["user"], records.codes["run"]
     served = np.full(len(records.tables["user"]), times[begin])
 
@@ -101,8 +106,8 @@ def _recoveries(
 
     back = _back_again(records, begin)
     serve(back, back)
-    on_their_way = (late_published < slow_until) & (late_arrived > begin)
-    serve(late_arrived[on_their_way], late_published[on_their_way])
+    is_backlog = (late_published < slow_until) & (late_arrived > begin)
+    serve(late_arrived[is_backlog], late_published[is_backlog])
     in_calm = (late_published > begin) & (late_published < end)
     chained = _chained(records, late_published[in_calm], late_arrived[in_calm], served)
     serve(late_arrived[in_calm][chained], late_published[in_calm][chained])
@@ -112,13 +117,13 @@ def _recoveries(
     asked = records.rows(Kind.REQUESTED)
     received = records.rows(Kind.RECEIVED)
     ended = records.first_of_each("run", received[records.one_of("event", received, *FINAL)])
-    told = records.first_of_each("run", refused)
-    served[users[asked[(asked < begin) & (ended[runs[asked]] < 0) & (told[runs[asked]] < 0)]]] = np.inf
+    declined = records.first_of_each("run", refused)
+    served[users[asked[(asked < begin) & (ended[runs[asked]] < 0) & (declined[runs[asked]] < 0)]]] = np.inf
     return np.asarray((np.minimum(served, times[end]) if end < len(records) else served) - times[begin])
 
 
 def _back_again(records: Records, begin: int) -> np.ndarray:
-    """The rows at which users who were cut off when a calm began were connected again."""
+    """The rows at which users who had no connection when a calm began, and had not left, next connected."""
     kinds, users = records.numbers["kind"], records.codes["user"]
     changes = records.rows(Kind.CONNECTED, Kind.DISCONNECTED, Kind.CONNECT_REFUSED)
     before, after = changes[changes < begin], changes[changes > begin]
@@ -134,19 +139,19 @@ def _back_again(records: Records, begin: int) -> np.ndarray:
 
 
 def _chained(records: Records, published: np.ndarray, arrived: np.ndarray, served: np.ndarray) -> np.ndarray:
-    """Of late events, those that were published before their user was served as before, in any order.
+    """The late events that delay the time at which their user is served as before, as indices in any order.
 
     Args:
-        records: whose events.
-        published: their rows.
+        records: of the history.
+        published: the rows of late events.
         arrived: the rows of their arrivals.
-        served: for each user the time from which on they would be served as before, but for these events.
+        served: for each user the time of being served as before, without regard to these events.
     """
     times, users = records.numbers["time"], records.codes["user"]
     order = np.lexsort((published, users[published]))
     user = users[published[order]]
     is_first = np.diff(user, prepend=-1) != 0
-    # Until just before each event: when all late ones of its user had arrived.
+    # For each event the time at which all earlier late events of its user had arrived.
     until = np.append(np.nan, times[arrived[order]])[:-1]
     until[is_first] = served[user[is_first]]
     until = running_max(np.maximum(until, served[user]), user)

@@ -1,4 +1,4 @@
-"""Checks of limits: engines and connections of each user, and memory for clients that come back."""
+"""Checks of limits: engines and connections of each user, unsent bytes, and replay memory."""
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from netra_sim.history import MOST_UNSENT_BYTES, REPLAY_BYTES, Kind, Objectives
     minimum="a user with as many engines or connections as the limit allows",
 )
 def engine_limit(records: Records, objectives: Objectives) -> Observation:
-    """Count every user's live engines and open connections over time, and hold them against the limits.
+    """No user may at any time have more live engines or open connections than the limits allow.
 
-    The limits are those under which the history was made: "engines_per_user" and "connections_per_user" of its meta. A limit
-    that no user has reached was not tried.
+    The limits are "engines_per_user" and "connections_per_user" in the history's meta; a limit that is not there is not
+    judged. The result is inconclusive if no user reaches a limit, since it was then not tested.
     """
     wrong = records.rows()
     messages: dict[int, str] = {}
@@ -58,9 +58,9 @@ def engine_limit(records: Records, objectives: Objectives) -> Observation:
     unit="samples",
 )
 def unsent_bytes(records: Records, objectives: Objectives) -> Observation:
-    """Hold what waits to be sent on one connection against the bound under which the history was made.
+    """No sample of the bytes that wait to be sent on one connection may exceed "unsent_bytes" of the history's meta.
 
-    The bound is "unsent_bytes" of the history's meta: what the bridge keeps for a slow client, and one event more.
+    That is what the bridge keeps for a slow client, and one event more. Without the entry nothing is judged.
     """
     samples, values = records.rows(Kind.SAMPLE), records.numbers["value"]
     waiting, bound = samples[records.one_of("detail", samples, MOST_UNSENT_BYTES)], records.meta.get("unsent_bytes")
@@ -77,7 +77,7 @@ def unsent_bytes(records: Records, objectives: Objectives) -> Observation:
 
 @define("memory", question="Did the bridge keep no more for absent clients than the objective allows?", unit="samples")
 def memory(records: Records, objectives: Objectives) -> Observation:
-    """Hold what the bridge kept for clients that come back against its objective."""
+    """No sample of the bytes that the bridge keeps for replay may exceed the objective `replay_bytes`."""
     samples = records.rows(Kind.SAMPLE)
     kept = samples[records.one_of("detail", samples, REPLAY_BYTES)]
     values = records.numbers["value"]
@@ -95,7 +95,7 @@ def memory(records: Records, objectives: Objectives) -> Observation:
 
 
 def _live(records: Records, begins: Kind, ends: Kind) -> tuple[np.ndarray, np.ndarray]:
-    """The rows at which a user's number of live things changes, in their order, and that number after each."""
+    """The rows of the kinds ``begins`` and ``ends``, and for each how many its user has begun and not ended after it."""
     changes = records.rows(begins, ends)
     steps = np.where(records.numbers["kind"][changes] == begins, 1, -1)
     users = records.codes["user"][changes]

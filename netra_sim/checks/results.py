@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""The results of checks: findings, figures and states."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, SupportsFloat
@@ -6,20 +6,20 @@ from typing import Literal, NamedTuple, SupportsFloat
 import msgspec
 
 FINDINGS_SHOWN = 50
-"""Findings of one check that are kept in full; all are counted."""
+"""The most findings of one check that are kept; all are counted."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is wrong, with where to look for it in the history.
+    """One thing that is wrong, and its place in the history.
 
     Attributes:
         message: what is wrong, in a sentence.
-        user: whom it happened to.
-        run: in which run, or "".
-        event: at which event, or "".
+        user: the user it concerns, or "".
+        run: the run, or "".
+        event: the type of the event, or "".
         seq: the event's number, or -1.
-        time: when, in seconds; None if it did not happen when it should have.
-        row: the number of the history's row that tells of it, or -1.
+        time: in seconds since the history's beginning; None if unknown.
+        row: the number of the history's row, or -1.
     """
 
     message: str
@@ -36,8 +36,8 @@ class Measurement(msgspec.Struct, frozen=True):
 
     Attributes:
         value: the figure, in its unit.
-        unit: "s" for seconds, "share" for a part of 1, "bytes", "count" for numbers of things, "ratio" for a quotient.
-        better: which direction is an improvement; "neither" for a figure that describes the size of what was looked at.
+        unit: "s" for seconds, "share" for a fraction of 1, "bytes", "count" for a number of things, "ratio" for a quotient.
+        better: the direction of an improvement; "neither" for a figure that only describes what was examined.
     """
 
     value: float
@@ -46,7 +46,7 @@ class Measurement(msgspec.Struct, frozen=True):
 
 
 def counted(number: SupportsFloat) -> Measurement:
-    """A number of things that describes what was looked at."""
+    """A number of things that only describes what was examined."""
     return Measurement(float(number), "count")
 
 
@@ -54,14 +54,14 @@ State = Literal["passed", "failed", "not applicable", "inconclusive"]
 
 
 class Observation(NamedTuple):
-    """What a check has seen in a history.
+    """What the function of a check returns.
 
     Attributes:
-        looked_at: how many things it has examined; a check that examined nothing has not passed.
+        looked_at: how many things it examined; a check that examined nothing has not passed.
         found: how many findings there are.
-        findings: the first of them, `FINDINGS_SHOWN` at most.
+        findings: the first of them, at most `FINDINGS_SHOWN`.
         measured: figures, by name.
-        inconclusive: why what was looked at proves nothing, such as too few connections for a quantile; "" if it does.
+        inconclusive: why the evidence proves nothing, such as too few connections for a quantile; "" if it suffices.
     """
 
     looked_at: int
@@ -77,13 +77,13 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         check: its name.
         question: what it asks.
-        looked_at: how many things it has examined; a check that examined nothing has not passed.
+        looked_at: how many things it examined; a check that examined nothing has not passed.
         unit: what those things are.
         found: how many findings there are.
-        findings: the first of them, `FINDINGS_SHOWN` at most.
+        findings: the first of them, at most `FINDINGS_SHOWN`.
         measured: figures, by name.
-        minimum: the least evidence from which it concludes anything, in words; "" where one thing to look at is enough.
-        inconclusive: why what was looked at proves nothing, such as too few connections for a quantile; "" if it does.
+        minimum: the least evidence from which it concludes anything, in words; "" if one thing to examine is enough.
+        inconclusive: why the evidence proves nothing, such as too few connections for a quantile; "" if it suffices.
     """
 
     check: str
@@ -98,10 +98,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def state(self) -> State:
-        """The outcome: a check that had nothing to look at is "not applicable", and has not passed.
-
-        A finding always counts; without one, evidence that proves nothing is "inconclusive".
-        """
+        """The outcome: any finding fails. Without one, a check that examined nothing is "not applicable"."""
         if self.found:
             return "failed"
         if not self.looked_at:

@@ -1,4 +1,4 @@
-"""The check of scopes: every run lives in one scope of an engine, made for one request."""
+"""The check of scopes: every run lives in one scope, which was opened for one request."""
 
 import numpy as np
 
@@ -8,17 +8,21 @@ from netra_sim.checks.results import Observation, counted
 from netra_sim.history import Kind, Objectives
 
 NOT_CARRIED_OUT = ("duplicate_request", "cancelled")
-"""Refusals that say nothing of the run itself: a copy of its request, or its cancellation, which its end tells of too."""
+"""Refusal codes after which a run may still complete: of a copy of its request, or of its cancellation."""
 
 
 @define("scopes", question="Did every run live inside one scope, made for its request?", unit="scopes")
 def scopes(records: Records, objectives: Objectives) -> Observation:
-    """Look at every run's scope: is there one, no more often than the run was asked for, and are all events inside it?
+    """Every run must publish inside a scope, and have no more scopes than requests.
 
-    Wrong are: a run that publishes and has no scope, an event that is published after its run's last scope was closed, a
-    scope beyond the number of requests for its run, a run that completes although its user was told that it will not take
-    place, and had asked only once, and a run that two users ask for. A log may have neither the request nor the scope of a
-    run that began before it.
+    The findings are:
+
+    - a run that publishes without a scope, if it began within the history and the history has scopes;
+    - an event that is published after its run's last scope was closed;
+    - a scope beyond the number of requests for its run. In a log, only runs with a request count;
+    - a refusal of a run that completed, if the refusals of the run and its completion exceed the number of its requests.
+      Refusals with a code of `NOT_CARRIED_OUT` do not count. Two requests, one refusal and one completion are right;
+    - a request for a run that another user had asked for first.
     """
     opened, closed = records.rows(Kind.SCOPE_OPENED), records.rows(Kind.SCOPE_CLOSED)
     published, runs = records.rows(Kind.PUBLISHED), records.codes["run"]
@@ -54,7 +58,7 @@ def _after_the_scope(records: Records, published: np.ndarray, closed: np.ndarray
 
 
 def _unasked(records: Records, opened: np.ndarray) -> np.ndarray:
-    """Scopes beyond the number of requests for their run; none where requests are not recorded, or before the log."""
+    """Scopes beyond the number of requests for their run; none if the history has no requests."""
     requested = records.rows(Kind.REQUESTED)
     if not records.records(Kind.REQUESTED) or not len(requested):
         return opened[:0]
@@ -68,7 +72,7 @@ def _unasked(records: Records, opened: np.ndarray) -> np.ndarray:
 
 
 def _asked_by_another(records: Records) -> np.ndarray:
-    """Requests for a run that another user had asked for before, and that was not yet forgotten."""
+    """Requests for a run that another user had asked for before; a later use of its id is another run."""
     requested, users = records.rows(Kind.REQUESTED), records.codes["user"]
     requested = requested[records.has("run", requested)]
     first = records.first_of_run(requested, requested)
@@ -76,11 +80,11 @@ def _asked_by_another(records: Records) -> np.ndarray:
 
 
 def _refused_and_completed(records: Records) -> np.ndarray:
-    """Refusals of runs that completed, where there are more of both together than there were requests."""
+    """Refusals of runs that completed, if the outcomes of the run exceed the number of its requests, or 1."""
     refused, received, runs = records.rows(Kind.REFUSED), records.rows(Kind.RECEIVED), records.codes["run"]
     refused = refused[~records.one_of("detail", refused, *NOT_CARRIED_OUT)]
     completed = records.first_of_each("run", received[records.one_of("event", received, "agent_completed")])
     size = len(records.tables["run"])
     asked = np.bincount(runs[records.rows(Kind.REQUESTED)], minlength=size)
-    told = np.bincount(runs[refused], minlength=size) + (completed >= 0)
-    return np.asarray(refused[(completed[runs[refused]] >= 0) & (told > np.maximum(asked, 1))[runs[refused]]])
+    outcomes = np.bincount(runs[refused], minlength=size) + (completed >= 0)
+    return np.asarray(refused[(completed[runs[refused]] >= 0) & (outcomes > np.maximum(asked, 1))[runs[refused]]])

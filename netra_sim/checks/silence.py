@@ -1,4 +1,4 @@
-"""The check of silence: what users see comes while the work goes on, without long pauses, and not all at the end."""
+"""The check of silence: users receive a run's events while it goes on, without long pauses, and not all at the end."""
 
 import numpy as np
 
@@ -8,24 +8,34 @@ from netra_sim.checks.results import FINDINGS_SHOWN, Measurement, Observation
 from netra_sim.history import Kind, Objectives
 
 HELD_BACK = 0.05
-"""The part of a run's time within which its events arrive if they were held back to its end."""
+"""The share of a run's time within which the events arrive if they were held back to its end."""
 
 CLOCK_TOLERANCE = 0.001
 """Seconds by which a pause may exceed its objective."""
 
 _SHORTEST, _FEWEST = 2.0, 4
-"""Seconds that a run lasts, and events that it has, before anyone can say that they were held back."""
+"""The seconds and the number of events from which on a run can show that its events were held back."""
 
 
 @define("silence", question="Did every user see a run's events while it went on, without long pauses?", unit="pauses")
 def silence(records: Records, objectives: Objectives) -> Observation:
-    """Look at every run as one connection received it, from the request on.
+    """Judge every run as each connection received it: its pauses, and whether its events were held back.
 
-    A pause between two events, or between the request and the first event, must not exceed its objective. Of a run of at
-    least 4 events that goes on for 2 s, the events after the first must not come within a twentieth of the time over which
-    they were published, and must not all come in the last twentieth of the run. From its beginning on, a run is judged on
-    connections that were open then: a client that was away has not been kept waiting. Where a fault was on meanwhile, its
-    client may have stopped reading, so that only pauses count.
+    A pause is the time between two events, or between the beginning of the run and its first event. It must not exceed the
+    objective `silence`. A run begins with its latest request before the first event, or without a request with the
+    publishing of number 0. The beginning counts only for connections that were open then: a client that was away did not
+    wait.
+
+    Held back means that the events from the second to the last one arrive nearly at once. It is judged on connections with
+    a known beginning and at least 4 events of the run, and is a finding in two cases:
+
+    - These events were published over more than 2 s, and arrive within a twentieth of that time.
+    - The run lasts more than 2 s from its beginning to the last arrival, the first event arrives in the first half of that
+      time, and all other events arrive within its last twentieth.
+
+    Example: the first event of a run arrives after 1 s, and the other nine between 59.5 and 60 s: held back.
+
+    If a fault was on during the run, only pauses count, since the client may have stopped reading.
     """
     times = records.numbers["time"]
     arrivals = records.arrivals
@@ -59,7 +69,7 @@ def silence(records: Records, objectives: Objectives) -> Observation:
 
 
 def _began(records: Records, firsts: np.ndarray) -> np.ndarray:
-    """For the first event of each run on a connection when the run had begun, NaN if it was not open, or nobody knows."""
+    """For the first event of each run on a connection the time at which the run began; NaN if unknown or not yet open."""
     times = records.numbers["time"]
     if not records.records(Kind.CONNECTED):
         return np.full(len(firsts), np.nan)
@@ -73,7 +83,7 @@ def _began(records: Records, firsts: np.ndarray) -> np.ndarray:
 
 
 def _last_before(records: Records, column: str, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """For each of the rows the last of the others before it with the same text in a column, or -1."""
+    """For each row the last of the others before it with the same text in a column, or -1."""
     texts, span = records.codes[column].astype(np.int64), len(records)
     places = np.sort(texts[others] * span + others)
     at = np.searchsorted(places, texts[rows] * span + rows) - 1
@@ -84,16 +94,13 @@ def _last_before(records: Records, column: str, rows: np.ndarray, others: np.nda
 def _held_back(
     records: Records, rows: np.ndarray, starts: np.ndarray, began: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where runs begin whose events were held back to the end, and for how many seconds these runs went on.
-
-    Either they were published over a time and arrived within a small part of it; or the first came, and nothing more came
-    until all others did.
+    """The starts of the runs with events that were held back, and how many seconds these runs lasted; see `silence`.
 
     Args:
-        records: whose events.
-        rows: of all arrivals, run after run.
-        starts: where each run begins in them.
-        began: for each run when it began.
+        records: of the history.
+        rows: the rows of all arrivals, run after run.
+        starts: for each run the index of its first arrival in ``rows``.
+        began: for each run the time at which it began.
     """
     ends = np.append(starts, len(rows))[1:]
     is_long = (ends - starts >= _FEWEST) & ~np.isnan(began)
@@ -114,7 +121,7 @@ def _held_back(
 
 
 def _meets_a_fault(records: Records, began: np.ndarray, ended: np.ndarray) -> np.ndarray:
-    """For each span of time whether a fault was on in it."""
+    """For each time span whether a fault was on at any moment of it."""
     times = records.numbers["time"]
     changes = records.rows(Kind.FAULT_BEGAN, Kind.FAULT_ENDED)
     if not len(changes):

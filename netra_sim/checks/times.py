@@ -1,4 +1,4 @@
-"""The check of times: timestamps go forward and are of their time, and nothing comes before what causes it."""
+"""The check of times: timestamps run forward and lie within the recording, and no effect comes before its cause."""
 
 import numpy as np
 
@@ -8,19 +8,19 @@ from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Observation
 from netra_sim.history import Kind, Objectives
 
 SPAN_TOLERANCE = 3_600.0
-"""Seconds by which a timestamp may lie outside the recording: a wall clock may be set meanwhile."""
+"""Seconds by which a timestamp may lie outside the recording: the wall clock may be set during it."""
 
 _WALL_CLOCK = 1e9
-"""Times from here on count seconds since 1970; those before count from whenever their source began."""
+"""Times from this one on count seconds since 1970; smaller ones count from the start of their source."""
 
 _APART, _APART_IN_LOGS = 0.001, 0.050
-"""Seconds by which an effect may seem to come first.
+"""Seconds by which an effect may seem to come before its cause, in a recorded history and in a log.
 
-A log has the clocks of several machines, which NTP keeps within tens of milliseconds over the internet (RFC 5905, 1).
+A log has the times of several machines' clocks, which NTP keeps within tens of milliseconds (RFC 5905, section 1).
 """
 
-_ALIKE_AFTER = 2.0
-"""Seconds between a run's first and last event from which on their timestamps must differ: some count in whole seconds."""
+_EQUAL_WITHIN = 2.0
+"""Seconds of publishing within which the timestamps of a run may be equal: some systems stamp whole seconds."""
 
 
 @define(
@@ -29,17 +29,27 @@ _ALIKE_AFTER = 2.0
     unit="times",
 )
 def timestamps(records: Records, objectives: Objectives) -> Observation:
-    """Look at the timestamps that clients see, and at the times of the history itself.
+    """Judge the timestamps in received events, and the times of the history's records.
 
-    Timestamps run forward within each run, differ, and lie within the recording. Nothing comes before what causes it: no
-    event is received before it is published, no request is answered before it is made, no scope and no connection ends
-    before it begins. Where most of what a user received is early, the clock of that user's client is behind; one finding
-    says so for all such users, as each event would only say it again.
+    The findings about timestamps are:
+
+    - a timestamp before that of the event before it, in one run on one connection;
+    - equal timestamps of all events of a run, if it has three or more and they were published over more than 2 s (received,
+      if the history does not record publishing);
+    - a timestamp of 0 although time has passed, or one more than an hour outside of the recording. The latter is judged only
+      if the recording has a date.
+
+    The findings about times are an effect before its cause by more than 1 ms, or by more than 50 ms in a log: an event
+    received before it was published, the first event of a run received before its request, a scope closed before it opened,
+    a connection closed before it opened.
+
+    If most events that a user received are early, and more than one, the clock of that user's client is behind. One finding
+    then stands for all early events of all such users.
     """
     arrivals, stamps, times = records.arrivals, records.numbers["value"], records.numbers["time"]
     messages: dict[int, str] = {}
     stamped = arrivals.rows[~np.isnan(stamps[arrivals.rows])]
-    for row in _alike(records).tolist():
+    for row in _all_equal(records).tolist():
         messages[row] = "all events of the run have the same timestamp, though they were published over seconds"
     for row in _outside(records, stamped).tolist():
         is_zero = stamps[row] == 0
@@ -84,7 +94,7 @@ def _skew(records: Records, effects: np.ndarray, by: np.ndarray) -> list[Finding
 
 
 def received_too_early(records: Records) -> int:
-    """How many events were received before they were published, or before their run was asked for."""
+    """How many events were received before they were published, or before the request for their run."""
     _, _, by = _causes_and_effects(records)
     return int((by > _apart(records)).sum())
 
@@ -94,7 +104,7 @@ def _apart(records: Records) -> float:
 
 
 def _causes_and_effects(records: Records) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rows of published events and first requests, those of what was received of them, and by how many s it is early."""
+    """The rows of published events and requests, of the events received of them, and how many seconds these are early."""
     times = records.numbers["time"]
     published, arrived = records.deliveries
     requested = records.without_repeats("run", records.rows(Kind.REQUESTED))
@@ -108,7 +118,7 @@ def _causes_and_effects(records: Records) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def _is_of_skewed_clock(records: Records, effects: np.ndarray, is_early: np.ndarray) -> np.ndarray:
-    """For each effect whether most of those of its user are early, and of more than one event."""
+    """For each effect whether more than half of its user's effects, and more than one, are early."""
     users = records.codes["user"][effects]
     early = np.bincount(users[is_early], minlength=len(records.tables["user"]))
     of_all = np.bincount(users, minlength=len(records.tables["user"]))
@@ -116,7 +126,7 @@ def _is_of_skewed_clock(records: Records, effects: np.ndarray, is_early: np.ndar
 
 
 def _ended_first(records: Records, begins: Kind, ends: Kind) -> tuple[int, np.ndarray]:
-    """How many ends there are of what has a beginning, and the rows of those that come before it."""
+    """How many ends have a beginning, and the rows of the ends that come before their beginning."""
     times, column = records.numbers["time"], "run" if begins == Kind.SCOPE_OPENED else "connection"
     began = records.first_of_each(column, records.rows(begins))
     ended = records.rows(ends)
@@ -132,7 +142,7 @@ def _ended(records: Records, row: int) -> str:
 
 
 def _outside(records: Records, stamped: np.ndarray) -> np.ndarray:
-    """The rows of received events whose timestamps are not of the recording's time, or 0 when time has passed."""
+    """The rows of received events with a timestamp outside of the recording, or one of 0 after time has passed."""
     stamps, times = records.numbers["value"][stamped], records.numbers["time"]
     is_zero = (stamps == 0) & (times[stamped] > 0)
     began = float(records.meta.get("began", 0.0))
@@ -142,8 +152,8 @@ def _outside(records: Records, stamped: np.ndarray) -> np.ndarray:
     return np.asarray(stamped[is_zero | (stamps < began - SPAN_TOLERANCE) | (stamps > ended + SPAN_TOLERANCE)])
 
 
-def _alike(records: Records) -> np.ndarray:
-    """The rows of last events of runs of three or more that went on for seconds, and are all stamped alike."""
+def _all_equal(records: Records) -> np.ndarray:
+    """The last events of runs of three or more events with equal timestamps that were published over more than 2 s."""
     times, (published, arrived) = records.numbers["time"], records.deliveries
     if not records.records(Kind.PUBLISHED):
         published = arrived = records.arrivals.rows
@@ -156,4 +166,4 @@ def _alike(records: Records) -> np.ndarray:
     stamps, lasts = records.numbers["value"][arrived], np.append(starts[1:], len(runs)) - 1
     span = np.maximum.reduceat(times[published], starts) - np.minimum.reduceat(times[published], starts)
     is_alike = np.maximum.reduceat(stamps, starts) == np.minimum.reduceat(stamps, starts)
-    return np.asarray(arrived[lasts[is_alike & (span > _ALIKE_AFTER) & (lasts - starts >= 2)]])
+    return np.asarray(arrived[lasts[is_alike & (span > _EQUAL_WITHIN) & (lasts - starts >= 2)]])

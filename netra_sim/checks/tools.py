@@ -1,4 +1,4 @@
-"""The check of tools: what was begun is completed, not before it has begun, and took no longer than there was time."""
+"""The check of tools: every tool that begins completes, not before it begins, and in a possible time."""
 
 from functools import cached_property
 
@@ -13,10 +13,10 @@ BEGUN, DONE = "tool_executing", "tool_completed"
 _STARTED, _COMPLETED = "agent_started", "agent_completed"
 
 _PUBLISHED_TOLERANCE = 0.050
-"""Seconds by which a tool may have taken longer than there was time: clocks tick, on Windows every 16 ms."""
+"""Seconds by which a duration may exceed the time available: the Windows clock ticks every 16 ms."""
 
 _RECEIVED_TOLERANCE = 1.0
-"""The same where only arrivals are known: a line may delay the beginning more than the end."""
+"""The same if only arrivals are known: a line may delay the beginning more than the end."""
 
 
 @define(
@@ -25,10 +25,18 @@ _RECEIVED_TOLERANCE = 1.0
     unit="tools",
 )
 def tools(records: Records, objectives: Objectives) -> Observation:
-    """Look at every run's tools, as they were published, or as they were received where nothing else is known.
+    """Judge the tools of every run, as published, or as received if the history has no published events.
 
-    At no time have more tools completed than have begun, and at the end of a run as many; a run that ends with agent_error
-    may leave tools behind. No tool took less than no time, or longer than since the first of those began that were running.
+    The findings are:
+
+    - tool_completed when more tools of the run have completed than begun;
+    - agent_completed while some tools have not completed. A run that ends with agent_error may leave tools;
+    - a duration below 0, or longer than the time since some tool of the run has been running without a break. Example: tools
+      begin at 1 s and 3 s, and one completes at 4 s: it can have taken 3 s. The tolerance is 50 ms, or 1 s for received
+      events.
+
+    The first two are judged only for runs that are known from their beginning: in a log, the first number must be 0; of
+    received events, no number may be missing.
     """
     events = _Events(records)
     unbegun, undone = events.unbegun, events.undone
@@ -52,10 +60,10 @@ def tools(records: Records, objectives: Objectives) -> Observation:
 
 
 class _Events:
-    """The events of every run in their order, run after run; for the received ones, by connection and run.
+    """The events of every run in their order, run after run; received ones by connection and run.
 
     Attributes:
-        tolerance: seconds by which a duration may be too long.
+        tolerance: seconds by which a duration may exceed the time available.
     """
 
     def __init__(self, records: Records) -> None:
@@ -82,24 +90,24 @@ class _Events:
 
     @property
     def looked_at(self) -> int:
-        """How many tools began or completed in runs whose beginning is known, or said how long they took."""
+        """How many events of tools there are in runs known from their beginning, or durations, if these are more."""
         tools = (self._begun | self._done) & self._is_whole
         return max(int(tools.sum()), len(self.durations[0]))
 
     @property
     def unbegun(self) -> np.ndarray:
-        """The rows at which more tools had completed than had begun."""
+        """The rows of tool_completed at which more tools have completed than begun."""
         return np.asarray(self._rows[(self._live < 0) & self._done & self._is_whole])
 
     @property
     def undone(self) -> dict[int, int]:
-        """The rows at which runs ended with an answer, and how many tools had not completed until then."""
+        """The rows of agent_completed before which some tools did not complete, and how many."""
         ends = self._records.one_of("event", self._rows, _COMPLETED) & (self._live > 0) & self._is_whole
         return dict(zip(self._rows[ends].tolist(), self._live[ends].tolist(), strict=True))
 
     @cached_property
     def durations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The rows of completed tools that say how long they took, that time, and the longest that it can be, in seconds."""
+        """The rows of completed tools with a duration; the duration, and the longest possible one, in seconds."""
         records, rows = self._records, self._rows
         says = rows
         if self._is_published:
@@ -118,7 +126,7 @@ class _Events:
         return says[chosen], took[chosen], longest[chosen]
 
     def _are_whole(self) -> np.ndarray:
-        """For each run whether it is known from its beginning on, and without a hole where only arrivals are known."""
+        """For each run whether it is known from its beginning, and, if only arrivals are known, without a missing number."""
         records, starts = self._records, self._starts
         if not len(starts):
             return np.zeros(0, bool)

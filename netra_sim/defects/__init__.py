@@ -1,4 +1,4 @@
-"""Seeded defects, and the proof that each check detects them; conformance checks of the runtime."""
+"""Seeded defects, the proofs that each check detects defects, and conformance checks of the runtime."""
 
 from netra_sim.defects.certificate import runtime_as_certified
 from netra_sim.defects.conformance import conformance_checks
@@ -8,9 +8,9 @@ from netra_sim.defects.seeded import DEFECTS, Defect, Patches, seeded_defect, si
 from netra_sim.defects.self_proof import SelfProof, seen_to_detect, self_proofs
 from netra_sim.defects.windows_record import (
     WindowsRun,
-    code_spoken_of,
     keep_windows_runs,
     read_windows_runs,
+    recorded_code,
     recorded_on_windows,
 )
 
@@ -24,12 +24,12 @@ __all__ = [
     "Patches",
     "SelfProof",
     "WindowsRun",
-    "code_spoken_of",
     "conformance_checks",
     "detect",
     "keep_windows_runs",
     "measure_hazards",
     "read_windows_runs",
+    "recorded_code",
     "recorded_on_windows",
     "runtime_as_certified",
     "seeded_defect",

@@ -1,9 +1,9 @@
-"""Calibration: what each check reads in the reference histories, beside what it read when it was certified.
+"""The certificate: what each check reads in the reference histories, compared with what it read when it was certified.
 
-A self-proof shows that a check sees one defect. Whether it still tells all those shades of right and wrong from each other
-which its tests have shown it to tell, is seen here: one other reading, and it is not the check that was tested. In the same
-way the runtime is held against what it answered in the reference conversations. Whoever changes a check or the runtime on
-purpose, and has tested it, certifies it with ``python -m netra_sim.defects``.
+A self-proof shows that a check sees one defect. The certificate shows that it is still the check that its tests approved:
+one different reading in one reference history reveals a changed check. In the same way, the certificate covers what the
+runtime answers in the reference conversations. After an intended and tested change of a check or of the runtime, certify it
+with ``python -m netra_sim.defects``.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ CONVERSATIONS = 150
 """How many reference conversations there are, numbered from 0."""
 
 RUNTIME = "reference-conversations"
-"""The name of the runtime's readings."""
+"""The name of the readings of the runtime."""
 
 _CERTIFICATE = "certificate.json"
 _NAMES = tuple(one.name for one in OWN_CHECKS)
@@ -34,35 +34,35 @@ class Readings(msgspec.Struct, frozen=True):
     """What one check read in the reference histories, in their order, or what the runtime said in the conversations.
 
     Attributes:
-        found: how many findings; -1 where it had nothing to look at, -2 where it concluded nothing. Of a conversation, a
-            number that stands for all that was said in it.
-        digest: of the whole results, with their figures to nine digits and their findings word for word.
+        found: for each history the number of findings, -1 for "not applicable", -2 for "inconclusive"; for each conversation
+            a number derived from everything said in it.
+        digest: of the complete results: figures to nine digits, and findings word for word.
     """
 
     found: list[int]
     digest: str
 
     def differing(self, other: "Readings") -> list[int]:
-        """The numbers of the histories, or conversations, in which the other found something else."""
+        """The numbers of the histories or conversations in which the other readings differ."""
         pairs = enumerate(zip(self.found, other.found, strict=True))
         return [number for number, (one, another) in pairs if one != another]
 
 
 def certified() -> dict[str, Readings]:
-    """By the name of each check what it read when it was certified."""
+    """For each check what it read when it was certified."""
     return msgspec.json.decode(files("netra_sim.defects").joinpath(_CERTIFICATE).read_bytes(), type=dict[str, Readings])
 
 
-def conversed() -> Readings:
-    """What the runtime says in the reference conversations now."""
+def runtime_readings() -> Readings:
+    """What the runtime now says in the reference conversations."""
     said = [hashlib.sha256("\n".join(conversation(number)).encode()) for number in range(CONVERSATIONS)]
     found = [int.from_bytes(one.digest()[:3]) for one in said]
     return Readings(found, hashlib.sha256(b"".join(one.digest() for one in said)).hexdigest())
 
 
 def runtime_as_certified() -> CheckResult:
-    """Hold the runtime against what it said in the reference conversations when it was certified."""
-    others = certified()[RUNTIME].differing(conversed())
+    """Compare what the runtime says in the reference conversations with what it said when it was certified."""
+    others = certified()[RUNTIME].differing(runtime_readings())
     return CheckResult(
         check=RUNTIME,
         question="Does the runtime say in the reference conversations what it said when it was certified?",
@@ -77,7 +77,7 @@ def runtime_as_certified() -> CheckResult:
 
 
 def readings() -> dict[str, Readings]:
-    """By the name of each check what it reads now."""
+    """For each check what it reads now."""
     found: dict[str, list[int]] = {name: [] for name in _NAMES}
     digests = {name: hashlib.sha256() for name in _NAMES}
     for number in range(REFERENCES):
@@ -89,24 +89,24 @@ def readings() -> dict[str, Readings]:
 
 
 def misread() -> dict[str, str]:
-    """By its name each check that reads otherwise than it was certified to, and how, in a sentence."""
+    """For each check that reads differently than when it was certified, how it differs, in a sentence."""
     before, now = certified(), readings()
-    told = {}
+    differences = {}
     for name in _NAMES:
         expected = before.get(name)
         if expected is None:
-            told[name] = "it has never been certified"
+            differences[name] = "it has never been certified"
         elif expected != now[name]:
             others = expected.differing(now[name])
             if others:
-                told[name] = (
+                differences[name] = (
                     f"it finds more or less in {len(others)} of {REFERENCES} reference histories, first in {others[0]}"
                 )
             else:
-                told[name] = (
+                differences[name] = (
                     f"it finds as much in each of {REFERENCES} reference histories, and says something else of it"
                 )
-    return told
+    return differences
 
 
 def _count(result: CheckResult) -> int:
@@ -122,4 +122,4 @@ def _canonical(result: CheckResult) -> bytes:
 def certify() -> None:
     """Certify the checks and the runtime as they are."""
     path = Path(__file__).with_name(_CERTIFICATE)
-    path.write_bytes(msgspec.json.encode(readings() | {RUNTIME: conversed()}) + b"\n")
+    path.write_bytes(msgspec.json.encode(readings() | {RUNTIME: runtime_readings()}) + b"\n")

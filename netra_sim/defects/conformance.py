@@ -1,4 +1,4 @@
-"""Conformance checks of the runtime itself, for claims that no History can decide; their results look like any check's."""
+"""Conformance checks: they call the runtime directly, for claims that no History can decide."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ Case = Callable[[], Awaitable[bool]]
 
 
 def windows_layer() -> CheckResult:
-    """Try the Windows-safe layer on a clock that ticks 64 times a second."""
+    """Check the Windows-safe layer on a clock that ticks 64 times a second."""
 
     async def waits_for_each_other() -> bool:
         barrier = asyncio.Barrier(10)
@@ -56,10 +56,10 @@ def windows_layer() -> CheckResult:
             await asyncio.sleep(0.1)
             return asyncio.sleep is windows_safe_sleep
 
-        async def beside() -> bool:
+        async def undecorated() -> bool:
             return asyncio.sleep is stock and await asyncio.sleep(0, result=1) == 1
 
-        return all(await asyncio.gather(decorated(), beside(), decorated()))
+        return all(await asyncio.gather(decorated(), undecorated(), decorated()))
 
     async def tells_the_time_left() -> bool:
         async with WindowsAsyncioSafePatterns().create_safe_timeout_context(timeout=1.0) as context:
@@ -95,7 +95,7 @@ def windows_layer() -> CheckResult:
 
 
 def bridge_integration() -> CheckResult:
-    """Try whether the bridge's word on its integration is worth something: with a back end that works and one that fails."""
+    """Check that the bridge reports success when its back end works, and failure when it does not."""
 
     async def integrates() -> bool:
         bridge = AgentWebSocketBridge()
@@ -117,7 +117,7 @@ def bridge_integration() -> CheckResult:
 
 
 def factory_needs_bridge() -> CheckResult:
-    """Try to make factories with a bridge and without one."""
+    """Check that a factory requires a bridge."""
 
     async def accepts_a_bridge() -> bool:
         return ExecutionEngineFactory(websocket_bridge=AgentWebSocketBridge()).live_engines() == 0
@@ -135,7 +135,7 @@ def factory_needs_bridge() -> CheckResult:
 
 
 def real_ids() -> CheckResult:
-    """Try to make contexts for users and runs that stand for nobody (incident B3)."""
+    """Check that contexts refuse placeholders as user ids (incident B3)."""
 
     async def takes_a_real_one() -> bool:
         return (await create_user_execution_context("alice", None, {})).user_id == "alice"
@@ -149,17 +149,17 @@ def real_ids() -> CheckResult:
             return False
         return True
 
-    return _conformance("real-ids", "Are ids refused that stand for nobody?", takes_a_real_one, refuses_placeholders)
+    return _conformance("real-ids", "Are placeholders refused as user ids?", takes_a_real_one, refuses_placeholders)
 
 
 def epochs() -> CheckResult:
-    """Try a client that comes back to a server which has another memory."""
+    """Check a client that reconnects to a server with another memory of runs."""
     question = "Does a client that comes back to another server's memory get everything from the start?"
     return _conformance("epochs", question, cursors_of_another_epoch_count_for_nothing)
 
 
 def lab() -> CheckResult:
-    """Try whether the lab does what it is told: its plan, its draws, its clock and its digest."""
+    """Check the lab itself: its plan, its draws, its clock and its digest."""
     return _conformance(
         "lab",
         "Does the lab make every planned request, draw everything from the seed, time from due, and hash every column?",

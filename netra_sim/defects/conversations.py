@@ -1,7 +1,7 @@
 """Reference conversations: users, agents and trouble drawn from a number, carried out by the real bridge and factory.
 
-Each is written down word for word: what every call answered, which frames every client got, what the counters said. What
-the runtime answers to all of them was certified when its tests had passed (`netra_sim.defects.certificate`).
+The transcript holds the answer to every call, every frame that a client received, and the final counters. The certificate
+(`netra_sim.defects.certificate`) covers the transcripts of all conversations.
 """
 
 import asyncio
@@ -45,33 +45,33 @@ _POLICY = IntegrationPolicy(probe_timeout=2.0, check_interval=20.0, failures_bef
 
 
 class Pair(NamedTuple):
-    """A value that agents may hand over."""
+    """A value that agents may publish."""
 
     name: object
     value: object
 
 
 class Colour(Enum):
-    """Another one."""
+    """A value that agents may publish."""
 
     RED = "red"
 
 
 @dataclasses.dataclass
 class Row:
-    """And another."""
+    """A value that agents may publish."""
 
     user: str
     password: str
 
 
 def conversation(number: int) -> list[str]:
-    """What is said in the conversation of a number, in its order; the same on every platform."""
-    return run_virtual(_Conversation(Random(f"reference conversation {number}")).held())
+    """The transcript of a conversation, line by line; the same on every platform."""
+    return run_virtual(_Conversation(Random(f"reference conversation {number}")).carry_out())
 
 
 def payload(draw: Random, depth: int = 0) -> object:
-    """Something that an agent may publish: of any type, now and then with a secret in one of its forms."""
+    """A value that an agent may publish: of any type, sometimes with a secret in one of its forms."""
     word = draw.choice(_WORDS)
     secret = f"S3cr3t{draw.randrange(1000):03}x"
     if depth < 3 and draw.random() < 0.4:
@@ -91,28 +91,28 @@ def payload(draw: Random, depth: int = 0) -> object:
     return draw.choice(plain)
 
 
-def _told(answer: object) -> object:
-    """An answer as it can be written down: sets have no order, and connections have no words."""
+def _stable(answer: object) -> object:
+    """An answer in a form that is the same in every process: sets are sorted, connections left out."""
     if isinstance(answer, UserExecutionContext):
-        return (answer.user_id, answer.thread_id, answer.run_id, _told(answer.request))
+        return (answer.user_id, answer.thread_id, answer.run_id, _stable(answer.request))
     if isinstance(answer, Mapping):
-        return {key: _told(value) for key, value in answer.items()}
+        return {key: _stable(value) for key, value in answer.items()}
     if isinstance(answer, tuple):
-        return tuple(map(_told, answer))
+        return tuple(map(_stable, answer))
     if isinstance(answer, frozenset):
         return sorted(map(repr, answer))
     return "" if isinstance(answer, Connection) else answer
 
 
-class _Drawn:
-    """An agent that does what its draw says."""
+class _DrawnAgent:
+    """An agent with drawn actions."""
 
     def __init__(self, name: str, seed: str) -> None:
         self.name = name
         self._draw = Random(seed)
 
     async def run(self, session: AgentSession) -> object:
-        """Think, call tools, start work beside it, wait, and end in one way or another."""
+        """Think, call tools, start background work, wait; then answer, fail or be cancelled."""
         draw = self._draw
         for _ in range(draw.randrange(1, 6)):
             do = draw.randrange(10)
@@ -143,7 +143,7 @@ class _Tool:
 
 
 class _Client:
-    """One tab, with what it has read."""
+    """One tab, with its reader and its connection while it has one."""
 
     def __init__(self, user: str) -> None:
         self.user = user
@@ -156,15 +156,15 @@ class _Client:
 class _Conversation:
     def __init__(self, draw: Random) -> None:
         self._draw = draw
-        self._said: list[str] = []
+        self._transcript: list[str] = []
         self._clients: list[_Client] = []
         self._runs: list[str] = []
         self._live: set[asyncio.Task[None]] = set()
         self._is_up = True
 
-    async def held(self) -> list[str]:
+    async def carry_out(self) -> list[str]:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(self._reported)
+        loop.set_exception_handler(self._note_error)
         self._bridge = AgentWebSocketBridge(
             limits=_LIMITS, policy=_POLICY, backends={"database": self._database}, epoch="e",
             wall_clock=lambda: 1_700_000_000.0 + loop.time(),
@@ -178,31 +178,31 @@ class _Conversation:
         await self._attempt("shutdown", self._bridge.shutdown)
         await asyncio.sleep(200.0)
         self._listen()
-        self._said.append(str(msgspec.structs.asdict(self._bridge.metrics())))
+        self._transcript.append(str(msgspec.structs.asdict(self._bridge.metrics())))
         monitor.cancel()
         await asyncio.wait([monitor, *self._live])
-        return self._said
+        return self._transcript
 
-    def _reported(self, loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
-        if "never retrieved" not in about["message"]:  # when that is said depends on the garbage collector
-            self._said.append(f"reported: {about['message']}")
+    def _note_error(self, loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
+        if "never retrieved" not in about["message"]:  # its moment depends on the garbage collector
+            self._transcript.append(f"reported: {about['message']}")
 
     async def _database(self) -> None:
         if not self._is_up:
             raise ConnectionError("the database is down")
 
-    def _pipeline(self, context: UserExecutionContext) -> list[list[_Drawn]]:
+    def _pipeline(self, context: UserExecutionContext) -> list[list[_DrawnAgent]]:
         stages = self._draw.choice(((1,), (2,), (1, 1), (3, 1)))
         seed = f"{context.run_id} {self._draw.random()}"
         return [
-            [_Drawn(f"agent {stage}.{n}", f"{seed} {stage} {n}") for n in range(size)]
+            [_DrawnAgent(f"agent {stage}.{n}", f"{seed} {stage} {n}") for n in range(size)]
             for stage, size in enumerate(stages)
         ]
 
     async def _step(self) -> None:
         steps: list[tuple[int, Callable[[], Awaitable[None]]]] = [
             (5, self._connect), (6, self._ask), (3, self._route), (2, self._cut), (2, self._trouble), (1, self._cancel),
-            (1, self._again), (1, self._claim), (1, self._health), (4, self._wait),
+            (1, self._resume), (1, self._claim), (1, self._health), (4, self._wait),
         ]  # fmt: skip
         (step,) = self._draw.choices([one for _, one in steps], [weight for weight, _ in steps])
         await step()
@@ -210,28 +210,28 @@ class _Conversation:
         self._listen()
 
     async def _attempt(self, what: str, call: Callable[..., Any], *given: Any, **named: Any) -> Any:
-        """Call, and write down what is answered or refused."""
+        """Call a function, and note its answer or refusal."""
         try:
             answer = call(*given, **named)
             answer = await answer if isinstance(answer, Awaitable) else answer
         except (NetraSimError, ValueError, TypeError) as error:
-            self._said.append(f"{what}: {type(error).__name__}: {error}")
+            self._transcript.append(f"{what}: {type(error).__name__}: {error}")
             return None
-        self._said.append(f"{what}: {_told(answer)}")
+        self._transcript.append(f"{what}: {_stable(answer)}")
         return answer
 
     def _listen(self) -> None:
-        """Write down what each client has got since the last time."""
+        """Note what each client received since the last call."""
         for number, client in enumerate(self._clients):
             frames = client.transport.frames
             for frame in frames[client.shown :]:
                 reading = client.reader.feed(frame)
                 message = json.loads(frame)
                 message.pop("event_id", None)
-                self._said.append(f"client {number} {reading.is_new} {reading.missing} {json.dumps(message)}")
+                self._transcript.append(f"client {number} {reading.is_new} {reading.missing} {json.dumps(message)}")
             client.shown = len(frames)
             if client.transport.closed is not None and client.connection is not None:
-                self._said.append(f"client {number} closed {client.transport.closed}")
+                self._transcript.append(f"client {number} closed {client.transport.closed}")
                 client.connection = None
 
     async def _connect(self) -> None:
@@ -245,7 +245,7 @@ class _Conversation:
         epoch = self._draw.choice((client.reader.epoch, client.reader.epoch, "x"))
         client.connection = await self._attempt(
             f"connect {client.user}", self._bridge.connect, AuthenticatedUser(client.user), client.transport,
-            connection_id=f"c{len(self._said)}", epoch=epoch, cursors=self._cursors(client),
+            connection_id=f"c{len(self._transcript)}", epoch=epoch, cursors=self._cursors(client),
         )  # fmt: skip
 
     def _cursors(self, client: _Client) -> dict[str, int]:
@@ -255,9 +255,13 @@ class _Conversation:
         return cursors
 
     async def _ask(self) -> None:
-        """Begin a run, now and then under an id or on a thread that is somebody else's."""
+        """Begin a run, sometimes with the run id or the thread of another user."""
         user = self._draw.choice(_USERS)
-        run = self._draw.choice(self._runs) if self._runs and self._draw.random() < 0.1 else f"{user}.{len(self._said)}"
+        run = (
+            self._draw.choice(self._runs)
+            if self._runs and self._draw.random() < 0.1
+            else f"{user}.{len(self._transcript)}"
+        )
         thread = self._draw.choice((f"{user} thread", run, f"{self._draw.choice(_USERS)} thread"))
         if run not in self._runs:
             self._runs.append(run)
@@ -266,67 +270,54 @@ class _Conversation:
             "context", create_user_execution_context, user, "c", given, thread_id=thread, run_id=run
         )
         if context is not None:
-            task = asyncio.create_task(self._carry_out(context))
-            self._live.add(task)
+            self._live.add(asyncio.create_task(self._run(context)))
 
-    async def _carry_out(self, context: UserExecutionContext) -> None:
+    async def _run(self, context: UserExecutionContext) -> None:
         try:
             async with self._factory.user_execution_scope(context) as engine:
                 result = await engine.execute_agent_pipeline()
-                self._said.append(f"result {result.run_id}: {result.status} {result.error} {result.seconds:.6f}")
+                self._transcript.append(f"result {result.run_id}: {result.status} {result.error} {result.seconds:.6f}")
                 if self._draw.random() < 0.1:
                     await self._attempt("once more", engine.execute_agent_pipeline)
         except NetraSimError as error:
-            self._said.append(f"scope {context.run_id}: {type(error).__name__}: {error}")
+            self._transcript.append(f"scope {context.run_id}: {type(error).__name__}: {error}")
 
     async def _route(self) -> None:
-        """A client's message by the table of messages."""
-        client = self._open()
-        if client is None or client.connection is None:
-            return
-        ask = {
-            "type": "execute_agent",
-            "message": "hi",
-            "request_id": f"q{self._draw.randrange(5)}",
-            "thread_id": client.user,
-        }
-        message = self._draw.choice(
-            (ask, ask, ask | {"thread_id": "ann thread"}, ask | {"thread_id": "\0"}, ask | {"request_id": "a.b"},
-             ask | {"data": {"x": payload(self._draw)}}, {"type": "execute_agent"}, {"type": "zz"}, {}, [1])
-        )  # fmt: skip
-        task = asyncio.create_task(self._routed(client.connection, message))
-        self._live.add(task)
+        """Route a message of a client, right or wrong."""
+        for client, connection in self._one_connected():
+            request = f"q{self._draw.randrange(5)}"
+            ask = {"type": "execute_agent", "message": "hi", "request_id": request, "thread_id": client.user}
+            message = self._draw.choice(
+                (ask, ask, ask | {"thread_id": "ann thread"}, ask | {"thread_id": "\0"}, ask | {"request_id": "a.b"},
+                 ask | {"data": {"x": payload(self._draw)}}, {"type": "execute_agent"}, {"type": "zz"}, {}, [1])
+            )  # fmt: skip
+            self._live.add(asyncio.create_task(self._routed(connection, message)))
 
     async def _routed(self, connection: Connection, message: object) -> None:
         result = await answer_message(message, connection, bridge=self._bridge, execution_factory=self._factory)
-        self._said.append(f"routed: {result.status if result else None}")
+        self._transcript.append(f"routed: {result.status if result else None}")
 
-    def _open(self) -> _Client | None:
-        here = [one for one in self._clients if one.connection is not None]
-        return self._draw.choice(here) if here else None
+    def _one_connected(self) -> list[tuple[_Client, Connection]]:
+        """A drawn client that has a connection, or nothing if none has."""
+        connected = [(one, one.connection) for one in self._clients if one.connection is not None]
+        return [self._draw.choice(connected)] if connected else []
 
     async def _cut(self) -> None:
-        client = self._open()
-        if client is not None and client.connection is not None:
+        for client, connection in self._one_connected():
             if self._draw.random() < 0.3:
                 client.transport.fail()
-                return
-            await self._attempt(
-                "disconnect", self._bridge.disconnect, client.connection, self._draw.choice((1000, 4008))
-            )
-            client.connection = None
+            else:
+                await self._attempt("disconnect", self._bridge.disconnect, connection, self._draw.choice((1000, 4008)))
+                client.connection = None
 
     async def _trouble(self) -> None:
-        client = self._open()
-        if client is not None:
+        for client, _ in self._one_connected():
             self._draw.choice((client.transport.stall, client.transport.stall, client.transport.resume))()
 
-    async def _again(self) -> None:
-        client = self._open()
-        if client is not None and client.connection is not None:
-            await self._attempt(
-                "resume", self._bridge.resume, client.connection, epoch="e", cursors=self._cursors(client)
-            )
+    async def _resume(self) -> None:
+        for client, connection in self._one_connected():
+            cursors = self._cursors(client)
+            await self._attempt("resume", self._bridge.resume, connection, epoch="e", cursors=cursors)
 
     async def _cancel(self) -> None:
         user = self._draw.choice(_USERS)

@@ -1,5 +1,6 @@
-"""The detection matrix: every check against every defect and against the clean runtime, over many seeds."""
+"""The detection matrix: which checks fail with each seeded defect and with the clean runtime, over many seeds."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -12,13 +13,13 @@ from netra_sim.simulation import Scenario, simulate
 
 
 class Detected(msgspec.Struct, frozen=True):
-    """One defect's row.
+    """The row of one defect in the detection matrix.
 
     Attributes:
         defect: its name.
-        incidents: ids of the failures that it brings back.
+        incidents: ids of the incidents that it brings back.
         symptom: what it does.
-        caught: by the name of each check that failed under it, in how many of the seeds.
+        caught: for each check that failed with it, with how many of the seeds.
     """
 
     defect: str
@@ -28,13 +29,13 @@ class Detected(msgspec.Struct, frozen=True):
 
 
 class Detection(msgspec.Struct, frozen=True):
-    """What the checks can see.
+    """The detection matrix.
 
     Attributes:
-        seeds: how many seeds each defect was tried with.
+        seeds: how many seeds each defect was simulated with.
         checks: the names of all checks and conformance checks.
         rows: one for each defect.
-        clean: by the name of each check that failed on the clean runtime, in how many simulations.
+        clean: for each check that failed with the clean runtime, in how many simulations.
     """
 
     seeds: int
@@ -49,12 +50,12 @@ class Detection(msgspec.Struct, frozen=True):
 
     @property
     def false_alarms(self) -> tuple[str, ...]:
-        """The checks that failed on the clean runtime."""
+        """The checks that failed with the clean runtime."""
         return tuple(name for name in self.checks if self.clean.get(name))
 
     @property
     def by_incident(self) -> dict[str, dict[str, int]]:
-        """For each incident the checks that caught a defect of it, with the most seeds."""
+        """For each incident the checks that caught one of its defects, and with how many seeds at most."""
         found: dict[str, dict[str, int]] = {}
         for row in self.rows:
             for incident in row.incidents:
@@ -71,15 +72,15 @@ def detect(
     jobs: int | None = None,
     on_trial: Callable[[], None] = lambda: None,
 ) -> Detection:
-    """Try every check against defects and against the clean runtime, in the defects' own scenarios.
+    """Run all checks with each defect and with the clean runtime, in the scenarios of the defects.
 
-    The conformance checks take no seed: one that catches a defect counts for all of them.
+    Conformance checks have no seed: one that catches a defect counts for all seeds.
 
     Args:
-        seeds: with which to simulate.
-        defects: names; all unless given.
-        jobs: processes; all cores by default. The outcome does not depend on it.
-        on_trial: called for each defect, and each scenario of the clean runtime, that is done.
+        seeds: of the simulations.
+        defects: names; all by default.
+        jobs: processes; all cores by default. The result does not depend on it.
+        on_trial: called after each defect, and after each scenario of the clean runtime.
 
     Raises:
         KeyError: there is no such defect.
@@ -93,30 +94,27 @@ def detect(
     for outcome in in_order(_try, calls, jobs):
         tried.append(outcome)
         on_trial()
-    clean: dict[str, int] = {}
+    # Conformance checks have no scenario: one pass with the clean runtime counts for every simulation.
+    clean = Counter(_conformance_failures(len(seeds) * len(scenarios)))
     for outcome in tried[len(chosen) :]:
-        for name, count in outcome.items():
-            if count:
-                clean[name] = clean.get(name, 0) + count
-    # The conformance checks know no scenario, so once is enough on the clean runtime: they count for every simulation.
-    clean |= {name: count for name, count in _experimented(len(seeds) * len(scenarios)).items() if count}
+        clean.update(outcome)
     rows = tuple(
         Detected(one.name, one.incidents, one.symptom, {name: count for name, count in outcome.items() if count})
         for one, outcome in zip(chosen, tried, strict=False)
     )
-    return Detection(len(seeds), tuple(tried[0]), rows, clean)
+    return Detection(len(seeds), tuple(tried[0]), rows, dict(+clean))
 
 
 def _try(name: str, seeds: Sequence[int], is_switched_on: bool) -> Mapping[str, int]:
-    """How many times each check failed: over the seeds for those of histories, and at once for the conformance checks."""
+    """How many seeds each check failed with; conformance checks run only with the defect switched on."""
     chosen = DEFECTS[name]
     if not is_switched_on:
-        return _count(chosen.scenario, seeds)
+        return _failures(chosen.scenario, seeds)
     with chosen.switched_on(), silenced():
-        return _count(chosen.scenario, seeds) | _experimented(len(seeds))
+        return _failures(chosen.scenario, seeds) | _conformance_failures(len(seeds))
 
 
-def _count(scenario: Scenario, seeds: Sequence[int]) -> dict[str, int]:
+def _failures(scenario: Scenario, seeds: Sequence[int]) -> dict[str, int]:
     failed: dict[str, int] = {}
     for seed in seeds:
         for result in check(simulate(scenario, seed)):
@@ -124,5 +122,5 @@ def _count(scenario: Scenario, seeds: Sequence[int]) -> dict[str, int]:
     return failed
 
 
-def _experimented(simulations: int) -> dict[str, int]:
+def _conformance_failures(simulations: int) -> dict[str, int]:
     return {result.check: simulations * (result.state == "failed") for result in conformance_checks()}

@@ -1,7 +1,7 @@
-"""What an event loop does in the situations that Windows is known for, with stock asyncio and with the Windows-safe layer.
+"""Situations in which event loops on Windows are known to fail, with stock asyncio and with the Windows-safe layer.
 
-Everything here is measured in real time by `time.perf_counter`, on the platform that it runs on. Only a busy loop shows how
-early timers can be: an idle one waits in its selector for as long as it was asked to.
+All measurements are in real time, by `time.perf_counter`, on the platform that runs them. Timers fire early only on a busy
+loop: an idle one waits in its selector for the full time.
 """
 
 import asyncio
@@ -32,16 +32,16 @@ LengthOf = Callable[[float], Awaitable[object]]
 
 
 class Hazard(msgspec.Struct, frozen=True, kw_only=True):
-    """One situation, and how often each side got it wrong.
+    """One situation, and how often stock asyncio and the Windows-safe layer failed in it.
 
     Attributes:
-        name: in a word.
+        name: short.
         question: what goes wrong, as a question.
-        tried: how often it was tried with each.
-        stock: how often stock asyncio got it wrong; None where it has no such function.
-        safe: how often the layer did.
-        stock_errors: of waits, how much longer than asked each was, in seconds; less than 0 is early.
-        safe_errors: the same of the layer's.
+        tried: how often each was tried.
+        stock: how often stock asyncio failed; None if it has no such function.
+        safe: how often the layer failed.
+        stock_errors: for waits of stock asyncio the seconds by which each was too long; below 0 it was too short.
+        safe_errors: the same for the layer.
     """
 
     name: str
@@ -54,20 +54,20 @@ class Hazard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_hazards(*, waits: int = 60, resets: int = RESETS, seed: int = 1) -> list[Hazard]:
-    """Try every situation on this platform.
+    """Measure every situation on this platform.
 
     Args:
         waits: how often each kind of wait is timed.
         resets: how many clients reset their connection.
-        seed: of the waits' lengths.
+        seed: of the lengths of the waits.
     """
     return [
         *(
             _waits(f"early {name}", f"Does a {name} on a busy loop end before its time?", *functions, waits, seed)
             for name, functions in WAITS.items()
         ),
-        _waits("told too early", "Does a deadline that is asked for tell too early?", None, _told, waits, seed),
-        _swallowed(waits),
+        _waits("told too early", "Does a deadline that is asked for tell too early?", None, _safe_check, waits, seed),
+        _swallowed_cancellations(waits),
         _listener(resets),
         _left_open(),
     ]
@@ -76,18 +76,18 @@ def measure_hazards(*, waits: int = 60, resets: int = RESETS, seed: int = 1) -> 
 def time_waits(
     wait: LengthOf, count: int, seed: int, loop_factory: Callable[[], asyncio.AbstractEventLoop]
 ) -> list[float]:
-    """How much longer than asked waits of 5 to 50 ms take beside a busy neighbour, each begun at a random phase, in seconds.
+    """The seconds by which waits of 5 to 50 ms are too long on a busy loop; each begins at a random phase of the clock.
 
     Args:
-        wait: waits for as many seconds as it is given.
-        count: how many.
+        wait: waits for the seconds that it is given.
+        count: the number of waits.
         seed: of their lengths and phases.
-        loop_factory: makes the loop; time is that of its ``exact_time`` if it has one, else `time.perf_counter`.
+        loop_factory: makes the loop. Its ``exact_time`` is the clock if it has one, else `time.perf_counter`.
     """
     draw = random.Random(seed).uniform
 
     async def busy() -> None:
-        while True:  # noqa: ASYNC110 - to be busy is what it is for
+        while True:  # noqa: ASYNC110 - it must keep the loop busy
             await asyncio.sleep(0)
 
     async def work() -> list[float]:
@@ -96,7 +96,7 @@ def time_waits(
         errors = []
         for _ in range(count):
             delay, phase = round(draw(0.005, 0.05), 6), clock() + draw(0.0, 0.016)
-            while clock() < phase:  # noqa: ASYNC110 - nothing tells when a clock has got there
+            while clock() < phase:  # noqa: ASYNC110 - nothing signals a time of the clock
                 await asyncio.sleep(0)
             began = clock()
             await wait(delay)
@@ -148,9 +148,9 @@ async def _safe_deadline(seconds: float) -> None:
         return
 
 
-async def _told(seconds: float) -> None:
+async def _safe_check(seconds: float) -> None:
     async with WindowsSafeTimeoutContext(seconds) as context:
-        while not context.check_timeout():  # noqa: ASYNC110 - it is what is measured
+        while not context.check_timeout():  # noqa: ASYNC110 - this is measured
             await asyncio.sleep(0)
 
 
@@ -159,10 +159,10 @@ WAITS: Mapping[str, tuple[LengthOf, LengthOf]] = {
     "time-out": (_stock_wait, _safe_wait),
     "deadline": (_stock_deadline, _safe_deadline),
 }
-"""By name what waits for as many seconds as it is given: stock asyncio's function, and the layer's."""
+"""For each kind of wait a function of stock asyncio and one of the layer; both wait for the seconds that they are given."""
 
 
-def _swallowed(count: int) -> Hazard:
+def _swallowed_cancellations(count: int) -> Hazard:
     async def swallowed(wait_for: Callable[[Awaitable[object], float], Awaitable[object]]) -> int:
         loop, lost = asyncio.get_running_loop(), 0
         for _ in range(count):
@@ -185,20 +185,20 @@ def _swallowed(count: int) -> Hazard:
 
 
 def _listener(resets: int) -> Hazard:
-    with _failures():  # the stock loop leaves the sockets of clients that it could not accept to the collector
-        stock = run(_turned_away(resets), loop_factory=_stock_loop)
+    with _failures():  # the stock loop does not close the sockets that it could not accept
+        stock = run(_clients_without_server(resets), loop_factory=_stock_loop)
         gc.collect()
     return Hazard(
         name="dead listener",
         question="Does a server turn clients away after one has reset its connection before it was accepted (gh-93821)?",
         tried=resets,
         stock=stock,
-        safe=run(_turned_away(resets)),
+        safe=run(_clients_without_server(resets)),
     )
 
 
-async def _turned_away(resets: int) -> int:
-    """How many clients out of so many find no server, each after one that has reset its connection."""
+async def _clients_without_server(resets: int) -> int:
+    """How many of ``resets`` clients find no server; each comes after a client that reset its connection."""
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
 
     async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -209,7 +209,7 @@ async def _turned_away(resets: int) -> int:
     address = server.sockets[0].getsockname()
     lost = 0
     for _ in range(resets):
-        # In this thread, so that the loop cannot have accepted it before it is gone.
+        # In this thread, so that the loop cannot accept the client before it is gone.
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, 1, 0))
             lost += client.connect_ex(address) != 0
@@ -260,7 +260,7 @@ def _failures_after(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> in
 
 @contextmanager
 def _failures() -> Iterator[list[object]]:
-    """Collects what objects raise when they are freed."""
+    """Collects the exceptions that objects raise when they are freed."""
     failures: list[object] = []
     before, sys.unraisablehook = sys.unraisablehook, lambda failure: failures.append(failure.exc_type)
     try:
@@ -272,7 +272,7 @@ def _failures() -> Iterator[list[object]]:
 
 
 def _stock_loop() -> asyncio.AbstractEventLoop:
-    """What `asyncio.run` uses on this platform."""
+    """The loop that `asyncio.run` uses on this platform."""
     if sys.platform == "win32":
         return asyncio.ProactorEventLoop()
     return asyncio.SelectorEventLoop()

@@ -1,4 +1,4 @@
-"""Conformance checks of the lab itself, for what a History cannot show: what was planned, drawn, timed and hashed."""
+"""Conformance checks of the lab itself: what was planned, drawn, timed and hashed, which no History can show."""
 
 import asyncio
 from collections.abc import Iterator
@@ -43,21 +43,21 @@ def _changed(history: History) -> Iterator[History]:
 
 
 async def every_user_asks_as_often_as_planned() -> bool:
-    """The history has every planned request of every user."""
+    """The history has all planned requests of all users."""
     requested = simulate(_SMALL, 1).frame(Kind.REQUESTED)
     counts = requested["user"].astype(str).value_counts()
     return len(counts) == _SMALL.users and set(counts) == {_SMALL.workload.runs_per_user}
 
 
 async def requests_are_timed_from_when_they_were_due() -> bool:
-    """Users who are held up while they connect have asked when their requests were due."""
+    """The due times of requests are as planned, even if users connect late."""
     requested = simulate(_HELD_UP, 1).frame(Kind.REQUESTED)
     planned = [due for user in range(_HELD_UP.users) for due in due_times(_HELD_UP.workload, 1, user, _HELD_UP.users)]
     return sorted(requested["due"]) == sorted(planned)
 
 
 async def every_draw_depends_on_the_seed_and_the_user() -> bool:
-    """Times of arrival, of the agents' work and of the lines differ from seed to seed and from user to user."""
+    """Due times, working times of agents and line latencies differ between seeds and between users."""
     first, second = (simulate(_SMALL, seed) for seed in (1, 2))
     for of in (_due, _working, _lines):
         own, others = of(first), of(second)
@@ -80,7 +80,7 @@ def _lines(history: History) -> np.ndarray:
 
 
 async def cursors_of_another_epoch_count_for_nothing() -> bool:
-    """A client that comes back to a server with another memory gets a run of an old name from its first event."""
+    """A client with a cursor of another epoch receives a run of the same id from its first event on."""
     bridge = AgentWebSocketBridge()
     await bridge.ensure_integration()
     context = await create_user_execution_context("alice", None, {"message": "hello"}, run_id="alice.1")

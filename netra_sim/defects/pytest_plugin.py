@@ -1,4 +1,4 @@
-"""A pytest plugin that switches a defect on by its name, to see whether tests fail then as they should.
+"""A pytest plugin that switches a seeded defect on, to see whether the tests then fail.
 
 Use it as ``pytest -p netra_sim.defects.pytest_plugin --defect NAME``.
 """
@@ -18,11 +18,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Put the defect in, before any test is imported."""
+    """Switch the defect on before any test is imported."""
     if name := config.getoption("--defect"):
         _stack.enter_context(DEFECTS[name].switched_on())
 
 
 def pytest_unconfigure() -> None:
-    """Take it out again."""
+    """Switch the defect off."""
     _stack.close()

@@ -1,7 +1,7 @@
-"""Self-proofs: each check held against a defect that it must find, and against the same without the defect.
+"""Self-proofs: each check must find its planted defect, and must find nothing without the defect.
 
-A check that passes proves something only if it can fail. The detection matrix shows that for the defects that it has; what
-is here shows it for every check by itself, in seconds, and that the check is still the one that was certified.
+A check that passes proves something only if it can fail. The detection matrix shows that for seeded defects, in minutes;
+self-proofs show it for every check, in seconds, and also that the check is still the certified one.
 """
 
 import tempfile
@@ -18,18 +18,18 @@ from netra_sim.defects.hazards import Hazard
 from netra_sim.defects.planted.histories import PLANTED_HISTORIES
 from netra_sim.defects.planted.sources import PLANTED_SOURCES
 from netra_sim.defects.seeded import DEFECTS
-from netra_sim.defects.windows_record import WindowsRun, code_spoken_of, recorded_on_windows
+from netra_sim.defects.windows_record import WindowsRun, recorded_code, recorded_on_windows
 
 
 class SelfProof(msgspec.Struct, frozen=True, kw_only=True):
-    """What a check says of a planted defect, and of the same without it.
+    """The results of a check with and without its planted defect.
 
     Attributes:
         check: its name.
-        defect: what was planted, in a sentence.
-        planted: the outcome with the defect.
-        clean: the outcome without it; None where the report has it already, as the evidence itself.
-        misread: how it reads the reference histories otherwise than it was certified to; "" if it does not.
+        defect: the planted defect, in a sentence.
+        planted: the result with the defect.
+        clean: the result without it; None if the report's evidence already has it.
+        misread: how its readings of the reference histories differ from the certificate; "" if they do not.
     """
 
     check: str
@@ -40,21 +40,20 @@ class SelfProof(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def holds(self) -> bool:
-        """Whether the check has found the defect, accuses nothing without it, and reads as it was certified to."""
-        is_told_apart = self.planted.state == "failed" and (self.clean is None or self.clean.state == "passed")
-        return is_told_apart and not self.misread
+        """Whether the check fails with the defect, passes without it, and reads the reference histories as certified."""
+        is_right_on_both = self.planted.state == "failed" and (self.clean is None or self.clean.state == "passed")
+        return is_right_on_both and not self.misread
 
 
 def self_proofs() -> list[SelfProof]:
-    """Hold every check against its planted history, and every rule of the audit against its planted source tree."""
+    """Run every check on its planted defect: checks on histories, audit rules on source trees, and the runtime."""
     return [*_of_histories(), *_of_sources(), _of_the_runtime(), *_of_windows()]
 
 
 def seen_to_detect(proofs: Iterable[SelfProof], detection: Detection) -> dict[str, list[str]]:
-    """For each check what it was seen to detect: planted defects, and defects of the detection matrix.
+    """For each check the defects that it was seen to detect: planted ones, and those of the detection matrix.
 
-    A check that fires on the clean runtime has detected nothing, whatever else it fires on; nor has one that is another than
-    was certified.
+    The detection matrix counts nothing for a check that fails on the clean runtime, or that is not as certified.
     """
     proofs, found = list(proofs), dict[str, list[str]]()
     others = {proof.check for proof in proofs if proof.misread}
@@ -87,14 +86,14 @@ def _of_the_runtime() -> SelfProof:
 
 
 def _of_windows() -> list[SelfProof]:
-    """The checks of what was recorded on Windows, held against a run with the original layer's faults."""
+    """The checks of Windows records, with a record that has the faults of the original layer and one that has none."""
     early = Hazard(name="early sleep", question="", tried=60, stock=60, safe=32)
     planted = WindowsRun(
         python="3.11.9",
         system="nowhere",
         loop=("SelectorEventLoop",),
         date="2025-09-05",
-        code=code_spoken_of(),
+        code=recorded_code(),
         hazards=(early,),
         digests_equal=39,
         digests=40,

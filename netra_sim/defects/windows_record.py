@@ -1,7 +1,7 @@
-"""What was measured on Windows CPython, kept in a file of the package, and the checks that read it.
+"""Measurements from Windows CPython, kept in a file of the package, and the checks that read them.
 
-A report is hardly ever made on Windows, so this evidence is recorded: by `python -m tests.windows.record`, which continuous
-integration runs on a Windows CPython. It counts as long as the code that it speaks of is the same.
+Reports are rarely made on Windows, so this evidence is recorded: by `python -m tests.windows.record`, which continuous
+integration runs on Windows CPython. A record counts only while the measured code is unchanged.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from netra_sim.version import digest_of_folders
 
 RECORD = Path(__file__).with_name("windows.json")
 FORMAT = 1
-SPOKEN_OF = ("runtime", "server")
-"""Folders of the package that the record is about."""
+MEASURED_FOLDERS = ("runtime", "server")
+"""The folders of the package whose code a record measures."""
 
 
 class WindowsRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,12 +26,12 @@ class WindowsRun(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         python: its version, such as "3.11.9".
         system: what it ran on, such as "Wine 8.0" or "Windows 10.0.20348".
-        loop: the classes of the loop that `new_event_loop` gave, the most special first.
-        date: when it was recorded, as YYYY-MM-DD.
-        code: SHA-256 of the folders that it speaks of.
-        hazards: what was tried.
-        digests_equal: Histories of the library's scenarios that had the digest that they have everywhere else.
-        digests: how many were made.
+        loop: the class of the loop from `new_event_loop` and its base classes, the most derived first.
+        date: of the recording, as YYYY-MM-DD.
+        code: SHA-256 of the measured folders.
+        hazards: the measured situations.
+        digests_equal: how many Histories of library scenarios had the same digest as on other platforms.
+        digests: how many Histories of library scenarios were made.
     """
 
     python: str
@@ -45,7 +45,7 @@ class WindowsRun(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """For readers."""
+        """A description for readers."""
         under = "under" if self.system.startswith("Wine") else "on"
         return f"Windows CPython {self.python} {under} {self.system}, recorded on {self.date}"
 
@@ -55,16 +55,16 @@ class _File(msgspec.Struct, frozen=True):
     runs: tuple[WindowsRun, ...]
 
 
-def code_spoken_of() -> str:
-    """SHA-256 of the code that a record made now would speak of."""
-    return digest_of_folders(*SPOKEN_OF)
+def recorded_code() -> str:
+    """SHA-256 of the measured folders as they are now."""
+    return digest_of_folders(*MEASURED_FOLDERS)
 
 
 def read_windows_runs(path: Path = RECORD) -> tuple[WindowsRun, ...]:
-    """The recorded runs; none where there is no file.
+    """The recorded runs; none without a file.
 
     Raises:
-        ValueError: the file is not one of this format.
+        ValueError: the file is not of this format.
     """
     if not path.exists():
         return ()
@@ -80,23 +80,23 @@ def read_windows_runs(path: Path = RECORD) -> tuple[WindowsRun, ...]:
 def keep_windows_runs(runs: tuple[WindowsRun, ...], path: Path = RECORD) -> None:
     """Write the recorded runs."""
     text = msgspec.json.format(msgspec.json.encode(_File(FORMAT, runs)), indent=1)
-    with replacing(path) as beside:
-        beside.write_bytes(text + b"\n")
+    with replacing(path) as temporary:
+        temporary.write_bytes(text + b"\n")
 
 
 def recorded_on_windows(runs: tuple[WindowsRun, ...] | None = None) -> list[CheckResult]:
-    """What the recorded runs say, as results of checks; those of other code decide nothing.
+    """The results of the checks of Windows records; inconclusive if all records are of other code.
 
     Args:
-        runs: the recorded ones by default.
+        runs: by default the recorded ones.
     """
     everything = read_windows_runs() if runs is None else runs
-    code = code_spoken_of()
+    code = recorded_code()
     usable = [one for one in everything if one.code == code]
     if everything and not usable:
         old = f"what was recorded on {everything[-1].date} speaks of other code"
         reason = f"{old}; `python .ci/windows_lane.py` records it anew"
-        # It is counted, so that the reader sees what is missing, and says nothing, for or against.
+        # The records are counted, so that readers see them, but prove nothing.
         results = [_loop(everything), _hazards(everything), _digests(everything)]
         return [msgspec.structs.replace(one, found=0, findings=(), inconclusive=reason) for one in results]
     return [_loop(usable), _hazards(usable), _digests(usable)]

@@ -1,4 +1,4 @@
-"""Many simulations: a search over seeds until one fails, a smaller failure, and sweeps over a grid."""
+"""Many simulations: a search over seeds until one fails, the reduction of a failure, and sweeps over a grid."""
 
 from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.search import explore, shrink

@@ -1,4 +1,4 @@
-"""`explore`: many seeds of one scenario, until one fails a check; then the smallest scenario that still does."""
+"""`explore` simulates many seeds of one scenario until one fails a check; `shrink` finds a smaller failing scenario."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.simulation import Scenario
 
 SEEDS_PER_STEP = 8
-"""Seeds that are tried for each smaller scenario: a race needs luck, and a smaller scenario has less of it."""
+"""Seeds tried for each smaller scenario: a race may need several seeds to show, and more so in a small scenario."""
 
 
 def explore(
@@ -25,19 +25,19 @@ def explore(
     factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory,
     on_trial: Callable[[], None] = lambda: None,
 ) -> Trial | None:
-    """Simulate a scenario with one seed after the other, each with interleavings of its own.
+    """Simulate a scenario with one seed after another; each seed gives other interleavings.
 
     Args:
-        scenario: what is simulated.
+        scenario: the scenario.
         first_seed: the first seed.
-        seeds: how many are tried at most.
-        seconds: wall-clock time after which no more are tried.
+        seeds: the most seeds to try.
+        seconds: wall-clock time after which the search stops.
         jobs: processes; all cores by default.
         factory_class: makes the engines.
         on_trial: called after every trial.
 
     Returns:
-        The violating trial with the lowest seed, or None if there was none within the budget.
+        The failing trial with the lowest seed, or None if there was none within the budget.
     """
     ends = time.monotonic() + seconds
     calls = ((scenario, seed, factory_class) for seed in range(first_seed, first_seed + seeds))
@@ -57,9 +57,10 @@ def shrink(
     factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory,
     on_trial: Callable[[], None] = lambda: None,
 ) -> Trial:
-    """The smallest scenario that fails one of the same checks: fewer users, faults, requests, seconds.
+    """Reduce a failing scenario: fewer users, faults, requests, tabs, seconds, while one of its checks still fails.
 
-    Greedy: each kind of reduction is tried, the most drastic first, until none succeeds any more.
+    The search is greedy: it applies the first reduction that still fails, large ones first, and starts again, until no
+    reduction fails any more.
     """
     smallest = trial
     while True:

@@ -1,4 +1,4 @@
-"""`sweep`: a grid of settings and seeds, on all cores or on a Dask cluster; what is done is kept, and never done again."""
+"""`sweep`: simulates a grid of settings and seeds, on all cores or on a Dask cluster, and keeps finished cells."""
 
 import hashlib
 import json
@@ -25,8 +25,8 @@ class Cell(msgspec.Struct, frozen=True):
     """One point of the grid.
 
     Attributes:
-        scenario: with the settings applied.
-        settings: what was set, by path.
+        scenario: the scenario with the settings applied.
+        settings: the values by path.
         seed: of the simulation.
     """
 
@@ -36,7 +36,7 @@ class Cell(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Tells the cell from any other, and from the same one that other code has simulated."""
+        """A digest of the cell and of the code that simulates it."""
         described = [fingerprint().package, msgspec.to_builtins(self.scenario), self.settings, self.seed]
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:24]
 
@@ -45,7 +45,7 @@ def cells(scenario: Scenario, grid: Mapping[str, Sequence[Any]], seeds: Sequence
     """Every combination of the grid's values with every seed, the seed changing fastest.
 
     Raises:
-        ScenarioError: a path does not exist, has no values, or one that it does not take; nothing has run.
+        ScenarioError: a path does not exist, has no values, or has a wrong value.
     """
     if empty := [path for path, values in grid.items() if not values]:
         raise ScenarioError(f"{empty[0]} has no values to try; name one at least")
@@ -65,40 +65,38 @@ def sweep(
     scheduler: str | None = None,
     on_cell: Callable[[], None] = lambda: None,
 ) -> pd.DataFrame:
-    """Simulate and check all cells that are not done yet, and write the table of all of them.
+    """Simulate and check all cells that are not finished yet, and write the table of all cells.
 
-    Each finished cell is kept in a file of its own at once, so that an interrupted sweep goes on where it was. The table
-    is the same, byte for byte, however many processes or machines took part, and however often it was interrupted.
+    Each finished cell is written to a separate file at once, so that an interrupted sweep can resume. The table is the same,
+    byte for byte, for any number of processes, machines and interruptions.
 
     Args:
         planned: the cells, in the order of the table's rows.
-        folder: where the cells and the table are kept.
+        folder: for the cells and the table.
         jobs: local processes; all cores by default.
         scheduler: the address of a Dask scheduler to use instead.
-        on_cell: called for every cell that is done, those from before included.
+        on_cell: called for every finished cell, including those of earlier sweeps.
 
     Returns:
-        One row a cell: its settings, seed, digest, the state of each check and each figure that it measured.
+        One row per cell: its settings, seed and digest, the state of each check, and the figures of each check.
 
     Raises:
         ImportError: a scheduler is named, and Dask's ``distributed`` is not installed.
-        OSError: the folder cannot be written to, or the scheduler cannot be reached.
+        OSError: the folder cannot be written, or the scheduler cannot be reached.
     """
     kept = Path(folder) / "cells"
     kept.mkdir(parents=True, exist_ok=True)
     paths = [kept / f"{cell.name}.parquet" for cell in planned]
     done = {path: table for path in paths if (table := _read(path)) is not None}
-    to_do = [(cell, path) for cell, path in zip(planned, paths, strict=True) if path not in done]
-    for _ in range(len(planned) - len(to_do)):
+    left = {path: cell for cell, path in zip(planned, paths, strict=True) if path not in done}
+    for _ in range(len(planned) - len(left)):
         on_cell()
-    todo_cells = [cell for cell, _ in to_do]
-    rows = (
-        _on_cluster(todo_cells, scheduler) if scheduler else in_order(run_cell, ((cell,) for cell in todo_cells), jobs)
-    )
+    calls = [(cell,) for cell in left.values()]
+    rows = _on_cluster(list(left.values()), scheduler) if scheduler else in_order(run_cell, calls, jobs)
     with closing(rows):
-        for (_, path), row in zip(to_do, rows, strict=True):
+        for path, row in zip(left, rows, strict=True):
             _write(pd.DataFrame([row]), path)
-            done[path] = pd.read_parquet(path)  # as a later sweep will have it
+            done[path] = pd.read_parquet(path)  # as a later sweep will read it
             on_cell()
     table = pd.concat([done[path] for path in paths], ignore_index=True) if paths else pd.DataFrame()
     _write(table, Path(folder) / TABLE_FILE)
@@ -106,7 +104,7 @@ def sweep(
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:
-    """Simulate and check one cell."""
+    """Simulate and check one cell, and return its row of the table."""
     trial = run_trial(cell.scenario, cell.seed)
     row: dict[str, Any] = {"scenario": cell.scenario.name}
     row |= {
@@ -120,11 +118,11 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     return row
 
 
-def _on_cluster(todo: Sequence[Cell], scheduler: str) -> Generator[dict[str, Any], None, None]:
+def _on_cluster(planned: Sequence[Cell], scheduler: str) -> Generator[dict[str, Any], None, None]:
     from distributed import Client  # an optional dependency: most sweeps need no cluster
 
     with Client(scheduler) as client:  # type: ignore[no-untyped-call]
-        futures = client.map(run_cell, todo, pure=False)
+        futures = client.map(run_cell, planned, pure=False)
         try:
             for future in futures:
                 yield future.result()
@@ -133,7 +131,7 @@ def _on_cluster(todo: Sequence[Cell], scheduler: str) -> Generator[dict[str, Any
 
 
 def _read(path: Path) -> pd.DataFrame | None:
-    """A cell that is done, or None: a power cut can leave a file that nobody can read."""
+    """A finished cell, or None if the file does not exist or is damaged, for example by a power cut."""
     try:
         return pd.read_parquet(path)
     except (FileNotFoundError, pa.ArrowInvalid):
@@ -141,5 +139,5 @@ def _read(path: Path) -> pd.DataFrame | None:
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    with replacing(path) as beside:
-        table.to_parquet(beside, index=False)
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)

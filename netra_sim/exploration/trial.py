@@ -1,4 +1,4 @@
-"""One trial: a scenario with a seed, simulated and checked; it travels to other processes and comes back as a row."""
+"""One trial: a scenario simulated with a seed, and checked."""
 
 import shlex
 from typing import Any
@@ -12,13 +12,13 @@ from netra_sim.simulation import Scenario, simulate
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """What one simulation showed.
+    """One simulation with the results of its checks.
 
     Attributes:
-        scenario: what was simulated.
-        seed: with which seed.
-        digest: of its history.
-        results: of the checks.
+        scenario: the scenario.
+        seed: of the simulation.
+        digest: of the history.
+        results: of all checks.
     """
 
     scenario: Scenario
@@ -33,19 +33,19 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failed_checks(self) -> tuple[str, ...]:
-        """What the back end did that the scenario does not expect; that a fault hit nobody is none of its doing."""
+        """The checks that failed unexpectedly. A fault that hit nothing ("faults-acted") is no failure of the system."""
         return tuple(name for name in self.failed if name not in (*self.scenario.expect, "faults-acted"))
 
     @property
     def is_as_expected(self) -> bool:
-        """Whether exactly those checks failed that the scenario expects to."""
+        """Whether exactly the expected checks failed."""
         return set(self.failed) == set(self.scenario.expect)
 
 
 def run_trial(
     scenario: Scenario, seed: int, factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory
 ) -> Trial:
-    """Simulate and check."""
+    """Simulate a scenario and run all checks on its history."""
     history = simulate(scenario, seed, factory_class=factory_class)
     return Trial(scenario=scenario, seed=seed, digest=history.digest(), results=tuple(check(history)))
 
@@ -54,9 +54,9 @@ def replay_line(origin: str, original: Scenario, trial: Trial) -> str:
     """The one command that repeats a trial.
 
     Args:
-        origin: the name or the file that the original scenario came from.
-        original: the scenario as it stands there.
-        trial: what is to be repeated.
+        origin: the name or the file of the original scenario.
+        original: the scenario as it is there.
+        trial: the trial to repeat.
     """
     parts = ["netra-sim", "simulate", origin, "--seed", str(trial.seed)]
     before, after = (msgspec.to_builtins(scenario) for scenario in (original, trial.scenario))

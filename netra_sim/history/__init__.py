@@ -1,4 +1,4 @@
-"""The record of a run of the system: who asked, published, sent and received what, and when."""
+"""The record of one run of the system: who asked, published, sent and received what, and when."""
 
 from netra_sim.history.gauges import (
     ASYNCIO_REPLACED,
@@ -6,7 +6,7 @@ from netra_sim.history.gauges import (
     CONTEXTS_READ,
     CONTROL_LATENCY,
     DRIVER_LATENESS,
-    ENGINES_PROBED,
+    ENGINES_COMPARED,
     LOOP_STEPS,
     MOST_UNSENT_BYTES,
     OUTBOX_BYTES,
@@ -24,7 +24,7 @@ __all__ = [
     "CONTEXTS_READ",
     "CONTROL_LATENCY",
     "DRIVER_LATENESS",
-    "ENGINES_PROBED",
+    "ENGINES_COMPARED",
     "LOOP_STEPS",
     "MOST_UNSENT_BYTES",
     "OUTBOX_BYTES",

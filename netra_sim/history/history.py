@@ -1,4 +1,4 @@
-"""`History`: everything that happened in a run of the system, one row each, in columns."""
+"""`History`: everything that happened in one run of the system, one row each, in columns."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -15,34 +16,35 @@ import pyarrow.parquet as pq
 
 from netra_sim.exceptions import NetraSimError
 from netra_sim.files import replacing
+from netra_sim.history.objectives import Objectives
 
 FORMAT = 2
-"""Changes when a file of an earlier version can no longer be read as one of this."""
+"""The version of the file format; it changes when earlier files can no longer be read."""
 
 
 class HistoryError(NetraSimError, ValueError):
-    """A file that is no history, or has been changed since it was written."""
+    """A file or a record that cannot be read as a history, a log or a mapping."""
 
 
 class Kind(IntEnum):
-    """What a row tells. The columns that it fills are in brackets; all rows have a time."""
+    """What a row records, with the columns that it fills in brackets; every row has a time."""
 
     REQUESTED = 1  # a user asked for a run (user, run, thread, due)
-    REFUSED = 2  # a client was told that its run will not take place (user, run, detail: code)
+    REFUSED = 2  # a client received the refusal of its run (user, run, detail: code)
     SCOPE_OPENED = 3  # a user's engine was made (user, run)
-    SCOPE_CLOSED = 4  # the engine is gone (user, run, value: how much it left)
+    SCOPE_CLOSED = 4  # the engine was closed (user, run, value: how many things it left)
     PUBLISHED = 5  # the bridge numbered and kept an event (user: the owner, run, thread: the run's, event, seq)
-    SENT = 6  # the bridge says that a transport took it (user: the connection's, connection, run, event, seq)
-    RECEIVED = (
-        7  # a client has it (user: who received, subject: whose mark it holds, or "" if it is unmarked, connection,
-    )
-    # run, thread: as the event says, event, seq, value: the event's own timestamp, duration: as the event says)
+    SENT = 6  # the bridge handed an event to a transport (user: the connection's, connection, run, event, seq)
+    # A client received an event (user: who received, subject: the user in its mark or "", connection, run, event, seq; from
+    # the event: thread, value: its timestamp, duration)
+    RECEIVED = 7
     CONNECTED = 8  # (user, connection, detail: the client, where the source knows it)
     DISCONNECTED = 9  # (user, connection, detail: reason, value: close code)
-    GAP = 10  # a client was told what it cannot have (user, connection, run, seq: first, value: last, detail: reason)
-    EVENT_REFUSED = 11  # an event could not be published, and its publisher knows (user, run, event, detail: reason)
-    LEFT_OVER = 12  # outlived its scope (run) or the shutdown (no run) (user, run, detail: what, value: how many)
-    SHARED = 13  # two users' engines reach one mutable object (user, subject: the other, detail: what)
+    GAP = 10  # the bridge announced missing events (user, connection, run, seq: first, value: last, detail: reason)
+    EVENT_REFUSED = 11  # an event could not be published; its publisher got an error (user, run, event, detail: reason)
+    # Something outlived its scope, or without a run the shutdown (user, run, detail: what, value: count)
+    LEFT_OVER = 12
+    SHARED = 13  # the engines of two users reach one mutable object (user, subject: the other, detail: what)
     FAULT_BEGAN = 14  # (detail: which)
     FAULT_ENDED = 15  # (detail: which, value: how many users, runs or messages it hit)
     SAMPLE = 16  # a gauge was read (detail: which, value)
@@ -50,22 +52,16 @@ class Kind(IntEnum):
     CONNECT_REFUSED = 18  # a client could not connect (user, detail: reason)
     LEAKED_CONTEXT = 19  # an event was published in another user's context (user, run, event, subject: the other)
     STUCK = 20  # the system did not come to rest (event: "deadlock", "time limit" or "spinning", detail: who waits)
-    ATTACHED = 21  # a client has a connection (user, connection, detail: the client, value: the line's own latency)
-    GAP_RECEIVED = 22  # a client read that it cannot have these (user, connection, run, seq: first, value: last)
-    REPEATED = 23  # a client dropped an event that it had already (user, connection, run, event, seq)
-    MISSING = (
-        24  # a client noticed that events are missing, unannounced (user, connection, run, seq: first, value: last)
-    )
-    CONTROL_RECEIVED = (
-        25  # a client read a control frame (user, connection, event: its type, subject: another user who is
-    )
-    # named in it, else "")
-    OTHER_RUN = (
-        26  # an event holds the mark of another run of its reader's (user, connection, run, event, seq, subject: it)
-    )
-    ANSWERED = (
-        27  # a client held the answer against its question (user, run, event: "complete" or what is wrong, detail)
-    )
+    ATTACHED = 21  # a client got a connection (user, connection, detail: the client, value: the line's latency)
+    GAP_RECEIVED = 22  # a client read an announced gap (user, connection, run, seq: first, value: last)
+    REPEATED = 23  # a client dropped an event that it already had (user, connection, run, event, seq)
+    MISSING = 24  # a client noticed an unannounced gap (user, connection, run, seq: first, value: last)
+    # A client read a control frame (user, connection, event: type, subject: another user in it or "")
+    CONTROL_RECEIVED = 25
+    # An event has the mark of another run of its reader (user, connection, run, event, seq, subject: that run)
+    OTHER_RUN = 26
+    # A client compared the answer with its question (user, run, event: "complete" or what is wrong, detail)
+    ANSWERED = 27
     LOOP_ERROR = 28  # an error that no code handled reached the event loop (event: its type, detail: where and what)
 
 
@@ -81,15 +77,15 @@ NUMBER_COLUMNS: Mapping[str, str] = {
 
 
 class History:
-    """The record of one run of the system, simulated or real, in the order in which it happened.
+    """The record of one run of the system, simulated or real, in the order in which things happened.
 
-    Times are in seconds since the beginning. A text that does not apply is "", a number NaN, a sequence number -1.
+    Times are in seconds since the beginning. A column that does not apply holds "", NaN, or the sequence number -1.
 
     Args:
         numbers: the columns of `NUMBER_COLUMNS`, all of one length.
-        codes: for each of `TEXT_COLUMNS` the row's index into the column's table.
+        codes: for each of `TEXT_COLUMNS` an index into the column's table for every row.
         tables: for each of `TEXT_COLUMNS` its texts, in the order of their first use.
-        meta: what made it; JSON values. "environment" tells of the machine and is not part of the digest.
+        meta: what made the history, as JSON values. "environment" describes the machine and is not part of the digest.
     """
 
     def __init__(
@@ -107,8 +103,19 @@ class History:
     def __len__(self) -> int:
         return len(self.numbers["time"])
 
+    def objectives(self) -> Objectives:
+        """The objectives in the meta, or else the defaults.
+
+        Raises:
+            HistoryError: this version does not know an objective in the meta, or does not allow its value.
+        """
+        try:
+            return msgspec.convert(self.meta.get("objectives", {}), Objectives)
+        except msgspec.ValidationError as error:
+            raise HistoryError(f"the history holds objectives that this version does not know: {error}") from error
+
     def frame(self, *kinds: Kind) -> pd.DataFrame:
-        """The rows of some kinds, or all, as a DataFrame; its index is the row's number in the history."""
+        """The rows of some kinds, by default all, as a DataFrame with the row numbers of the history as its index."""
         chosen = np.arange(len(self)) if not kinds else np.flatnonzero(np.isin(self.numbers["kind"], kinds))
         columns: dict[str, Any] = {name: values[chosen] for name, values in self.numbers.items()}
         for name in TEXT_COLUMNS:
@@ -116,12 +123,12 @@ class History:
         return pd.DataFrame(columns, index=chosen)
 
     def digest(self) -> str:
-        """What happened, as a SHA-256: equal for equal histories on every platform and version of the libraries."""
+        """The SHA-256 of the history: the same for equal histories on every platform and with every library version."""
         digest = hashlib.sha256(_canonical({key: value for key, value in self.meta.items() if key != "environment"}))
         for name, values in self.numbers.items():
             digest.update(name.encode())
             if values.dtype.kind == "f":
-                # All NaNs are one: their bits may differ between platforms. Which they are counts beside the values.
+                # The bits of NaN differ between platforms, so the digest covers where they are instead.
                 missing = np.isnan(values)
                 digest.update(missing.tobytes())
                 values = np.where(missing, 0.0, values)
@@ -133,10 +140,10 @@ class History:
         return digest.hexdigest()
 
     def save(self, path: str | Path) -> Path:
-        """Write a Parquet file; an earlier one is replaced only when the new one is complete.
+        """Write a Parquet file; it replaces an earlier one only when it is complete.
 
         Raises:
-            OSError: the file cannot be written; nothing has changed.
+            OSError: the file cannot be written; an earlier one is unchanged.
         """
         path = Path(path)
         columns: dict[str, Any] = dict(self.numbers)
@@ -146,16 +153,17 @@ class History:
             )
         described = {"format": FORMAT, "digest": self.digest(), "meta": self.meta}
         table = pa.table(columns).replace_schema_metadata({"netra_sim": json.dumps(described)})
-        with replacing(path) as beside:
-            pq.write_table(table, beside, compression="zstd")
+        with replacing(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
         return path
 
     @classmethod
     def load(cls, path: str | Path) -> "History":
-        """Read what `save` wrote.
+        """Read a file that `save` wrote.
 
         Raises:
-            HistoryError: the file is no history, is of another format, or is not as it was written.
+            HistoryError: the file is no history, has another format, was changed since it was written, or holds
+                objectives that this version does not know.
             OSError: the file cannot be read.
         """
         try:
@@ -175,6 +183,7 @@ class History:
         history = cls(numbers, codes, tables, described["meta"])
         if history.digest() != described["digest"]:
             raise HistoryError(f"{path} has been changed since it was written: its digest does not match")
+        history.objectives()  # raises before anything is judged by them
         return history
 
 
@@ -183,5 +192,5 @@ def _canonical(value: object) -> bytes:
 
 
 def environment() -> dict[str, str]:
-    """The interpreter and the platform, for a history's meta."""
+    """The interpreter and the platform, for the meta of a history."""
     return {"python": sys.version.split()[0], "platform": sys.platform}

@@ -1,21 +1,7 @@
-"""`read_log`: an event log of any system, as JSON lines or as Parquet, read into a History.
+"""`read_log`: reads the event log of any system, as JSON lines or Parquet, into a History.
 
-A log has one record a line, or a row. Only what it holds can be judged; everything else the checks call not applicable.
-These are a record's fields; a log with other names gives them in a `LogMapping`, and fields beyond these are left out:
-
-- ``kind``: what happened, by the name of a `Kind` in lower case; "received" if it is left out.
-- ``time``: when, as a number or in ISO 8601; records are put in its order if all have it.
-- ``user``: whom it happened to. Of an event that was received or sent: who got it.
-- ``owner``: whose the run is. It is enough to judge isolation, and takes the place of ``user`` where that is left out.
-- ``run``, ``thread``, ``connection``, ``event``: by their names. A run and a connection are named once and for all.
-- ``client``: of a connection, which client it belongs to, such as one browser tab. A client has one connection at a time.
-- ``seq``: the event's number within its run, without gaps. Of a gap: the first number that is missing.
-- ``subject``: whose data the event holds, if that is known from the data itself. Of shared state: the other user.
-- ``due``: when a request was due; ``time`` if it is left out.
-- ``value``: of an event received, its own timestamp; of a disconnection, the close code; of a gap, the last number that is
-  missing; of what is left over, how many; of a sample, the figure.
-- ``duration``: of a tool that completed, how long it says it took, in the log's unit of time.
-- ``detail``: the reason or the code of a refusal, what is left over or shared, which gauge or fault.
+A log has one record per line or row. A check that lacks records is not applicable. docs/event-log.md describes the fields
+of a record, which `LogMapping` may rename; other fields are ignored.
 """
 
 import codecs
@@ -34,25 +20,25 @@ from netra_sim.history.log_columns import read_columns
 from netra_sim.history.log_mapping import FIELDS, LogMapping
 
 MALFORMED_SHOWN = 20
-"""Malformed lines that are kept with their reasons; all are counted."""
+"""The most malformed lines that are kept with their reasons; all are counted."""
 
 
 class Malformed(NamedTuple):
-    """A line that could not be read: its number, from 1, and why."""
+    """A line that cannot be read: its number, from 1, and the reason."""
 
     line: int
     reason: str
 
 
 class Log(NamedTuple):
-    """What was read.
+    """A log as read.
 
     Attributes:
-        history: of the records that can be used.
-        lines: for each of its rows the number of the line, or of the Parquet row, that it comes from, from 1.
-        malformed: the first lines that could not be read, `MALFORMED_SHOWN` at most.
-        malformed_lines: how many there are.
-        other_kinds: how many records there are of each kind that means nothing here.
+        history: of the usable records.
+        lines: for each row of the history the number, from 1, of its line or Parquet row.
+        malformed: the first lines that cannot be read, at most `MALFORMED_SHOWN`.
+        malformed_lines: how many lines cannot be read.
+        other_kinds: for each kind that is not a `Kind` the number of its records.
     """
 
     history: History
@@ -63,7 +49,7 @@ class Log(NamedTuple):
 
 
 def is_event_log(path: str | Path) -> bool:
-    """Whether a file is for `read_log`: any but one that `History.save` has written."""
+    """Whether a file is for `read_log`: any file that `History.save` did not write."""
     try:
         return b"netra_sim" not in (pq.read_schema(path).metadata or {})
     except pa.ArrowInvalid:
@@ -74,11 +60,11 @@ def read_log(path: str | Path, mapping: LogMapping | None = None) -> Log:
     """Read another system's event log.
 
     Args:
-        path: of a file of JSON lines, or of Parquet.
-        mapping: what its fields are called, unless they are called as here.
+        path: of a file of JSON lines or Parquet.
+        mapping: the names and words of the log; by default those of docs/event-log.md.
 
     Raises:
-        HistoryError: not one record can be used.
+        HistoryError: no record can be used.
         OSError: the file cannot be read.
     """
     mapping, path = mapping or LogMapping(), Path(path)
@@ -122,7 +108,7 @@ def _json_lines(path: Path, names: Mapping[str, str]) -> _Read:
 
 
 def _getter(name: str) -> Callable[[dict[str, Any]], Any]:
-    """Reads a field by its name, in which dots may lead into nested objects, or be part of a key; "" is no field."""
+    """A function that reads a field of a record. Dots in the name lead into nested objects, or are part of a key."""
     if not name:
         return lambda record: None
     key, dot, rest = name.partition(".")
@@ -151,7 +137,7 @@ def _parquet(path: Path, names: Mapping[str, str]) -> _Read:
 
 
 def _values(table: pa.Table | pa.StructArray, name: str) -> list[Any]:
-    """A column by its name, as `_getter` reads it."""
+    """The values of a column; the name counts as for `_getter`."""
     fields = table.schema.names if isinstance(table, pa.Table) else [field.name for field in table.type]
     key, _, rest = name.partition(".")
     if name not in fields:
@@ -161,7 +147,7 @@ def _values(table: pa.Table | pa.StructArray, name: str) -> list[Any]:
         return _values(inner, rest) if inner is not None and pa.types.is_struct(inner.type) else [None] * len(table)
     column = table.column(name) if isinstance(table, pa.Table) else pc.struct_field(table, name)
     if pa.types.is_timestamp(column.type):
-        # Parts of a microsecond are beyond what a History keeps.
+        # A History does not keep fractions of a microsecond.
         column = pc.strftime(column.cast(pa.timestamp("us", "UTC"), safe=False), "%Y-%m-%dT%H:%M:%SZ")
     values: list[Any] = column.to_pylist()
     return values

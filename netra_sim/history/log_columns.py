@@ -1,4 +1,4 @@
-"""The records of another system's log, column by column, as the rows of a History."""
+"""Turns the columns of another system's log into a History."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,18 +14,18 @@ from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS, History, Kin
 from netra_sim.history.log_mapping import FIELDS, KINDS, LogMapping
 
 Columns = dict[str, list[Any]]
-"""By its field the values of every record, None where there is none."""
+"""For each field the values of all records, None where a record lacks it."""
 
 _Converters = Mapping[type, Callable[[Any], Any]]
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
 _NGINX = "%d/%b/%Y:%H:%M:%S %z"
-"""Of nginx's $time_local and Apache's %t."""
+"""The format of $time_local in nginx and %t in Apache."""
 
 _PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _EXACT = 2**53
-"""Whole numbers up to this are exact as floating-point numbers."""
+"""The largest integer up to which all integers are exact as floating-point numbers."""
 
 _NEEDS_NO_USER = (Kind.LEFT_OVER, Kind.FAULT_BEGAN, Kind.FAULT_ENDED, Kind.SAMPLE, Kind.STUCK)
 _OF_EVENTS = (Kind.SENT, Kind.RECEIVED)
@@ -34,11 +34,11 @@ _OF_EVENTS = (Kind.SENT, Kind.RECEIVED)
 def read_columns(
     columns: Columns, mapping: LogMapping
 ) -> tuple[np.ndarray, History, dict[int, str], Mapping[str, int]]:
-    """Make a History of the records that can be used.
+    """Make a History of the usable records.
 
     Returns:
-        For each row of the history which record it comes from; the history; for each record that is malformed, the reason;
-        how many records there are of each kind that means nothing here.
+        For each row of the history the index of its record; the history; for each malformed record the reason; for each kind
+        that is not a `Kind` the number of its records.
     """
     if not columns:
         columns = {name: [] for name in FIELDS}
@@ -53,8 +53,8 @@ def read_columns(
     numbers["seq"] = _numbers(columns["seq"], "seq", "a whole number", _whole, wrong)
     numbers["value"] = _values(columns["value"], kind == Kind.RECEIVED, mapping, wrong)
     _fill_in(numbers, codes, tables, mapping)
-    nobody = (codes["user"] == tables["user"].index("")) & ~np.isin(kind, _NEEDS_NO_USER) & (kind > 0)
-    for record in np.flatnonzero(nobody).tolist():
+    lacks_user = (codes["user"] == tables["user"].index("")) & ~np.isin(kind, _NEEDS_NO_USER) & (kind > 0)
+    for record in np.flatnonzero(lacks_user).tolist():
         wrong.setdefault(record, "does not say which user")
     is_usable = kind > 0
     is_usable[list(wrong)] = False
@@ -71,7 +71,7 @@ def _history(
     tables: Mapping[str, list[str]],
     mapping: LogMapping,
 ) -> History:
-    """The records of these rows, with times from the first on, and tables that hold what occurs."""
+    """The History of some records: times count from the first one, and tables hold only texts that occur."""
     chosen = {name: numbers[name][rows] for name in NUMBER_COLUMNS}
     began = chosen["time"][0] if len(rows) and not np.isnan(chosen["time"][0]) else 0.0
     for name in ("time", "due"):
@@ -100,10 +100,10 @@ def _history(
 def _fill_in(
     numbers: dict[str, np.ndarray], codes: dict[str, np.ndarray], tables: dict[str, list[str]], mapping: LogMapping
 ) -> None:
-    """Derive what a record may leave out: the user from the owner, the due time, numbers that mean nothing."""
+    """Fill in what a record may leave out: the user from the owner, the due time, and -1 for no sequence number."""
     kind = numbers["kind"]
     is_event = np.isin(kind, _OF_EVENTS)
-    # An event's row keeps its owner as the log names it, a connection's its client; elsewhere the owner is the user.
+    # "detail" holds the owner of a sent or received event, and the client of a connection; elsewhere the owner is the user.
     codes["detail"] = np.where(is_event, tables["detail"].index(""), codes["detail"])
     is_userless = codes["user"] == tables["user"].index("")
     for source, column, where in (
@@ -125,7 +125,7 @@ def _fill_in(
 
 
 def _kinds(codes: np.ndarray, table: list[str]) -> tuple[np.ndarray, dict[str, int]]:
-    """For each record its kind, 0 for one that means nothing here; and how many there are of each of those."""
+    """For each record its `Kind`, or 0; and for each other kind the number of its records."""
     kinds = [KINDS.get(text.lower().replace("-", "_"), 0) if text else Kind.RECEIVED for text in table]
     counts = np.bincount(codes, minlength=len(table)).tolist()
     others = {text: count for text, kind, count in zip(table, kinds, counts, strict=True) if not kind and count}
@@ -133,7 +133,7 @@ def _kinds(codes: np.ndarray, table: list[str]) -> tuple[np.ndarray, dict[str, i
 
 
 def _texts(values: list[Any], name: str, mapping: LogMapping, wrong: dict[int, str]) -> tuple[np.ndarray, list[str]]:
-    """The codes of a column of texts, and their table, in which "" stands for what is left out."""
+    """The codes of a column of texts, and their table; "" stands for a missing value."""
     if set(map(type, values)) != {str}:
         kinds: _Converters = {str: str, int: str, type(None): lambda _: ""}
         values = _converted(values, name, "a text or a whole number", kinds, wrong, "")
@@ -146,7 +146,7 @@ def _texts(values: list[Any], name: str, mapping: LogMapping, wrong: dict[int, s
 def _numbers(
     values: list[Any], name: str, expected: str, number: Callable[[Any], float], wrong: dict[int, str]
 ) -> np.ndarray:
-    """A column of numbers, NaN for what is left out."""
+    """A column of numbers, NaN for a missing value."""
     if set(map(type, values)) <= {type(None)}:
         return np.full(len(values), np.nan)
     kinds: _Converters = dict.fromkeys((int, float, str, Decimal), number) | {type(None): lambda _: np.nan}
@@ -154,7 +154,7 @@ def _numbers(
 
 
 def _values(values: list[Any], is_time: np.ndarray, mapping: LogMapping, wrong: dict[int, str]) -> np.ndarray:
-    """The column "value": timestamps of events that were received, figures of all else."""
+    """The column "value": timestamps of received events, plain numbers of all other records."""
     timed = is_time.tolist()
     stamps = [value if is_stamp else None for value, is_stamp in zip(values, timed, strict=True)]
     figures = [None if is_stamp else value for value, is_stamp in zip(values, timed, strict=True)]
@@ -163,18 +163,18 @@ def _values(values: list[Any], is_time: np.ndarray, mapping: LogMapping, wrong: 
 
 
 def _durations(values: list[Any], mapping: LogMapping, wrong: dict[int, str]) -> np.ndarray:
-    """Seconds."""
+    """The column "duration" in seconds."""
     return _numbers(values, "duration", "a number", _finite, wrong) / _PER_SECOND[mapping.time_unit]
 
 
 def _times(values: list[Any], name: str, mapping: LogMapping, wrong: dict[int, str]) -> np.ndarray:
-    """Seconds since whatever the log counts from, or since 1970 for texts in ISO 8601 or as in the log of a web server."""
+    """Seconds since 1970 for texts in ISO 8601 or in the format of nginx; numbers count from wherever the log does."""
     expected = "a number or a time in ISO 8601"
     values = [_number_in(value) if type(value) is str else value for value in values]
     at = [record for record, value in enumerate(values) if type(value) is str]
     if not at:
         return _numbers(values, name, expected, _finite, wrong) / _PER_SECOND[mapping.time_unit]
-    # Python's logging puts a comma before the fraction of a second.
+    # Python logging writes a comma before the fraction of a second.
     texts = pd.Series([values[record].replace(",", ".") for record in at])
     seconds = _numbers([None if type(value) is str else value for value in values], name, expected, _finite, wrong)
     seconds /= _PER_SECOND[mapping.time_unit]
@@ -188,7 +188,7 @@ def _times(values: list[Any], name: str, mapping: LogMapping, wrong: dict[int, s
 
 
 def _number_in(text: str) -> Any:
-    """The number that a text is, such as a 64-bit integer in quotes; else the text."""
+    """The number in a text that is one, such as a 64-bit integer in quotes; else the text."""
     return float(text) if _NUMBER.fullmatch(text) else text
 
 
@@ -200,7 +200,7 @@ def _finite(value: Any) -> float:
 
 
 def _whole(value: Any) -> float:
-    if value != value:  # NaN stands for what is left out, as pandas writes it.
+    if value != value:  # pandas writes NaN for a missing value
         return nan
     number = int(value)
     if number != float(value) or abs(number) > _EXACT:
@@ -211,7 +211,7 @@ def _whole(value: Any) -> float:
 def _converted(
     values: list[Any], name: str, expected: str, kinds: _Converters, wrong: dict[int, str], instead: object
 ) -> list[Any]:
-    """The values as what they should be; one that cannot be is told in ``wrong`` and replaced."""
+    """The converted values; one that cannot be converted is replaced by ``instead``, with the reason in ``wrong``."""
     read = []
     for record, value in enumerate(values):
         convert = kinds.get(type(value))

@@ -1,4 +1,4 @@
-"""`LogMapping`: how another system's event log says what a log here would."""
+"""`LogMapping`: the names and words of another system's event log."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,28 +13,28 @@ FIELDS = (
     *("kind", "time", "user", "owner", "run", "thread", "connection", "client", "event", "seq"),
     *("subject", "due", "value", "duration", "detail"),
 )
-"""Of a record in a log; `read_log` tells what they mean."""
+"""The fields of a record in a log, see docs/event-log.md."""
 
 KINDS = {kind.name.lower(): kind for kind in Kind}
-"""By the names that they have in a log."""
+"""The kinds by their names in a log."""
 
 
 TimeUnit = Literal["s", "ms", "us", "ns"]
 
 
 class LogMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How another system's log says what this one would.
+    """The names and words of another system's event log, and what the log does not say.
 
     Attributes:
         fields: for each field its name in the log; dots lead into nested objects; "" for a field that the log lacks.
-        values: for fields that hold texts, what the log's words mean here.
-        time_unit: of numbers in ``time``, ``due`` and the timestamps in ``value``.
+        values: for each field that holds texts, the meaning of the log's words.
+        time_unit: of numbers in ``time``, ``due``, ``duration`` and the timestamps in ``value``.
         first_seq: the number of a run's first event.
-        recorded: kinds that the log would tell of, though none has happened: nothing refused, for one.
-        engines_per_user: the limit that the system had, if it had one.
-        connections_per_user: the limit that the system had, if it had one.
-        tools_required: whether every run must use a tool; if any does, unless it is said here.
-        objectives: what is good enough; only those that differ from the defaults.
+        recorded: kinds that the log would record although it has no record of them, such as "refused" if none was refused.
+        engines_per_user: the limit of the system; None if it has none.
+        connections_per_user: the limit of the system; None if it has none.
+        tools_required: whether every run must use a tool; by default whether any run does.
+        objectives: those that differ from the defaults.
     """
 
     fields: dict[str, str] = {}
@@ -60,7 +60,7 @@ class LogMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def and_also(
         self, fields: Mapping[str, str], values: Mapping[str, Mapping[str, str]], time_unit: TimeUnit | None = None
     ) -> "LogMapping":
-        """This mapping with some names and words more, and another unit of time if one is given.
+        """A copy of this mapping with more names and words, and with another unit of time if one is given.
 
         Raises:
             ValueError: there is no such field, or no such unit.
@@ -75,7 +75,7 @@ class LogMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         """Read a mapping from a TOML file.
 
         Raises:
-            HistoryError: it is no TOML, or no mapping; the error says where.
+            HistoryError: the file is not TOML or not a mapping; the message says where.
             OSError: the file cannot be read.
         """
         try:

@@ -1,4 +1,4 @@
-"""`merge`: several recorders' Histories of one run of the system, as one."""
+"""`merge`: joins the Histories of several recorders of one run of the system."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,16 +9,16 @@ from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS, History
 
 
 def merge(histories: Sequence[History], meta: Mapping[str, Any]) -> History:
-    """All rows of several Histories in the order of their times.
+    """One History with all rows of several, ordered by time.
 
-    Rows of one time come in the order in which their Histories are given, and the rows of each History keep their order,
-    even where its clock ran backwards. The same Histories give the same merged History.
+    Rows of equal time keep the order of ``histories``. The rows of each History keep their own order, even where its clock
+    ran backwards.
 
     Args:
-        histories: of one run, at least one; all of their times count from the same moment.
+        histories: at least one, of the same run; their times count from the same moment.
         meta: of the merged History.
     """
-    # A row comes no earlier than those before it in its own History.
+    # A row comes no earlier than the rows before it in its History.
     times = np.concatenate([np.fmax.accumulate(one.numbers["time"]) for one in histories])
     order = np.argsort(times, kind="stable")
     numbers = {name: np.concatenate([one.numbers[name] for one in histories])[order] for name in NUMBER_COLUMNS}
@@ -34,7 +34,7 @@ def merge(histories: Sequence[History], meta: Mapping[str, Any]) -> History:
 
 
 def _by_first_use(codes: np.ndarray, table: list[str]) -> tuple[np.ndarray, list[str]]:
-    """A column whose texts are numbered by their first use, as a History's are; texts without use are left out."""
+    """A column with codes in the order of first use, as in every History, and a table without unused texts."""
     used, firsts, places = np.unique(codes, return_index=True, return_inverse=True)
     by_use = np.argsort(firsts)
     rank = np.empty(len(used), np.int64)

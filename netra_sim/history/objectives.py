@@ -1,4 +1,4 @@
-"""Objectives: what is good enough, for a scenario, a report or a check."""
+"""`Objectives`: the bounds that figures must keep."""
 
 from typing import Annotated
 
@@ -9,20 +9,20 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is good enough. The defaults are what the original system promised, where it promised something.
+    """The bounds that figures must keep. The defaults are the promises of the original system, where it made any.
 
     Attributes:
-        delivery_mean: seconds from the publishing of an event to its owner's client, on average.
-        delivery_p95: the same, for 95 of 100 events.
+        delivery_mean: seconds from the publishing of an event to its arrival at its owner's client, on average.
+        delivery_p95: the same for 95 of 100 events.
         first_event_p95: seconds from when a request was due to its first event at the client, for 95 of 100 requests.
         response_p95: seconds from when a request was due to its last event at the client, for 95 of 100 requests.
-        silence: the longest time in seconds that a user may be without a sign of a run: three times an agent's own limit.
+        silence: the longest pause in seconds between the events of a run; the default is three times the limit of an agent.
         delivered: share of events that must reach their owner.
         refused: share of requests, and of attempts to connect, that may be refused.
         completed: share of requests that must end with an answer.
         recovery: seconds from the end of a fault until every user is served as before.
-        steps_per_record: steps of the event loop for each thing that happens.
-        replay_bytes: bytes that the bridge may hold for clients that come back.
+        steps_per_record: steps of the event loop for each record.
+        replay_bytes: bytes that the bridge may keep for replay.
     """
 
     delivery_mean: Bound = 0.100

@@ -15,7 +15,7 @@ from netra_sim.loading.open_files import room_for_sockets
 from netra_sim.loading.plan import Load, UniformTiming
 from netra_sim.loading.process import ClientsProcess
 from netra_sim.loading.watching import alongside, loop_errors_recorded
-from netra_sim.recording import ENGINES_AT_A_LOOK, EngineWatch, Recorder, record_gauges, record_left_overs
+from netra_sim.recording import ENGINES_PER_COMPARISON, EngineWatch, Recorder, record_gauges, record_left_overs
 from netra_sim.runtime import measuring
 from netra_sim.server.server import AgentServer
 from netra_sim.server.tokens import TokenAuthenticator
@@ -118,4 +118,4 @@ class _Run:
         while True:
             await asyncio.sleep(PROBE_INTERVAL)
             record_gauges(self._recorder, self._bridge)
-            self._watch.look(self._factory.latest_engines(ENGINES_AT_A_LOOK))
+            self._watch.look(self._factory.latest_engines(ENGINES_PER_COMPARISON))

@@ -1,19 +1,19 @@
-"""From a live system to a History: the recorder, the probes, and the marks that are planted in user data."""
+"""From a live system to a History: the recorder, snapshots of what lives, and the marks in user data."""
 
 from netra_sim.recording.answers import how_answered
-from netra_sim.recording.marks import CONTEXT_CANARY, canary, marked_question, whose
-from netra_sim.recording.probes import ENGINES_AT_A_LOOK, EngineWatch, record_gauges, record_left_overs
+from netra_sim.recording.marks import CONTEXT_MARK, mark, marked_question, marks_in
 from netra_sim.recording.recorder import Recorder
+from netra_sim.recording.snapshots import ENGINES_PER_COMPARISON, EngineWatch, record_gauges, record_left_overs
 
 __all__ = [
-    "CONTEXT_CANARY",
-    "ENGINES_AT_A_LOOK",
+    "CONTEXT_MARK",
+    "ENGINES_PER_COMPARISON",
     "EngineWatch",
     "Recorder",
-    "canary",
     "how_answered",
+    "mark",
     "marked_question",
+    "marks_in",
     "record_gauges",
     "record_left_overs",
-    "whose",
 ]

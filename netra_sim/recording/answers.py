@@ -1,15 +1,15 @@
-"""Holds the answer that a client has received against the one that its question has."""
+"""Compares the answer that a client received with the right answer to its question."""
 
 
 def how_answered(answer: object, expected: object = None) -> tuple[str, str]:
-    """What a client says of the final answer of its run.
+    """Judge the final answer of a run.
 
     Args:
         answer: as it was received.
-        expected: the right one; None where nobody can know it, and an answer is judged by whether there is one.
+        expected: the right answer; None if it is not known, and then any answer but an empty one is complete.
 
     Returns:
-        "complete", "empty", "truncated" or "wrong", and what is the matter, in words.
+        "complete", "empty", "truncated" or "wrong", and the reason in words, "" for "complete".
     """
     if answer is None or answer in ("", [], {}):
         return "empty", "the run completed without an answer"

@@ -1,26 +1,26 @@
-"""Canaries: marks planted in the data of each user and run, which say whose data an event carries, whatever it claims."""
+"""Marks: texts in the data of each user and run that name the owner, so that data in the wrong place shows it."""
 
 import re
 from contextvars import ContextVar
 
-CONTEXT_CANARY: ContextVar[str] = ContextVar("netra_sim.canary", default="")
-"""The mark that is planted in the context in which a user's request is carried out: the user's id."""
+CONTEXT_MARK: ContextVar[str] = ContextVar("netra_sim.mark", default="")
+"""The id of the user who asked, set in the context that carries out the request."""
 
-_CANARY = re.compile(rb"canary:([^;\"\\]+);(?:run:([^;\"\\]+);)?")
+_MARK = re.compile(rb"canary:([^;\"\\]+);(?:run:([^;\"\\]+);)?")
 
 
-def canary(user_id: str, run_id: str = "") -> str:
-    """The mark of a user's data, and of one run's where it is known."""
+def mark(user_id: str, run_id: str = "") -> str:
+    """The text that names a user, and one of the user's runs where it is known."""
     return f"canary:{user_id};run:{run_id};" if run_id else f"canary:{user_id};"
 
 
 def marked_question(user_id: str, run_id: str) -> str:
-    """What the user asks in a run: a question that bears the mark of both."""
-    return f"How can I cut the cost of {canary(user_id, run_id)}?"
+    """The question that a user asks in a run, with the mark of both."""
+    return f"How can I cut the cost of {mark(user_id, run_id)}?"
 
 
-def whose(frame: bytes, reader: str, run_id: str = "") -> tuple[str, str]:
-    """Whose data a frame carries.
+def marks_in(frame: bytes, reader: str, run_id: str = "") -> tuple[str, str]:
+    """The owner that the marks in a frame name.
 
     Args:
         frame: as it reached the client.
@@ -28,11 +28,11 @@ def whose(frame: bytes, reader: str, run_id: str = "") -> tuple[str, str]:
         run_id: the run that the frame says it belongs to.
 
     Returns:
-        The first user in its marks who is not the reader, else the reader, or "" if there is no mark; and the first run in
-        the reader's own marks that is not the frame's, or "".
+        The owner: the first user in the marks who is not the reader, else the reader, or "" without a mark. And, if the
+        owner is the reader, the first run in the marks that is not ``run_id``; else "".
     """
     owner = other_run = ""
-    for match in _CANARY.finditer(frame):
+    for match in _MARK.finditer(frame):
         found = match[1].decode(errors="replace")
         if found != reader:
             return found, ""

@@ -1,4 +1,4 @@
-"""`Recorder`: stands beside the bridge, the factory and the clients, and writes down what each of them says."""
+"""`Recorder`: records as a History what the bridge, the factory and the clients report."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,10 +10,10 @@ import numpy as np
 from netra_sim.history import CONTEXTS_READ
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS, History, Kind
 from netra_sim.protocol import Event, Gap, Reading, ToolCompleted
-from netra_sim.recording.marks import CONTEXT_CANARY, whose
+from netra_sim.recording.marks import CONTEXT_MARK, marks_in
 
 _CHUNK = 1 << 16
-_context_canary = CONTEXT_CANARY.get
+_context_mark = CONTEXT_MARK.get
 _WORD = re.compile(r"[^\s\"\\,:;{}\[\]]+")
 _PUBLISHED, _SENT, _RECEIVED = int(Kind.PUBLISHED), int(Kind.SENT), int(Kind.RECEIVED)
 
@@ -34,12 +34,12 @@ class Recorder:
         self._tables: dict[str, dict[str, int]] = {name: {} for name in TEXT_COLUMNS}
 
     def requested(self, run_id: str, user_id: str, due: float, thread_id: str = "") -> None:
-        """A user asked for a run, which had been due at this time, in a thread."""
+        """A user asked for a run in a thread; ``due`` is the time at which the request was due."""
         self._users.add(user_id)
         self._row(Kind.REQUESTED, user=user_id, run=run_id, thread=thread_id, due=due)
 
     def refused(self, run_id: str, user_id: str, reason: str) -> None:
-        """A client has been told that its run will not take place, with this code."""
+        """A client received this code as the reason why its run will not take place."""
         self._row(Kind.REFUSED, user=user_id, run=run_id, detail=reason)
 
     def received(
@@ -55,7 +55,7 @@ class Recorder:
         thread_id: str = "",
         duration: float = nan,
     ) -> None:
-        """A client of ``user_id`` has an event, stamped by the server, with the mark of the user ``subject`` or none: ""."""
+        """A client of ``user_id`` received an event, with the server's ``timestamp`` and the mark of ``subject``, or ""."""
         self._rows.append(
             (
                 *(self._clock(), nan, _RECEIVED, seq, timestamp, duration),
@@ -66,13 +66,13 @@ class Recorder:
             self._pack()
 
     def read(self, connection_id: str, user_id: str, frame: bytes, reading: Reading) -> None:
-        """A client of ``user_id`` has read a frame: an event or a control frame, and what its reader noticed."""
+        """A client of ``user_id`` read a frame: an event or a control frame, and what its reader noticed."""
         message = reading.message
         if not isinstance(message, Event):
             self._read_control(connection_id, user_id, frame, reading)
             return
         kind, run_id, seq = str(message.__struct_config__.tag), message.run_id, message.seq
-        subject, other_run = whose(frame, user_id, run_id)
+        subject, other_run = marks_in(frame, user_id, run_id)
         duration = message.duration if isinstance(message, ToolCompleted) else nan
         self.received(
             *(connection_id, user_id, run_id, kind, seq),
@@ -104,7 +104,7 @@ class Recorder:
             self._row(Kind.GAP_RECEIVED, user=user_id, connection=connection_id, run=message.run_id, **span)
 
     def _other_user_in(self, frame: bytes, reader: str) -> str:
-        """The first known user other than the reader whose name stands in a frame, alone or before a dot, or ""."""
+        """The first known user in a frame other than the reader, or "". A name counts as a whole word, or before a dot."""
         for word in _WORD.findall(frame.decode(errors="replace")):
             for name in (word, word.partition(".")[0]):
                 if name != reader and name in self._users:
@@ -112,20 +112,20 @@ class Recorder:
         return ""
 
     def attached(self, connection_id: str, user_id: str, client: str, line_latency: float = nan) -> None:
-        """A client has a connection, over a line that delays frames by so many seconds; it may have had others before."""
+        """A client has a new connection, over a line that delays each frame by ``line_latency`` seconds."""
         self._users.add(user_id)
         self._row(Kind.ATTACHED, user=user_id, connection=connection_id, detail=client, value=line_latency)
 
     def answered(self, run_id: str, user_id: str, how: str, detail: str = "") -> None:
-        """A client held the final answer of a run against its question: "complete", or a word for what is wrong."""
+        """A client compared the final answer of a run with its question; ``how`` and ``detail`` are of `how_answered`."""
         self._row(Kind.ANSWERED, user=user_id, run=run_id, event=how, detail=detail)
 
     def loop_error(self, error: str, detail: str) -> None:
-        """An error that no code handled reached the event loop: its type, and where and what."""
+        """An error that no code handled reached the event loop: its type, and where it came from with its message."""
         self._row(Kind.LOOP_ERROR, event=error, detail=detail)
 
     def connect_refused(self, user_id: str, reason: str) -> None:
-        """A client tried to connect, and could not."""
+        """A client tried to connect and was refused."""
         self._row(Kind.CONNECT_REFUSED, user=user_id, detail=reason)
 
     def left_over(self, what: str, count: int, *, run_id: str = "", user_id: str = "") -> None:
@@ -133,7 +133,7 @@ class Recorder:
         self._row(Kind.LEFT_OVER, user=user_id, run=run_id, detail=what, value=count)
 
     def shared(self, user_id: str, other_user_id: str, what: str) -> None:
-        """A mutable object was found that two users' engines can both reach."""
+        """The engines of two users reach the same mutable object."""
         self._row(Kind.SHARED, user=user_id, subject=other_user_id, detail=what)
 
     def stuck(self, how: str, who_waits: str) -> None:
@@ -145,7 +145,7 @@ class Recorder:
         self._row(Kind.FAULT_BEGAN, detail=fault)
 
     def fault_ended(self, fault: str, hit: float = nan) -> None:
-        """A fault was taken away; it had hit so many users, runs or messages, NaN if that is not known."""
+        """A fault was removed; ``hit`` is how many users, runs or messages it hit, NaN if not known."""
         self._row(Kind.FAULT_ENDED, detail=fault, value=hit)
 
     def sample(self, gauge: str, value: float) -> None:
@@ -166,11 +166,11 @@ class Recorder:
         self._rows.append(
             (self._clock(), nan, _PUBLISHED, seq, nan, nan, user_id, run_id, thread_id, "", event, "", "")
         )
-        planted = _context_canary()
-        if planted:
+        asker = _context_mark()
+        if asker:
             self._contexts_read += 1
-            if planted != user_id:
-                self._row(Kind.LEAKED_CONTEXT, user=user_id, run=run_id, event=event, subject=planted)
+            if asker != user_id:
+                self._row(Kind.LEAKED_CONTEXT, user=user_id, run=run_id, event=event, subject=asker)
 
     def sent(self, connection_id: str, user_id: str, run_id: str, event: str, seq: int) -> None:
         """See `BridgeObserver`."""
@@ -199,7 +199,7 @@ class Recorder:
         self._row(Kind.SCOPE_REFUSED, user=user_id, run=run_id, detail=reason)
 
     def finish(self, meta: Mapping[str, Any]) -> History:
-        """The history of what was recorded; the recorder can go on."""
+        """The History of everything recorded so far; the recorder can go on."""
         if self._contexts_read:
             self.sample(CONTEXTS_READ, self._contexts_read)
         self._pack()
@@ -227,7 +227,7 @@ class Recorder:
         )
 
     def _pack(self) -> None:
-        """Turn the rows so far into arrays, which take a tenth of the memory."""
+        """Turn the rows into arrays, which take a tenth of the memory."""
         columns = list(zip(*self._rows, strict=True)) or [()] * (len(NUMBER_COLUMNS) + len(TEXT_COLUMNS))
         self._rows.clear()
         split = len(NUMBER_COLUMNS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from netra_sim.bridge import Connection, IntegrationState
 from netra_sim.factory import answer_message, run_id_of
 from netra_sim.protocol import Refused
-from netra_sim.recording import CONTEXT_CANARY, marked_question
+from netra_sim.recording import CONTEXT_MARK, marked_question
 from netra_sim.simulation.client import SimulatedClient
 from netra_sim.simulation.diagnosis import blaming
 from netra_sim.simulation.faults import (
@@ -185,7 +185,7 @@ class SimulatedUser:
     def _serve(self, message: Message, connection: Connection, instance: Instance) -> None:
         answer = answer_message(message, connection, bridge=instance.bridge, execution_factory=instance.factory)
         context = copy_context()
-        context.run(CONTEXT_CANARY.set, self.user_id)
+        context.run(CONTEXT_MARK.set, self.user_id)
         name = f"message of {self.user_id}"
         task: asyncio.Task[object] = asyncio.create_task(answer, name=name, context=context)
         for answers in (self._answers, instance.answers):

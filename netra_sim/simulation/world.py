@@ -21,7 +21,7 @@ from netra_sim.factory import (
 )
 from netra_sim.history import LOOP_STEPS, History, environment
 from netra_sim.recording import (
-    ENGINES_AT_A_LOOK,
+    ENGINES_PER_COMPARISON,
     EngineWatch,
     Recorder,
     marked_question,
@@ -356,7 +356,7 @@ class World:
         self.recorder.sample(LOOP_STEPS, self.loop.steps)
         engines = instance.factory.engines
         first = int(uniform(key(self.seed, "probe"), looks) * len(engines))
-        instance.watch.look(engines[first : first + ENGINES_AT_A_LOOK])
+        instance.watch.look(engines[first : first + ENGINES_PER_COMPARISON])
 
 
 class _DrawnTiming(msgspec.Struct, frozen=True):

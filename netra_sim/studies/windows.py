@@ -11,9 +11,9 @@ from netra_sim.defects import (
     WAITS,
     Detection,
     WindowsRun,
-    code_spoken_of,
     detect,
     read_windows_runs,
+    recorded_code,
     time_waits,
 )
 from netra_sim.history import History
@@ -77,7 +77,7 @@ def _hazards_table(run: WindowsRun) -> Html:
         (one.question, f"{one.tried:,}", "has none" if one.stock is None else f"{one.stock:,}", f"{one.safe:,}")
         for one in run.hazards
     ]
-    of_other_code = "" if run.code == code_spoken_of() else ", of other code than this"
+    of_other_code = "" if run.code == recorded_code() else ", of other code than this"
     header = ("What may go wrong", "tried", "stock asyncio: wrong", "Windows-safe: wrong")
     return table(f"{run.label}{of_other_code}", header, rows)
 

@@ -1,4 +1,4 @@
-"""What the checks say of histories told by hand."""
+"""Helpers: histories written by hand, and the results of checks on them."""
 
 from netra_sim import Objectives, check
 from netra_sim.defects.planted.story import EVENTS, Story

@@ -1,4 +1,4 @@
-"""`netra-sim check` judges a history of our own and the event log of any system, and says so by its exit code."""
+"""`netra-sim check` judges recorded histories and event logs of any system, and reports by its exit code."""
 
 import json
 
@@ -15,7 +15,7 @@ def checked(*arguments):
 
 
 def log_of(path, events, wrong=(), broken=()):
-    """A log in somebody else's words: 100 users' runs in turn; events with these numbers go to mallory."""
+    """A log with other field names: runs of 100 users in turn; events with the numbers in ``wrong`` go to mallory."""
     with path.open("w", encoding="utf-8") as file:
         for number in range(events):
             run, seq = divmod(number, len(EVENTS))
@@ -50,7 +50,7 @@ def test_in_200_000_events_the_three_that_went_to_the_wrong_user_are_named_exact
     assert "1 lines could not be read" in output
 
 
-def test_what_a_log_does_not_tell_is_not_judged(tmp_path):
+def test_checks_that_lack_records_in_a_log_are_not_applicable(tmp_path):
     code, output = checked(log_of(tmp_path / "log.jsonl", 50), *NAMES)
     assert code == 0
     passed = {line.split()[1].rstrip(":") for line in output.splitlines() if line.split()[0] == "passed"}
@@ -58,7 +58,7 @@ def test_what_a_log_does_not_tell_is_not_judged(tmp_path):
     assert "failed" not in output
 
 
-def test_events_that_nobody_is_known_to_own_are_not_judged(tmp_path):
+def test_events_without_a_known_owner_are_not_judged(tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_text('{"user": "alice", "run": "r", "event": "e", "seq": 0}\n')
     code, output = checked(path)
@@ -94,7 +94,7 @@ def test_a_history_that_a_check_can_judge_lacks_nothing_for_it():
         assert lacks(Records(history), name) == ""
 
 
-def test_only_what_a_log_says_that_it_would_tell_passes_without_having_happened(tmp_path):
+def test_a_kind_without_records_counts_as_recorded_only_if_the_mapping_says_so(tmp_path):
     path, mapping = tmp_path / "log.jsonl", tmp_path / "ours.toml"
     records = [{"kind": "requested", "user": "alice", "run": "r", "time": 1}]
     records += [{"kind": "scope_opened", "user": "alice", "run": "r", "time": 2}]
@@ -124,7 +124,7 @@ def test_only_what_a_log_says_that_it_would_tell_passes_without_having_happened(
     assert failed("published") == {"critical-events"}
 
 
-def test_a_log_of_which_too_much_cannot_be_read_is_not_judged(tmp_path):
+def test_a_log_with_too_many_unreadable_lines_is_not_judged(tmp_path):
     path = log_of(tmp_path / "log.jsonl", 50, broken={1, 2, 3})
     code, output = checked(path, *NAMES)
     assert code == 2
@@ -132,7 +132,7 @@ def test_a_log_of_which_too_much_cannot_be_read_is_not_judged(tmp_path):
     assert checked(path, *NAMES, "--unreadable-share", "0.5")[0] == 0
 
 
-def test_what_is_found_counts_though_too_much_cannot_be_read(tmp_path):
+def test_findings_count_even_with_too_many_unreadable_lines(tmp_path):
     assert checked(log_of(tmp_path / "log.jsonl", 50, wrong={7}, broken={1, 2, 3}), *NAMES)[0] == 1
 
 
@@ -143,7 +143,7 @@ def test_a_default_name_can_be_unmapped(tmp_path):
     assert checked(path, "--map", "subject=")[0] == 0
 
 
-def test_words_and_a_mapping_file_say_what_a_log_means(tmp_path):
+def test_a_mapping_file_and_options_translate_a_log(tmp_path):
     path = tmp_path / "log.jsonl"
     records = [{"what": what, "who": "alice", "run": "r", "event": "e"} for what in ("push", "emit")]
     path.write_text("\n".join(map(json.dumps, records)))
@@ -155,13 +155,28 @@ def test_words_and_a_mapping_file_say_what_a_log_means(tmp_path):
     assert "cross-user-isolation: 1 events" in output
 
 
-def test_a_history_of_our_own_is_judged_as_before_and_takes_no_mapping(tmp_path):
+def test_a_recorded_history_is_judged_and_takes_no_mapping(tmp_path):
     path = Story().run().run("bob", "bob.1").end().save(tmp_path / "h.parquet")
     assert checked(path)[0] == 0
     code, output = checked(path, "--map", "user=who")
     assert (code, "takes no mapping" in output) == (2, True)
     wrong = Story().run(receiver="bob").end().save(tmp_path / "wrong.parquet")
     assert checked(wrong)[0] == 1
+
+
+def test_objectives_of_another_version_are_wrong_usage(tmp_path):
+    history = Story().run().end()
+    history.meta["objectives"] = {"speed_of_light": 1.0}
+    code, output = checked(history.save(tmp_path / "h.parquet"))
+    assert code == 2
+    assert "speed_of_light" in output
+    assert "Traceback" not in output
+    log, mapping = tmp_path / "log.jsonl", tmp_path / "ours.toml"
+    log.write_text('{"user": "alice", "owner": "alice", "run": "r"}\n')
+    mapping.write_text("[objectives]\nspeed_of_light = 1.0\n")
+    code, output = checked(log, "--mapping", mapping)
+    assert code == 2
+    assert "speed_of_light" in output
 
 
 def test_what_cannot_be_checked_is_wrong_usage(tmp_path):

@@ -1,4 +1,4 @@
-"""Each check passes on what is right, fails on what is wrong, and passes nothing that it has not looked at."""
+"""Each check passes right histories, fails wrong ones, and passes nothing that it did not examine."""
 
 import itertools
 
@@ -11,9 +11,9 @@ from netra_sim.history import Kind
 from netra_sim.recording import Recorder
 
 
-def test_all_checks_pass_on_a_story_in_which_all_goes_well():
+def test_all_checks_pass_on_a_clean_history():
     found = states(users(20).end())
-    assert found.pop("engine-limit") == "inconclusive"  # Nobody came near it.
+    assert found.pop("engine-limit") == "inconclusive"  # No user reached the limit.
     assert set(found.values()) == {"passed"}
 
 
@@ -21,7 +21,7 @@ def test_no_check_passes_on_an_empty_history():
     assert set(states(Recorder(lambda: 0.0).finish({})).values()) == {"not applicable"}
 
 
-def test_an_event_that_reaches_somebody_else_is_found():
+def test_an_event_that_reaches_another_user_is_found():
     result = result_of(Story().run(receiver="bob").end(), "cross-user-isolation")
     assert result.found == 10
     first = result.findings[0]
@@ -29,12 +29,12 @@ def test_an_event_that_reaches_somebody_else_is_found():
     assert (first.user, first.run, first.event, first.seq, first.time) == ("bob", "alice.1", "agent_started", 0, 0.5)
 
 
-def test_data_of_somebody_else_in_ones_own_event_is_found():
+def test_data_of_another_user_in_an_event_is_found():
     result = result_of(Story().run(subject="bob").end(), "content-isolation")
     assert result.findings[0].message == "alice received data of bob in agent_started"
 
 
-def test_an_event_of_a_run_that_nobody_asked_for_is_found():
+def test_an_event_of_a_run_without_a_request_is_found():
     story = Story().run()
     story.recorder.received("alice/0", "alice", "ghost.1", "agent_started", 0, subject="alice", timestamp=story.now)
     result = result_of(story.end(), "cross-user-isolation")
@@ -54,18 +54,18 @@ def test_an_event_of_a_run_that_nobody_asked_for_is_found():
         ((), "published nothing"),
     ],
 )
-def test_a_run_whose_critical_events_are_not_as_they_should_be_is_found(events, message):
+def test_wrong_critical_events_are_found(events, message):
     result = result_of(Story().run(events=events).end(), "critical-events")
     assert result.found == 1
     assert message in result.findings[0].message
     assert result.findings[0].run == "alice.1"
 
 
-def test_a_run_that_ends_with_an_error_is_complete_without_the_rest():
+def test_a_run_that_ends_with_an_error_needs_no_other_events():
     assert states(Story().run(events=("agent_started", "agent_error")).end())["critical-events"] == "passed"
 
 
-def test_a_number_that_was_left_out_is_found():
+def test_a_missing_number_is_found():
     story = Story()
     story.recorder.scope_opened("r", "alice")
     for seq, event in zip((0, 1, 3, 4, 5), EVENTS, strict=True):
@@ -82,7 +82,7 @@ def test_a_request_without_an_answer_is_found_and_a_refused_one_is_answered():
     assert [(finding.user, finding.run) for finding in result.findings] == [("bob", "bob.1")]
 
 
-def test_a_refusal_that_the_client_never_heard_of_is_found():
+def test_a_refusal_that_never_reaches_the_client_is_found():
     story = Story().run()
     story.recorder.requested("bob.1", "bob", 0.0)
     story.recorder.scope_refused("bob.1", "bob", "EngineLimitError")
@@ -93,13 +93,13 @@ def test_a_lost_event_is_found_unless_its_gap_was_announced():
     lost = Story().run(drop=(2,))
     result = result_of(lost.end(), "delivery", delivered=0.5)
     assert [(finding.event, finding.seq) for finding in result.findings] == [("tool_executing", 2)]
-    told = Story().run(drop=(2,))
-    told.recorder.gap("alice/0", "alice", "alice.1", 2, 2, "evicted")
-    assert states(told.end(), delivered=0.5)["delivery"] == "passed"
-    assert states(told.end(), delivered=0.995)["delivery"] == "failed"
+    announced = Story().run(drop=(2,))
+    announced.recorder.gap("alice/0", "alice", "alice.1", 2, 2, "evicted")
+    assert states(announced.end(), delivered=0.5)["delivery"] == "passed"
+    assert states(announced.end(), delivered=0.995)["delivery"] == "failed"
 
 
-def test_an_event_that_comes_twice_or_out_of_order_is_found():
+def test_a_repeated_or_reordered_event_is_found():
     story = Story().run()
     story.recorder.received("alice/0", "alice", "alice.1", "agent_completed", 4, subject="alice", timestamp=story.now)
     story.recorder.received("alice/0", "alice", "alice.1", "agent_thinking", 1, subject="alice", timestamp=story.now)
@@ -110,7 +110,7 @@ def test_an_event_that_comes_twice_or_out_of_order_is_found():
     }
 
 
-def test_a_user_who_lost_the_connection_for_good_is_owed_nothing():
+def test_a_user_is_owed_nothing_after_the_last_connection_has_closed():
     story = Story().run(drop=(4,))
     story.recorder.disconnected("alice/0", "alice", 1006, "gone")
     assert states(story.end())["delivery"] == "passed"
@@ -131,7 +131,7 @@ def test_an_event_that_was_never_sent_is_found():
 
 
 @pytest.mark.parametrize("kind", ["unclosed", "in scope", "after shutdown"])
-def test_what_is_left_is_found(kind):
+def test_left_overs_are_found(kind):
     story = Story().run()
     if kind == "unclosed":
         story.recorder.scope_opened("bob.1", "bob")
@@ -161,7 +161,7 @@ def test_the_first_event_is_timed_from_when_the_request_was_due():
     assert measured["first event of a request, p95"].value == 4.0
 
 
-def test_refusals_beyond_the_objective_are_told():
+def test_too_many_refusals_are_found():
     story = Story()
     for number, name in zip(range(10), itertools.cycle(["ok", "no"]), strict=False):
         story.recorder.requested(f"r{number}", "alice", 0.0)
@@ -172,7 +172,7 @@ def test_refusals_beyond_the_objective_are_told():
     assert "50.00% of the requests were refused" in result.findings[0].message
 
 
-def test_more_engines_than_the_limit_are_found_the_moment_they_live():
+def test_engines_beyond_the_limit_are_found_as_soon_as_they_open():
     story = Story().run()
     for number in range(3):
         story.recorder.scope_opened(f"bob.{number}", "bob")
@@ -194,7 +194,7 @@ def test_more_memory_than_the_objective_is_found():
     assert result.findings[0].message == "the bridge keeps 1,000 bytes; the objective is 999"
 
 
-def test_too_few_completed_requests_are_told_with_how_the_others_ended():
+def test_too_few_completed_requests_are_found_with_the_ends_of_the_others():
     story = Story().run().run("bob", "bob.1", ("agent_started", "agent_error"))
     story.recorder.requested("carol.1", "carol", 0.0)
     result = result_of(story.end(), "completion", completed=0.9)
@@ -206,7 +206,7 @@ def test_too_few_completed_requests_are_told_with_how_the_others_ended():
     assert states(story.end(), completed=0.3)["completion"] == "passed"
 
 
-def test_connections_that_were_turned_away_count_as_refusals():
+def test_refused_connections_count_as_refusals():
     story = Story().run()
     story.recorder.connect_refused("alice", "ConnectionLimitError")
     messages = [finding.message for finding in result_of(story.end(), "refusals").findings]
@@ -216,7 +216,7 @@ def test_connections_that_were_turned_away_count_as_refusals():
     ]
 
 
-def test_a_historys_own_objectives_hold_unless_others_are_given():
+def test_the_objectives_of_the_history_count_unless_others_are_given():
     story = Story().run().run("bob", "bob.1", ("agent_started", "agent_error"))
     history = story.recorder.finish({"objectives": {"completed": 0.5}})
     assert {result.check: result.state for result in check(history)}["completion"] == "passed"
@@ -233,7 +233,7 @@ def test_an_event_after_the_end_of_its_run_is_found():
     ]
 
 
-def test_a_run_that_its_user_never_saw_begin_is_found_unless_a_gap_was_announced():
+def test_a_run_without_its_first_event_is_found_unless_a_gap_was_announced():
     def story_of_a_run_from_its_middle():
         story = Story().run()
         story.recorder.connected("bob/0", "bob")
@@ -246,13 +246,13 @@ def test_a_run_that_its_user_never_saw_begin_is_found_unless_a_gap_was_announced
         "tool_executing is the first that its user got of the run",
         "tool_executing was never published",
     }
-    told = story_of_a_run_from_its_middle()
-    told.recorder.gap("bob/0", "bob", "bob.1", 0, 1, "evicted")
-    messages = {finding.message for finding in result_of(told.end(), "delivery").findings}
+    announced = story_of_a_run_from_its_middle()
+    announced.recorder.gap("bob/0", "bob", "bob.1", 0, 1, "evicted")
+    messages = {finding.message for finding in result_of(announced.end(), "delivery").findings}
     assert messages == {"tool_executing was never published"}
 
 
-def test_a_client_that_comes_back_goes_on_in_the_middle_of_a_run():
+def test_a_client_that_reconnects_may_continue_within_a_run():
     story = Story().run(events=EVENTS[:2])
     story.recorder.disconnected("alice/0", "alice", 1006, "gone")
     story.recorder.connected("alice/1", "alice")
@@ -271,7 +271,7 @@ def test_a_client_that_comes_back_goes_on_in_the_middle_of_a_run():
         ),
         (
             lambda recorder: recorder.sent("bob/0", "bob", "alice.1", "agent_thinking", 1),
-            "agent_thinking of somebody else's run alice.1 came on bob's connection bob/0",
+            "agent_thinking of another user's run alice.1 came on bob's connection bob/0",
         ),
         (
             lambda recorder: recorder.sent("bob/0", "alice", "alice.1", "agent_thinking", 1),
@@ -294,7 +294,7 @@ def test_a_client_that_comes_back_goes_on_in_the_middle_of_a_run():
         ),
     ],
 )
-def test_a_connection_that_is_not_one_users_alone_or_not_open_is_found(plant, message):
+def test_a_connection_of_two_users_or_one_that_is_not_open_is_found(plant, message):
     story = Story().run().run("bob", "bob.1")
     plant(story.recorder)
     assert [finding.message for finding in result_of(story.end(), "connection-isolation").findings] == [message]
@@ -308,7 +308,7 @@ def test_what_was_sent_before_a_connection_closed_may_arrive_after():
     assert states(story.end())["connection-isolation"] == "passed"
 
 
-def test_a_name_of_a_connection_that_its_user_takes_again_is_open_again():
+def test_a_connection_name_may_be_used_again_by_its_user():
     story = Story().run()
     story.recorder.disconnected("alice/0", "alice", 1006, "gone")
     assert states(story.run("alice", "alice.2").end())["connection-isolation"] == "passed"
@@ -323,7 +323,7 @@ def test_more_connections_than_the_limit_are_found():
     assert messages == ["alice has 3 open connections, and may have 2"]
 
 
-def test_what_is_left_is_counted_by_what_it_is():
+def test_left_overs_are_counted_by_type():
     story = Story().run()
     story.recorder.scope_closed("alice.1", "alice", {"tasks": 2})
     story.recorder.left_over("emitters", 1)
@@ -332,14 +332,14 @@ def test_what_is_left_is_counted_by_what_it_is():
     assert {name: figure.value for name, figure in measured.items()} == expected
 
 
-def test_a_first_event_that_was_lost_is_told_once():
+def test_a_lost_first_event_is_one_finding():
     result = result_of(Story().run(drop=(0,)).end(), "delivery", delivered=0.5)
     assert [finding.message for finding in result.findings] == [
         "agent_started was never received, and no gap was announced"
     ]
 
 
-def test_what_a_scope_says_that_it_left_is_found_without_being_itemised():
+def test_left_overs_of_a_scope_are_found_without_itemised_records():
     story = Story().run()
     history = story.end()
     history.numbers["value"][history.numbers["kind"] == Kind.SCOPE_CLOSED] = 2.0
@@ -348,7 +348,7 @@ def test_what_a_scope_says_that_it_left_is_found_without_being_itemised():
     ]
 
 
-def test_one_users_live_engines_are_not_counted_for_the_next():
+def test_live_engines_of_one_user_do_not_count_for_another():
     story = Story()
     for user in ("alice", "bob"):
         for number in range(2):

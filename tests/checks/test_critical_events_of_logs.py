@@ -1,4 +1,4 @@
-"""A log's runs are judged by what the log can hold: from their middle on, and without tools where there are none."""
+"""Runs in a log are judged by the events in it: some runs began before the log, and some systems use no tools."""
 
 import json
 
@@ -13,7 +13,7 @@ TOOL = ("tool_executing", "tool_completed")
 
 
 def messages(tmp_path, runs, *, first=0, mapping=None):
-    """Of critical-events, over a log of runs that published these events, numbered from ``first`` on."""
+    """The result of critical-events for a log of runs that published these events, numbered from ``first``."""
     path = tmp_path / "log.jsonl"
     lines = []
     for number, events in enumerate(runs):
@@ -27,7 +27,7 @@ def messages(tmp_path, runs, *, first=0, mapping=None):
 
 
 @pytest.mark.parametrize("events", [(THINK, *TOOL, END), (TOOL[1], END), (END,), ("agent_error",)])
-def test_a_run_that_the_log_has_from_its_middle_on_is_not_accused(tmp_path, events):
+def test_a_run_that_began_before_the_log_is_no_finding(tmp_path, events):
     assert messages(tmp_path, [events], first=3) == []
 
 
@@ -39,22 +39,22 @@ def test_a_run_that_the_log_has_from_its_middle_on_is_not_accused(tmp_path, even
         ((START, THINK, END), "the run begins more than once"),
     ],
 )
-def test_the_end_of_a_run_from_its_middle_on_is_judged(tmp_path, events, message):
+def test_the_end_of_a_run_that_began_before_the_log_is_judged(tmp_path, events, message):
     assert messages(tmp_path, [events], first=3) == [message]
 
 
-def test_answers_without_a_tool_are_right_in_a_log_without_tools(tmp_path):
+def test_runs_without_tools_are_right_in_a_log_without_tools(tmp_path):
     assert messages(tmp_path, [(START, THINK, END)] * 2) == []
 
 
-def test_an_answer_without_a_tool_among_others_with_tools_is_found_unless_the_mapping_allows_it(tmp_path):
+def test_a_run_without_tools_among_runs_with_tools_is_found_unless_the_mapping_allows_it(tmp_path):
     runs = [(START, THINK, *TOOL, END), (START, THINK, END)]
     assert messages(tmp_path, runs) == ["the run completed without tool_executing"]
     assert messages(tmp_path, runs, mapping=LogMapping(tools_required=False)) == []
     assert messages(tmp_path, runs[1:], mapping=LogMapping(tools_required=True)) != []
 
 
-def test_a_run_with_half_a_tool_is_wrong_even_where_none_is_required(tmp_path):
+def test_a_tool_that_does_not_complete_is_found_even_if_no_tool_is_required(tmp_path):
     runs = [(START, THINK, TOOL[0], END)]
     assert messages(tmp_path, runs, mapping=LogMapping(tools_required=False)) == [
         "the run completed without tool_completed"

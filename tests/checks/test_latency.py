@@ -1,4 +1,4 @@
-"""Latencies are judged over connections, without the line, beside a control, and only where there is enough to judge."""
+"""Latencies are judged over connections, less those of the lines, with a control, and only with enough values."""
 
 import math
 
@@ -26,11 +26,11 @@ def one_slow(among, delay=0.4):
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=400), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
-def test_a_quantile_is_the_one_by_nearest_rank(values, share):
+def test_quantiles_are_by_nearest_rank(values, share):
     assert nearest_rank(np.array(values), share) == np.quantile(values, share, method="inverted_cdf")
 
 
-def test_how_many_late_ones_are_beyond_chance():
+def test_the_number_of_late_values_beyond_chance():
     assert [is_beyond_chance(late, 1) for late in (0, 1)] == [False, False]
     assert [is_beyond_chance(late, 2) for late in (0, 1, 2)] == [False, False, True]
     assert [is_beyond_chance(late, 5) for late in (1, 2)] == [False, True]
@@ -38,7 +38,7 @@ def test_how_many_late_ones_are_beyond_chance():
 
 
 @given(st.integers(1, 60), st.data())
-def test_the_chance_is_that_of_the_binomial_distribution(of, data):
+def test_the_chance_agrees_with_the_binomial_distribution(of, data):
     late = data.draw(st.integers(0, of))
     exact = sum(math.comb(of, k) * 0.05**k * 0.95 ** (of - k) for k in range(late, of + 1))
     if abs(exact - 0.05) > 1e-9:
@@ -46,7 +46,7 @@ def test_the_chance_is_that_of_the_binomial_distribution(of, data):
 
 
 @pytest.mark.parametrize("of", [10_000, 10_000_000])
-def test_of_many_the_share_alone_decides(of):
+def test_with_many_values_the_share_decides(of):
     assert is_beyond_chance(of, of)
     assert is_beyond_chance(of * 7 // 100, of)
     assert not is_beyond_chance(of // 20, of)
@@ -70,12 +70,12 @@ def test_a_server_that_is_late_for_everyone_is_found_among_few(count):
     result = latency_of(users(count, delay=0.2))
     assert result.state == "failed"
     mean, *slowest = (finding.message for finding in result.findings)
-    told = "delivery of events: mean is 200.0 ms, 100.0 ms over the objective of 100.0 ms"
-    assert mean.startswith(f"{told}; {5 * count} of {5 * count} took longer")
+    expected = "delivery of events: mean is 200.0 ms, 100.0 ms over the objective of 100.0 ms"
+    assert mean.startswith(f"{expected}; {5 * count} of {5 * count} took longer")
     assert slowest[0].endswith(" took 200.0 ms")
 
 
-def test_six_late_events_of_a_hundred_are_what_chance_brings_though_each_is_on_another_connection():
+def test_chance_explains_six_late_events_of_a_hundred_even_on_six_connections():
     story = Story()
     for number in range(20):
         story.run(f"user-{number}", f"user-{number}.1", EVENTS[:1], delay=0.3 if number < 6 else 0.01)
@@ -85,7 +85,7 @@ def test_six_late_events_of_a_hundred_are_what_chance_brings_though_each_is_on_a
     assert "6 of 100 took longer, and too many of them on 6 of 20 connections: chance" in result.inconclusive
 
 
-def test_the_lines_own_latency_is_not_the_servers():
+def test_the_latency_of_the_line_is_subtracted():
     story = Story()
     for number in range(20):
         story.recorder.attached(f"user-{number}/0", f"user-{number}", "tab", 0.35)
@@ -103,7 +103,7 @@ def test_too_few_values_or_connections_prove_nothing():
     assert result.minimum == "20 values on 5 connections for each objective"
 
 
-def test_where_connections_have_no_names_each_user_counts():
+def test_without_connection_names_each_user_counts_as_one():
     story = Story()
     for number in range(20):
         user = f"user-{number}"
@@ -116,24 +116,26 @@ def test_where_connections_have_no_names_each_user_counts():
 
 
 @pytest.mark.parametrize(("delay", "state"), [(0.05, "passed"), (0.4, "inconclusive"), (2.0, "failed")])
-def test_latencies_on_a_busy_machine_are_judged_by_what_a_bare_echo_took(delay, state):
+def test_on_a_busy_machine_the_latency_of_a_bare_echo_is_added_to_the_objective(delay, state):
     story = users(20, delay=delay)
     for _ in range(20):
         story.recorder.sample(CONTROL_LATENCY, 0.5)
     result = latency_of(story)
     assert result.state == state
-    told = "the machine was busy: a bare echo took p95 500.0 ms at the same time (delivery of events: mean is 400.0 ms"
-    assert result.inconclusive.startswith(told) is (state == "inconclusive")
+    expected = (
+        "the machine was busy: a bare echo took p95 500.0 ms at the same time (delivery of events: mean is 400.0 ms"
+    )
+    assert result.inconclusive.startswith(expected) is (state == "inconclusive")
 
 
-def test_an_echo_that_was_quick_explains_nothing():
+def test_a_fast_echo_excuses_nothing():
     story = users(20, delay=0.12)
     for _ in range(20):
         story.recorder.sample(CONTROL_LATENCY, 0.04)
     assert latency_of(story).state == "failed"
 
 
-def test_a_machine_that_was_busy_is_named_first_only_where_nothing_else_was_missing():
+def test_a_busy_machine_is_the_first_reason_only_if_it_is_the_only_one():
     story = users(10, delay=0.4)
     for _ in range(20):
         story.recorder.sample(CONTROL_LATENCY, 0.5)
@@ -143,16 +145,16 @@ def test_a_machine_that_was_busy_is_named_first_only_where_nothing_else_was_miss
 
 
 @pytest.mark.parametrize("over", [1e-9, 9e-7])
-def test_a_figure_that_is_its_objective_is_not_over_it(over):
+def test_a_figure_equal_to_its_objective_meets_it(over):
     assert latency_of(users(20, delay=0.1 + over)).findings == ()
 
 
-@pytest.mark.parametrize(("over", "told"), [(1e-5, "100.010 ms, 0.010 ms over"), (0.05, "150.0 ms, 50.0 ms over")])
-def test_what_is_over_an_objective_is_never_shown_as_nothing(over, told):
-    assert told in latency_of(users(20, delay=0.1 + over)).findings[0].message
+@pytest.mark.parametrize(("over", "expected"), [(1e-5, "100.010 ms, 0.010 ms over"), (0.05, "150.0 ms, 50.0 ms over")])
+def test_a_small_excess_is_shown_with_enough_digits(over, expected):
+    assert expected in latency_of(users(20, delay=0.1 + over)).findings[0].message
 
 
-def test_requests_without_an_end_are_counted_apart():
+def test_requests_without_a_final_event_are_counted():
     story = users(20)
     story.run("late", "late.1", EVENTS[:3])
     measured = latency_of(story).measured
@@ -160,7 +162,7 @@ def test_requests_without_an_end_are_counted_apart():
     assert measured["last event of a request, p95"].value < 3.0
 
 
-def test_latencies_of_clocks_that_disagree_prove_nothing():
+def test_latencies_from_clocks_that_disagree_are_inconclusive():
     result = latency_of(users(20, delay=-0.4))
     assert result.state == "inconclusive"
     assert result.inconclusive.startswith("100 events were received before what caused them")
@@ -168,11 +170,11 @@ def test_latencies_of_clocks_that_disagree_prove_nothing():
 
 @pytest.mark.parametrize("count", [2, 5, 20])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_clean_runtime_is_not_accused_whatever_the_lines(count, seed):
+def test_the_clean_runtime_passes_with_any_lines(count, seed):
     history = simulate(Scenario(users=count).with_settings({"network.latency.median": 0.2}), seed)
     assert {result.check for result in check(history) if result.state == "failed"} == set()
 
 
-def test_a_server_of_five_users_that_is_late_is_found_beyond_its_lines():
+def test_a_slow_server_with_five_users_is_found():
     scenario = Scenario(users=5).with_settings({"network.jitter": {"kind": "uniform", "low": 0.2, "high": 0.3}})
     assert result_of(simulate(scenario, 1), "latency").state == "failed"

@@ -1,4 +1,4 @@
-"""Who is owed which event: each wrong history beside a right one that differs in what makes it wrong."""
+"""Which client is owed which event: each wrong history is paired with a right one that differs only in the error."""
 
 import json
 
@@ -27,7 +27,7 @@ def messages(history, name="delivery"):
 
 
 def alices_run(*connections, begin=1.0, run="r", user="alice", kinds=("published", "received"), drop=(), first=0):
-    """The records of one run in a log: an event a second, which these connections get 10 ms later.
+    """The records of one run in a log: one event per second, which the connections receive 10 ms later.
 
     Args:
         connections: that the events come on.
@@ -69,7 +69,7 @@ def log(tmp_path):
 
 
 def two_tabs(*, second_gets, closes_after, code):
-    """Alice's run, of which her second tab is sent some events and receives them; then it closes."""
+    """A run of Alice; her second tab is sent and receives some of its events, then closes."""
     story = Story().run("bob", "bob.1")
     recorder = story.recorder
     for tab in ("alice/0", "alice/1"):
@@ -85,13 +85,13 @@ def two_tabs(*, second_gets, closes_after, code):
 
 @pytest.mark.parametrize("code", [1000, 1001, 1005, 1006])
 @pytest.mark.parametrize(("second_gets", "is_wrong"), [((), True), ((0, 1, 2), True), (range(5), False)])
-def test_what_was_never_sent_to_a_tab_is_lost_however_soon_the_tab_closes(code, second_gets, is_wrong):
+def test_an_event_never_sent_to_a_tab_is_lost_even_if_the_tab_closes_soon(code, second_gets, is_wrong):
     history = two_tabs(second_gets=second_gets, closes_after=5.0, code=code)
     assert failed(history, "delivery") == ({"delivery"} if is_wrong else set())
 
 
 @pytest.mark.parametrize(("later", "is_excused"), [(IN_FLIGHT - 1, True), (IN_FLIGHT, True), (IN_FLIGHT + 1, False)])
-def test_what_was_sent_and_not_read_is_excused_for_as_long_as_a_dead_peer_goes_unnoticed(later, is_excused):
+def test_a_sent_event_is_excused_within_the_time_to_notice_a_dead_peer(later, is_excused):
     story = Story().run("bob", "bob.1").run(drop=(4,))
     story.now = 100.0
     story.recorder.sent("alice/0", "alice", "alice.1", EVENTS[4], 4)
@@ -100,7 +100,7 @@ def test_what_was_sent_and_not_read_is_excused_for_as_long_as_a_dead_peer_goes_u
     assert failed(story.end(), "delivery", "truthfulness") == (set() if is_excused else {"delivery", "truthfulness"})
 
 
-def test_what_waits_behind_a_client_that_does_not_read_is_excused_with_it():
+def test_events_behind_an_unread_event_are_excused_with_it():
     story = Story().run("bob", "bob.1").run(drop=(2, 3, 4))
     story.recorder.sent("alice/0", "alice", "alice.1", EVENTS[2], 2)
     story.now += 30
@@ -109,7 +109,7 @@ def test_what_waits_behind_a_client_that_does_not_read_is_excused_with_it():
 
 
 def after_the_page_was_closed(*, comes_after, replayed):
-    """Alice closes the page in the middle of her run, and opens another one seconds after the run's end."""
+    """Alice closes the page during her run, and opens another one some seconds after its end."""
     story = Story().run("bob", "bob.1")
     recorder = story.recorder
     recorder.connected("alice/0", "alice")
@@ -133,33 +133,33 @@ def after_the_page_was_closed(*, comes_after, replayed):
 @pytest.mark.parametrize(
     ("comes_after", "replayed", "is_wrong"), [(10, True, False), (10, False, True), (150, False, False)]
 )
-def test_what_happens_while_nobody_is_there_is_owed_to_who_comes_in_time(comes_after, replayed, is_wrong):
+def test_events_without_a_client_present_are_owed_to_the_next_client_in_time(comes_after, replayed, is_wrong):
     history = after_the_page_was_closed(comes_after=comes_after, replayed=replayed)
     assert failed(history, "delivery") == ({"delivery"} if is_wrong else set())
 
 
 @pytest.mark.parametrize(("lost", "is_wrong"), [((), False), ((4,), True)])
-def test_clients_of_two_users_may_bear_one_name(log, lost, is_wrong):
+def test_clients_of_two_users_may_have_the_same_name(log, lost, is_wrong):
     history = log(
         connected(0, "a", client="tab 1"),
         connected(0, "b", "bob", client="tab 1"),
         *alices_run("a", drop=lost),
         disconnected(300, "a", 1000),
-        *alices_run(begin=310, run="r2"),  # Nobody is there any more, whatever bob's tab does.
+        *alices_run(begin=310, run="r2"),  # Alice has no client any more; Bob's tab does not count.
         *alices_run("b", begin=320, run="r3", user="bob"),
         disconnected(900, "b", 1000, "bob"),
     )
     assert failed(history, "delivery") == ({"delivery"} if is_wrong else set())
 
 
-def test_two_connections_of_a_log_that_tells_of_no_opening_may_both_get_everything(log):
+def test_two_connections_may_both_get_all_events_in_a_log_without_openings(log):
     assert failed(log(*alices_run("a", "b")), "delivery") == set()
     twice = [*alices_run("a"), *alices_run("a", kinds=("received",))]
     assert messages(log(*twice)) == {f"{event} was received twice by one client" for event in EVENTS}
 
 
 @pytest.mark.parametrize(("later", "is_wrong"), [(1.0, False), (0.0, True)], ids=["stamped anew", "the same stamps"])
-def test_a_run_id_may_be_used_again_in_a_log_of_what_was_received_only(log, later, is_wrong):
+def test_a_run_id_may_be_used_again_in_a_log_of_received_events(log, later, is_wrong):
     again = alices_run("a", begin=300, kinds=("received",))
     if is_wrong:
         again = [one | {"value": one["value"] - 299} for one in again]
@@ -167,19 +167,19 @@ def test_a_run_id_may_be_used_again_in_a_log_of_what_was_received_only(log, late
     assert failed(history, "delivery") == ({"delivery"} if is_wrong else set())
 
 
-def test_a_run_id_that_is_forgotten_may_be_used_by_another_user():
+def test_a_forgotten_run_id_may_be_used_by_another_user():
     story = Story().run(user="alice", run="run-1")
     story.now += 300
     assert failed(story.run(user="bob", run="run-1").run("carol", "run-2").end()) == set()
 
 
-def test_numbers_that_begin_again_before_the_end_of_a_run_are_found(log):
+def test_numbers_that_restart_before_the_end_of_a_run_are_found(log):
     begun = [one for one in alices_run("a") if one["seq"] < 3]
     history = log(*begun, *alices_run("a", begin=20))
     assert f"{EVENTS[0]} was published under a number that had been used" in messages(history)
 
 
-def test_numbers_that_are_missing_are_found_where_only_receiving_is_recorded(log):
+def test_missing_numbers_are_found_in_a_log_of_received_events(log):
     records = alices_run("a", kinds=("received",), drop=(2,))
     assert messages(log(*records)) == {"tool_completed comes after numbers that are missing, and no gap was announced"}
     gap = {"kind": "gap", "time": 3.5, "user": "alice", "run": "r", "connection": "a", "seq": 2, "value": 2}
@@ -197,7 +197,7 @@ def test_numbers_that_are_missing_are_found_where_only_receiving_is_recorded(log
         (1, 1, "tool_executing was never received, and no gap was announced"),
     ],
 )
-def test_a_gap_covers_what_is_missing_and_nothing_else(log, first, last, message):
+def test_a_gap_covers_the_missing_events_and_no_others(log, first, last, message):
     gap = {"kind": "gap", "time": 3.5, "user": "alice", "run": "r", "connection": "a", "seq": first, "value": last}
     history = log(connected(0, "a"), *alices_run("a", drop=(2,)), gap, objectives={"delivered": 0.5})
     found = {finding.message for result in check(history, checks=[CHECKS["delivery"]]) for finding in result.findings}
@@ -223,7 +223,7 @@ def test_a_log_may_begin_when_connections_are_open_and_runs_go_on(log):
         {"kind": "received", "time": 0.5, "user": "alice", "run": "r", "connection": "a", "event": EVENTS[1], "seq": 1},
         *alices_run("a", kinds=ALL, first=2),
         {"kind": "scope_closed", "time": 7, "user": "alice", "run": "r", "value": 0},
-        {"kind": "scope_opened", "time": 8, "user": "carol", "run": "r3"},  # Asked for before.
+        {"kind": "scope_opened", "time": 8, "user": "carol", "run": "r3"},  # Its request came before the log.
         connected(8, "b", "bob"),
         {"kind": "requested", "time": 8.98, "user": "bob", "run": "r2"},
         {"kind": "scope_opened", "time": 8.99, "user": "bob", "run": "r2"},
@@ -235,7 +235,7 @@ def test_a_log_may_begin_when_connections_are_open_and_runs_go_on(log):
     assert failed(history) == set()
 
 
-def test_what_is_lost_after_a_log_has_begun_is_found_on_connections_that_were_open_before(log):
+def test_losses_are_found_on_connections_that_were_open_before_the_log(log):
     history = log(
         *alices_run("a", kinds=ALL, first=2, drop=(3,)),
         connected(8, "b", "bob"),
@@ -252,7 +252,7 @@ def test_a_request_for_an_old_run_may_be_refused():
     assert failed(story.end(), "scopes") == set()
 
 
-def test_who_comes_back_thousands_of_times_is_owed_each_event_once(log):
+def test_a_client_that_reconnects_thousands_of_times_is_owed_each_event_once(log):
     records = [connected(0, "b", "bob")]
     for number in range(3_000):
         name, begin = f"page {number}", 10.0 * number
@@ -291,7 +291,7 @@ def found(history):
 
 
 def with_rows(history, rows):
-    """The history with other rows, in this order."""
+    """A history of these rows, in this order."""
     numbers = {name: values[rows].copy() for name, values in history.numbers.items()}
     codes = {name: values[rows].copy() for name, values in history.codes.items()}
     return History(numbers, codes, history.tables, history.meta)
@@ -299,10 +299,10 @@ def with_rows(history, rows):
 
 @given(SCENARIOS, st.integers(0, 10_000), st.data())
 @settings(deadline=None, max_examples=25, phases=(Phase.explicit, Phase.reuse, Phase.generate))
-def test_a_clean_history_is_never_accused_and_one_row_dropped_doubled_or_moved_is_found(scenario, seed, data):
+def test_a_clean_history_passes_and_one_dropped_doubled_or_moved_row_is_found(scenario, seed, data):
     history = simulate(scenario, seed)
     before = found(history)
-    # Who has no place for another connection while the server takes dead ones for live may never learn of an end.
+    # A user at the connection limit may never learn of an end while the server still counts dead connections.
     assert {name for name, count in before.items() if count} <= {"every-run-ends"}
 
     def is_found(changed):
@@ -317,7 +317,7 @@ def test_a_clean_history_is_never_accused_and_one_row_dropped_doubled_or_moved_i
     assert is_found(with_rows(history, np.insert(all_rows, row, row)))
     without = np.delete(all_rows, row)
     closed = clients.closed[clients.last[of[place]]]
-    # Nothing tells what a client got last of a run from what its connection took with it as it closed soon after.
+    # An event just before a close may be lost in flight, so a dropped last arrival is no finding.
     is_excused = not len(later) and closed < len(history) and times[closed] - times[row] <= IN_FLIGHT
     assert is_excused or is_found(with_rows(history, without))
     if len(later):

@@ -1,4 +1,4 @@
-"""Every check is seen to catch the very defect that it is for, and nothing else's; no relabelling changes what it finds."""
+"""Every check finds its planted defect and no other; relabelling a history changes no result."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from netra_sim.history import Kind
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS
 
 CANNOT_COME_ALONE = {"cross-user-isolation": {"connection-isolation"}}
-"""What a defect is as well: who gets an event of somebody else's gets it on a connection."""
+"""Checks that also find a defect: a user who receives an event of another user receives it on a connection."""
 
 
 def states(history, objectives):
@@ -25,7 +25,7 @@ def test_every_check_has_a_planted_history():
 
 
 def test_no_check_fails_on_a_clean_history_and_each_looks_at_something():
-    expected = dict.fromkeys(CHECKS, "passed") | {"engine-limit": "inconclusive"}  # Nobody comes near it.
+    expected = dict.fromkeys(CHECKS, "passed") | {"engine-limit": "inconclusive"}  # No user reaches the limit.
     assert states(users(20).end(), None) == expected
 
 
@@ -37,7 +37,7 @@ def test_a_planted_defect_fails_its_own_check_and_no_other(name):
 
 
 @pytest.mark.parametrize("name", PLANTED_HISTORIES)
-def test_the_clean_twin_of_a_planted_history_passes_its_check_and_fails_no_other(name):
+def test_the_history_without_the_defect_passes_its_check_and_fails_no_other(name):
     one = PLANTED_HISTORIES[name]
     clean = states(one.clean(), one.objectives)
     assert clean[name] == "passed"
@@ -56,7 +56,7 @@ runs = st.lists(
     min_size=1,
     max_size=8,
 )
-"""For each run its owner, the events that are lost, who gets the others if not the owner, and how long they take."""
+"""For each run its owner, the lost events, the receiver if not the owner, and the delay of events."""
 
 
 def story_of(runs):
@@ -102,7 +102,7 @@ def test_other_codes_for_the_same_texts_change_no_count(told_runs, random):
 
 @given(runs, st.randoms(use_true_random=False))
 @settings(deadline=None, max_examples=40)
-def test_the_order_in_which_different_users_rows_stand_changes_no_count(told_runs, random):
+def test_the_order_of_rows_of_different_users_changes_no_count(told_runs, random):
     story = story_of([(user, drop, None, delay) for user, drop, _, delay in told_runs])
     history = story.recorder.finish({"engines_per_user": 2})
     users = history.codes["user"]
@@ -115,7 +115,7 @@ def test_the_order_in_which_different_users_rows_stand_changes_no_count(told_run
 
 @given(st.integers(1, 6), st.data())
 @settings(deadline=None, max_examples=60)
-def test_misdeliveries_that_are_planted_are_found_exactly(number_of_runs, data):
+def test_planted_misdeliveries_are_found_exactly(number_of_runs, data):
     history = story_of([(USERS[run % 3], (), None, 0.01) for run in range(number_of_runs + 1)]).end()
     received = np.flatnonzero(history.numbers["kind"] == Kind.RECEIVED).tolist()
     planted = data.draw(st.sets(st.sampled_from(received), max_size=20))

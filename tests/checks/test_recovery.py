@@ -7,7 +7,7 @@ from netra_sim.recording import Recorder
 
 
 class Outage:
-    """A fault from 10 to 20 s; alice's and bob's runs go on over it."""
+    """A fault from 10 to 20 s, during runs of alice and bob."""
 
     def __init__(self):
         self.now = 0.0
@@ -42,13 +42,13 @@ def test_without_faults_there_is_nothing_to_recover_from():
     assert result_of(recorder.finish({}), "recovery").state == "not applicable"
 
 
-def test_a_fault_that_nobody_noticed_is_recovered_from_at_once():
+def test_recovery_from_a_fault_that_hits_no_user_is_immediate():
     result = Outage().end()
     assert (result.state, result.looked_at, result.measured["users hit"].value) == ("passed", 1, 0.0)
 
 
 @pytest.mark.parametrize(("back", "state"), [(24.9, "passed"), (25.2, "failed")])
-def test_who_was_cut_off_is_back_when_connected_again(back, state):
+def test_a_disconnected_user_is_back_when_connected_again(back, state):
     outage = Outage()
     outage.at(12.0).disconnected("alice/0", "alice", 1006, "gone")
     outage.fault(13.0, 20.0)
@@ -61,7 +61,7 @@ def test_who_was_cut_off_is_back_when_connected_again(back, state):
         assert [finding.message for finding in result.findings] == [message]
 
 
-def test_who_has_left_is_not_waited_for():
+def test_a_user_who_left_does_not_count():
     outage = Outage()
     outage.at(21.0)
     outage.recorder.disconnected("bob/0", "bob", 1000, "bye")
@@ -70,7 +70,7 @@ def test_who_has_left_is_not_waited_for():
     assert outage.end().state == "passed"
 
 
-def test_late_events_count_until_the_last_of_an_unbroken_row_has_arrived():
+def test_late_events_count_until_the_chain_of_them_ends():
     outage = Outage()
     outage.at(19.0).published("bob.1", "bob", "agent_thinking", 1)
     outage.fault(19.5, 20.0)
@@ -82,24 +82,24 @@ def test_late_events_count_until_the_last_of_an_unbroken_row_has_arrived():
     assert [finding.user for finding in result.findings] == ["bob"]
 
 
-def test_a_system_that_is_slow_for_everybody_is_not_yet_back():
+def test_a_slow_system_has_not_recovered():
     def outage(slow):
-        told = Outage()
+        outage = Outage()
         for seq in range(1, 70):
-            told.event("alice", 20.0 + seq, 20.5 + seq if seq <= slow else 20.01 + seq, seq)
-        return told
+            outage.event("alice", 20.0 + seq, 20.5 + seq if seq <= slow else 20.01 + seq, seq)
+        return outage
 
     assert outage(slow=35).end().measured["slowest"].value == pytest.approx(35.5)
     assert outage(slow=8).end().measured["users hit"].value == 0.0
 
 
-def test_a_late_event_long_after_the_fault_is_none_of_its_doing():
+def test_a_late_event_long_after_the_fault_does_not_count():
     outage = Outage()
     outage.event("alice", 60.0, 75.0, 1)
     assert outage.end().state == "passed"
 
 
-def test_a_system_that_still_refuses_is_not_yet_back():
+def test_a_system_that_still_refuses_requests_has_not_recovered():
     outage = Outage()
     outage.at(26.0).requested("bob.2", "bob", 26.0)
     outage.recorder.refused("bob.2", "bob", "not_ready")
@@ -109,7 +109,7 @@ def test_a_system_that_still_refuses_is_not_yet_back():
     assert [(finding.user, result.measured["slowest"].value) for finding in result.findings] == [("bob", 6.0)]
 
 
-def test_who_asked_before_and_never_gets_an_end_is_never_served_again():
+def test_a_user_with_an_earlier_request_without_an_end_is_never_served_again():
     outage = Outage()
     outage.at(20.0).requested("carol.1", "carol", 15.0)
     outage.fault(21.0, 22.0)
@@ -118,7 +118,7 @@ def test_who_asked_before_and_never_gets_an_end_is_never_served_again():
     assert "carol was never served as before after the end of outage" in result.findings[0].message
 
 
-def test_the_time_counts_from_the_end_of_the_last_fault_that_is_on_and_to_the_beginning_of_the_next():
+def test_time_counts_from_the_end_of_all_faults_to_the_beginning_of_the_next():
     outage = Outage()
     outage.at(30.0).fault_began("outer")
     outage.at(31.0).disconnected("alice/0", "alice", 1006, "gone")
@@ -132,12 +132,12 @@ def test_the_time_counts_from_the_end_of_the_last_fault_that_is_on_and_to_the_be
     assert [finding.time for finding in result.findings] == [50.0]
 
 
-def test_a_history_that_does_not_tell_of_connections_cannot_tell_of_recovery():
+def test_recovery_is_not_applicable_without_records_of_connections():
     recorded = ["fault_began", "fault_ended", "published", "received"]
     assert Outage().end(recorded=recorded).state == "not applicable"
 
 
-def test_a_recording_that_begins_as_a_user_is_cut_off_counts_that_user():
+def test_a_user_disconnected_at_the_beginning_of_the_recording_counts():
     now = 0.0
     recorder = Recorder(lambda: now)
     recorder.disconnected("alice/0", "alice", 1006, "gone")

@@ -1,4 +1,4 @@
-"""Users see a run go on: without long pauses, and not all at its end."""
+"""Users receive events while a run goes on: without long pauses, and not all at its end."""
 
 import pytest
 from story import EVENTS, Story, result_of
@@ -6,8 +6,8 @@ from story import EVENTS, Story, result_of
 from netra_sim.defects.planted.histories import two_users
 
 
-def told(arrivals, *, published=None, fault=False, away=False, events=EVENTS, began=0.0):
-    """One run of carol's whose events arrive at these times, and are published then unless it is said."""
+def judged(arrivals, *, published=None, fault=False, away=False, events=EVENTS, began=0.0):
+    """The result for a run of carol with events that arrive at these times; by default they are published then."""
     story = two_users()
     start, recorder = story.now, story.recorder
     recorder.connected("carol/0", "carol")
@@ -45,43 +45,43 @@ def told(arrivals, *, published=None, fault=False, away=False, events=EVENTS, be
     ],
 )
 def test_a_pause_beyond_the_objective_is_found(arrivals, message):
-    result = told(arrivals)
+    result = judged(arrivals)
     assert [finding.message for finding in result.findings] == [message]
     assert result.measured["longest pause"].value == pytest.approx(91.0)
 
 
-def test_a_pause_of_just_the_objective_is_none():
-    assert told((1, 2, 3, 4, 94.0)).found == 0
+def test_a_pause_equal_to_the_objective_is_no_finding():
+    assert judged((1, 2, 3, 4, 94.0)).found == 0
 
 
 @pytest.mark.parametrize("arrivals", [(1, 2, 3, 4, 5), (0.1, 0.2, 6, 6.1, 6.2), (0.1, 0.2, 0.3, 0.4, 0.5)])
-def test_a_run_whose_events_come_as_it_goes_on_is_right(arrivals):
-    assert told(arrivals).found == 0
+def test_events_that_arrive_while_the_run_goes_on_are_right(arrivals):
+    assert judged(arrivals).found == 0
 
 
-def test_events_that_were_published_over_seconds_and_come_together_are_found():
-    result = told((10.0, 10.01, 10.02, 10.03, 10.04), published=(1, 3, 5, 7, 9))
+def test_events_published_over_seconds_that_arrive_together_are_found():
+    result = judged((10.0, 10.01, 10.02, 10.03, 10.04), published=(1, 3, 5, 7, 9))
     assert "were held back and came together at its end" in result.findings[0].message
 
 
-def test_events_that_are_published_together_at_the_end_are_found_though_the_first_came():
-    assert told((0.1, 10.0, 10.01, 10.02, 10.03)).found == 1
+def test_events_published_together_at_the_end_are_found_even_if_the_first_came_early():
+    assert judged((0.1, 10.0, 10.01, 10.02, 10.03)).found == 1
 
 
-def test_a_client_that_was_away_has_not_been_kept_waiting():
+def test_a_client_that_was_away_did_not_wait():
     together = (10.0, 10.01, 10.02, 10.03, 10.04)
-    assert told(together, published=(1, 3, 5, 7, 9), away=True).found == 0
+    assert judged(together, published=(1, 3, 5, 7, 9), away=True).found == 0
 
 
-def test_a_client_that_a_fault_stops_from_reading_is_not_held_against_the_server():
-    assert told((10.0, 10.01, 10.02, 10.03, 10.04), published=(1, 3, 5, 7, 9), fault=True).found == 0
+def test_a_client_that_a_fault_stops_from_reading_is_no_finding():
+    assert judged((10.0, 10.01, 10.02, 10.03, 10.04), published=(1, 3, 5, 7, 9), fault=True).found == 0
 
 
-def test_a_system_that_was_stalled_from_the_request_on_held_nothing_back():
-    assert told((40.0, 40.5, 41.0, 41.5, 42.0)).found == 0
+def test_a_system_stalled_since_the_request_held_nothing_back():
+    assert judged((40.0, 40.5, 41.0, 41.5, 42.0)).found == 0
 
 
-def test_a_run_id_that_is_used_again_has_not_been_silent_meanwhile():
+def test_the_time_between_two_uses_of_a_run_id_is_no_pause():
     story = two_users()
     story.now += 300
     assert result_of(Story.run(story).end(), "silence").found == 0

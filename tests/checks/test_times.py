@@ -15,19 +15,19 @@ def messages(story, meta=None):
     return [finding.message for finding in result_of(history, "timestamps").findings]
 
 
-def test_the_clock_of_many_clients_that_is_behind_is_one_finding():
+def test_slow_clocks_of_many_clients_are_one_finding():
     (message,) = messages(users(20, delay=-0.4))
     assert message.startswith(
         "the clients' clock is about 0.400 s behind the server's for 20 users: they received 100 events"
     )
 
 
-def test_one_users_clock_that_is_behind_is_one_finding_among_many_users():
+def test_one_slow_clock_among_many_users_is_one_finding():
     (message,) = messages(users(20).run(delay=-0.4))
     assert "for 1 users: they received 5 events" in message
 
 
-def test_one_event_that_came_before_it_was_published_is_one_finding():
+def test_one_event_received_before_it_was_published_is_one_finding():
     story = two_users()
     story.recorder.received("bob/0", "bob", "bob.1", EVENTS[0], 5, subject="bob", timestamp=story.now)
     story.now += 2.0
@@ -43,7 +43,7 @@ def test_an_answer_before_its_request_is_found():
     assert messages(story) == ["agent_started was received 3.000 s before its run was asked for"]
 
 
-def test_what_ends_before_it_begins_is_found():
+def test_an_end_before_its_beginning_is_found():
     story = two_users()
     story.recorder.scope_closed("carol.1", "carol", {})
     story.recorder.disconnected("carol/0", "carol", 1000, "bye")
@@ -61,13 +61,13 @@ def test_timestamps_of_0_are_found():
     assert "agent_thinking has the timestamp 0" in found
 
 
-def test_a_run_all_of_whose_events_have_one_timestamp_is_found():
+def test_equal_timestamps_of_all_events_of_a_run_are_found():
     (message,) = messages(two_users().run("carol", "carol.1", stamp=lambda seq, now: 7.0))
     assert message == "all events of the run have the same timestamp, though they were published over seconds"
 
 
 @pytest.mark.parametrize("stamp", [12.5, 1_757_419_200_000.0, 1_600_000_000.0])
-def test_a_timestamp_that_is_not_of_the_recordings_time_is_found(stamp):
+def test_a_timestamp_outside_of_the_recording_is_found(stamp):
     story = Story().run(stamp=lambda seq, now: stamp + seq)
     assert messages(story, {"began": 1_757_419_200.0})[0].startswith(
         "agent_started has a timestamp outside of the recording"
@@ -80,7 +80,7 @@ def test_a_wall_clock_that_is_set_a_little_is_no_finding(offset):
     assert messages(story, {"began": 1_757_419_200.0}) == []
 
 
-def test_the_last_timestamp_of_a_recording_of_a_month_is_of_its_time():
+def test_the_last_timestamp_of_a_month_long_recording_is_right():
     story = Story().run(stamp=lambda seq, now: 1_757_419_200.0 + now, pauses={3: 30 * 86_400.0})
     assert messages(story, {"began": 1_757_419_200.0}) == []
 
@@ -92,7 +92,7 @@ def log_of(tmp_path, records):
 
 
 @pytest.mark.parametrize(("behind", "found"), [(0.03, 0), (0.5, 1)])
-def test_the_clocks_of_a_logs_machines_may_differ_by_what_ntp_leaves(tmp_path, behind, found):
+def test_the_clocks_in_a_log_may_differ_as_much_as_ntp_allows(tmp_path, behind, found):
     records = [
         {"event": event, "seq": seq, "kind": "published", "time": 100.0 + seq} for seq, event in enumerate(EVENTS)
     ]
@@ -100,12 +100,12 @@ def test_the_clocks_of_a_logs_machines_may_differ_by_what_ntp_leaves(tmp_path, b
     assert result_of(log_of(tmp_path, records), "timestamps").found == found
 
 
-def test_a_log_that_counts_from_its_own_beginning_may_have_the_timestamp_0(tmp_path):
+def test_a_log_with_relative_times_may_have_the_timestamp_0(tmp_path):
     records = [{"event": event, "seq": seq, "time": seq, "value": seq} for seq, event in enumerate(EVENTS)]
     assert result_of(log_of(tmp_path, records), "timestamps").found == 0
 
 
-def test_one_timestamp_for_a_whole_run_is_found_in_a_log_of_arrivals_alone(tmp_path):
+def test_equal_timestamps_are_found_in_a_log_of_received_events(tmp_path):
     records = [
         {"kind": "received", "event": event, "seq": seq, "time": 100.0 + seq, "value": 7.0}
         for seq, event in enumerate(EVENTS)

@@ -1,4 +1,4 @@
-"""Tools complete after they have begun, before their run ends, and in a time that is possible."""
+"""Tools complete after they begin, before their run ends, and in a possible time."""
 
 import json
 from math import nan
@@ -30,7 +30,7 @@ def messages(*events):
         ((BEGUN, BEGUN), []),
     ],
 )
-def test_as_many_tools_complete_as_have_begun(events, found):
+def test_every_tool_that_begins_must_complete(events, found):
     assert messages(*events) == found
 
 
@@ -50,11 +50,11 @@ def with_duration(seconds, events=EVENTS, pause=0.5):
 
 
 @pytest.mark.parametrize(("seconds", "found"), [(0.5, 0), (0.54, 0), (0.0, 0), (-0.1, 1), (0.7, 1), (1.0, 1)])
-def test_a_tool_takes_no_less_than_nothing_and_no_longer_than_since_it_began(seconds, found):
+def test_a_duration_must_not_be_negative_or_longer_than_the_tool_ran(seconds, found):
     assert tools_of(with_duration(seconds)).found == found
 
 
-def test_of_tools_that_overlap_the_first_that_runs_sets_the_longest_time():
+def test_the_earliest_running_tool_limits_the_durations_of_overlapping_ones():
     events = (*BEGIN, BEGUN, DONE, BEGUN, BEGUN, DONE, DONE, END)
     assert tools_of(with_duration(0.5, events)).found == 0
     assert tools_of(with_duration(1.0, (*BEGIN, BEGUN, BEGUN, DONE, DONE, END))).found == 0
@@ -69,7 +69,7 @@ def log_of(tmp_path, records):
 
 @pytest.mark.parametrize("is_numbered", [True, False])
 @pytest.mark.parametrize(("duration", "found"), [(2.0, 1), (60.0, 2)])
-def test_a_log_of_arrivals_alone_is_judged(tmp_path, is_numbered, duration, found):
+def test_a_log_of_received_events_is_judged(tmp_path, is_numbered, duration, found):
     events = (*BEGIN, BEGUN, DONE, BEGUN, END)
     records = [{"event": event, "time": 2.0 * number} for number, event in enumerate(events)]
     for number, record in enumerate(records):
@@ -78,7 +78,7 @@ def test_a_log_of_arrivals_alone_is_judged(tmp_path, is_numbered, duration, foun
     assert result_of(log_of(tmp_path, records), "tools").found == found
 
 
-def test_a_run_whose_beginning_a_log_lacks_is_not_accused(tmp_path):
+def test_a_run_without_its_beginning_in_the_log_is_no_finding(tmp_path):
     records = [{"event": event, "seq": number} for number, event in enumerate((DONE, BEGUN, DONE, DONE, END), 3)]
     for kind in ("received", "published"):
         assert result_of(log_of(tmp_path, [{"kind": kind} | record for record in records]), "tools").found == 0

@@ -1,4 +1,4 @@
-"""Histories in which something is wrong that only a client would notice; each is found, and its right twin is not."""
+"""Histories with errors that only a client would notice: each is found, and the same history without it passes."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_a_second_tab_that_never_gets_an_event_is_found():
     assert failed(story.run()) == {"delivery"}
 
 
-def test_two_tabs_that_both_get_everything_are_right():
+def test_two_tabs_that_both_get_all_events_are_right():
     story = clean()
     for number in (0, 1):
         story.recorder.connected(f"alice/{number}", "alice")
@@ -44,7 +44,7 @@ def test_two_tabs_that_both_get_everything_are_right():
 
 
 @pytest.mark.parametrize("is_named", [True, False], ids=["named client", "unnamed client"])
-def test_everything_sent_again_after_a_reconnect_is_found(is_named):
+def test_repeating_all_events_after_a_reconnect_is_found(is_named):
     story = clean().run()
     story.recorder.disconnected("alice/0", "alice", 1006, "gone")
     story.recorder.connected("alice/1", "alice")
@@ -57,7 +57,7 @@ def test_everything_sent_again_after_a_reconnect_is_found(is_named):
     assert failed(story) == {"delivery"}
 
 
-def test_a_page_that_is_left_and_opened_again_gets_everything_again():
+def test_a_page_closed_and_opened_again_may_get_all_events_again():
     story = clean().run()
     story.recorder.disconnected("alice/0", "alice", 1001, "the page was left")
     story.recorder.connected("alice/1", "alice")
@@ -92,7 +92,7 @@ def test_sends_that_never_arrived_ten_minutes_before_the_end_are_false_claims():
     assert {"truthfulness", "delivery"} <= failed(story)
 
 
-def test_a_send_that_a_later_one_has_overtaken_is_a_false_claim_whatever_the_code():
+def test_a_lost_send_before_one_that_arrived_is_a_false_claim_for_any_code():
     story = clean().run(drop=(1,))
     story.recorder.published("alice.2", "alice", EVENTS[0], 0, "alice-thread")
     story.recorder.sent("alice/0", "alice", "alice.2", EVENTS[0], 0)
@@ -116,7 +116,7 @@ def test_an_event_that_was_never_published_is_found():
     assert "delivery" in failed(story)
 
 
-def test_a_gap_that_the_bridge_counts_and_no_client_reads_is_found():
+def test_an_announced_gap_that_no_client_reads_is_found():
     story = clean()
     story.recorder.attached("alice/0", "alice", "tab")
     story.run(drop=(2,))
@@ -124,7 +124,7 @@ def test_a_gap_that_the_bridge_counts_and_no_client_reads_is_found():
     assert {"delivery", "truthfulness"} <= failed(story, delivered=0.5)
 
 
-def test_what_the_clients_own_reader_misses_is_found():
+def test_events_that_the_client_reader_misses_are_found():
     story = clean().run()
     story.recorder._row(Kind.MISSING, user="alice", connection="alice/0", run="alice.1", seq=1, value=2)
     assert failed(story) == {"delivery"}
@@ -137,13 +137,13 @@ def test_a_control_frame_that_names_another_user_is_found(kind):
     assert failed(story) == {"content-isolation"}
 
 
-def test_data_of_the_users_other_run_is_found():
+def test_data_of_another_run_of_the_user_is_found():
     story = clean().run()
     story.recorder._row(Kind.OTHER_RUN, user="alice", run="alice.1", connection="alice/0", seq=1, subject="alice.0")
     assert failed(story) == {"content-isolation"}
 
 
-def test_events_without_a_mark_count_for_nothing():
+def test_events_without_a_mark_are_not_counted():
     story = Story()
     story.run("bob", "bob.1", subject="")
     result = next(one for one in check(story.end()) if one.check == "content-isolation")
@@ -170,14 +170,14 @@ def test_a_second_request_under_an_old_run_id_that_is_never_answered_is_found():
     assert "every-run-ends" in failed(story, completed=0.5)
 
 
-def test_a_run_id_that_is_used_again_once_it_is_forgotten_is_right():
+def test_a_forgotten_run_id_may_be_used_again():
     story = clean().run()
     story.now += 300
     again = story.run()
     assert failed(again) == set()
 
 
-def test_a_run_beside_the_factory_is_found():
+def test_a_run_without_a_scope_is_found():
     story = clean().run()
     for seq, event in enumerate((EVENTS[0], "agent_error")):
         story.recorder.published("alice.9", "alice", event, seq, "alice-thread")
@@ -205,7 +205,7 @@ def test_a_tool_that_completes_before_it_begins_is_found():
     assert "tools" in failed(story)
 
 
-def test_a_tool_whose_duration_is_the_clock_is_found():
+def test_a_duration_that_is_a_clock_time_is_found():
     story = clean().run(events=EVENTS[:3])
     story.recorder.published("alice.1", "alice", EVENTS[3], 3, "alice-thread")
     receive(story, seq=3, duration=1e6)
@@ -213,7 +213,7 @@ def test_a_tool_whose_duration_is_the_clock_is_found():
 
 
 @pytest.mark.parametrize("how", ["empty", "truncated", "wrong"])
-def test_an_answer_that_is_not_the_questions_is_found(how):
+def test_an_answer_to_another_question_is_found(how):
     story = clean().run()
     story.recorder.answered("alice.1", "alice", how, "it is not")
     assert failed(story) == {"answers"}
@@ -224,7 +224,7 @@ def test_events_that_are_held_back_to_the_end_of_their_run_are_found():
     assert failed(story) == {"silence"}
 
 
-def test_a_log_that_begins_in_the_middle_of_a_run_is_not_accused():
+def test_a_log_that_begins_within_a_run_is_no_finding():
     whole = clean().run().end()
     rows = np.flatnonzero((whole.numbers["time"] > 4.0) & (whole.numbers["kind"] != Kind.SAMPLE))
     numbers = {name: values[rows] for name, values in whole.numbers.items()}

@@ -1,4 +1,4 @@
-"""Checks read the reference histories as they were certified to, and a changed one is known by it."""
+"""Checks read the reference histories as certified, and the certificate reveals a changed check."""
 
 import os
 import subprocess
@@ -9,42 +9,41 @@ import pytest
 from msgspec.structs import replace
 
 from netra_sim.checks import CHECKS, Observation, check
-from netra_sim.defects import DEFECTS
-from netra_sim.defects import certificate as calibration
+from netra_sim.defects import DEFECTS, certificate
 from netra_sim.defects.planted.reference import reference_history
 from netra_sim.history import Kind
 
 
-def test_every_check_reads_the_reference_histories_as_it_was_certified_to():
-    assert calibration.misread() == {}
+def test_every_check_reads_the_reference_histories_as_certified():
+    assert certificate.misread() == {}
 
 
 def test_every_check_finds_something_in_some_reference_histories_and_nothing_in_others():
-    certified = calibration.certified()
-    del certified[calibration.RUNTIME]
+    certified = certificate.certified()
+    del certified[certificate.RUNTIME]
     for name, readings in certified.items():
-        assert len(readings.found) == calibration.REFERENCES
+        assert len(readings.found) == certificate.REFERENCES
         assert sum(count > 0 for count in readings.found) >= 8, name
         assert sum(count <= 0 for count in readings.found) >= 8, name
     assert certified.keys() == set(CHECKS)
 
 
-def test_the_runtime_says_in_the_reference_conversations_what_it_was_certified_for():
-    result = calibration.runtime_as_certified()
+def test_the_runtime_answers_the_reference_conversations_as_certified():
+    result = certificate.runtime_as_certified()
     assert (result.state, result.looked_at, result.found) == ("passed", 150, 0)
 
 
 @pytest.mark.parametrize(
     "name", ["gap-one-short", "failures-are-silent", "place-kept-after-failure", "hello-lists-everybody"]
 )
-def test_a_defect_of_the_runtime_changes_what_is_said(name):
+def test_a_defect_changes_the_reference_conversations(name):
     with DEFECTS[name].switched_on():
-        assert calibration.runtime_as_certified().state == "failed"
+        assert certificate.runtime_as_certified().state == "failed"
 
 
-def test_conversations_are_the_same_in_a_process_that_hashes_otherwise():
-    script = "from netra_sim.defects.certificate import conversed; print(conversed().digest)"
-    told = {
+def test_conversations_do_not_depend_on_the_hash_seed():
+    script = "from netra_sim.defects.certificate import runtime_readings; print(runtime_readings().digest)"
+    found = {
         subprocess.run(
             [sys.executable, "-c", script],
             env=os.environ | {"PYTHONHASHSEED": seed},
@@ -54,7 +53,7 @@ def test_conversations_are_the_same_in_a_process_that_hashes_otherwise():
         ).stdout.strip()
         for seed in ("1", "2")
     }
-    assert told == {calibration.certified()[calibration.RUNTIME].digest}
+    assert found == {certificate.certified()[certificate.RUNTIME].digest}
 
 
 @pytest.mark.parametrize("number", [0, 7, 123])
@@ -64,7 +63,7 @@ def test_a_reference_history_is_the_same_each_time(number):
     assert one.objectives == other.objectives
 
 
-def test_a_check_that_overlooks_one_kind_of_row_is_known_for_it_and_no_other_is(monkeypatch):
+def test_a_blinded_check_is_misread_and_no_other_is(monkeypatch):
     def blinded(records, objectives):
         return Observation(CHECKS["unhandled-errors"].observe(records, objectives).looked_at)
 
@@ -72,13 +71,13 @@ def test_a_check_that_overlooks_one_kind_of_row_is_known_for_it_and_no_other_is(
         blind = replace(CHECKS["unhandled-errors"], observe=blinded)
         return check(history, objectives, [blind if one.name == blind.name else one for one in checks])
 
-    monkeypatch.setattr(calibration, "check", checked)
-    told = calibration.misread()
-    assert list(told) == ["unhandled-errors"]
-    assert told["unhandled-errors"].startswith("it finds more or less in ")
+    monkeypatch.setattr(certificate, "check", checked)
+    found = certificate.misread()
+    assert list(found) == ["unhandled-errors"]
+    assert found["unhandled-errors"].startswith("it finds more or less in ")
 
 
-def test_other_words_alone_are_known_too(monkeypatch):
+def test_a_change_in_figures_alone_is_misread_too(monkeypatch):
     def checked(history, objectives, checks):
         for result in check(history, objectives, checks):
             yield type(result)(
@@ -87,10 +86,10 @@ def test_other_words_alone_are_known_too(monkeypatch):
                 inconclusive=result.inconclusive,
             )  # fmt: skip
 
-    monkeypatch.setattr(calibration, "check", checked)
-    assert list(calibration.misread()) == ["answers"]
+    monkeypatch.setattr(certificate, "check", checked)
+    assert list(certificate.misread()) == ["answers"]
 
 
-def test_reference_histories_tell_of_every_kind_that_checks_read():
+def test_reference_histories_have_every_kind_of_record():
     kinds = np.unique(np.concatenate([reference_history(number).history.numbers["kind"] for number in range(200)]))
     assert {Kind(kind).name for kind in kinds.tolist()} >= {kind.name for kind in Kind} - {"ENGINES"}

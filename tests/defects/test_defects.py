@@ -1,4 +1,4 @@
-"""Every defect brings its incident back, is caught, and leaves no trace when it is taken out."""
+"""Every defect brings its incident back, is caught, and leaves no trace when it is switched off."""
 
 import asyncio
 import re
@@ -31,7 +31,7 @@ def test_every_incident_of_the_list_has_a_defect(incident):
 
 
 @pytest.mark.parametrize("name", DEFECTS)
-def test_it_tells_its_symptom_and_its_incident(name):
+def test_every_defect_has_a_symptom_and_incidents(name):
     defect = DEFECTS[name]
     assert re.fullmatch(r"[A-Z].{20,}\.", defect.symptom)
     assert all(re.fullmatch(r"[WBFSV]\d+", incident) for incident in defect.incidents)
@@ -63,7 +63,7 @@ def state_of_the_runtime():
 
 
 @pytest.mark.parametrize("name", DEFECTS)
-def test_taking_it_out_puts_everything_back_whatever_happened(name):
+def test_switching_a_defect_off_restores_everything_even_after_an_error(name):
     before = state_of_the_runtime()
     with pytest.raises(LookupError), DEFECTS[name].switched_on():
         raise LookupError
@@ -71,7 +71,7 @@ def test_taking_it_out_puts_everything_back_whatever_happened(name):
         assert was == now, owner
 
 
-def test_a_defect_that_leaves_asyncio_patched_is_gone_with_its_defect():
+def test_switching_off_a_defect_that_patches_asyncio_restores_asyncio():
     defect, stock = DEFECTS["leaves-asyncio-patched"], asyncio.sleep
     with defect.switched_on():
         results = check(simulate(defect.scenario, 1))
@@ -101,7 +101,7 @@ def test_the_outcome_does_not_depend_on_the_number_of_processes():
     assert detect([5], defects=names, jobs=1) == detect([5], defects=names, jobs=2)
 
 
-def test_a_deadlock_is_told_from_a_hang_and_names_who_waits():
+def test_a_deadlock_is_reported_as_one_and_names_the_waiting_tasks():
     defect = DEFECTS["lock-taken-twice"]
     with defect.switched_on():
         results = {result.check: result for result in check(simulate(defect.scenario, 1))}
@@ -111,7 +111,7 @@ def test_a_deadlock_is_told_from_a_hang_and_names_who_waits():
     assert "0x" not in message
 
 
-def test_the_experiments_pass_on_the_clean_runtime():
+def test_the_conformance_checks_pass_on_the_clean_runtime():
     assert {result.check: result.state for result in conformance_checks()} == {
         "windows-layer": "passed",
         "bridge-integration": "passed",

@@ -1,4 +1,4 @@
-"""A seeded defect does what it is named for; it never shows by failing itself."""
+"""Seeded defects change the runtime as intended, and have no errors of their patches."""
 
 import pytest
 
@@ -7,9 +7,9 @@ from netra_sim.defects.conformance import conformance_checks
 from netra_sim.simulation import simulate
 
 
-@pytest.mark.filterwarnings("ignore")  # what a defect leaves open is for the checks to find
+@pytest.mark.filterwarnings("ignore")  # the checks must find what a defect leaves open
 @pytest.mark.parametrize("name", DEFECTS)
-def test_no_bug_of_a_defects_own_is_logged(name, caplog):
+def test_no_defect_logs_a_bug_of_its_patches(name, caplog):
     with DEFECTS[name].switched_on():
         simulate(DEFECTS[name].scenario, 1)
         conformance_checks()

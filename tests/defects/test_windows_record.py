@@ -1,4 +1,4 @@
-"""What was recorded on Windows counts only for the code that it speaks of, and says so."""
+"""A record from Windows counts only for the code that it measured."""
 
 import msgspec
 import pytest
@@ -6,9 +6,9 @@ import pytest
 from netra_sim.defects import (
     Hazard,
     WindowsRun,
-    code_spoken_of,
     keep_windows_runs,
     read_windows_runs,
+    recorded_code,
     recorded_on_windows,
     self_proofs,
 )
@@ -22,7 +22,7 @@ RUN = WindowsRun(
     system="Wine 8.0",
     loop=("WindowsEventLoop", "ProactorEventLoop"),
     date="2025-09-05",
-    code=code_spoken_of(),
+    code=recorded_code(),
     hazards=(SLEEP,),
     digests_equal=40,
     digests=40,
@@ -37,14 +37,14 @@ def changed(**fields):
     return msgspec.structs.replace(RUN, **fields)
 
 
-def test_the_repository_keeps_a_record_of_this_very_code():
+def test_the_repository_has_a_record_of_the_current_code():
     runs = read_windows_runs()
     assert {run.python for run in runs} == {"3.11.9", "3.13.11"}
-    assert {run.code for run in runs} == {code_spoken_of()}, "record it anew: python .ci/windows_lane.py"
+    assert {run.code for run in runs} == {recorded_code()}, "record it anew: python .ci/windows_lane.py"
     assert states(*runs) == dict.fromkeys(CHECKS, "passed")
 
 
-def test_a_record_of_other_code_is_refused_and_names_its_date():
+def test_a_record_of_other_code_is_inconclusive_and_names_its_date():
     results = recorded_on_windows((changed(code="0" * 64),))
     assert {result.state for result in results} == {"inconclusive"}
     assert all("2025-09-05" in result.inconclusive for result in results)
@@ -62,7 +62,7 @@ def test_without_a_record_nothing_is_proven():
         ("windows-digests", changed(digests_equal=39)),
     ],
 )
-def test_what_went_wrong_on_one_windows_is_found_beside_others_where_it_did_not(check, run):
+def test_a_failure_on_one_of_two_windows_runs_is_found(check, run):
     results = {result.check: result for result in recorded_on_windows((RUN, run))}
     assert {name: result.state for name, result in results.items()} == dict.fromkeys(CHECKS, "passed") | {
         check: "failed"
@@ -70,23 +70,23 @@ def test_what_went_wrong_on_one_windows_is_found_beside_others_where_it_did_not(
     assert results[check].findings[0].message.startswith(run.label)
 
 
-def test_hazards_that_were_not_met_prove_nothing():
+def test_hazards_that_did_not_occur_are_inconclusive():
     met_nothing = changed(hazards=(msgspec.structs.replace(SLEEP, stock=0),))
     assert states(met_nothing)["windows-hazards"] == "inconclusive"
 
 
-def test_each_of_its_checks_is_seen_to_detect_something():
+def test_each_check_of_windows_records_detects_its_planted_defect():
     holding = {proof.check for proof in self_proofs() if proof.holds}
     assert set(CHECKS) <= holding
 
 
-def test_a_record_is_read_as_it_was_written(tmp_path):
+def test_a_loaded_record_equals_the_saved_one(tmp_path):
     keep_windows_runs((RUN, changed(python="3.13.11")), tmp_path / "windows.json")
     assert read_windows_runs(tmp_path / "windows.json") == (RUN, changed(python="3.13.11"))
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 2, "runs": []}', '{"format": 1, "runs": [{}]}'])
-def test_a_file_of_another_kind_is_refused(tmp_path, text):
+def test_a_file_that_is_no_record_is_refused(tmp_path, text):
     (tmp_path / "windows.json").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match="record it anew"):
         read_windows_runs(tmp_path / "windows.json")

@@ -1,4 +1,4 @@
-"""A factory with a race: two awaits lie between looking at the limit and taking a place (incident F1)."""
+"""A factory with a race: two awaits lie between checking the limit and taking a place (incident F1)."""
 
 import asyncio
 from contextlib import asynccontextmanager

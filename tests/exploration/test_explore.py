@@ -1,4 +1,4 @@
-"""Exploration finds a planted race, and shrinks it to what a colleague can repeat from one line."""
+"""Exploration finds a planted race, and shrinks it to a scenario that one command repeats."""
 
 import shlex
 import subprocess
@@ -45,7 +45,7 @@ def test_the_finding_does_not_depend_on_the_number_of_processes():
     assert (alone.seed, alone.digest) == (together.seed, together.digest)
 
 
-def test_faults_that_do_not_matter_are_shrunk_away():
+def test_shrinking_removes_irrelevant_faults():
     scenario = find_scenario("everything-at-once").with_settings({"expect": [], "users": 10})
     trial = run_trial(scenario, 1)
     assert "completion" in trial.failed_checks
@@ -66,7 +66,7 @@ def test_whatever_is_set_is_told_on_one_line_and_read_back_the_same(value):
     assert parse_setting(f"path={toml(value)}") == ("path", value)
 
 
-def test_the_line_that_repeats_a_finding_does(tmp_path):
+def test_the_replay_line_repeats_the_finding(tmp_path):
     original = find_scenario("agent-crashes")
     trial = run_trial(original.with_settings({"users": 2, "faults.0.share": 1.0, "workload.window": 4.0}), 7)
     line = replay_line("agent-crashes", original, trial)
@@ -80,7 +80,7 @@ def test_the_line_that_repeats_a_finding_does(tmp_path):
     assert trial.digest[:16] in done.stdout
 
 
-def test_the_command_prints_that_line(tmp_path):
+def test_the_command_prints_the_replay_line(tmp_path):
     arguments = ["explore", "agent-crashes", "--set", "expect=[]", "--seeds", "3", "--jobs", "1"]
     done = subprocess.run([sys.executable, "-m", "netra_sim", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -89,7 +89,7 @@ def test_the_command_prints_that_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("budget", "told"),
+    ("budget", "expected"),
     [
         ([], "no failure in 3 of 3 seeds\n"),
         (
@@ -98,9 +98,9 @@ def test_the_command_prints_that_line(tmp_path):
         ),
     ],
 )
-def test_a_scenario_without_a_failure_ends_with_its_budget_and_says_how_far_it_went(budget, told):
+def test_a_search_without_a_failure_ends_with_its_budget_and_says_how_far_it_went(budget, expected):
     done = subprocess.run(
         [sys.executable, "-m", "netra_sim", "explore", "--users", "3", "--seeds", "3", "--jobs", "1", *budget],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stdout) == (0, told)
+    assert (done.returncode, done.stdout) == (0, expected)

@@ -1,4 +1,4 @@
-"""A sweep gives the same table however it was run, and never loses or repeats what was done."""
+"""A sweep gives the same table however it runs, and never loses or repeats finished cells."""
 
 import os
 import shutil
@@ -61,7 +61,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("finished", [1, 7])
-def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, finished):
+def test_a_killed_sweep_resumes(tmp_path, finished):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run([sys.executable, "-c", SCRIPT, str(whole), "1"], check=True)
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(killed), "1"])
@@ -93,7 +93,7 @@ def test_a_cell_that_cannot_be_read_is_simulated_again(tmp_path):
         assert [path.stat().st_mtime_ns for path in others] == times
 
 
-def test_what_other_code_has_simulated_is_simulated_again(tmp_path):
+def test_cells_of_other_code_are_simulated_again(tmp_path):
     package = tmp_path / "netra_sim"
     shutil.copytree(Path(netra_sim.__file__).parent, package)
     script = SCRIPT.replace("users=20", "users=1").replace("range(1, 11)", "[1]")
@@ -107,7 +107,7 @@ def test_what_other_code_has_simulated_is_simulated_again(tmp_path):
     assert counts == [2, 2, 4]
 
 
-def test_the_command_sweeps_and_says_what_was_not_as_expected(tmp_path):
+def test_the_command_sweeps_and_reports_unexpected_results(tmp_path):
     arguments = ["sweep", "--set", "users=[2, 3]", "--set", "network.jitter.high=[0.01, 0.8]", "--seeds", "1"]
     command = [sys.executable, "-m", "netra_sim", *arguments, "-o", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
@@ -117,6 +117,6 @@ def test_the_command_sweeps_and_says_what_was_not_as_expected(tmp_path):
     assert len(pd.read_parquet(tmp_path / "sweep.parquet")) == 4
 
 
-def test_a_grid_with_a_fault_is_refused_before_anything_runs():
+def test_a_wrong_grid_is_refused_before_anything_runs():
     with pytest.raises(ScenarioError, match="no setting netwrk"):
         cells(Scenario(), {"netwrk.latency": [1]}, [1])

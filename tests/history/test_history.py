@@ -1,4 +1,4 @@
-"""A history keeps what was recorded, says what it is by its digest, and is never half written."""
+"""A history keeps all records, has a digest of them, and is never half written."""
 
 import itertools
 import os
@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netra_sim import History
+from netra_sim.checks import check
 from netra_sim.history import HistoryError, Kind
-from netra_sim.recording import Recorder, canary, whose
+from netra_sim.recording import Recorder, mark, marks_in
 
 NAMES = st.sampled_from(["", "alice", "bob", "Zoë", "a,b", "canary"])
 
@@ -30,7 +31,7 @@ def recorded(rows, meta=None):
 
 @given(st.lists(st.tuples(NAMES, NAMES, st.integers(0, 2**40)), max_size=20))
 @settings(deadline=None, max_examples=40)
-def test_what_is_saved_is_what_is_loaded(tmp_path_factory, rows):
+def test_a_loaded_history_equals_the_saved_one(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("histories") / "h.parquet"
     history = recorded(rows, {"seed": 7, "environment": {"python": "3.x"}})
     history.save(path)
@@ -40,7 +41,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path_factory, rows):
     pd.testing.assert_frame_equal(loaded.frame(), history.frame())
 
 
-def test_the_digest_tells_any_difference_but_the_environments():
+def test_the_digest_covers_everything_except_the_environment():
     rows = [("alice", "r", 0)]
     same = recorded(rows, {"seed": 1, "environment": {"python": "3.11"}})
     assert recorded(rows, {"seed": 1, "environment": {"python": "3.13"}}).digest() == same.digest()
@@ -90,6 +91,16 @@ def test_a_file_that_was_changed_is_refused(tmp_path):
         History.load(path)
 
 
+@pytest.mark.parametrize("objectives", [{"speed_of_light": 1.0}, {"delivered": 2.0}, [0.9]])
+def test_objectives_that_this_version_does_not_know_are_refused(tmp_path, objectives):
+    history = recorded([("alice", "r", 0)], {"objectives": objectives})
+    path = history.save(tmp_path / "h.parquet")
+    with pytest.raises(HistoryError, match="objectives that this version does not know"):
+        History.load(path)
+    with pytest.raises(HistoryError, match="objectives that this version does not know"):
+        check(history)
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"no parquet at all"])
 def test_a_file_that_is_no_history_is_refused(tmp_path, content):
     path = tmp_path / "h.parquet"
@@ -130,12 +141,12 @@ recorded([("bob", "r", 0)]).save(sys.argv[1])
     assert History.load(path).frame(Kind.PUBLISHED)["user"].tolist() == ["alice"]
 
 
-def test_a_canary_tells_whose_data_it_is_whatever_the_event_says():
-    own = f'{{"user_id": "alice", "text": "{canary("alice")}"}}'.encode()
-    leaked = f'{{"user_id": "alice", "text": "{canary("alice")} {canary("bob")}"}}'.encode()
-    assert whose(own, "alice") == ("alice", "")
-    assert whose(leaked, "alice") == ("bob", "")
-    assert whose(b"{}", "alice") == ("", "")
+def test_a_mark_names_the_owner_whatever_the_event_says():
+    own = f'{{"user_id": "alice", "text": "{mark("alice")}"}}'.encode()
+    leaked = f'{{"user_id": "alice", "text": "{mark("alice")} {mark("bob")}"}}'.encode()
+    assert marks_in(own, "alice") == ("alice", "")
+    assert marks_in(leaked, "alice") == ("bob", "")
+    assert marks_in(b"{}", "alice") == ("", "")
 
 
 def test_numbers_that_do_not_apply_are_nan():

@@ -1,4 +1,4 @@
-"""Another system's event log becomes a History: by its own names, in its own units, without the lines that are broken."""
+"""The event log of another system becomes a History: with its names and units, without malformed lines."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -20,14 +20,14 @@ def written(tmp_path, *records):
     return path
 
 
-def test_a_log_of_received_events_with_their_owners_is_enough(tmp_path):
+def test_received_events_with_owners_suffice(tmp_path):
     path = written(tmp_path, {"user": "bob", "owner": "alice", "run": "r", "event": "done", "seq": 3, "time": 7})
     (row,) = read_log(path).history.frame().to_dict("records")
     assert (row["kind"], row["user"], row["detail"]) == (Kind.RECEIVED, "bob", "alice")
     assert (row["run"], row["event"], row["seq"], row["subject"]) == ("r", "done", 3, "")
 
 
-def test_fields_go_by_other_names_and_lie_in_nested_objects(tmp_path):
+def test_fields_may_have_other_names_and_lie_in_nested_objects(tmp_path):
     path = written(tmp_path, {"who": {"id": "bob"}, "ctx": {"run": {"id": "r"}}, "what": "push", "n": 5, "noise": [1]})
     mapping = LogMapping(
         fields={"user": "who.id", "run": "ctx.run.id", "kind": "what", "seq": "n", "event": "ctx.nothing.here"},
@@ -60,9 +60,9 @@ def test_times_in_iso_8601_are_read_with_their_zones(tmp_path):
         (("1757419200000000000", "1757419201500000000"), "ns"),  # OTLP/JSON
         (("1757419200000000", "1757419201500000"), "us"),  # journald
         (("1757419200.0", "1.7574192015e9"), "s"),
-        (("2025-09-09 12:00:00,000", "2025-09-09 12:00:01,500"), "s"),  # Python's logging
-        (("09/Sep/2025:12:00:00 +0000", "2025-09-09T12:00:01.5Z"), "s"),  # nginx, beside another
-        (("09/Sep/2025:14:00:00 +0200", "2025/09/09 12:00:01.5"), "ms"),  # nginx's other log
+        (("2025-09-09 12:00:00,000", "2025-09-09 12:00:01,500"), "s"),  # Python logging
+        (("09/Sep/2025:12:00:00 +0000", "2025-09-09T12:00:01.5Z"), "s"),  # nginx, and ISO 8601
+        (("09/Sep/2025:14:00:00 +0200", "2025/09/09 12:00:01.5"), "ms"),  # the error log of nginx
         (("20250909T120000Z", "2025-09-09T12:00:01.500000000Z"), "s"),
         ((1757419200000, "1757419201500"), "ms"),
     ],
@@ -75,12 +75,12 @@ def test_times_are_read_as_other_programs_write_them(tmp_path, texts, unit):
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "1_000", "0x10", "12:00", "", "1,5,0"])
-def test_a_text_that_is_no_time_is_told(tmp_path, text):
+def test_a_text_that_is_no_time_is_malformed(tmp_path, text):
     log = read_log(written(tmp_path, {"user": "a", "time": 1}, {"user": "a", "time": text}))
     assert "expected a number or a time in ISO 8601" in log.malformed[0].reason
 
 
-def test_parquet_may_hold_parts_of_a_microsecond_decimals_and_nan_for_what_is_left_out(tmp_path):
+def test_parquet_may_hold_nanoseconds_decimals_and_nan(tmp_path):
     began = 1_757_419_200 * 10**9
     columns = {
         "user": ["a", "a"],
@@ -98,7 +98,7 @@ def test_parquet_may_hold_parts_of_a_microsecond_decimals_and_nan_for_what_is_le
     assert log.history.numbers["seq"].tolist() == [-1, 3]
 
 
-def test_a_default_name_that_means_something_else_is_left_out(tmp_path):
+def test_a_default_name_can_be_excluded(tmp_path):
     span = {"user": "bob", "owner": "bob", "kind": "SpanKind.INTERNAL", "subject": "runs/17"}
     path = written(tmp_path, span)
     with pytest.raises(HistoryError, match=r"records of other kinds: SpanKind\.INTERNAL"):
@@ -131,7 +131,7 @@ def test_without_a_time_in_every_record_the_order_of_the_file_stays(tmp_path):
         ({"user": "a", "kind": "gap", "value": "inf"}, "value is 'inf'; expected a number"),
     ],
 )
-def test_a_malformed_line_is_told_with_its_number_and_left_out(tmp_path, line, reason):
+def test_a_malformed_line_is_reported_with_its_number_and_ignored(tmp_path, line, reason):
     good = {"user": "a", "time": 1}
     log = read_log(written(tmp_path, good, line, "", good))
     assert [line for line, _ in log.malformed] == [2]
@@ -147,13 +147,13 @@ def test_a_log_may_begin_with_a_byte_order_mark(tmp_path):
     assert (len(read_log(path).history), read_log(path).malformed) == (1, ())
 
 
-def test_of_many_malformed_lines_all_are_counted_and_the_first_are_told(tmp_path):
+def test_all_malformed_lines_are_counted_and_the_first_ones_reported(tmp_path):
     log = read_log(written(tmp_path, {"user": "a"}, *["{"] * 30, {"run": "r"}))
     assert log.malformed_lines == 31
     assert [line for line, _ in log.malformed] == list(range(2, 22))
 
 
-def test_records_of_other_kinds_are_counted_and_left_out(tmp_path):
+def test_records_of_unknown_kinds_are_counted_and_ignored(tmp_path):
     log = read_log(written(tmp_path, {"user": "a"}, {"kind": "ping"}, {"kind": "ping", "user": "a"}))
     assert (dict(log.other_kinds), log.malformed_lines, len(log.history)) == ({"ping": 2}, 0, 1)
 
@@ -171,7 +171,7 @@ def test_a_history_of_a_log_says_which_kinds_were_recorded_and_which_limits_held
     assert meta["engines_per_user"] == 2
 
 
-def test_what_a_record_leaves_out_is_derived_where_it_can_be(tmp_path):
+def test_missing_fields_are_derived_where_possible(tmp_path):
     requested = {"kind": "requested", "owner": "alice", "run": "r", "time": 3}
     gap = {"kind": "gap", "user": "alice", "run": "r", "seq": 2, "value": 4}
     numbered = {"user": "alice", "seq": 7}
@@ -182,7 +182,7 @@ def test_what_a_record_leaves_out_is_derived_where_it_can_be(tmp_path):
     assert (without_run["seq"], without_run["value"]) == (-1, 9.0)
 
 
-def test_parquet_says_the_same_as_json_lines(tmp_path):
+def test_parquet_and_json_lines_give_the_same_history(tmp_path):
     moment = datetime(2025, 9, 9, 12, 0, 0, 250_000, tzinfo=UTC)
     rows = [
         {"user": {"id": 7}, "run.owner": "alice", "seq": number, "run": "r", "more": 1}
@@ -200,7 +200,7 @@ def test_parquet_says_the_same_as_json_lines(tmp_path):
     assert columnar.malformed[0].line == 4
 
 
-def test_a_history_of_our_own_is_told_from_a_log(tmp_path):
+def test_a_recorded_history_is_not_taken_for_a_log(tmp_path):
     log = read_log(written(tmp_path, {"user": "a"}))
     assert not is_event_log(log.history.save(tmp_path / "h.parquet"))
     pq.write_table(pa.table({"user": ["a"]}), tmp_path / "log.parquet")
@@ -229,7 +229,7 @@ def test_a_mapping_comes_from_a_file_and_takes_more(tmp_path):
 @pytest.mark.parametrize(
     "text", ["[", 'time_unit = "h"', "[fields]\nwho = 'x'", "[values.seq]\na = 'b'", "recorded = ['pings']", "x = 1"]
 )
-def test_a_mapping_that_cannot_be_is_refused(tmp_path, text):
+def test_a_wrong_mapping_is_refused(tmp_path, text):
     (tmp_path / "ours.toml").write_text(text)
     with pytest.raises(HistoryError, match="is no mapping"):
         LogMapping.load(tmp_path / "ours.toml")
@@ -250,7 +250,7 @@ any_record = st.dictionaries(
 
 @given(st.lists(any_record, max_size=6), st.binary(max_size=20))
 @settings(deadline=None, max_examples=200)
-def test_no_line_of_whatever_kind_stops_the_reading(tmp_path_factory, records, garbage):
+def test_no_line_stops_the_reading(tmp_path_factory, records, garbage):
     path = tmp_path_factory.mktemp("logs") / "log.jsonl"
     good = b'{"user": "alice", "owner": "alice"}\n'
     path.write_bytes(good + b"".join(json.dumps(record).encode() + b"\n" for record in records) + garbage)

@@ -1,4 +1,4 @@
-"""Marks in the data of users and runs, and answers that are held against their questions."""
+"""Marks in the data of users and runs, and answers that are compared with their questions."""
 
 import json
 
@@ -7,10 +7,10 @@ import pytest
 from netra_sim import Scenario, simulate
 from netra_sim.factory import answer_to, pipeline
 from netra_sim.history import Kind
-from netra_sim.recording import canary, how_answered, marked_question, whose
+from netra_sim.recording import how_answered, mark, marked_question, marks_in
 
 
-def test_all_but_a_runs_first_event_bear_its_mark():
+def test_all_events_of_a_run_except_the_first_have_its_mark():
     history = simulate(Scenario(users=5), seed=1)
     received = history.frame(Kind.RECEIVED)
     unmarked = received[received["subject"] == ""]
@@ -24,15 +24,15 @@ def test_all_but_a_runs_first_event_bear_its_mark():
 @pytest.mark.parametrize(
     ("frame", "owner"),
     [
-        (canary("alice", "alice.1"), ("alice", "")),
-        (canary("alice", "alice.2"), ("alice", "alice.2")),
-        (canary("alice", "alice.1") + canary("bob", "bob.1"), ("bob", "")),
-        (canary("alice"), ("alice", "")),
+        (mark("alice", "alice.1"), ("alice", "")),
+        (mark("alice", "alice.2"), ("alice", "alice.2")),
+        (mark("alice", "alice.1") + mark("bob", "bob.1"), ("bob", "")),
+        (mark("alice"), ("alice", "")),
         ("no mark", ("", "")),
     ],
 )
-def test_a_frame_tells_whose_data_it_carries_and_of_which_run(frame, owner):
-    assert whose(frame.encode(), "alice", "alice.1") == owner
+def test_the_marks_in_a_frame_name_the_owner_and_the_run(frame, owner):
+    assert marks_in(frame.encode(), "alice", "alice.1") == owner
 
 
 def test_a_stale_answer_of_the_users_other_run_is_recorded(monkeypatch):
@@ -82,10 +82,10 @@ RIGHT = answer_to(marked_question("alice", "alice.1"))
         ("something else", "wrong"),
     ],
 )
-def test_an_answer_is_held_against_its_question(answer, how):
+def test_an_answer_is_compared_with_its_question(answer, how):
     assert how_answered(answer, RIGHT)[0] == how
 
 
-def test_where_nobody_knows_the_answer_it_counts_that_there_is_one():
+def test_any_answer_is_complete_if_the_right_one_is_unknown():
     assert how_answered("anything") == ("complete", "")
     assert how_answered(None)[0] == "empty"

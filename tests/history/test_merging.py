@@ -1,4 +1,4 @@
-"""`merge`: one History of what several recorders wrote down."""
+"""`merge`: one History from several recorders."""
 
 import math
 
@@ -22,7 +22,7 @@ def recorded(name, times, meta=None):
 
 
 @given(st.lists(TIMES.map(sorted), min_size=1, max_size=3))
-def test_rows_are_merged_by_time_and_rows_of_one_time_in_the_order_of_their_histories(parts):
+def test_rows_are_merged_by_time_and_rows_of_equal_time_in_the_order_of_their_histories(parts):
     histories = [recorded(str(index), times) for index, times in enumerate(parts)]
     merged = merge(histories, {"source": "both"}).frame(Kind.REQUESTED)
     expected = sorted((time, index, number) for index, times in enumerate(parts) for number, time in enumerate(times))
@@ -38,7 +38,7 @@ def test_a_history_merged_with_nothing_is_itself(times):
 
 
 @given(TIMES, TIMES)
-def test_rows_of_one_history_keep_their_order_though_its_clock_ran_backwards(first, second):
+def test_rows_of_one_history_keep_their_order_even_if_its_clock_ran_backwards(first, second):
     merged = merge([recorded("a", first), recorded("b", second)], {})
     for name, times in (("a", first), ("b", second)):
         rows = merged.frame(Kind.REQUESTED)

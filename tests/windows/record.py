@@ -13,7 +13,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from netra_sim.defects import WindowsRun, code_spoken_of, keep_windows_runs, measure_hazards, read_windows_runs
+from netra_sim.defects import WindowsRun, keep_windows_runs, measure_hazards, read_windows_runs, recorded_code
 from netra_sim.defects.windows_record import RECORD
 from netra_sim.runtime import new_event_loop
 from netra_sim.simulation import find_scenario, simulate
@@ -51,7 +51,7 @@ def record():
         system=system(),
         loop=tuple(one.__name__ for one in type(loop).__mro__ if issubclass(one, asyncio.AbstractEventLoop)),
         date=datetime.now(UTC).date().isoformat(),
-        code=code_spoken_of(),
+        code=recorded_code(),
         hazards=tuple(measure_hazards()),
         digests_equal=sum(equal),
         digests=len(equal),

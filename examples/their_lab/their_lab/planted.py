@@ -1,10 +1,10 @@
-"""The history that the check must fail, and its twin that it must pass."""
+"""A history that the check must fail, and the same one without the defect, which it must pass."""
 
 from netra_sim.defects.planted import PlantedHistory, Story
 from netra_sim.history import Objectives
 
 
-def _tell(is_planted: bool) -> Story:
+def _build(is_planted: bool) -> Story:
     """A run of Alice, which ends a second time."""
     story = Story().run()
     if is_planted:
@@ -13,5 +13,5 @@ def _tell(is_planted: bool) -> Story:
 
 
 PLANTED_DOUBLE_END = PlantedHistory(
-    check="double-ends", defect="A run ends twice.", tell=_tell, objectives=Objectives()
+    check="double-ends", defect="A run ends twice.", build=_build, objectives=Objectives()
 )

@@ -1,4 +1,4 @@
-"""Histories and source trees with a known defect, and reference histories without one."""
+"""Histories and source trees with a planted defect, and the reference histories of the certificate."""
 
 from netra_sim.defects.planted.histories import PLANTED_HISTORIES, PlantedHistory
 from netra_sim.defects.planted.sources import PLANTED_SOURCES, PlantedSource

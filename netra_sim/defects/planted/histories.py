@@ -1,6 +1,6 @@
-"""For each check one small told history with the defect that it is for, and the same history without it.
+"""For each check one small history with a defect that it must find, and the same history without the defect.
 
-A report holds every check against both, so that a check that has gone blind, or that accuses everything, is known for it.
+A report runs every check on both, which reveals a check that finds nothing, or that accuses everything.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,11 @@ import msgspec
 
 from netra_sim.defects.planted.story import EVENTS, Story
 from netra_sim.history import ASYNCIO_REPLACED, LOOP_STEPS, MOST_UNSENT_BYTES, REPLAY_BYTES, History, Objectives
-from netra_sim.recording import CONTEXT_CANARY
+from netra_sim.recording import CONTEXT_MARK
 from netra_sim.registry import Registry
 
-Tell = Callable[[bool], Story]
-"""Tells the history, with the defect or without it."""
+Build = Callable[[bool], Story]
+"""Builds the history: with the defect for True, without it for False."""
 
 
 class PlantedHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,45 +24,45 @@ class PlantedHistory(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         check: the name of the check that must find it.
         defect: what is wrong, in a sentence.
-        tell: tells it.
-        objectives: that both histories are held against.
+        build: builds the history.
+        objectives: for both histories.
     """
 
     check: str
     defect: str
-    tell: Tell
+    build: Build
     objectives: Objectives
 
     def planted(self) -> History:
         """The history with the defect."""
-        return self.tell(True).end()
+        return self.build(True).end()
 
     def clean(self) -> History:
-        """Its twin without it."""
-        return self.tell(False).end()
+        """The same history without the defect."""
+        return self.build(False).end()
 
 
 _OWN: list[PlantedHistory] = []
 
 
-def planted_history(check: str, *, objectives: Objectives | None = None) -> Callable[[Tell], Tell]:
-    """Register the decorated function as what tells a check's history, with its docstring as the defect."""
+def planted_history(check: str, *, objectives: Objectives | None = None) -> Callable[[Build], Build]:
+    """Register the decorated function as the builder of a check's history; its docstring describes the defect."""
 
-    def register(tell: Tell) -> Tell:
-        defect = (tell.__doc__ or "").strip()
-        _OWN.append(PlantedHistory(check=check, defect=defect, tell=tell, objectives=objectives or Objectives()))
-        return tell
+    def register(build: Build) -> Build:
+        defect = (build.__doc__ or "").strip()
+        _OWN.append(PlantedHistory(check=check, defect=defect, build=build, objectives=objectives or Objectives()))
+        return build
 
     return register
 
 
 def two_users() -> Story:
-    """Two users with a run each, and nothing wrong."""
+    """Two users with one run each, and nothing wrong."""
     return Story().run().run("bob", "bob.1")
 
 
 def users(count: int, *, delay: float = 0.01) -> Story:
-    """So many users with a run each, whose events take so many seconds, and nothing else wrong."""
+    """``count`` users with one run each; every event takes ``delay`` seconds, and nothing else is wrong."""
     story = Story()
     for number in range(count):
         story.run(f"user-{number}", f"user-{number}.1", delay=delay)
@@ -81,7 +81,7 @@ def _(is_planted: bool) -> Story:
 
 @planted_history("connection-isolation")
 def _(is_planted: bool) -> Story:
-    """One connection has two users."""
+    """One connection belongs to two users."""
     story = two_users()
     if is_planted:
         story.recorder.connected("alice/0", "bob")
@@ -99,7 +99,7 @@ def _(is_planted: bool) -> Story:
     """Carol's run works in Bob's context."""
     story = two_users()
     context = copy_context()
-    context.run(CONTEXT_CANARY.set, "bob" if is_planted else "carol")
+    context.run(CONTEXT_MARK.set, "bob" if is_planted else "carol")
     context.run(story.run, "carol", "carol.1")
     return story
 
@@ -115,7 +115,7 @@ def _(is_planted: bool) -> Story:
 
 @planted_history("liveness")
 def _(is_planted: bool) -> Story:
-    """One run waits for another one for ever."""
+    """One run waits forever for another."""
     story = two_users()
     if is_planted:
         story.recorder.stuck("deadlock", "alice waits for bob")
@@ -163,7 +163,7 @@ def _(is_planted: bool) -> Story:
 
 @planted_history("engine-limit")
 def _(is_planted: bool) -> Story:
-    """A user has three engines at once, and may have two."""
+    """A user has three engines at once; two are allowed."""
     story = two_users()
     recorder, engines = story.recorder, [f"alice.1{number}" for number in range(3 if is_planted else 2)]
     for run in engines:
@@ -186,7 +186,7 @@ def _(is_planted: bool) -> Story:
 
 @planted_history("memory", objectives=Objectives(replay_bytes=100_000.0))
 def _(is_planted: bool) -> Story:
-    """The bridge holds twice as many bytes as it may."""
+    """The bridge keeps twice as many bytes for replay as allowed."""
     story = two_users()
     story.recorder.sample(REPLAY_BYTES, 200_000 if is_planted else 50_000)
     return story
@@ -194,7 +194,7 @@ def _(is_planted: bool) -> Story:
 
 @planted_history("asyncio-untouched")
 def _(is_planted: bool) -> Story:
-    """One of asyncio's functions is another one."""
+    """An asyncio function is replaced for the whole process."""
     story = two_users()
     story.recorder.sample(ASYNCIO_REPLACED, int(is_planted))
     return story
@@ -210,7 +210,7 @@ def _(is_planted: bool) -> Story:
 
 @planted_history("latency", objectives=Objectives(recovery=60.0))
 def _(is_planted: bool) -> Story:
-    """Every event takes half as long again as it may."""
+    """Every event takes one and a half times as long as allowed."""
     return users(20, delay=0.15 if is_planted else 0.05)
 
 
@@ -232,7 +232,7 @@ def _(is_planted: bool) -> Story:
 
 @planted_history("recovery")
 def _(is_planted: bool) -> Story:
-    """A user is back six seconds after an outage, and should be after five."""
+    """A user is back six seconds after an outage; five are allowed."""
     story = two_users()
     story.recorder.fault_began("outage")
     story.recorder.disconnected("alice/0", "alice", 1006, "gone")
@@ -244,13 +244,13 @@ def _(is_planted: bool) -> Story:
 
 @planted_history("thread-isolation")
 def _(is_planted: bool) -> Story:
-    """The events of a run bear the thread of another conversation."""
+    """The events of a run carry the thread of another conversation."""
     return two_users().run("carol", "carol.1", thread="another-thread" if is_planted else None)
 
 
 @planted_history("scopes")
 def _(is_planted: bool) -> Story:
-    """A request is carried out twice."""
+    """Two scopes are opened for one request."""
     story = two_users()
     if is_planted:
         story.recorder.scope_opened("bob.1", "bob")
@@ -275,13 +275,13 @@ def _(is_planted: bool) -> Story:
 
 @planted_history("silence", objectives=Objectives(recovery=600.0))
 def _(is_planted: bool) -> Story:
-    """A user waits for two minutes without a sign."""
+    """A user receives no event for two minutes during a run."""
     return Story().run(pauses={3: 120.0 if is_planted else 1.0}).run("bob", "bob.1")
 
 
 @planted_history("unhandled-errors")
 def _(is_planted: bool) -> Story:
-    """A task fails, and nobody looks at its error."""
+    """A task fails, and no code handles its error."""
     story = two_users()
     if is_planted:
         story.recorder.loop_error("ZeroDivisionError", "Task exception was never retrieved")
@@ -290,7 +290,7 @@ def _(is_planted: bool) -> Story:
 
 @planted_history("unsent-bytes")
 def _(is_planted: bool) -> Story:
-    """Two hundred kilobytes wait on one connection, and half of that may."""
+    """200,000 bytes wait on one connection, twice as many as allowed."""
     story = two_users()
     story.recorder.sample(MOST_UNSENT_BYTES, 200_000 if is_planted else 50_000)
     return story
@@ -308,4 +308,4 @@ def _(is_planted: bool) -> Story:
 PLANTED_HISTORIES: Registry[PlantedHistory] = Registry(
     "netra_sim.planted_histories", _OWN, kind=PlantedHistory, name_of=attrgetter("check")
 )
-"""By the name of the check that each is for, those of other packages included."""
+"""The planted histories by the names of their checks, including those of other packages."""

@@ -1,7 +1,7 @@
-"""Small histories, each drawn from a number: chats with reconnects, gaps and faults, and something wrong in most of them.
+"""Reference histories: small chats drawn from a number, with reconnects, gaps, faults, and something wrong in most.
 
-They are what a standard weight is to a balance. Each check has read all of them once, when it was tested; a check that
-reads one of them otherwise now is not the check that was tested (`netra_sim.defects.certificate`).
+The certificate holds what each check read in all of them when its tests had passed. A check that now reads one of them
+differently has changed (`netra_sim.defects.certificate`).
 """
 
 from collections.abc import Callable, Iterator
@@ -34,16 +34,16 @@ _DELAYS = (0.005, 0.01, 0.01, 0.02, 0.05, 0.09, 0.1, 0.15, 1.0, 4.0)
 
 
 class ReferenceHistory(NamedTuple):
-    """A history, and the objectives against which it is held."""
+    """A history with its objectives."""
 
     history: History
     objectives: Objectives
 
 
 def reference_history(number: int) -> ReferenceHistory:
-    """The history of a number, which is the same on every platform."""
+    """The reference history of a number; the same on every platform."""
     chat = _Chat(Random(f"reference history {number}"))
-    return ReferenceHistory(chat.told(), chat.objectives())
+    return ReferenceHistory(chat.history(), chat.objectives())
 
 
 class _Connection(NamedTuple):
@@ -54,7 +54,7 @@ class _Connection(NamedTuple):
 
 
 class _Chat:
-    """One told chat: everything that happens is put on a line of time, and written down in its order."""
+    """One chat: all records are drawn with their times, then written in the order of time."""
 
     def __init__(self, draw: Random) -> None:
         self._draw = draw
@@ -66,8 +66,8 @@ class _Chat:
         self._scale = draw.choice((0.2, 1.0, 1.0, 3.0))
         self._slowness = draw.choice((0.1, 0.1, 1.0))
 
-    def told(self) -> History:
-        """Draw the users, their connections and runs, and what else goes on."""
+    def history(self) -> History:
+        """Draw the users, their connections and runs, faults and oddities, and write them."""
         users = [f"u{number}" for number in range(self._draw.choice((*(1, 2, 2, 3) * 5, 24)))]
         for user in users:
             tabs = [list(self._connections(user, tab)) for tab in range(1 + self._happens(0.3))]
@@ -85,7 +85,7 @@ class _Chat:
         return self._perturbed(history) if self._happens(0.6) else history
 
     def objectives(self) -> Objectives:
-        """Those of the plan, or others."""
+        """The default objectives, or drawn ones."""
         draw = self._draw.choice
         if self._happens(0.5):
             return Objectives()
@@ -159,7 +159,7 @@ class _Chat:
         published: list[tuple[float, int, str, str]],
         tab: list[_Connection],
     ) -> None:
-        """What a tab gets: live events, and what it missed when it comes back, or a gap in its place."""
+        """Deliver to a tab: live events, and when it comes back what it missed, or a gap instead."""
         had = -1
         for connection in tab:
             missed = [one for one in published if one[0] < connection.began and one[1] > had]
@@ -220,7 +220,7 @@ class _Chat:
             self._at(began + self._draw.choice((0.5, 5.0, 20.0)), self._recorder.fault_ended, name, hit)
 
     def _oddities(self, users: list[str]) -> None:
-        """What a recording has beside runs, each now and then."""
+        """Other records that a history can have; each is drawn with a small probability."""
         some, other = self._draw.choice(users), self._draw.choice(users)
         where = {"user": some, "connection": f"{some}/0.0", "run": f"{some}.0"}
         odd: list[Callable[[], None]] = [
@@ -241,7 +241,7 @@ class _Chat:
                 self._at(self._draw.uniform(0, 60), one)
 
     def _gauges(self) -> None:
-        # Less is replayed than the least that is drawn as an objective.
+        # Fewer bytes than the smallest objective that is drawn.
         for gauge, value in {**CLEAN_GAUGES, REPLAY_BYTES: 900}.items():
             if self._happens(0.9):
                 self._recorder.sample(gauge, value if not self._happens(self._wrong) else value * 2_000 + 1)
@@ -254,7 +254,7 @@ class _Chat:
         return meta
 
     def _perturbed(self, history: History) -> History:
-        """The same with a row lost, doubled or changed, or as a log would have it that lacks kinds or its beginning."""
+        """The history with rows lost, doubled or changed, or like a log that lacks kinds of record or its beginning."""
         count = len(history)
         rows = np.arange(count)
         numbers = {name: values.copy() for name, values in history.numbers.items()}
@@ -291,7 +291,7 @@ class _Chat:
 def _numbered_as_they_come(
     codes: dict[str, np.ndarray], tables: dict[str, list[str]]
 ) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
-    """The same with the texts that there are only, in the order in which they come, as a log that was read has them."""
+    """The same columns with codes in the order of first use and without unused texts, as in a log."""
     anew, known = {}, {}
     for name, column in codes.items():
         _, firsts, places = np.unique(column, return_index=True, return_inverse=True)

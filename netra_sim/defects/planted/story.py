@@ -1,4 +1,4 @@
-"""Histories told by hand: users, runs and what goes wrong with them, without a runtime that makes them."""
+"""Small histories written by hand: users, runs and what goes wrong, without a runtime."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import nan
@@ -8,7 +8,7 @@ from typing import Self
 from netra_sim.history import (
     ASYNCIO_REPLACED,
     CONTEXTS_READ,
-    ENGINES_PROBED,
+    ENGINES_COMPARED,
     LOOP_STEPS,
     MOST_UNSENT_BYTES,
     REPLAY_BYTES,
@@ -24,18 +24,18 @@ CLEAN_GAUGES: Mapping[str, float] = MappingProxyType(
         ASYNCIO_REPLACED: 0,
         CONTEXTS_READ: 10,
         LOOP_STEPS: 100,
-        ENGINES_PROBED: 2,
+        ENGINES_COMPARED: 2,
         REPLAY_BYTES: 1_000,
         MOST_UNSENT_BYTES: 1_000,
     }
 )
-"""What the probes of a clean process say."""
+"""The gauges of a clean process."""
 
 
 class Story:
-    """Tells a history, one user and run after the other.
+    """Writes a history, one run after the other.
 
-    What `run` and `end` do not tell goes to `recorder` directly; `now` is the story's clock, in seconds.
+    `run` and `end` write the usual records; write any others to `recorder`. `now` is the clock, in seconds.
     """
 
     def __init__(self) -> None:
@@ -56,19 +56,19 @@ class Story:
         pauses: Mapping[int, float] = MappingProxyType({}),
         stamp: Callable[[int, float], float] = lambda _, now: now,
     ) -> Self:
-        """Tell one run, half a second for each event.
+        """Write one run, with half a second before each event.
 
         Args:
             user: who asks.
             run: the run's id.
-            events: that are published.
-            delay: seconds from publishing to client.
+            events: the published ones.
+            delay: seconds from publishing to arrival.
             drop: numbers of the events that are published and never sent.
-            receiver: who gets the events, if not the user.
-            subject: whose mark the events carry, if not the user's; "" for none.
-            thread: the conversation that the events bear, if not the one that was asked for.
-            pauses: by the number of an event, seconds that pass before it.
-            stamp: from the number of an event and the time, the event's own timestamp.
+            receiver: who receives the events, if not the user.
+            subject: the user in the mark of the events, if not the user; "" for no mark.
+            thread: the thread of the events, if not that of the request.
+            pauses: for the number of an event, additional seconds before it.
+            stamp: makes the event's timestamp from its number and the time.
         """
         recorder, reader = self.recorder, receiver or user
         connection = f"{reader}/0"
@@ -99,7 +99,7 @@ class Story:
         return self
 
     def end(self) -> History:
-        """The history, with a fault that passes and with what the probes of a clean process say."""
+        """The finished history, with one fault and the gauges of a clean process added."""
         self.recorder.fault_began("a slow disk")
         self.now += 1.0
         self.recorder.fault_ended("a slow disk", 1)

@@ -1,6 +1,6 @@
-"""The defects of the original system, each as a small change of the runtime that can be switched on.
+"""The seeded defects: defects of the original system, each as a small patch of the runtime that can be switched on.
 
-The runtime does not know them. A defect works in the process in which it is switched on, and only there.
+The runtime contains no code for them. A defect acts only in the process that switches it on.
 """
 
 from netra_sim.defects.seeded import bridge, delivery, factory, harness, mixups, replay, windows
@@ -17,6 +17,6 @@ DEFECTS: Registry[Defect] = Registry(
     ),
     kind=Defect,
 )
-"""All seeded defects by name, those of other packages included."""
+"""All seeded defects by name, including those of other packages."""
 
 __all__ = ["DEFECTS", "Defect", "Patches", "seeded_defect", "silenced"]

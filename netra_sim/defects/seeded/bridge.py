@@ -1,4 +1,4 @@
-"""The original bridge: B2, B3, B5, B9, B10 and S12."""
+"""Defects of the original bridge: B2, B3, B5, B9, B10 and S12."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def answers_land_elsewhere(patches: Patches) -> None:
 
 @seeded_defect("placeholder-ids", "B3", scenario=CROWD)
 def placeholder_ids(patches: Patches) -> None:
-    """Ids such as registry and system are taken for somebody's."""
+    """Ids such as registry and system are accepted as user ids."""
 
     @patches.function(require_real_id)
     def check(original: Any) -> Any:
@@ -96,7 +96,7 @@ def one_emitter_for_two_runs(patches: Patches) -> None:
 
 @seeded_defect("never-wired", "S12", scenario=CROWD)
 def never_wired(patches: Patches) -> None:
-    """The manager was never given to the agents: none of the critical events is published, no error anywhere."""
+    """Agents never get a manager: no critical event is published, and no error is raised."""
 
     @patches.attribute(RunEmitter, "_publish")
     def publish(original: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`Defect`: one defect of the original system's, which can be put into the runtime for a while and taken out again."""
+"""`Defect`: a defect of the original system that can be switched on in the runtime for a while."""
 
 import gc
 import inspect
@@ -14,19 +14,19 @@ import msgspec
 from netra_sim.simulation import Scenario
 
 Replacement = Callable[[Any], Any]
-"""Makes what takes the original's place from the original."""
+"""Makes the replacement from the original."""
 
 _switched_on: list[str] = []
 
 
 class Patches:
-    """What a defect has put in the place of the runtime's own, with the way back."""
+    """The patches of a defect, which can be undone."""
 
     def __init__(self) -> None:
         self._undo: list[tuple[Any, str, Any]] = []
 
     def attribute(self, owner: Any, name: str) -> Callable[[Replacement], None]:
-        """Put what the decorated function makes of the original in its place on a class or a module."""
+        """Replace an attribute of a class or module; the decorated function makes the replacement from the original."""
 
         def put(make: Replacement) -> None:
             original = vars(owner)[name]
@@ -35,7 +35,7 @@ class Patches:
         return put
 
     def function(self, original: Any) -> Callable[[Replacement], None]:
-        """Put what the decorated function makes of a function in its place, wherever the package holds it by a name."""
+        """Replace a function in every module of the package; the decorated function makes the replacement."""
 
         def put(make: Replacement) -> None:
             replacement = make(original)
@@ -46,11 +46,11 @@ class Patches:
         return put
 
     def keep(self, owner: Any, *names: str) -> None:
-        """Put these back afterwards, whatever the defect does to them."""
+        """Restore these attributes at the end, whatever the defect does to them."""
         self._undo += [(owner, name, vars(owner)[name]) for name in names]
 
     def restore(self) -> None:
-        """Put everything back as it was."""
+        """Undo all patches."""
         while self._undo:
             owner, name, original = self._undo.pop()
             setattr(owner, name, original)
@@ -65,10 +65,10 @@ class Defect(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: short, for tables.
-        incidents: ids of the failures of the original system that it brings back.
+        incidents: ids of the incidents of the original system that it brings back.
         symptom: what it does, in a sentence.
-        scenario: in which it shows, and which the clean runtime passes completely.
-        install: puts it in.
+        scenario: one in which it shows; the clean runtime passes all checks in it.
+        install: patches the runtime.
     """
 
     name: str
@@ -79,10 +79,10 @@ class Defect(msgspec.Struct, frozen=True, kw_only=True):
 
     @contextmanager
     def switched_on(self) -> Iterator[None]:
-        """Put the defect into this process's runtime, and take it out at the end, however that comes.
+        """Patch the runtime of this process, and undo it at the end, also after an error.
 
         Raises:
-            RuntimeError: another defect is switched on; what a check then caught could not be told.
+            RuntimeError: another defect is switched on; it would be unclear which one a check caught.
         """
         if _switched_on:
             raise RuntimeError(f"{self.name} cannot be switched on while {_switched_on[0]} is")
@@ -97,9 +97,9 @@ class Defect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def seeded_defect(name: str, *incidents: str, scenario: Scenario) -> Callable[[Callable[[Patches], None]], Defect]:
-    """Make a defect of the decorated function, which installs it, with its docstring as the symptom.
+    """Make a defect of the decorated function, which installs the patches; its docstring is the symptom.
 
-    The function is called anew each time that the defect is switched on.
+    The function is called each time that the defect is switched on.
     """
 
     def make(install: Callable[[Patches], None]) -> Defect:
@@ -111,7 +111,7 @@ def seeded_defect(name: str, *incidents: str, scenario: Scenario) -> Callable[[C
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Let a defect's warnings and asyncio's complaints pass: that something is wrong is for the checks to say."""
+    """Suppress warnings and asyncio log messages of a defect: the checks must find it, and not the log."""
     complaints = logging.getLogger("asyncio")
     was_disabled, complaints.disabled = complaints.disabled, True
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
@@ -125,5 +125,5 @@ def silenced() -> Iterator[None]:
 
 
 def _holders() -> list[Any]:
-    """The package's modules."""
+    """All imported modules of the package."""
     return [module for name, module in sorted(sys.modules.items()) if name.split(".")[0] == "netra_sim"]

@@ -1,4 +1,4 @@
-"""The original ways of routing and sending: B1, B4, B6 to B8, S6, S7 and S13."""
+"""Defects of the original routing and sending: B1, B4, B6 to B8, S6, S7 and S13."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ _TRIMMED = 3
 
 @seeded_defect("one-current-manager", "B1", scenario=CROWD)
 def one_current_manager(patches: Patches) -> None:
-    """The bridge has one current user: when another's run begins, the first one's events go nowhere."""
+    """The bridge has one current user: when another user's run begins, the events of the first one are lost."""
     current = ""
 
     @patches.attribute(Delivery, "open_run")
@@ -43,7 +43,7 @@ def one_current_manager(patches: Patches) -> None:
 
 @seeded_defect("guesses-threads", "B4", scenario=CROWD)
 def guesses_threads(patches: Patches) -> None:
-    """Events are routed by the look of the run id: of ids of the wrong form all five critical events are dropped."""
+    """Events are routed by the form of the run id: for ids of the wrong form all five critical events are dropped."""
 
     @patches.attribute(Delivery, "publish")
     def publish(original: Any) -> Any:
@@ -56,8 +56,8 @@ def guesses_threads(patches: Patches) -> None:
 
 @seeded_defect("stalled-client-blocks-all", "B6", scenario=STALLED)
 def stalled_client_blocks_all(patches: Patches) -> None:
-    """One client that does not read holds up everybody behind it."""
-    # Older than any frame on its way can be, so that only a stalled client is waited for.
+    """One client that does not read delays all clients after it."""
+    # Longer than any frame is on its way, so that only a stalled client blocks.
     patience: dict[Connection, float] = {}
 
     @patches.attribute(Delivery, "flush")
@@ -77,7 +77,7 @@ def stalled_client_blocks_all(patches: Patches) -> None:
 
 @seeded_defect("lock-taken-twice", "B6", scenario=CROWD)
 def lock_taken_twice(patches: Patches) -> None:
-    """Ending a run takes a lock that it holds already."""
+    """Ending a run acquires a lock that it already holds."""
     from netra_sim.factory import UserExecutionEngine
 
     @patches.attribute(UserExecutionEngine, "close")
@@ -92,7 +92,7 @@ def lock_taken_twice(patches: Patches) -> None:
 
 @seeded_defect("loses-one-in-ten", "B7", scenario=CROWD)
 def loses_one_in_ten(patches: Patches) -> None:
-    """Of ten sends one fails, counts as sent, and is not repeated."""
+    """One send of ten fails, counts as sent, and is not repeated."""
     sends = 0
 
     @patches.attribute(Delivery, "_send")
@@ -109,7 +109,7 @@ def loses_one_in_ten(patches: Patches) -> None:
 
 @seeded_defect("says-sent-and-is-not", "S13", scenario=CROWD)
 def says_sent_and_is_not(patches: Patches) -> None:
-    """The handler returns True although nothing was sent: chat is dead, all is green."""
+    """The handler returns True although nothing was sent: users receive nothing, and all reports are good."""
 
     @patches.attribute(Delivery, "_send")
     def send(original: Any) -> Any:
@@ -130,7 +130,7 @@ def _count_as_sent(delivery: Any, connection: Connection, batch: list[Any]) -> b
 
 @seeded_defect("reorders-on-reconnect", "B8", scenario=COMING_BACK)
 def reorders_on_reconnect(patches: Patches) -> None:
-    """What waited for a client that comes back is sent in the wrong order."""
+    """Events that waited for a client are sent in the wrong order when it comes back."""
 
     @patches.attribute(Delivery, "attach")
     def attach(original: Any) -> Any:
@@ -147,7 +147,7 @@ def reorders_on_reconnect(patches: Patches) -> None:
 
 @seeded_defect("trims-on-reconnect", "B8", scenario=COMING_BACK)
 def trims_on_reconnect(patches: Patches) -> None:
-    """The oldest events that a client has missed are dropped without a word."""
+    """The oldest events that a client missed are dropped without an announced gap."""
 
     @patches.attribute(Delivery, "attach")
     def attach(original: Any) -> Any:
@@ -187,7 +187,7 @@ def newest_connection_only(patches: Patches) -> None:
 
 @seeded_defect("connections-never-leave", "S7", scenario=OFTEN_CUT_OFF)
 def connections_never_leave(patches: Patches) -> None:
-    """The clean-up looks for another key than was stored: connections stay, until their user is locked out."""
+    """The clean-up looks for a key other than the stored one: connections stay until their user is locked out."""
 
     @patches.attribute(Delivery, "detach")
     def detach(original: Any) -> Any:

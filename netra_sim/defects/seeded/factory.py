@@ -1,4 +1,4 @@
-"""The original factory, engines and contexts: F1 to F9 and S18."""
+"""Defects of the original factory, engines and contexts: F1 to F9 and S18."""
 
 import asyncio
 import contextvars
@@ -15,7 +15,7 @@ _SCAN_SECONDS = 0.2
 
 @seeded_defect("limit-is-never-reached", "F1", scenario=TOO_MANY)
 def limit_is_never_reached(patches: Patches) -> None:
-    """Engines are keyed by the millisecond, so that those of one moment count as one: the limit is never reached."""
+    """Engines are keyed by the millisecond, so that simultaneous ones count as one: the limit is never reached."""
 
     @patches.attribute(ExecutionEngineFactory, "_take_place")
     def take_place(original: Any) -> Any:
@@ -27,7 +27,7 @@ def limit_is_never_reached(patches: Patches) -> None:
 
 @seeded_defect("shared-dispatcher", "F2", scenario=CROWD)
 def shared_dispatcher(patches: Patches) -> None:
-    """A registry that all engines share holds the current question: agents work on somebody else's."""
+    """A registry that all engines share holds the current question: agents work on the question of another user."""
     registry: dict[str, str] = {}
 
     @patches.attribute(pipeline._TimedTool, "__call__")
@@ -42,7 +42,7 @@ def shared_dispatcher(patches: Patches) -> None:
 
 @seeded_defect("counts-by-scanning", "F3", scenario=CROWD)
 def counts_by_scanning(patches: Patches) -> None:
-    """A user's engines are counted by looking at everybody's, while all wait."""
+    """Counting a user's engines scans the engines of all users, and blocks the event loop meanwhile."""
 
     @patches.attribute(ExecutionEngineFactory, "_take_place")
     def take_place(original: Any) -> Any:
@@ -83,7 +83,7 @@ def agents_outlive_their_scope(patches: Patches) -> None:
 
 @seeded_defect("place-kept-after-failure", "F6", scenario=CANCELLED)
 def place_kept_after_failure(patches: Patches) -> None:
-    """A scope that ends with an error keeps its user's place for ever."""
+    """A scope that ends with an error keeps its user's place forever."""
 
     @patches.attribute(ExecutionEngineFactory, "_give_place_back")
     def give_place_back(original: Any) -> Any:
@@ -108,7 +108,7 @@ def places_are_never_given_back(patches: Patches) -> None:
 
 @seeded_defect("failures-are-silent", "F7", scenario=CRASHING)
 def failures_are_silent(patches: Patches) -> None:
-    """An agent that fails ends its run without a word to the user."""
+    """A failing agent ends its run without an event to the user."""
 
     @patches.attribute(UserExecutionEngine, "_end_with_error")
     def end_with_error(original: Any) -> Any:
@@ -127,7 +127,7 @@ def failures_are_silent(patches: Patches) -> None:
 
 @seeded_defect("factory-without-bridge", "F8", scenario=CROWD)
 def factory_without_bridge(patches: Patches) -> None:
-    """A factory that was never given a bridge makes engines all the same."""
+    """A factory without a bridge makes engines."""
 
     @patches.attribute(ExecutionEngineFactory, "__init__")
     def init(original: Any) -> Any:
@@ -151,7 +151,7 @@ def closed_factory_goes_on(patches: Patches) -> None:
 
 @seeded_defect("contexts-can-change", "F9", scenario=CROWD)
 def contexts_can_change(patches: Patches) -> None:
-    """Contexts hold what can be changed, and two users' contexts share it."""
+    """Contexts hold mutable objects, and the contexts of two users share one."""
     session: dict[str, Any] = {}
 
     @patches.attribute(context, "_frozen")
@@ -164,7 +164,7 @@ def contexts_can_change(patches: Patches) -> None:
 
 @seeded_defect("one-emitter-for-all", "S18", scenario=CROWD)
 def one_emitter_for_all(patches: Patches) -> None:
-    """The WebSocket path keeps a singleton: what any user's agents think goes to the first user."""
+    """The WebSocket path keeps a singleton: the thoughts of all users' agents go to the first user."""
     first: list[RunEmitter] = []
 
     @patches.attribute(RunEmitter, "agent_thinking")
@@ -179,7 +179,7 @@ def one_emitter_for_all(patches: Patches) -> None:
 
 @seeded_defect("one-context-for-all", "S18", scenario=CROWD)
 def one_context_for_all(patches: Patches) -> None:
-    """All agents run in the context of whoever came first."""
+    """All agents run in the context of the first user's request."""
     shared: list[contextvars.Context] = []
 
     @patches.attribute(UserExecutionEngine, "_spawn")

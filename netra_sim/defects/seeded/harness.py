@@ -1,4 +1,4 @@
-"""Defects of the lab itself: what it plans, draws, times and hashes; and a bridge that trusts any epoch."""
+"""Defects of the lab itself, in what it plans, draws, times and hashes; and a bridge that trusts any epoch."""
 
 import hashlib
 from typing import Any
@@ -12,7 +12,7 @@ from netra_sim.simulation import conditions, user, world
 
 @seeded_defect("epoch-not-checked", "B8", scenario=CROWD)
 def epoch_not_checked(patches: Patches) -> None:
-    """Cursors that belong to another server's memory are taken as if they were of this one's."""
+    """The bridge accepts cursors of another epoch as its own."""
 
     @patches.attribute(Delivery, "attach")
     def attach(original: Any) -> Any:
@@ -26,7 +26,7 @@ def epoch_not_checked(patches: Patches) -> None:
 
 @seeded_defect("digest-leaves-out-times", "V3", scenario=CROWD)
 def digest_leaves_out_times(patches: Patches) -> None:
-    """The digest of a history does not cover when things happened."""
+    """The digest of a history does not cover times."""
 
     @patches.attribute(History, "digest")
     def digest(original: Any) -> Any:
@@ -40,7 +40,7 @@ def digest_leaves_out_times(patches: Patches) -> None:
 
 @seeded_defect("latency-from-send", "V3", scenario=CROWD)
 def latency_from_send(patches: Patches) -> None:
-    """A request counts from when it was sent and not from when it was due: waiting is left out."""
+    """A request counts from when it was sent, and not from when it was due: waiting is hidden."""
 
     @patches.attribute(user.SimulatedUser, "_ask")
     def ask(original: Any) -> Any:
@@ -78,7 +78,7 @@ def draw_without_seed(patches: Patches) -> None:
 
 @seeded_defect("faults-that-hit-nobody", "V3", scenario=COMING_BACK)
 def faults_that_hit_nobody(patches: Patches) -> None:
-    """Faults are recorded as on, and hit no user, run or message."""
+    """Faults are recorded as on, but hit no user, run or message."""
 
     @patches.attribute(conditions.Injection, "is_for")
     def hit(original: Any) -> Any:

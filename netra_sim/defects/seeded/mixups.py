@@ -1,4 +1,4 @@
-"""Defects that put data, answers, threads and numbers where they do not belong."""
+"""Defects that mix up data, answers, threads and numbers."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ _CUT_AT = 20
 
 @seeded_defect("cache-without-user", "F2", scenario=CROWD)
 def cache_without_user(patches: Patches) -> None:
-    """A cache of the figures has no user in its key: everybody gets a copy of what the user before got."""
+    """A cache of figures has no user in its key: each user gets a copy of the previous user's figures."""
     cached: dict[int, str] = {}
 
     @patches.attribute(pipeline, "usage")
@@ -31,7 +31,7 @@ def cache_without_user(patches: Patches) -> None:
 
 @seeded_defect("stale-answer", "F2", scenario=ONE_BY_ONE)
 def stale_answer(patches: Patches) -> None:
-    """The answer to a user's second question is the one to the first."""
+    """A user's second question gets the answer to the first."""
     answers: dict[str, object] = {}
 
     @patches.attribute(RunEmitter, "agent_completed")
@@ -56,7 +56,7 @@ def answers_are_cut(patches: Patches) -> None:
 
 @seeded_defect("swapped-answers", "B10", scenario=CROWD)
 def swapped_answers(patches: Patches) -> None:
-    """The answers of two agents that run at once are handed on under each other's name."""
+    """The answers of two agents that run at once are passed on under each other's name."""
 
     @patches.attribute(AgentSession, "__init__")
     def init(original: Any) -> Any:
@@ -84,7 +84,7 @@ def wrong_thread(patches: Patches) -> None:
 
 @seeded_defect("tool-duration-wrong", "V2", scenario=CROWD)
 def tool_duration_wrong(patches: Patches) -> None:
-    """A tool's duration is the clock and not the time that it took."""
+    """A tool's duration is the time of the clock, and not the time that it took."""
 
     @patches.attribute(RunEmitter, "tool_completed")
     def tool_completed(original: Any) -> Any:
@@ -96,7 +96,7 @@ def tool_duration_wrong(patches: Patches) -> None:
 
 @seeded_defect("tools-never-complete", "F7", scenario=CROWD)
 def tools_never_complete(patches: Patches) -> None:
-    """Of a tool that has answered the user is told nothing more."""
+    """A tool that answers publishes no tool_completed."""
 
     @patches.attribute(RunEmitter, "tool_completed")
     def tool_completed(original: Any) -> Any:
@@ -108,7 +108,7 @@ def tools_never_complete(patches: Patches) -> None:
 
 @seeded_defect("run-ids-collide", "S7", scenario=MANY_REQUESTS)
 def run_ids_collide(patches: Patches) -> None:
-    """A run's id is its user's name and its number without anything between: those of two users can be one."""
+    """A run id is the user id and a number without a separator: two users can get the same run id."""
 
     @patches.function(routing.run_id_of)
     def run_id_of(original: Any) -> Any:
@@ -120,7 +120,7 @@ def run_ids_collide(patches: Patches) -> None:
 
 @seeded_defect("place-given-back-too-early", "F1", scenario=SLOW_ENDS)
 def place_given_back_too_early(patches: Patches) -> None:
-    """A user's place is free again while the engine that had it is still closing."""
+    """A user's place is free again while its engine is still closing."""
 
     @patches.attribute(ExecutionEngineFactory, "_take_place")
     def take_place(original: Any) -> Any:
@@ -137,7 +137,7 @@ def place_given_back_too_early(patches: Patches) -> None:
 
 @seeded_defect("no-end-after-a-cancel", "F7", scenario=CANCELLED)
 def no_end_after_a_cancel(patches: Patches) -> None:
-    """A run that is cancelled ends without a word to the user."""
+    """A cancelled run ends without an event to the user."""
 
     @patches.attribute(UserExecutionEngine, "_end_with_error")
     def end_with_error(original: Any) -> Any:
@@ -156,7 +156,7 @@ def no_end_after_a_cancel(patches: Patches) -> None:
 
 @seeded_defect("run-beside-the-factory", "F8", scenario=CROWD)
 def run_beside_the_factory(patches: Patches) -> None:
-    """When a scope ends, its events go on in a run that no factory has made."""
+    """When a scope ends, events go on in a run without a factory."""
 
     @patches.attribute(UserExecutionEngine, "close")
     def close(original: Any) -> Any:
@@ -174,7 +174,7 @@ def run_beside_the_factory(patches: Patches) -> None:
 
 @seeded_defect("failures-nobody-awaits", "S15", scenario=CROWD)
 def failures_nobody_awaits(patches: Patches) -> None:
-    """Work beside an agent fails, and its error reaches nobody but the event loop."""
+    """Background work of an agent fails, and its error reaches only the event loop."""
 
     async def fail() -> None:
         raise ConnectionError("the notes could not be kept")
@@ -190,7 +190,7 @@ def failures_nobody_awaits(patches: Patches) -> None:
 
 @seeded_defect("events-held-back", "S12", scenario=CROWD)
 def events_held_back(patches: Patches) -> None:
-    """All events of a run but its first are kept until it ends, and published together."""
+    """All events of a run except the first are kept until it ends, and are then published together."""
     held: WeakKeyDictionary[RunEmitter, list[tuple[Any, ...]]] = WeakKeyDictionary()
 
     @patches.attribute(RunEmitter, "_publish")

@@ -1,4 +1,4 @@
-"""Defects of what a client gets that comes back, opens another tab, or shares a server with other users."""
+"""Defects of replay, of several tabs, and of gaps."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from netra_sim.protocol.events import encode
 
 @seeded_defect("cursors-ignored", "B8", scenario=COMING_BACK)
 def cursors_ignored(patches: Patches) -> None:
-    """The server forgets what a client has already: all is sent again when it comes back."""
+    """The server ignores cursors: a client that comes back gets all events again."""
 
     @patches.attribute(Delivery, "attach")
     def attach(original: Any) -> Any:
@@ -27,7 +27,7 @@ def cursors_ignored(patches: Patches) -> None:
 
 @seeded_defect("replay-stops-at-a-full-buffer", "B8", scenario=LARGE_REPLAY)
 def replay_stops_at_a_full_buffer(patches: Patches) -> None:
-    """A replay that is larger than the transport's buffer is given up where the buffer is full."""
+    """A replay that is larger than the transport's buffer stops when the buffer is full."""
 
     @patches.attribute(Delivery, "_flush")
     def flush(original: Any) -> Any:
@@ -61,7 +61,7 @@ def events_lost_while_another_run_replays(patches: Patches) -> None:
 
 @seeded_defect("one-tab-served", "S6", scenario=TABS)
 def one_tab_served(patches: Patches) -> None:
-    """Of a user's tabs only the first one gets live events."""
+    """Only the first tab of a user gets live events."""
 
     @patches.attribute(Delivery, "publish")
     def publish(original: Any) -> Any:
@@ -80,7 +80,7 @@ def one_tab_served(patches: Patches) -> None:
 
 @seeded_defect("gap-one-short", "B8", scenario=SHORT_MEMORY)
 def gap_one_short(patches: Patches) -> None:
-    """A gap is announced one event shorter than it is."""
+    """A gap is announced as one event shorter than it is."""
 
     @patches.attribute(Delivery, "_gap")
     def gap(original: Any) -> Any:
@@ -93,7 +93,7 @@ def gap_one_short(patches: Patches) -> None:
 
 @seeded_defect("gap-never-sent", "B8", scenario=SHORT_MEMORY)
 def gap_never_sent(patches: Patches) -> None:
-    """The bridge counts a gap as announced and sends nothing."""
+    """The bridge counts a gap as announced, but does not send it."""
 
     @patches.attribute(Delivery, "_send")
     def send(original: Any) -> Any:
@@ -124,7 +124,7 @@ def hello_lists_everybody(patches: Patches) -> None:
 
 @seeded_defect("slow-clients-are-kept", "S17", scenario=NEVER_READS)
 def slow_clients_are_kept(patches: Patches) -> None:
-    """A client that does not read is never cut off, whatever waits for it."""
+    """A client that does not read is never cut off, however many bytes wait for it."""
 
     @patches.attribute(Delivery, "_shed")
     def shed(original: Any) -> Any:

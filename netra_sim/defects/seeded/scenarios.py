@@ -1,4 +1,4 @@
-"""The small scenarios in which defects show; the clean runtime passes each of them completely."""
+"""Small scenarios in which defects show; the clean runtime passes all checks in each."""
 
 from netra_sim.history import Objectives
 from netra_sim.simulation import Agents, Burst, Closed, Constant, Limits, LogNormal, Network, Scenario, Workload
@@ -16,13 +16,13 @@ _QUICK = Agents(think=LogNormal(0.3, 0.3), tool=LogNormal(0.2, 0.3))
 _TALKATIVE = Agents(think=LogNormal(0.3, 0.3), tool=LogNormal(0.2, 0.3), reasoning=35_000)
 _PATIENCE = 30.0
 _SOON = Workload(window=4.0, patience=_PATIENCE)
-# A handful of users has no reliable 95th percentile: slow networks are no finding here.
+# A few users have no reliable 95th percentile, so slow networks must not be findings here.
 _UNHURRIED = {"delivery_mean": 0.3, "delivery_p95": 0.5, "first_event_p95": 2.0}
 _PATIENT = Objectives(**_UNHURRIED)
 _NOT_ALL_ANSWERED = Objectives(completed=0.0, refused=1.0, **_UNHURRIED)
 
 CROWD = Scenario(name="crowd", users=12, workload=_SOON, agents=_QUICK, objectives=_PATIENT)
-"""Users who are at work at the same time."""
+"""Users who work at the same time."""
 
 SLOW_TOOLS = Scenario(
     name="slow-tools",
@@ -31,7 +31,7 @@ SLOW_TOOLS = Scenario(
     agents=Agents(think=Constant(0.1), tool=Constant(5.0)),
     objectives=_PATIENT,
 )
-"""Tools that take long, so that waiting is most of what happens."""
+"""Slow tools, so that runs mostly wait."""
 
 TWO_AT_ONCE = Scenario(
     name="two-at-once",
@@ -49,7 +49,7 @@ TOO_MANY = Scenario(
     agents=_QUICK,
     objectives=_NOT_ALL_ANSWERED,
 )
-"""Every user asks for four runs at the same time, and may have two."""
+"""Every user asks for four runs at the same time; two are allowed."""
 
 COMING_BACK = Scenario(
     name="coming-back",
@@ -59,7 +59,7 @@ COMING_BACK = Scenario(
     faults=(Disconnect(at=4.0, lasts=1.0),),
     objectives=Objectives(delivery_mean=2.0, delivery_p95=5.0, first_event_p95=5.0, refused=0.9),
 )
-"""Everybody is cut off in the middle, and comes back."""
+"""All users are cut off during their runs, and come back."""
 
 OFTEN_CUT_OFF = Scenario(
     name="often-cut-off",
@@ -75,7 +75,7 @@ STALLED = Scenario(
     name="stalled", users=80, workload=_SOON, agents=_TALKATIVE, faults=(StalledSocket(at=3.0, lasts=12.0, share=0.1),),
     objectives=Objectives(delivery_mean=1.4, delivery_p95=20.0, first_event_p95=20.0),
 )  # fmt: skip
-"""One client in ten stops reading for a while; with fewer users, the mean would depend on how many are drawn."""
+"""One client in ten stops reading for a while; with fewer users, the mean would depend on how many stop."""
 
 CANCELLED = Scenario(
     name="cancelled",
@@ -85,7 +85,7 @@ CANCELLED = Scenario(
     faults=(Cancellation(at=0.0, lasts=30.0, within=2.0),),
     objectives=_NOT_ALL_ANSWERED,
 )
-"""The server's work on every request is cancelled at some moment."""
+"""Every request is cancelled on the server while it runs."""
 
 ONE_BY_ONE = Scenario(
     name="one-by-one",
@@ -110,7 +110,7 @@ LONG_CHATS = Scenario(
     limits=Limits(engines_per_user=12),
     objectives=Objectives(replay_bytes=80_000.0, **_UNHURRIED),
 )
-"""Conversations that go on for longer than ended runs are kept."""
+"""Conversations that last longer than the bridge keeps ended runs."""
 
 DEPLOYED = Scenario(
     name="deployed",
@@ -122,7 +122,7 @@ DEPLOYED = Scenario(
         delivered=0.0, completed=0.0, refused=1.0, first_event_p95=30.0, delivery_mean=2.0, delivery_p95=5.0
     ),
 )
-"""The server is replaced while runs are alive."""
+"""The server is replaced during live runs."""
 
 SHORT_MEMORY = Scenario(
     name="short-memory-of-runs",
@@ -132,7 +132,7 @@ SHORT_MEMORY = Scenario(
     faults=(MemoryPressure(events=3), Disconnect(at=3.0, lasts=2.0)),
     objectives=Objectives(delivered=0.0, delivery_mean=2.0, delivery_p95=5.0, first_event_p95=5.0, refused=0.9),
 )
-"""Everybody is cut off for longer than the bridge remembers."""
+"""All users are cut off for longer than the bridge can replay."""
 
 TABS = Scenario(
     name="tabs",
@@ -154,7 +154,7 @@ LARGE_REPLAY = Scenario(
         refused=0.97, delivery_mean=10.0, delivery_p95=20.0, first_event_p95=20.0, recovery=30.0, silence=60.0
     ),
 )
-"""Clients come back over a thin line to two runs that go on, and have missed more than any buffer holds."""
+"""Clients come back over a slow line to two live runs, and have missed more than any buffer holds."""
 
 NEVER_READS = Scenario(
     name="never-reads",
@@ -168,7 +168,7 @@ NEVER_READS = Scenario(
         recovery=60.0, silence=60.0,
     ),
 )  # fmt: skip
-"""Clients stop reading while large answers come."""
+"""Clients stop reading while large events come."""
 
 MANY_REQUESTS = Scenario(
     name="many-requests",
@@ -177,7 +177,7 @@ MANY_REQUESTS = Scenario(
     agents=Agents(think=Constant(0.05), tool=Constant(0.05)),
     objectives=_PATIENT,
 )
-"""Users with numbers of one and of two digits, and requests with such numbers too."""
+"""Users and requests with numbers of one and of two digits."""
 
 SLOW_ENDS = Scenario(
     name="slow-ends",
@@ -188,4 +188,4 @@ SLOW_ENDS = Scenario(
     faults=(AgentNeverEnds(at=0.0, lasts=30.0, stubborn=3.0), Cancellation(at=0.0, lasts=30.0, within=1.0)),
     objectives=_NOT_ALL_ANSWERED,
 )
-"""Runs that are cancelled, and take their time to end."""
+"""Cancelled runs that take seconds to end."""

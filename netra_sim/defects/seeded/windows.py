@@ -1,4 +1,4 @@
-"""The original Windows-safe layer: W1 to W5."""
+"""Defects of the original Windows-safe layer: W1 to W5."""
 
 import asyncio
 import sys
@@ -18,7 +18,7 @@ CHUNK = 3
 
 @seeded_defect("patches-asyncio", "W1", scenario=CROWD)
 def patches_asyncio(patches: Patches) -> None:
-    """While a decorated function runs, asyncio.sleep is another function for everybody."""
+    """While a decorated function runs, asyncio.sleep is replaced for the whole process."""
     patches.keep(asyncio, "sleep")
     stock, inside = asyncio.sleep, 0
 
@@ -92,7 +92,7 @@ async def _poll(task: "asyncio.Future[Any]", timeout: float | None) -> Any:
 
 @seeded_defect("wait-for-polls", "W4", scenario=SLOW_TOOLS)
 def wait_for_polls(patches: Patches) -> None:
-    """Waiting looks every 10 ms whether what it waits for is done: idle waits burn CPU."""
+    """Waiting polls every 10 ms: idle waits burn CPU."""
 
     @patches.function(windows_safe_wait_for)
     def wait_for(original: Any) -> Any:
@@ -113,7 +113,7 @@ def wait_for_polls(patches: Patches) -> None:
 
 @seeded_defect("wait-for-abandons", "W5", scenario=CANCELLED)
 def wait_for_abandons(patches: Patches) -> None:
-    """Cancelling a wait_for leaves what it waited for running."""
+    """Cancelling a wait_for does not cancel the task that it waits for."""
 
     @patches.function(windows_safe_wait_for)
     def wait_for(original: Any) -> Any:

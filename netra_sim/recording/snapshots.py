@@ -1,4 +1,4 @@
-"""Looks into a live system that nobody reports by themselves: what is left at the end, what engines share meanwhile."""
+"""Snapshots of a live system: what is left after shutdown, and what engines share."""
 
 import asyncio
 import gc
@@ -9,22 +9,22 @@ from weakref import WeakSet
 
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.factory import ExecutionEngineFactory, SharedObject, SharedStateProbe, UserExecutionEngine
-from netra_sim.history import ASYNCIO_REPLACED, ENGINES_PROBED, MOST_UNSENT_BYTES, OUTBOX_BYTES, REPLAY_BYTES
+from netra_sim.history import ASYNCIO_REPLACED, ENGINES_COMPARED, MOST_UNSENT_BYTES, OUTBOX_BYTES, REPLAY_BYTES
 from netra_sim.recording.recorder import Recorder
 
 _PATIENCE = tuple(0.001 * 2**turn for turn in range(10))
-"""How long other threads are given to let go of an engine, in real seconds: one second in all."""
+"""Pauses in which other threads may release an engine, in real seconds: about one second in all."""
 
 _STOCK = {name: getattr(asyncio, name) for name in ("sleep", "wait_for", "gather")}
 
-ENGINES_AT_A_LOOK = 8
-"""Engines that are compared at once."""
+ENGINES_PER_COMPARISON = 8
+"""Engines in one comparison."""
 
-_AT_AN_OPENING = 3
+_ENGINES_AT_AN_OPENING = 3
 
 
 def record_gauges(recorder: Recorder, bridge: AgentWebSocketBridge) -> None:
-    """Record what the bridge holds now, and whether asyncio is its own."""
+    """Record how many bytes the bridge holds now, and how many asyncio functions are replaced."""
     held = bridge.metrics()
     recorder.sample(REPLAY_BYTES, held.replay_bytes)
     recorder.sample(OUTBOX_BYTES, held.unsent_bytes)
@@ -33,20 +33,20 @@ def record_gauges(recorder: Recorder, bridge: AgentWebSocketBridge) -> None:
 
 
 def record_asyncio(recorder: Recorder) -> None:
-    """Record how many functions of asyncio's somebody has replaced for everybody."""
+    """Record how many asyncio functions are replaced for the whole process."""
     recorder.sample(ASYNCIO_REPLACED, sum(getattr(asyncio, name) is not stock for name, stock in _STOCK.items()))
 
 
 class EngineWatch:
-    """Compares the live engines of one factory for state that users share: as scopes open, and whenever `look` is called.
+    """Finds mutable state that engines of two users share: when a scope opens, and whenever `look` is called.
 
-    It is a `FactoryObserver` that passes everything on to the recorder.
+    It is a `FactoryObserver` that passes every call on to the recorder.
 
     Args:
-        recorder: writes down what is found.
+        recorder: records what is found.
 
     Attributes:
-        seen: a weak set of all engines that were made; those that are still in it are referenced by something.
+        seen: a weak set of all engines that were made; an engine stays in it as long as something references it.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -60,19 +60,19 @@ class EngineWatch:
         self.scope_refused = recorder.scope_refused
 
     def watch(self, factory: ExecutionEngineFactory) -> None:
-        """Look at the engines of this factory, whose observer this is."""
+        """Compare the engines of this factory, which must have this object as its observer."""
         self._factory = factory
 
     def scope_opened(self, run_id: str, user_id: str) -> None:
-        """See `FactoryObserver`; at some of the openings the new engine is compared with those before it.
+        """See `FactoryObserver`. At some openings, compares the new engine with those before it.
 
-        The first openings are looked at, and then one whenever their number has grown by an eighth: state that all engines
-        share is seen at once, whatever the timing.
+        These are the first openings, and then one each time that their number has grown by an eighth. State that all engines
+        share is so found at once, whatever the timing.
         """
         self._recorder.scope_opened(run_id, user_id)
         if self._factory is None:
             return
-        engines = self._factory.latest_engines(_AT_AN_OPENING)
+        engines = self._factory.latest_engines(_ENGINES_AT_AN_OPENING)
         self.seen.update(engines[:1])
         self._openings += 1
         if self._openings >= self._next_look:
@@ -83,16 +83,16 @@ class EngineWatch:
                 self._record(shared, len(engines))
 
     def look(self, engines: Sequence[UserExecutionEngine]) -> None:
-        """Compare live engines, of two users at least, and record what they share."""
+        """Compare live engines and record what they share; engines of one user alone are not compared."""
         if len({engine.context.user_id for engine in engines}) >= 2:
             self._record(self._probe.look(engines), len(engines))
 
     def forget(self) -> None:
-        """Hold no engine's parts any more."""
+        """Release all references to parts of engines."""
         self._probe.forget()
 
     def _record(self, shared: Sequence[SharedObject], engines: int) -> None:
-        self._recorder.sample(ENGINES_PROBED, engines)
+        self._recorder.sample(ENGINES_COMPARED, engines)
         for found in shared:
             self._recorder.shared(found.user_id, found.other_user_id, f"{found.type_name} at {found.path}")
 
@@ -103,13 +103,13 @@ def record_left_overs(
     factory: ExecutionEngineFactory,
     watch: EngineWatch,
 ) -> None:
-    """Record what is there after a shutdown; call it from the only task that should be left on the loop.
+    """Record what is left after a shutdown. The caller must be the only task that should be left on the loop.
 
     Args:
-        recorder: writes it down.
-        bridge: that was shut down.
-        factory: that was shut down.
-        watch: has seen the factory's engines; those that are still in its weak set are referenced by something.
+        recorder: records the counts.
+        bridge: was shut down.
+        factory: was shut down.
+        watch: was the factory's observer; the engines that are still in ``watch.seen`` count as left.
     """
     watch.forget()
     engines = watch.seen
@@ -128,11 +128,11 @@ def record_left_overs(
 
 
 def _let_go_of(engines: Collection[UserExecutionEngine]) -> None:
-    """Free what only garbage or a passing look of another thread still holds."""
+    """Collect garbage until the engines are gone, or for about a second while other threads may still hold them."""
     pauses = iter(_PATIENCE)
     while engines:
         gc.collect()
-        # A profiler's thread holds the frames that it looks at, and with them their engines; who leaks never lets go.
+        # A profiler thread holds the frames that it samples, and so their engines, for a moment; a leak holds them for good.
         if not engines or threading.active_count() == 1 or (pause := next(pauses, None)) is None:
             return
         time.sleep(pause)
