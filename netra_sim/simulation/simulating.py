@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
 from netra_sim.runtime import run
-from netra_sim.simulation.loop import DeadlockError, VirtualTimeLimitError, VirtualTimeLoop
+from netra_sim.simulation.diagnosis import DeadlockError, VirtualTimeLimitError
 from netra_sim.simulation.randomness import key
 from netra_sim.simulation.scenario import Scenario
+from netra_sim.simulation.virtual_time import new_virtual_loop
 from netra_sim.simulation.world import World
 
 
@@ -38,7 +39,7 @@ def simulate(
         HarnessError: a part of the simulation itself failed, such as a fault or a probe.
     """
     settings = scenario.platform
-    loop = VirtualTimeLoop(
+    loop = new_virtual_loop(
         seed=key(seed, "order"),
         order=settings.order,
         tick=settings.tick,

@@ -29,10 +29,18 @@ from netra_sim.recording import (
     record_left_overs,
 )
 from netra_sim.simulation.conditions import Conditions, Injection
-from netra_sim.simulation.diagnosis import HarnessError, blaming, harness_error, loop_error, process_independent
+from netra_sim.simulation.diagnosis import (
+    DeadlockError,
+    HarnessError,
+    VirtualTimeLimitError,
+    blaming,
+    harness_error,
+    loop_error,
+    process_independent,
+)
 from netra_sim.simulation.faults import AgentFault, BackendFault, Deploy, Fault, LimitsFault
 from netra_sim.simulation.instance import Instance
-from netra_sim.simulation.loop import DeadlockError, VirtualTimeLimitError, VirtualTimeLoop
+from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.randomness import key, uniform
 from netra_sim.simulation.scenario import SELECT_LIMIT, Agents, Scenario
 from netra_sim.simulation.user import SimulatedUser
@@ -339,7 +347,7 @@ class World:
     async def _look_around(self) -> None:
         looks = 0
         # Stop looking, and watching over the bridges, when nothing else is scheduled: that would hide a deadlock.
-        while self.loop.has_plans(beside=self._monitors):
+        while self.loop.has_plans(ignoring=self._monitors):
             await self.loop.sleep_exactly(PROBE_INTERVAL)
             looks += 1
             if self._current is not None:
