@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from netra_sim.recording import Recorder
+from netra_sim.recording import Recorder, describe_loop_error
 
 T = TypeVar("T")
 
@@ -39,11 +39,7 @@ def loop_errors_recorded(recorder: Recorder) -> Iterator[None]:
     earlier = loop.get_exception_handler()
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        kind = "unhandled" if error is None else type(error).__name__
-        where = context.get("task") or context.get("future") or context.get("handle") or ""
-        told = f"{context.get('message', '')}: {error}" if error is not None else str(context.get("message", ""))
-        recorder.loop_error(kind, f"{told} {getattr(where, 'get_name', lambda: '')()}".strip())
+        recorder.loop_error(*describe_loop_error(context))
         if earlier is None:
             loop.default_exception_handler(context)
         else:

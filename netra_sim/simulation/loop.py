@@ -74,7 +74,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         self._time_limit = math.inf if time_limit is None else time_limit
         self._draw = random.Random(seed).random
         self._is_drawn = order == "random"
-        # For a task: its context, its wake-up method, the future it waited for. Anything else: None, a function, its argument.
+        # For a task: its context, its wake-up, the future it waited for. For anything else: None, a function, its argument.
         self._ready: deque[tuple[Context | None, Callable[..., object], Any]] = deque()
         self._ready_tasks: list[tuple[Context | None, Callable[..., object], Any]] = []
         # A heap of the instants that have timers (floats compare fast), and the timer of each instant, or a list of them.
@@ -115,7 +115,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     def create_task(  # type: ignore[override]
         self, coro: Coroutine[Any, Any, T], **settings: Any
     ) -> "asyncio.Task[T]":
-        """Start a task with a stable hash: sets of tasks, as in `asyncio.TaskGroup`, have the same order in every process."""
+        """Start a task with a stable hash: sets of tasks, as in `asyncio.TaskGroup`, always iterate in the same order."""
         if self.get_task_factory() is not None:
             return super().create_task(coro, **settings)
         self._check_closed()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Timers as the virtual-time loops keep them: a TimerHandle, or for a sleep the pair of its future and that future's result."""
+"""Timers as the virtual-time loops keep them: a TimerHandle, or the future of a sleep with its result."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -16,7 +16,7 @@ from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import Kind
 from netra_sim.protocol import CLOSE_LOST
 from netra_sim.simulation import FAULTS, Agents, Burst, Closed, Constant, HarnessError, Network, Workload
-from netra_sim.simulation.conditions import Conditions
+from netra_sim.simulation.fault_state import FaultState
 from netra_sim.simulation.faults import (
     AnotherInstance,
     BackendFault,
@@ -237,14 +237,14 @@ def test_runs_are_never_begun_for_long_while_a_back_end_is_down_and_the_clock_is
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9), st.integers(1, 5)), max_size=5), st.integers(0, 20))
 def test_the_slowest_throttle_wins_while_it_lasts(spans, now):
     faults = [SlowConsumer(at=float(at), lasts=float(lasts), bytes_per_second=pace) for at, lasts, pace in spans]
-    conditions = Conditions((*faults, StalledSocket(at=3.0, lasts=4.0), StalledSocket(at=5.0, lasts=7.0)), 1)
-    for injection in conditions.injections:
+    state = FaultState((*faults, StalledSocket(at=3.0, lasts=4.0), StalledSocket(at=5.0, lasts=7.0)), 1)
+    for injection in state.injections:
         injection.is_on = injection.fault.is_active(now)
-    line = conditions.line("alice")
+    line = state.line("alice")
     assert line.bandwidth == min([fault.bytes_per_second for fault in faults if fault.is_active(now)], default=np.inf)
     assert line.is_stalled == (3 <= now < 12)
     assert not line.is_offline
-    assert bool(conditions.on_for_all(BackendFault)) is False
+    assert bool(state.on_for_all(BackendFault)) is False
 
 
 def test_a_second_outage_within_the_first_makes_it_no_shorter():
