@@ -1,4 +1,4 @@
-"""Nothing that goes wrong beside the main work of a load run goes unnoticed."""
+"""Errors in the background of a load run: failing tasks end it, and errors of the event loop are recorded."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 async def alongside(work: Coroutine[Any, Any, T], *background: Coroutine[Any, Any, None]) -> T:
-    """Run work to its end beside background work, which is then cancelled.
+    """Run work to its end together with background work, which is then cancelled.
 
     Raises:
-        BaseException: what the work, or any of the background work, raised first; all else is cancelled.
-        RuntimeError: background work ended by itself before the work did.
+        BaseException: the first error of the work or of background work; all other work is cancelled.
+        RuntimeError: background work ended before the work did.
     """
     main = asyncio.create_task(work)
     tasks = [main, *map(asyncio.create_task, background)]
@@ -29,12 +29,12 @@ async def alongside(work: Coroutine[Any, Any, T], *background: Coroutine[Any, An
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)  # The first error is raised, the others are of no use.
+        await asyncio.gather(*tasks, return_exceptions=True)  # only the first error is raised
 
 
 @contextmanager
 def loop_errors_recorded(recorder: Recorder) -> Iterator[None]:
-    """Record errors that reach the running event loop because no code handled them; they are logged as before."""
+    """Record errors that no code handled and that reach the running event loop; they are still logged."""
     loop = asyncio.get_running_loop()
     earlier = loop.get_exception_handler()
 

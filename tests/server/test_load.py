@@ -13,8 +13,7 @@ from netra_sim import AgentWebSocketBridge, check, run
 from netra_sim.checks import request_latencies
 from netra_sim.factory import EngineLimits
 from netra_sim.history import CONNECTIONS_CUT, CONTROL_LATENCY, DRIVER_LATENESS, Kind
-from netra_sim.loading import Load, clients, control, load, process
-from netra_sim.loading import run as load_run
+from netra_sim.loading import Load, clients, control, load, load_test, process
 from netra_sim.protocol import EventReader
 from netra_sim.recording import Recorder
 from netra_sim.server import TokenAuthenticator
@@ -165,7 +164,7 @@ async def test_a_probe_that_raises_breaks_the_run_and_ends_the_clients(monkeypat
     def broken(*_):
         raise ZeroDivisionError("a bug in the probe")
 
-    monkeypatch.setattr(load_run, "record_gauges", broken)
+    monkeypatch.setattr(load_test, "record_gauges", broken)
     with pytest.raises(ZeroDivisionError, match="a bug in the probe"):
         await load(Load(users=4, window=30.0))
     assert started[0].returncode is not None
