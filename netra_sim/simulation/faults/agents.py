@@ -27,7 +27,7 @@ class AgentCrash(AgentFault, frozen=True, tag="agent-crash"):
 
     async def disturb(self, session: AgentSession) -> None:
         """Raise."""
-        raise RuntimeError("injected crash of the agent")
+        raise RuntimeError("the agent crashed, as it was told to")
 
 
 class AgentHang(AgentFault, frozen=True, tag="agent-hang"):
@@ -58,7 +58,7 @@ class AgentNeverEnds(AgentFault, frozen=True, tag="agent-never-ends"):
                 await asyncio.sleep(ends - loop.time())
             except asyncio.CancelledError:
                 continue
-        raise RuntimeError("the agent ignored its cancellation")
+        raise RuntimeError("the agent ended at last")
 
 
 class CleanupRaises(AgentFault, frozen=True, tag="cleanup-raises"):
@@ -72,7 +72,7 @@ class CleanupRaises(AgentFault, frozen=True, tag="cleanup-raises"):
         try:
             await asyncio.Event().wait()
         finally:
-            raise OSError("injected failure of the clean-up")
+            raise OSError("the clean-up failed, as it was told to")
 
 
 class UnserialisablePayload(AgentFault, frozen=True, tag="unserialisable-payload"):
@@ -133,7 +133,7 @@ class _Tool:
 
 
 async def _fail() -> object:
-    raise ConnectionError("injected failure of the tool")
+    raise ConnectionError("the tool failed, as it was told to")
 
 
 class Cancellation(Fault, frozen=True, tag="cancellation"):
