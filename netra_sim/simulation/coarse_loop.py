@@ -73,7 +73,7 @@ class CoarseClockLoop(VirtualTimeLoop):
             timer.cancel()
 
     def _run_once(self) -> None:
-        """Do what `BaseEventLoop._run_once` does each turn: run what is ready, wait if nothing is, look for due timers."""
+        """Repeat the turn of `BaseEventLoop._run_once`: run what is ready, wait if nothing is, and fire due timers."""
         spins_at = self.steps + SPIN_LIMIT
         while True:
             self._run_ready_in_drawn_order(len(self._ready) + len(self._ready_tasks), due=())

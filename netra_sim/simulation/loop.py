@@ -36,7 +36,7 @@ _heappush, _heappop = heapq.heappush, heapq.heappop
 
 
 class VirtualTimeLoop(base_events.BaseEventLoop):
-    """An event loop whose clock jumps to the next timer when nothing is ready.
+    """An event loop with a clock that jumps to the next timer when nothing is ready.
 
     Tasks, timeouts, locks, queues, task groups, async generators, context variables and the exception handler are those of
     asyncio. `asyncio.to_thread` and the default executor run their function on the loop, as one of its steps. There are no

@@ -123,7 +123,7 @@ class SimulatedUser:
             "thread_id": f"{self.user_id}-thread-{thread}",
             "request_id": str(self._requests),
         }
-        # A fault may turn the message into a request for another run; the question carries the mark of its own run.
+        # A fault may turn the message into a request for another run; the question carries the mark of that run.
         messages = [
             one | {"message": marked_question(self.user_id, run_id_of(self.user_id, one["request_id"]))}
             for one in self._messages_under_faults(message)

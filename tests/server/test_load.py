@@ -146,8 +146,8 @@ async def test_refused_clients_are_recorded_and_their_requests_have_no_answer():
     assert {"completion", "refusals"} <= set(failed(history))
 
 
-@pytest.mark.parametrize(("answer", "told"), [({"question": "another"}, "wrong"), ({}, "empty")])
-async def test_an_answer_to_another_question_and_no_answer_are_recorded(answer, told):
+@pytest.mark.parametrize(("answer", "expected"), [({"question": "another"}, "wrong"), ({}, "empty")])
+async def test_an_answer_to_another_question_and_no_answer_are_recorded(answer, expected):
     class Wrong:
         name = "wrong"
 
@@ -155,7 +155,7 @@ async def test_an_answer_to_another_question_and_no_answer_are_recorded(answer, 
             return answer
 
     history = await in_one_process(SMALL, pipeline=lambda _: [[Wrong()]])
-    assert history.frame(Kind.ANSWERED)["event"].tolist() == [told] * SMALL.users
+    assert history.frame(Kind.ANSWERED)["event"].tolist() == [expected] * SMALL.users
 
 
 async def test_an_error_in_the_probe_ends_the_load_run_and_the_clients(monkeypatch):

@@ -24,7 +24,7 @@ def netra_sim(*arguments, cwd, **options):
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "told"),
+    ("options", "code", "expected"),
     [
         (LENIENT, 0, "passed  latency"),
         ([*LENIENT, "--objective=delivery_p95=1e-9"], 1, "  latency: "),
@@ -34,9 +34,9 @@ def netra_sim(*arguments, cwd, **options):
         (["--runs=9"], 2, "take a window of at least"),
     ],
 )
-def test_the_exit_code_tells_whether_the_objectives_were_met(tmp_path, options, code, told):
+def test_the_exit_code_tells_whether_the_objectives_were_met(tmp_path, options, code, expected):
     out, err = (process := netra_sim(*SMALL, *options, cwd=tmp_path)).communicate()
-    assert (process.returncode, told in out + err) == (code, True), out + err
+    assert (process.returncode, expected in out + err) == (code, True), out + err
 
 
 def test_the_objectives_are_kept_with_the_history(tmp_path):

@@ -56,7 +56,7 @@ def test_two_seeds_have_different_plans():
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "expected"),
     [
         ({"users": 0}, "at least 1 and at most 2,000"),
         ({"users": MOST_USERS + 1}, "at least 1 and at most 2,000, and is 2,001"),
@@ -69,8 +69,8 @@ def test_two_seeds_have_different_plans():
         ({"runs_per_user": 5, "window": 2.0}, "take a window of at least"),
     ],
 )
-def test_an_invalid_plan_is_refused(fields, told):
-    with pytest.raises(ValueError, match=told):
+def test_an_invalid_plan_is_refused(fields, expected):
+    with pytest.raises(ValueError, match=expected):
         Load(**fields)
 
 

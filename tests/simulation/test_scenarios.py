@@ -48,9 +48,9 @@ def test_every_fault_is_in_a_scenario_that_fails_because_of_it():
 
 
 def test_every_incident_has_a_scenario_or_is_shown_by_tests_only():
-    told = {incident for scenario in SCENARIOS for incident in scenario.incidents}
-    assert told <= INCIDENTS
-    assert INCIDENTS - told <= SHOWN_BY_TESTS_ONLY
+    named = {incident for scenario in SCENARIOS for incident in scenario.incidents}
+    assert named <= INCIDENTS
+    assert INCIDENTS - named <= SHOWN_BY_TESTS_ONLY
 
 
 def test_there_are_thirty_scenarios_with_descriptions_named_as_their_files():
