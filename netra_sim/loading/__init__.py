@@ -1,7 +1,7 @@
 """Load runs: real clients in one process, a real server in another, one History."""
 
+from netra_sim.loading.load_test import load
 from netra_sim.loading.plan import MOST_USERS, Load
-from netra_sim.loading.run import load
 
 __all__ = [
     "MOST_USERS",

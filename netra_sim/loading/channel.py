@@ -1,4 +1,4 @@
-"""What the two processes of a load run say to each other: messages in MessagePack, each behind its length, over pipes."""
+"""The messages between the two processes of a load run: MessagePack over pipes, each prefixed with its length."""
 
 import os
 import struct
@@ -12,22 +12,22 @@ from netra_sim.history.history import NUMBER_COLUMNS
 from netra_sim.loading.plan import Load
 
 LENGTH = struct.Struct(">I")
-"""The length of the message that follows, in bytes."""
+"""The length prefix of a message, in bytes."""
 
 
 class AskClock(msgspec.Struct, frozen=True, tag=True):
-    """To the clients: what does your clock show?"""
+    """To the clients: send the reading of your clock."""
 
 
 class Orders(msgspec.Struct, frozen=True, tag=True):
-    """To the clients: begin.
+    """To the clients: carry out the plan.
 
     Attributes:
-        plan: what to do.
-        uri: the server's.
-        control_uri: the bare echo's.
-        tokens: of each user.
-        began: what the clock, which both processes share, showed at the time 0 of the History.
+        plan: what the clients do.
+        uri: the URI of the server.
+        control_uri: the URI of the bare echo server.
+        tokens: the token of each user.
+        began: the reading of the clock, which both processes share, at time 0 of the History.
     """
 
     plan: Load
@@ -38,24 +38,24 @@ class Orders(msgspec.Struct, frozen=True, tag=True):
 
 
 class Clock(msgspec.Struct, frozen=True, tag=True):
-    """From the clients: what their clock shows."""
+    """From the clients: the reading of their clock."""
 
     shows: float
 
 
 class Answered(msgspec.Struct, frozen=True, tag=True):
-    """From the clients: a request has come to its end."""
+    """From the clients: a request has ended."""
 
 
 class Broke(msgspec.Struct, frozen=True, tag=True):
-    """From the clients: they cannot go on, because of an error of their own."""
+    """From the clients: an error in their process ends the load run."""
 
     error: str
     where: str
 
 
 class Recorded(msgspec.Struct, frozen=True, tag=True):
-    """From the clients, at the end: their History, its arrays as bytes."""
+    """From the clients, at the end: their History, with its arrays as bytes."""
 
     numbers: dict[str, bytes]
     codes: dict[str, bytes]
@@ -70,7 +70,7 @@ class Recorded(msgspec.Struct, frozen=True, tag=True):
         return cls(numbers, codes, history.tables, history.meta)
 
     def history(self) -> History:
-        """The History that the message was made of."""
+        """The History in the message."""
         numbers = {name: np.frombuffer(self.numbers[name], dtype) for name, dtype in NUMBER_COLUMNS.items()}
         codes = {name: np.frombuffer(values, "<i4") for name, values in self.codes.items()}
         return History(numbers, codes, self.tables, self.meta)
@@ -82,25 +82,25 @@ _from_clients = msgspec.msgpack.Decoder(Clock | Answered | Broke | Recorded)
 
 
 def decode_to_clients(data: bytes) -> AskClock | Orders:
-    """A message to the clients."""
+    """Decode a message to the clients."""
     message: AskClock | Orders = _to_clients.decode(data)
     return message
 
 
 def decode_from_clients(data: bytes) -> Clock | Answered | Broke | Recorded:
-    """A message from the clients."""
+    """Decode a message from the clients."""
     message: Clock | Answered | Broke | Recorded = _from_clients.decode(data)
     return message
 
 
 def framed(message: msgspec.Struct) -> bytes:
-    """A message behind its length."""
+    """A message, encoded and prefixed with its length."""
     data = encode(message)
     return LENGTH.pack(len(data)) + data
 
 
 def read(descriptor: int, size: int) -> bytes:
-    """So many bytes of a pipe, or fewer if it ends; nothing is read ahead."""
+    """Read so many bytes of a pipe and no more; fewer if the pipe ends."""
     data = bytearray()
     while len(data) < size and (chunk := os.read(descriptor, size - len(data))):
         data += chunk
@@ -108,7 +108,7 @@ def read(descriptor: int, size: int) -> bytes:
 
 
 def write(descriptor: int, data: bytes) -> None:
-    """Write all of it, waiting while the pipe is full."""
+    """Write all data to a pipe, and block while the pipe is full."""
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]

@@ -1,4 +1,4 @@
-"""The clients of a load run, in their own process: they connect, ask when it is due, read, are cut off, and come back."""
+"""The clients of a load run, in another process: they connect, send requests when due, read, are cut off, and reconnect."""
 
 import asyncio
 import os
@@ -38,55 +38,55 @@ from netra_sim.runtime import run
 from netra_sim.server.client import AgentClient
 
 PATIENCE = 60.0
-"""Seconds that a user waits for the end of a run before giving it up."""
+"""Seconds that a user waits for the end of a run before giving up."""
 
 ATTEMPTS = 3
-"""Times that a client tries to connect before it gives up."""
+"""The number of times that a client tries to connect."""
 
 _AT_ONCE = 64
-"""Clients that connect, or leave, at the same time: arriving and leaving are no part of the load."""
+"""The maximum number of clients that connect or leave at the same time; neither is part of the load."""
 
 HEAD_START = 0.2
-"""Seconds between the last client's arrival and the beginning of the window."""
+"""Seconds between the arrival of the last client and the beginning of the window."""
 
 _STDIN, _STDOUT = 0, 1
 
 
 def main() -> None:
-    """Run the process of the clients: answer for the clock, carry out the orders, hand the History back."""
-    sys.stdout = sys.stderr  # What a library prints must not get between the messages.
+    """Run the process of the clients: answer clock requests, carry out the orders, and return the History."""
+    sys.stdout = sys.stderr  # output of a library must not mix with the messages
 
-    def tell(message: Answered | Broke | Clock | Recorded) -> None:
+    def send(message: Answered | Broke | Clock | Recorded) -> None:
         write(_STDOUT, framed(message))
 
     try:
-        while isinstance(message := _hear(), AskClock):
-            tell(Clock(perf_counter()))
-        threading.Thread(target=_end_with_the_server, daemon=True).start()
+        while isinstance(message := _receive(), AskClock):
+            send(Clock(perf_counter()))
+        threading.Thread(target=_end_with_server, daemon=True).start()
         with room_for_sockets(message.plan.users):
-            tell(Recorded.of(run(drive(message, lambda: tell(Answered())))))
+            send(Recorded.of(run(drive(message, lambda: send(Answered())))))
     except Exception as error:
-        tell(Broke(f"{type(error).__name__}: {error}", traceback.format_exc()))
+        send(Broke(f"{type(error).__name__}: {error}", traceback.format_exc()))
 
 
-def _hear() -> AskClock | Orders:
+def _receive() -> AskClock | Orders:
     size = read(_STDIN, LENGTH.size)
     if not size:
-        os._exit(1)  # The server's process has ended before there were any orders.
+        os._exit(1)  # the server's process ended before it sent orders
     return decode_to_clients(read(_STDIN, *LENGTH.unpack(size)))
 
 
-def _end_with_the_server() -> None:
-    """Wait until the server's process closes the pipe, in whatever way it ends, and end at once: all here belongs to it."""
+def _end_with_server() -> None:
+    """End this process as soon as the server's process closes the pipe, however that process ends."""
     read(_STDIN, 1)
     os._exit(1)
 
 
 async def drive(orders: Orders, on_answer: Callable[[], None]) -> History:
-    """Carry out the orders; the History's meta tells when the window "began", in its own time.
+    """Carry out the orders, and return the History; its meta field "began" is the time at which the window began.
 
     Args:
-        orders: what to do, and where.
+        orders: the plan, and where to connect.
         on_answer: called at the end of every request.
     """
 
@@ -125,7 +125,7 @@ async def _through(gate: asyncio.Semaphore, work: Coroutine[Any, Any, None]) -> 
 
 
 class _User:
-    """One user with one client, who asks for runs when they are due."""
+    """One user with one client, which sends requests when they are due."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class _User:
         self._ends = {request.run_id: asyncio.Event() for request in planned.requests}
 
     async def arrive(self) -> None:
-        """Connect; a server that does not let the client in is recorded, and the client tries again."""
+        """Connect; record a failed attempt and try again, at most `ATTEMPTS` times."""
         user_id = self.planned.user_id
         for _ in range(ATTEMPTS):
             client = AgentClient(self._orders.uri, self._orders.tokens[user_id], self._on_reading)
@@ -165,7 +165,7 @@ class _User:
             await self._client.__aexit__(None, None, None)
 
     async def ask(self, request: PlannedRequest, begins: float) -> None:
-        """Ask when it is due, whatever has become of earlier requests, and wait for the end of the run."""
+        """Send a request when it is due, whether or not earlier ones have ended, and wait for the end of its run."""
         due = begins + request.due
         await asyncio.sleep(max(0.0, due - self._clock()))
         run_id = request.run_id
@@ -179,7 +179,7 @@ class _User:
             "request_id": request.request_id,
         }
         if self._client is not None:
-            with suppress(TimeoutError, ConnectionError):  # The History shows a request without an end.
+            with suppress(TimeoutError, ConnectionError):  # the History shows a request without an end
                 async with asyncio.timeout(PATIENCE):
                     await self._client.send(message)
                     await self._ends[run_id].wait()
@@ -187,13 +187,13 @@ class _User:
 
     def _on_reading(self, frame: bytes, reading: Reading, connection_id: str) -> None:
         try:
-            self._take(frame, reading, connection_id)
-        except Exception as error:  # It is our own, and would only end the client's reading.
+            self._record(frame, reading, connection_id)
+        except Exception as error:  # a bug in this process, which would otherwise only end the client's reading
             if not self._failure.done():
                 self._failure.set_exception(error)
             raise
 
-    def _take(self, frame: bytes, reading: Reading, connection_id: str) -> None:
+    def _record(self, frame: bytes, reading: Reading, connection_id: str) -> None:
         message, user_id = reading.message, self.planned.user_id
         if isinstance(message, Hello):
             self._recorder.attached(connection_id, user_id, user_id)
@@ -209,17 +209,17 @@ class _User:
                 self._recorder.answered(message.run_id, user_id, *how_answered(message.final_response, right))
             if isinstance(message, AgentCompleted | AgentError):
                 self._end(message.run_id)
-            self._cut_if_it_is_time()
+            self._cut_if_due()
 
     def _end(self, run_id: str) -> None:
         if run_id in self._ends:
             self._ends[run_id].set()
 
-    def _cut_if_it_is_time(self) -> None:
+    def _cut_if_due(self) -> None:
         cut_after, first = self.planned.cut_after, self.planned.requests[0].run_id
         if self.was_cut or self._client is None or cut_after is None or self._events[first] < cut_after:
             return
-        # A request that is still on its way would be lost with the connection: every one must have had its first event.
+        # A request in flight would be lost with the connection, so every request must have had its first event.
         if all(self._events[run_id] for run_id in self._asked):
             self.was_cut = True
             self._client.cut()

@@ -1,10 +1,10 @@
 """The control of a load run: round trips over a bare connection, at the same time and between the same two processes.
 
-A latency of the system under test means something only beside what the machine takes by itself. The control is a ping
-over a plain connection of the same library (`websockets`), which the library itself echoes: none of our code runs at the
-other end. That end has a thread and a loop to itself. On the server's own loop it would wait whenever the system under
-test blocks that loop, and so excuse it. The client's end runs on the clients' loop, so that a client process that is
-late is late in the control as well.
+A latency of the system under test means something only in comparison with the latency of the machine itself. The control is
+a ping over a plain connection of the same library (`websockets`), which the library itself echoes: none of our code runs at
+the server's end. That end has a separate thread and loop. On the server's loop the control would wait whenever the system
+under test blocks that loop, and so hide the fault. The client's end runs on the clients' loop, so a late client process is
+also late in the control.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ INTERVAL = 0.02
 
 @asynccontextmanager
 async def bare_echo() -> AsyncIterator[str]:
-    """A plain WebSocket server on its own thread; gives its URI, and stops it at the end."""
+    """Run a plain WebSocket server in a separate thread; yield its URI, and stop it at the end."""
     ready: Future[tuple[str, Callable[[], object]]] = Future()
     serving = asyncio.create_task(asyncio.to_thread(run, _serve(ready)), name="bare echo")
     started = asyncio.wrap_future(ready)
@@ -52,11 +52,11 @@ async def _serve(ready: "Future[tuple[str, Callable[[], object]]]") -> None:
 async def measure_control(uri: str, recorder: Recorder, clock: Callable[[], float]) -> None:
     """Record half of every round trip's time as a sample of `CONTROL_LATENCY`, until cancelled.
 
-    Round trips are due every `INTERVAL` seconds, whether or not earlier ones have ended, and each is measured from when it
-    was due: a loop that stood still is late for all that it should have done meanwhile.
+    Round trips are due every `INTERVAL` seconds, whether or not earlier ones have ended. Each counts from its due time, so a
+    blocked loop is late for every round trip that was due meanwhile.
 
     Raises:
-        websockets.exceptions.ConnectionClosed: the other end has gone.
+        websockets.exceptions.ConnectionClosed: the server has closed the connection.
     """
     async with connect(uri, compression=None, proxy=None) as socket:
         due = clock()
@@ -68,6 +68,6 @@ async def measure_control(uri: str, recorder: Recorder, clock: Callable[[], floa
 
 
 def _record(recorder: Recorder, clock: Callable[[], float], due: float, echo: asyncio.Future[float]) -> None:
-    # A connection that is closed fails its last pings.
+    # The last pings fail when the connection is closed.
     if not echo.cancelled() and echo.exception() is None:
         recorder.sample(CONTROL_LATENCY, (clock() - due) / 2)

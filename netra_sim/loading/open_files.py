@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_OTHERS = 100
-"""Files that a process has open beside its sockets."""
+_OTHER_FILES = 100
+"""Files that a process has open in addition to its sockets."""
 
 
 @contextmanager
 def room_for_sockets(count: int) -> Iterator[None]:
-    """Raise this process's soft limit of open files where it is lower than so many sockets need; Windows has none.
+    """Raise the soft limit of open files for the block if so many sockets need more; Windows has no such limit.
 
     Raises:
-        RuntimeError: the hard limit does not allow it.
+        RuntimeError: the hard limit is too low.
     """
     try:
         import resource
@@ -20,7 +20,7 @@ def room_for_sockets(count: int) -> Iterator[None]:
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = count + _OTHERS
+    needed = count + _OTHER_FILES
     if soft == resource.RLIM_INFINITY or soft >= needed:
         yield
         return

@@ -1,4 +1,4 @@
-"""What the clients of a load run do. All of it is drawn from the seed before anything starts."""
+"""The plan of a load run: what its clients do, drawn from the seed before the load run starts."""
 
 import math
 import random
@@ -9,26 +9,26 @@ import msgspec
 from netra_sim.factory import UserExecutionContext, run_id_of
 
 MOST_USERS = 2_000
-"""The most clients of one load run: one process can serve them on an ordinary machine."""
+"""The maximum number of clients of one load run, which one process can serve on an ordinary machine."""
 
 _STEPS = 10
-"""Steps of a run, one after the other: the default pipeline has five stages of agents that think and use a tool."""
+"""Consecutive steps of a run: the default pipeline has five stages of agents that each think and use a tool."""
 
 _ROOM = 2.0
 _PAUSE = 0.5
-"""A pair of runs gets `_ROOM` times its longest duration and so many seconds, before the next pair may begin."""
+"""A pair of runs gets `_ROOM` times its longest duration plus `_PAUSE` seconds before the next pair begins."""
 
 _CUT_AT = (1, 12)
-"""A connection is cut when this many of the 20 events of its user's first run have arrived: the run is under way."""
+"""The bounds of the event number, of the 20 events of the user's first run, after which a connection is cut."""
 
 
 class PlannedRequest(msgspec.Struct, frozen=True):
     """One request.
 
     Attributes:
-        user_id: asks.
-        request_id: the user's name for the request.
-        thread_id: the conversation. The two requests of a pair are in two.
+        user_id: the user who sends it.
+        request_id: the user's id of the request.
+        thread_id: the conversation; the two requests of a pair have different ones.
         due: seconds from the beginning of the window.
     """
 
@@ -39,7 +39,7 @@ class PlannedRequest(msgspec.Struct, frozen=True):
 
     @property
     def run_id(self) -> str:
-        """The run that the request makes."""
+        """The id of the run that the request starts."""
         return run_id_of(self.user_id, self.request_id)
 
 
@@ -48,8 +48,8 @@ class PlannedUser(msgspec.Struct, frozen=True):
 
     Attributes:
         user_id: the user.
-        requests: in the order in which they are due.
-        cut_after: the connection is cut once, when so many events of the first run have arrived; None for never.
+        requests: the requests, in the order of their due times.
+        cut_after: the number of events of the first run after which the connection is cut once; None for never.
     """
 
     user_id: str
@@ -60,22 +60,22 @@ class PlannedUser(msgspec.Struct, frozen=True):
 class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the clients of a load run do.
 
-    A user asks in pairs: the second request of a pair is due within one ``step`` of the first, in another thread, so that
-    both runs are under way at once. Each pair has its own slot of the window and, on a machine that keeps up, ends within
-    it: a user never has more than two runs at once, as many as the factory's default limits allow. Requests are due
-    whether or not earlier ones have been answered, so a machine that does not keep up shows as latency and refusals.
+    A user sends requests in pairs: the second request of a pair is due within one ``step`` of the first, in another thread,
+    so both runs are live at the same time. Each pair has a slot of the window and, on a machine that keeps up, ends within
+    it. So a user never has more than two live runs, which is the default limit of the factory. Requests are due whether or
+    not earlier ones have been answered, so a machine that does not keep up shows as latency and refusals.
 
     Attributes:
-        users: how many, each with one connection; at most `MOST_USERS`.
+        users: the number of users, each with one connection; at most `MOST_USERS`.
         runs_per_user: requests of each user.
         window: seconds over which the requests are due.
-        step: longest time of an agent's step, in seconds; each is drawn uniformly from 0 on.
-        disconnects: share of users whose connection is cut once, without a closing handshake, while their first run is
-            under way. The client then reconnects and resumes.
-        seed: of the draws. What it fixes is the plan: a real run's timing is the machine's.
+        step: the longest duration of an agent's step, in seconds; each is drawn uniformly, from 0 up to this.
+        disconnects: the share of users with a connection that is cut once, without a closing handshake, during their first
+            run. The client then reconnects and resumes.
+        seed: determines the plan; the timing of a load run also depends on the machine.
 
     Raises:
-        ValueError: a number is out of its range, or the window is too short for a user's runs.
+        ValueError: a number is out of range, or the window is too short for the runs of a user.
     """
 
     users: int = 50
@@ -102,7 +102,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             )
 
     def planned(self) -> tuple[PlannedUser, ...]:
-        """All that the clients do."""
+        """The requests of every user."""
         count = math.ceil(round(self.users * self.disconnects, 6))  # 7 % of 100 are 7, not 7.000000000000001.
         cut = set(random.Random(f"{self.seed}/cut").sample(range(self.users), count))
         return tuple(self._user(number, is_cut=number in cut) for number in range(self.users))
@@ -116,7 +116,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return _ROOM * (_STEPS + 1) * self.step + _PAUSE
 
     def _user(self, number: int, *, is_cut: bool) -> PlannedUser:
-        # Not padded to one width: one user's name is the beginning of another's, as among real users.
+        # Not padded: the name of one user may be the prefix of another, as among real users.
         user_id = f"user-{number}"
         draw = random.Random(f"{self.seed}/{user_id}")
         requests = tuple(
@@ -134,11 +134,11 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class UniformTiming(msgspec.Struct, frozen=True):
-    """How long the agents' steps take: each drawn uniformly, by its run's and its own name.
+    """The durations of the agents' steps, each drawn uniformly by the names of its run and step.
 
     Attributes:
-        longest: the longest step, in seconds.
-        seed: of the draws.
+        longest: the longest duration, in seconds.
+        seed: determines the draws.
     """
 
     longest: float

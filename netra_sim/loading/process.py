@@ -1,4 +1,4 @@
-"""The clients' process, as the server's process sees it: started, asked for its clock, followed, and ended."""
+"""The clients' process, as the server's process uses it: start it, compare clocks, send orders, and end it."""
 
 import asyncio
 import subprocess
@@ -29,20 +29,20 @@ M = TypeVar("M", bound=msgspec.Struct)
 _CODE = "import sys; sys.path[:] = {path!r}; from netra_sim.loading.clients import main; main()"
 
 _READINGS = 10
-"""Times that the clocks are compared."""
+"""The number of clock comparisons."""
 
 
 class ClientsProcess:
-    """A process for the clients of a load run; use it as an asynchronous context, at the end of which it is gone.
+    """The process of the clients of a load run, as an asynchronous context manager that ends the process.
 
-    The process ends by itself when the pipe to it is closed, as it is when the server's process dies in whatever way.
-    It belongs to no terminal, so Ctrl+C reaches the server's process only, which ends both.
+    The process also ends when the pipe to it is closed, which happens when the server's process dies in any way. It has no
+    terminal, so Ctrl+C reaches only the server's process, which ends both.
 
     Attributes:
-        clocks_agree_within: seconds by which the two processes' clocks may differ, at most.
+        clocks_agree_within: the maximum difference between the clocks of the two processes, in seconds.
 
     Raises:
-        RuntimeError: the running event loop cannot start processes, or the two processes' clocks differ.
+        RuntimeError: the running event loop cannot start processes, or the clocks of the two processes differ.
     """
 
     def __init__(self) -> None:
@@ -77,48 +77,47 @@ class ClientsProcess:
         await self._end()
 
     async def drive(self, orders: Orders, on_answer: Callable[[], None]) -> History:
-        """Have the clients carry out a plan, and return what they recorded.
+        """Let the clients carry out a plan, and return their History.
 
         Raises:
-            RuntimeError: the process has died, or met an error.
+            RuntimeError: the process died, or an error occurred in it.
         """
         try:
-            await self._tell(orders)
-            while isinstance(message := await self._hear(Answered, Recorded), Answered):
+            await self._send(orders)
+            while isinstance(message := await self._receive(Answered, Recorded), Answered):
                 on_answer()
         except BaseException:
-            await self._end()  # At once: a server that stops would first wait for clients that hang.
+            await self._end()  # at once: otherwise the stopping server would first wait for clients that hang
             raise
-        assert isinstance(message, Recorded)  # noqa: S101 - there is no third
+        assert isinstance(message, Recorded)  # noqa: S101 - there is no third type
         return message.history()
 
     async def _compare_clocks(self) -> None:
-        """Require that the clients' clock, asked between two looks at our own, shows a time between the two.
+        """Require that the clients' clock reads a time between two readings of this process's clock.
 
-        `time.perf_counter` counts from one moment for all processes: it is CLOCK_MONOTONIC on Linux, mach_absolute_time on
-        macOS and QueryPerformanceCounter on Windows (the "clock info" of `time.get_clock_info`). The clocks may
-        differ by no more than the shortest exchange has taken.
+        `time.perf_counter` has the same zero for all processes: it is CLOCK_MONOTONIC on Linux, mach_absolute_time on macOS
+        and QueryPerformanceCounter on Windows (see `time.get_clock_info`). The shortest exchange bounds the difference.
         """
         for _ in range(_READINGS):
-            asked = perf_counter()
-            await self._tell(AskClock())
-            theirs = (await self._hear(Clock)).shows
-            heard = perf_counter()
-            if not asked <= theirs <= heard:
+            sent = perf_counter()
+            await self._send(AskClock())
+            theirs = (await self._receive(Clock)).shows
+            received = perf_counter()
+            if not sent <= theirs <= received:
                 raise RuntimeError(
-                    f"the clock of the clients' process shows {theirs:.6f} s, asked between {asked:.6f} and {heard:.6f} s "
+                    f"the clock of the clients' process shows {theirs:.6f} s, asked between {sent:.6f} and {received:.6f} s "
                     "of the server's: they share no clock on this machine, so that latencies between them mean nothing"
                 )
-            self.clocks_agree_within = min(self.clocks_agree_within, heard - asked)
+            self.clocks_agree_within = min(self.clocks_agree_within, received - sent)
 
-    async def _tell(self, message: msgspec.Struct) -> None:
+    async def _send(self, message: msgspec.Struct) -> None:
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
-        # A process that has died is noticed when it is to be heard.
+        # `_receive` reports a process that has died.
         with suppress(ConnectionError):
             self._process.stdin.write(framed(message))
             await self._process.stdin.drain()
 
-    async def _hear(self, *expected: type[M]) -> M:
+    async def _receive(self, *expected: type[M]) -> M:
         assert self._process.stdout is not None  # noqa: S101
         try:
             (size,) = LENGTH.unpack(await self._process.stdout.readexactly(LENGTH.size))

@@ -1,21 +1,21 @@
-"""Nothing that goes wrong beside the main work of a load run goes unnoticed."""
+"""Errors in the background of a load run: failing tasks end it, and errors of the event loop are recorded."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from netra_sim.recording import Recorder
+from netra_sim.recording import Recorder, describe_loop_error
 
 T = TypeVar("T")
 
 
 async def alongside(work: Coroutine[Any, Any, T], *background: Coroutine[Any, Any, None]) -> T:
-    """Run work to its end beside background work, which is then cancelled.
+    """Run work to its end together with background work, which is then cancelled.
 
     Raises:
-        BaseException: what the work, or any of the background work, raised first; all else is cancelled.
-        RuntimeError: background work ended by itself before the work did.
+        BaseException: the first error of the work or of background work; all other work is cancelled.
+        RuntimeError: background work ended before the work did.
     """
     main = asyncio.create_task(work)
     tasks = [main, *map(asyncio.create_task, background)]
@@ -29,21 +29,17 @@ async def alongside(work: Coroutine[Any, Any, T], *background: Coroutine[Any, An
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)  # The first error is raised, the others are of no use.
+        await asyncio.gather(*tasks, return_exceptions=True)  # only the first error is raised
 
 
 @contextmanager
 def loop_errors_recorded(recorder: Recorder) -> Iterator[None]:
-    """Record errors that reach the running event loop because no code handled them; they are logged as before."""
+    """Record errors that no code handled and that reach the running event loop; they are still logged."""
     loop = asyncio.get_running_loop()
     earlier = loop.get_exception_handler()
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        kind = "unhandled" if error is None else type(error).__name__
-        where = context.get("task") or context.get("future") or context.get("handle") or ""
-        told = f"{context.get('message', '')}: {error}" if error is not None else str(context.get("message", ""))
-        recorder.loop_error(kind, f"{told} {getattr(where, 'get_name', lambda: '')()}".strip())
+        recorder.loop_error(*describe_loop_error(context))
         if earlier is None:
             loop.default_exception_handler(context)
         else:

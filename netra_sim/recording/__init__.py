@@ -1,6 +1,7 @@
 """From a live system to a History: the recorder, snapshots of what lives, and the marks in user data."""
 
 from netra_sim.recording.answers import how_answered
+from netra_sim.recording.loop_errors import describe_loop_error, without_addresses
 from netra_sim.recording.marks import CONTEXT_MARK, mark, marked_question, marks_in
 from netra_sim.recording.recorder import Recorder
 from netra_sim.recording.snapshots import ENGINES_PER_COMPARISON, EngineWatch, record_gauges, record_left_overs
@@ -10,10 +11,12 @@ __all__ = [
     "ENGINES_PER_COMPARISON",
     "EngineWatch",
     "Recorder",
+    "describe_loop_error",
     "how_answered",
     "mark",
     "marked_question",
     "marks_in",
     "record_gauges",
     "record_left_overs",
+    "without_addresses",
 ]

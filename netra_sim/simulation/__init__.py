@@ -1,10 +1,11 @@
 """The simulator: thousands of users over the real runtime, in virtual time, from a seed."""
 
-from netra_sim.simulation.diagnosis import HarnessError
+from netra_sim.simulation.coarse_loop import CoarseClockLoop
+from netra_sim.simulation.diagnosis import DeadlockError, HarnessError, VirtualTimeLimitError
 from netra_sim.simulation.distributions import Constant, Distribution, Exponential, LogNormal, Pareto, Uniform
 from netra_sim.simulation.faults import FAULTS, Fault
 from netra_sim.simulation.library import find_scenario, scenario_names, scenario_path
-from netra_sim.simulation.loop import DeadlockError, VirtualTimeLimitError, VirtualTimeLoop, run_virtual
+from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.scenario import (
     WINDOWS_TICK,
     Agents,
@@ -22,6 +23,7 @@ from netra_sim.simulation.scenario import (
     parse_setting,
 )
 from netra_sim.simulation.simulating import simulate
+from netra_sim.simulation.virtual_time import run_virtual
 
 __all__ = [
     "FAULTS",
@@ -29,6 +31,7 @@ __all__ = [
     "Agents",
     "Burst",
     "Closed",
+    "CoarseClockLoop",
     "Constant",
     "DeadlockError",
     "Distribution",

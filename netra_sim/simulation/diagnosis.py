@@ -1,23 +1,20 @@
-"""Who waits on what, where: what a deadlock, a time limit or a hang is explained with."""
+"""Errors that end a simulation, and the report of which task waits on what, and where."""
 
 import asyncio
 import linecache
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from netra_sim.exceptions import NetraSimError
 
-_OF_THIS_PROCESS = re.compile(r" at 0x[0-9a-f]+|(?<=Task)-\d+")
-_LONGEST_TEXT = 300
 _PRIMITIVES = (asyncio.Lock, asyncio.Event, asyncio.Condition, asyncio.Semaphore, asyncio.Queue, asyncio.Barrier)
 
 
 class DeadlockError(NetraSimError, RuntimeError):
-    """Tasks are left, nothing is ready and no timer runs: they wait for each other, or for nobody.
+    """Nothing is ready and no timer runs, so the remaining tasks wait for ever.
 
     Attributes:
         report: which task waits on what, where.
@@ -31,7 +28,7 @@ class DeadlockError(NetraSimError, RuntimeError):
 
 
 class VirtualTimeLimitError(NetraSimError, RuntimeError):
-    """The virtual time limit was reached, or time stood still for very many steps.
+    """The virtual time limit was reached, or very many steps ran without any progress of virtual time.
 
     Attributes:
         how: "time limit" or "spinning".
@@ -45,12 +42,12 @@ class VirtualTimeLimitError(NetraSimError, RuntimeError):
 
 
 class HarnessError(NetraSimError, RuntimeError):
-    """A part of the simulation itself failed: a fault, a probe, a simulated user. There is no History to be trusted."""
+    """A part of the simulation itself failed, such as a fault, a probe or a simulated user; there is no valid History."""
 
 
 @contextmanager
 def blaming(what: str) -> Iterator[None]:
-    """Raise an error of this part of the simulation as a `HarnessError` that names it."""
+    """Turn an error in the block into a `HarnessError` that names this part of the simulation."""
     try:
         yield
     except Exception as error:
@@ -58,44 +55,20 @@ def blaming(what: str) -> Iterator[None]:
 
 
 def harness_error(what: str, error: BaseException) -> HarnessError:
-    """The error of a part of the simulation, of what is innermost if several parts handed it on."""
+    """An error as a `HarnessError` that names the part that failed, the innermost one if it passed through several."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return error if isinstance(error, HarnessError) else HarnessError(f"{what} failed with {_told(error)}")
-
-
-def process_independent(text: str) -> str:
-    """A text without addresses and the numbers of nameless tasks, which differ from process to process."""
-    return _OF_THIS_PROCESS.sub("", text)
-
-
-def loop_error(context: Mapping[str, Any]) -> tuple[str, str]:
-    """The type of an error that reached the event loop, and where and what it was, the same in every process.
-
-    Args:
-        context: what asyncio gives to a loop's exception handler.
-    """
-    error, task, handle = (context.get(name) for name in ("exception", "task", "handle"))
-    what = (
-        "Exception in a callback" if handle is not None else str(context.get("message", "Unhandled error")).lstrip("_")
+    return (
+        error
+        if isinstance(error, HarnessError)
+        else HarnessError(f"{what} failed with {type(error).__name__}: {error}")
     )
-    if handle is None and task is None:
-        task = context.get("future")
-    source = getattr(handle, "_callback", None) if task is None else getattr(task, "get_coro", lambda: None)()
-    where = getattr(source, "__qualname__", "")
-    parts = [what, where, "" if error is None else _told(error)]
-    text = process_independent(": ".join(part for part in parts if part))
-    return "" if error is None else type(error).__name__, text[:_LONGEST_TEXT]
-
-
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def waits_report(loop: asyncio.AbstractEventLoop, limit: int = 20) -> str:
-    """All suspended tasks of a loop, alike ones counted together, most frequent first.
+    """The suspended tasks of a loop, with equal waits counted together, the most frequent first.
 
-    Each line tells the task, the innermost line of its own code that it is suspended at, and what it waits on.
+    Each line names the task, the innermost line outside of asyncio at which it is suspended, and what it waits on.
     """
     groups: Counter[tuple[str, str, str]] = Counter()
     example: dict[tuple[str, str, str], str] = {}
@@ -114,7 +87,7 @@ def waits_report(loop: asyncio.AbstractEventLoop, limit: int = 20) -> str:
 
 
 def _wait_of(task: asyncio.Task[Any]) -> tuple[str, str]:
-    """The innermost place outside of asyncio at which a task is suspended, and what it waits on there."""
+    """The innermost line outside of asyncio at which a task is suspended, and what it waits on there."""
     where, primitive = "its beginning", ""
     awaited: Any = task.get_coro()
     while awaited is not None:

@@ -1,6 +1,6 @@
-"""Distributions of durations, in seconds, each drawn from one uniform number by its inverse distribution function.
+"""Distributions of durations in seconds, drawn by the inverse distribution function from one uniform number.
 
-Draws are rounded to whole microseconds: mathematical libraries differ in their last bits, and a History must not.
+Draws are rounded to microseconds: mathematical libraries differ in the last bits of a result, and Histories must not differ.
 """
 
 import math
@@ -18,7 +18,7 @@ _LOWEST = 2.0**-53
 
 class _Distribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
     def draw(self, uniform: float) -> float:
-        """The duration, in seconds, that belongs to a uniform number in [0, 1)."""
+        """The duration, in seconds, for a uniform number in [0, 1)."""
         return round(self._inverse(uniform), 6)
 
     def _inverse(self, uniform: float) -> float:
@@ -26,7 +26,7 @@ class _Distribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
 
 
 class Constant(_Distribution, frozen=True, tag="constant"):
-    """Always the same."""
+    """Always the same duration."""
 
     seconds: Seconds
 
@@ -35,7 +35,7 @@ class Constant(_Distribution, frozen=True, tag="constant"):
 
 
 class Uniform(_Distribution, frozen=True, tag="uniform"):
-    """Anything between two bounds, with equal chances."""
+    """Uniformly distributed between two bounds."""
 
     low: Seconds
     high: Seconds
@@ -49,7 +49,7 @@ class Uniform(_Distribution, frozen=True, tag="uniform"):
 
 
 class Exponential(_Distribution, frozen=True, tag="exponential"):
-    """The waiting time for an event that has no memory."""
+    """The waiting time of a memoryless process."""
 
     mean: Positive
 
@@ -58,7 +58,7 @@ class Exponential(_Distribution, frozen=True, tag="exponential"):
 
 
 class LogNormal(_Distribution, frozen=True, tag="lognormal"):
-    """Durations of work: a median, and a tail that grows with ``sigma``, the deviation of the logarithm."""
+    """Durations of work: a median, and a tail that grows with ``sigma``, the standard deviation of the logarithm."""
 
     median: Positive
     sigma: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0.5
@@ -68,7 +68,7 @@ class LogNormal(_Distribution, frozen=True, tag="lognormal"):
 
 
 class Pareto(_Distribution, frozen=True, tag="pareto"):
-    """A heavy tail: at least ``minimum``, and longer than t with the chance (minimum / t) ** alpha, up to ``cap``."""
+    """A heavy tail: at least ``minimum``, at most ``cap``, and longer than t with probability (minimum / t) ** alpha."""
 
     minimum: Positive
     alpha: Positive = 1.5

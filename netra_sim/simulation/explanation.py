@@ -1,4 +1,4 @@
-"""What a wrong field of a scenario had, and what it takes: msgspec's reason, completed from the types."""
+"""Explains a wrong field of a scenario: the reason from msgspec, the value, and the values that the field takes."""
 
 import difflib
 import re
@@ -11,27 +11,27 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 
 
 def explain(message: str, fields: object, kind: Any, within: str = "") -> str:
-    """The message of a `msgspec.ValidationError`, with the field's value and the values that it takes.
+    """The message of a `msgspec.ValidationError`, with the value of the field and the values that it takes.
 
     Args:
-        message: the error's text.
-        fields: what could not be converted.
-        kind: what it was to become.
-        within: the path of the fields in the scenario; "" if they are all of it.
+        message: the text of the error.
+        fields: the value that could not be converted.
+        kind: the type that it should have become.
+        within: the path of ``fields`` in the scenario; "" for the whole scenario.
     """
     reason, _, path = message.partition(" - at `$")
     path = path.rstrip("`")
     place, value = _follow(path, inspect.type_info(kind), fields)
-    told = [f"{f'{within}{path}'.lstrip('.') or 'scenario'}: {reason}"]
+    parts = [f"{f'{within}{path}'.lstrip('.') or 'scenario'}: {reason}"]
     unknown = _UNKNOWN.match(reason)
     if not unknown:
-        told.append(f"it had {value!r}")
+        parts.append(f"it had {value!r}")
     choices = _choices(place, value)
     if unknown and (close := difflib.get_close_matches(unknown[1], choices, n=1)):
-        told.append(f"did you mean {close[0]}?")
+        parts.append(f"did you mean {close[0]}?")
     if choices:
-        told.append(f"it takes {', '.join(choices)}")
-    return "; ".join(told)
+        parts.append(f"it takes {', '.join(choices)}")
+    return "; ".join(parts)
 
 
 def _follow(path: str, place: inspect.Type | None, value: Any) -> tuple[inspect.Type | None, Any]:
@@ -51,23 +51,23 @@ def _below(place: inspect.Type | None, name: str, value: Any) -> inspect.Type | 
     structs = _structs(place)
     if structs and structs[0].tag_field == name:
         return inspect.LiteralType(tuple(str(one.tag) for one in structs))
-    return next((field.type for one in _meant(structs, value) for field in one.fields if field.name == name), None)
+    return next((field.type for one in _chosen(structs, value) for field in one.fields if field.name == name), None)
 
 
 def _choices(place: inspect.Type | None, value: Any) -> list[str]:
-    """The names or values of which one is wanted here; empty if there is no list of them."""
+    """The names or values that are possible here; empty if they cannot be listed."""
     if isinstance(place, inspect.LiteralType):
         return [f"one of {place.values[0]}", *map(str, place.values[1:])]
     structs = _structs(place)
-    meant = _meant(structs, value)
-    if len(meant) == 1 and isinstance(value, dict):
-        tag = [str(meant[0].tag_field)] if meant[0].tag_field else []
-        return tag + [field.name for field in meant[0].fields]
+    chosen = _chosen(structs, value)
+    if len(chosen) == 1 and isinstance(value, dict):
+        tag = [str(chosen[0].tag_field)] if chosen[0].tag_field else []
+        return tag + [field.name for field in chosen[0].fields]
     return [f'{one.tag_field} = "{one.tag}"' for one in structs if one.tag_field]
 
 
-def _meant(structs: list[inspect.StructType], value: Any) -> list[inspect.StructType]:
-    """Of several kinds that which the value names."""
+def _chosen(structs: list[inspect.StructType], value: Any) -> list[inspect.StructType]:
+    """The one of several structs that the tag of the value names."""
     if len(structs) < 2:
         return structs
     return [one for one in structs if isinstance(value, dict) and value.get(one.tag_field) == one.tag]

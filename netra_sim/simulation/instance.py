@@ -9,16 +9,16 @@ from netra_sim.recording import EngineWatch
 
 
 class Instance:
-    """A bridge and a factory with a memory of their own, and the task that watches over the bridge.
+    """One server process: a bridge, a factory, and the task that monitors the bridge.
 
     Attributes:
         number: 0, 1, 2, ...
-        bridge: what clients connect to.
-        factory: what carries out their requests.
-        watch: looks for state that the factory's engines share, and which of them have outlived it.
+        bridge: the bridge that clients connect to.
+        factory: makes the engines that carry out requests.
+        watch: finds state that engines share, and engines that outlive their scope.
         is_listening: whether it accepts connections.
-        answers: what it is carrying out.
-        monitor: the running `AgentWebSocketBridge.monitor`, from the start to the stop.
+        answers: the tasks that answer messages of clients.
+        monitor: the task of `AgentWebSocketBridge.monitor`, from the start to the stop; None otherwise.
     """
 
     def __init__(
@@ -34,16 +34,16 @@ class Instance:
         self._is_stopped = False
 
     async def start(self) -> None:
-        """Integrate the bridge and watch over it from then on, unless it is stopped meanwhile."""
+        """Integrate the bridge and then monitor it, unless the server is stopped before."""
         try:
             await self.bridge.ensure_integration()
         except BridgeNotReadyError:
-            return  # It was stopped before it was up.
+            return  # the server was stopped before it was up
         if not self._is_stopped:
             self.monitor = asyncio.create_task(self.bridge.monitor(), name=f"monitor of server {self.number}")
 
     async def stop(self, drain: float = 0.0) -> None:
-        """Take no more requests, let the live runs end for so many seconds, end the others, close all; idempotent."""
+        """Refuse new requests, let live runs end for ``drain`` seconds, end the others, and close all; idempotent."""
         self._is_stopped = True
         await self.stop_monitor()
         await self.factory.shutdown(drain)
@@ -52,7 +52,7 @@ class Instance:
         await self.bridge.shutdown()
 
     async def stop_monitor(self) -> None:
-        """Watch over the bridge no more; an error that had ended the watch reaches the loop's exception handler."""
+        """End the monitor; if an error ended it before, pass the error to the loop's exception handler."""
         monitor, self.monitor = self.monitor, None
         if monitor is None:
             return

@@ -1,4 +1,4 @@
-"""The library of scenarios, one TOML file each, and how a name or a path becomes a scenario."""
+"""The scenario library, with one TOML file for each scenario, and the lookup of a scenario by name or path."""
 
 import difflib
 from pathlib import Path
@@ -9,24 +9,24 @@ LIBRARY = Path(__file__).with_name("scenarios")
 
 
 def scenario_names() -> list[str]:
-    """The names of all scenarios in the library, sorted."""
+    """The names of all library scenarios, sorted."""
     return sorted(path.stem for path in LIBRARY.glob("*.toml"))
 
 
 def find_scenario(name_or_path: str) -> Scenario:
-    """A scenario of the library, or one's own from a file.
+    """Load a library scenario by name, or any scenario by the path of its file, which ends with ``.toml``.
 
     Raises:
-        ScenarioError: there is neither, or the file is no scenario.
+        ScenarioError: there is no such scenario or file, or the file holds no valid scenario.
     """
     return Scenario.load(scenario_path(name_or_path))
 
 
 def scenario_path(name_or_path: str) -> Path:
-    """The file of a scenario of the library's, or the file that is named.
+    """The file of a library scenario, or the given path if it ends with ``.toml``.
 
     Raises:
-        ScenarioError: there is neither.
+        ScenarioError: there is no such scenario or file.
     """
     path = Path(name_or_path)
     if path.suffix == ".toml":

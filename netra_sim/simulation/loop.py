@@ -1,8 +1,8 @@
-"""An asyncio event loop in virtual time: it runs real asyncio code without ever waiting.
+"""An asyncio event loop in virtual time: it runs real asyncio code without waiting.
 
 Prior art: trio's ``MockClock``, aiotools' ``VirtualClock``, async-solipsism, and the deterministic simulators of
-FoundationDB and TigerBeetle. This one has no selector at all, which makes it fast, and it owns the order of what is ready
-at the same instant, which makes interleavings explorable from a seed.
+FoundationDB and TigerBeetle. This loop has no selector, which makes it fast. It decides the order of tasks that are ready at
+the same instant, so a seed selects the interleaving.
 """
 
 import asyncio
@@ -20,22 +20,14 @@ from contextvars import Context
 from functools import partial
 from typing import Any, Literal, NoReturn, TypeVar, TypeVarTuple
 
-from netra_sim.runtime import run
 from netra_sim.simulation.diagnosis import DeadlockError, VirtualTimeLimitError, waits_report
-
-__all__ = ["DeadlockError", "VirtualTimeLimitError", "VirtualTimeLoop", "run_virtual"]
+from netra_sim.simulation.timers import SLEEPER, Sleeper, each_timer, is_dead, run_handle
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 SPIN_LIMIT = 20_000_000
-"""Steps without any virtual time passing, after which a loop is held to be spinning."""
-
-COARSE_STEP_COST = 1e-6
-"""Seconds that a step takes at least on a coarse clock, so that code that waits for the next tick gets there."""
-
-_COARSE_WAIT = 0.001
-"""Seconds of which a wait has a whole number on a coarse clock: `IocpProactor` asks Windows to wait for milliseconds."""
+"""Steps without any progress of virtual time, after which the loop reports that a task is spinning."""
 
 _COMPACT_FROM = 1024
 _NO_ARGUMENT: Any = object()
@@ -44,27 +36,25 @@ _heappush, _heappop = heapq.heappush, heapq.heappop
 
 
 class VirtualTimeLoop(base_events.BaseEventLoop):
-    """An event loop whose clock jumps to the next timer when nothing is ready.
+    """An event loop with a clock that jumps to the next timer when nothing is ready.
 
-    Tasks, timeouts, locks, queues, task groups, async generators, context variables and the exception handler are
-    asyncio's own. `asyncio.to_thread` and the default executor run their function on the loop, in its turn. There are no
-    sockets, pipes, subprocesses or signals; asking for one raises NotImplementedError. A deadlock is raised at once.
+    Tasks, timeouts, locks, queues, task groups, async generators, context variables and the exception handler are those of
+    asyncio. `asyncio.to_thread` and the default executor run their function on the loop, as one of its steps. There are no
+    sockets, pipes, subprocesses or signals; asking for one raises NotImplementedError. The loop raises `DeadlockError` as
+    soon as nothing can run any more.
 
-    Do not use it where real input or output takes part: time does not pass while that is under way.
+    Do not use it with real input or output: virtual time does not pass while that is under way.
 
     Args:
-        seed: of the order in which ready tasks run, if that is random.
+        seed: determines the order in which ready tasks run, if `order` is "random".
         order: "fifo" is the order of stock asyncio. "random" draws the next task from all that are ready at the same
             instant; plain callbacks keep their order among themselves, as asyncio promises.
-        tick: resolution of `time` in seconds, or 0 for an exact clock. With a tick the loop works as the Proactor loop of
-            Windows up to Python 3.12 does, whose tick is 1/64 s: it runs a timer up to a tick before its time, which may
-            have been computed from a time that was up to a tick old (gh-88494, gh-110695); and it waits in milliseconds.
-        step_cost: seconds of CPU that every step takes; it delays everybody.
-        time_limit: virtual seconds after which `VirtualTimeLimitError` is raised.
+        step_cost: seconds of CPU time that every step takes.
+        time_limit: virtual seconds after which the loop raises `VirtualTimeLimitError`.
 
     Attributes:
-        steps: that were taken so far.
-        on_stuck: is told of a deadlock, or of a limit that was reached, before that is raised and the tasks are cancelled.
+        steps: the number of steps so far.
+        on_stuck: called with a deadlock or a reached limit before the loop raises it and the tasks are cancelled.
     """
 
     def __init__(
@@ -72,7 +62,6 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         *,
         seed: int = 0,
         order: Literal["fifo", "random"] = "fifo",
-        tick: float = 0.0,
         step_cost: float = 0.0,
         time_limit: float | None = None,
     ) -> None:
@@ -80,77 +69,71 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         self.steps = 0
         self.on_stuck: Callable[[DeadlockError | VirtualTimeLimitError], None] | None = None
         self._now = 0.0
-        self._tick = tick
-        self._clock_resolution = tick or 1e-9
-        self._step_cost = max(step_cost, COARSE_STEP_COST) if tick else step_cost
+        self._clock_resolution = 1e-9
+        self._step_cost = step_cost
         self._time_limit = math.inf if time_limit is None else time_limit
         self._draw = random.Random(seed).random
         self._is_drawn = order == "random"
-        # A task to wake: its context, its wake-up, what it waited for. Anything else: None, a function, its argument.
+        # For a task: its context, its wake-up, the future it waited for. For anything else: None, a function, its argument.
         self._ready: deque[tuple[Context | None, Callable[..., object], Any]] = deque()
         self._ready_tasks: list[tuple[Context | None, Callable[..., object], Any]] = []
-        # A heap of the instants at which there are timers, as floats compare fast, and each one's timer, or a list of them.
+        # A heap of the instants that have timers (floats compare fast), and the timer of each instant, or a list of them.
         self._due: list[float] = []
         self._timers: dict[float, Any] = {}
-        self._timers_beside = 0
+        self._timers_sharing = 0  # timers that follow another of the same instant
         self._compact_at = _COMPACT_FROM
-        # On a coarse clock, what other machines do: a heap of when, a number that decides between equals, and the timer.
-        self._elsewhere: list[tuple[float, int, events.TimerHandle]] = []
-        self._made_elsewhere = itertools.count()
         self._thread_called = threading.Event()
         self._jobs_elsewhere = 0
         self._task_numbers = itertools.count()
         self._install_call_soon()
-        # As BaseEventLoop.create_future, without a Python frame for each of the many futures.
+        # Same result as BaseEventLoop.create_future, without a Python frame for every future.
         self.create_future = partial(asyncio.Future, loop=self)  # type: ignore[method-assign]
 
     def set_debug(self, enabled: bool) -> None:
         """Switch asyncio's debug mode on or off."""
         super().set_debug(enabled)
-        # As BaseEventLoop.get_debug, which every new future calls, without a Python frame.
+        # Every new future calls this: same result as BaseEventLoop.get_debug, without a Python frame.
         self.get_debug = partial(bool, enabled)  # type: ignore[method-assign]
 
     def time(self) -> float:
-        """Virtual seconds since the loop was made, in whole ticks."""
-        return math.floor(self._now / self._tick) * self._tick if self._tick else self._now
-
-    def exact_time(self) -> float:
-        """Virtual seconds since the loop was made, as a stopwatch beside it would show them."""
+        """Virtual seconds since the loop was made."""
         return self._now
 
-    def has_plans(self, beside: Collection["asyncio.Task[Any]"] = ()) -> bool:
-        """Whether anything is ready, or will be when its time comes, beside the sleep of tasks that never end."""
-        sleeps = [getattr(task, "_fut_waiter", None) for task in beside]
-        if any(not timer.cancelled() for _, _, timer in self._elsewhere):
-            return True
+    def exact_time(self) -> float:
+        """Virtual seconds since the loop was made, exact even if the clock of the loop is coarse."""
+        return self._now
+
+    def has_plans(self, ignoring: Collection["asyncio.Task[Any]"] = ()) -> bool:
+        """Whether anything is ready or scheduled, except the sleeps of the tasks to ignore."""
+        sleeps = [getattr(task, "_fut_waiter", None) for task in ignoring]
         return bool(self._ready or self._ready_tasks) or any(
-            not _is_dead(timer) and not (type(timer) is tuple and any(timer[0] is sleep for sleep in sleeps))
+            not is_dead(timer) and not (type(timer) is tuple and any(timer[0] is sleep for sleep in sleeps))
             for timers in self._timers.values()
-            for timer in _each(timers)
+            for timer in each_timer(timers)
         )
 
     def create_task(  # type: ignore[override]
         self, coro: Coroutine[Any, Any, T], **settings: Any
     ) -> "asyncio.Task[T]":
-        """Start a task; sets of tasks, such as those of a `asyncio.TaskGroup`, have the same order in every process."""
+        """Start a task with a stable hash: sets of tasks, as in `asyncio.TaskGroup`, always iterate in the same order."""
         if self.get_task_factory() is not None:
             return super().create_task(coro, **settings)
         self._check_closed()  # type: ignore[attr-defined]
         return _Task(next(self._task_numbers), coro, loop=self, **settings)
 
     def spend(self, seconds: float) -> None:
-        """Let the callback that runs now take this much CPU time: everybody on the loop is held up."""
+        """Let the current callback take this much CPU time; the whole loop is blocked meanwhile."""
         if not seconds >= 0:
             raise ValueError(f"seconds must not be negative, and is {seconds}; time cannot go backwards")
         self._now += seconds
 
     def _install_call_soon(self) -> None:
-        """Give the instance a `call_soon` that takes steps of C tasks without making a Handle of each."""
+        """Give the instance a `call_soon` that makes no Handle for the steps of C tasks."""
         enqueue = self._ready.append
         enqueue_task = self._ready_tasks.append if self._is_drawn else enqueue
         loop, handle_class, task_class, builtin = self, events.Handle, _Task, types.BuiltinFunctionType
 
-        # The first argument by name, as a wake-up has one and needs no tuple for it.
+        # The first argument has a name: a wake-up has exactly one, and then needs no tuple.
         def call_soon(callback: Any, argument: Any = _NO_ARGUMENT, *more: Any, context: Context | None = None) -> Any:
             if context is not None:
                 if type(callback) is builtin and type(callback.__self__) is task_class:
@@ -158,7 +141,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
                 if type(callback) is _STEP:
                     return enqueue_task((None, context.run, callback))
             handle = handle_class(callback, () if argument is _NO_ARGUMENT else (argument, *more), loop, context)
-            enqueue((None, _run_handle, handle))
+            enqueue((None, run_handle, handle))
             return handle
 
         self.call_soon = call_soon  # type: ignore[assignment]
@@ -170,13 +153,12 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
             self.__dict__.pop("create_future", None)
             self._timers.clear()
             self._due.clear()
-            self._elsewhere.clear()
             self._ready_tasks.clear()
         super().close()
 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
-    ) -> "events.TimerHandle | _Sleeper":
+    ) -> "events.TimerHandle | Sleeper":
         """Call back after ``delay`` virtual seconds."""
         if callback is _wake_sleeper and delay > 0:
             when = self.time() + delay
@@ -184,46 +166,33 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
                 _heappush(self._due, when)
             else:
                 self._add_timer(when, args)
-            return _SLEEPER
+            return SLEEPER
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> events.TimerHandle:
-        """Call back at a virtual time; timers of the same time fire in the order in which they were made."""
+        """Call back at a virtual time; timers of the same time fire in the order of their creation."""
         if when is None:
             raise TypeError("when must be a number of seconds, and is None")
         self._check_closed()  # type: ignore[attr-defined]
         timer = events.TimerHandle(when, callback, args, self, context)
         if when <= self._now:
-            self._ready.append((None, _run_handle, timer))
+            self._ready.append((None, run_handle, timer))
         else:
             self._add_timer(when, timer)
         return timer
 
     def call_at_exactly(self, when: float, callback: Callable[[*Ts], object], *args: *Ts) -> events.TimerHandle:
-        """Call back at a time of `exact_time`: for what another machine does, such as sending what arrives then."""
-        if not self._tick:
-            return self.call_at(when, callback, *args)
-        self._check_closed()  # type: ignore[attr-defined]
-        timer = events.TimerHandle(when, callback, args, self)
-        _heappush(self._elsewhere, (when, next(self._made_elsewhere), timer))
-        return timer
+        """Call back at an `exact_time`: for events of another machine, which does not share the clock of the loop."""
+        return self.call_at(when, callback, *args)
 
     async def sleep_exactly(self, seconds: float) -> None:
-        """Sleep as long as another machine does, whose clock is not the loop's."""
-        if not self._tick or seconds <= 0:
-            await asyncio.sleep(seconds)
-            return
-        woken: asyncio.Future[None] = self.create_future()
-        timer = self.call_at_exactly(self._now + seconds, _wake, woken)
-        try:
-            await woken
-        finally:
-            timer.cancel()
+        """Sleep by `exact_time`, as another machine does."""
+        await asyncio.sleep(seconds)
 
     def _add_timer(self, when: float, timer: Any) -> None:
-        """Let a timer be the first of its instant, or follow the others."""
+        """Add a timer after the others of its instant."""
         others = self._timers.setdefault(when, timer)
         if others is timer:
             _heappush(self._due, when)
@@ -231,22 +200,22 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         if type(others) is not list:
             self._timers[when] = others = [others]
         others.append(timer)
-        self._timers_beside += 1
-        if self._timers_beside > self._compact_at:
+        self._timers_sharing += 1
+        if self._timers_sharing > self._compact_at:
             self._compact()
 
     def call_soon_threadsafe(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> events.Handle:
-        """Call back soon, from whichever thread."""
+        """Call back soon; any thread may call this."""
         self._check_closed()  # type: ignore[attr-defined]
         handle = events.Handle(callback, args, self, context)
-        self._ready.append((None, _run_handle, handle))
+        self._ready.append((None, run_handle, handle))
         self._thread_called.set()
         return handle
 
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> "asyncio.Future[T]":
-        """Run a function: on the loop, in its turn, or in the executor that is given."""
+        """Run a function as a step of the loop, or in the given executor."""
         if executor is not None:
             future = asyncio.wrap_future(executor.submit(func, *args), loop=self)
             self._jobs_elsewhere += 1
@@ -260,24 +229,21 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         self._jobs_elsewhere -= 1
 
     def _compact(self) -> None:
-        """Drop cancelled timers now and then, so that they cost no more than the live ones."""
-        live = [(when, one) for when, timers in self._timers.items() for one in _each(timers) if not _is_dead(one)]
+        """Drop cancelled timers, so that they take no more memory than the live ones."""
+        live = [(when, one) for when, timers in self._timers.items() for one in each_timer(timers) if not is_dead(one)]
         self._compact_at = 2 * len(live) + _COMPACT_FROM
-        self._timers_beside = 0
+        self._timers_sharing = 0
         self._timers.clear()
         self._due.clear()
         for when, timer in live:
             self._add_timer(when, timer)
 
     def _run_once(self) -> None:
-        """Run all that is ready and let time pass until the next timer, again and again until the loop is to stop."""
-        if self._tick:
-            self._run_turns_on_a_coarse_clock()
-            return
+        """Repeat until the loop is to stop: run all that is ready, and jump to the next timer."""
         ready, due, timers, steps = self._ready, self._due, self._timers, self.steps
         next_ready, in_order = ready.popleft, not self._is_drawn and not self._step_cost
         while True:
-            # What is commonest stands here, without calls: a step costs as much as a few of those.
+            # The most frequent case is inlined: a step costs only as much as a few function calls.
             if in_order:
                 spins_at = steps + SPIN_LIMIT
                 while left := len(ready):
@@ -294,7 +260,9 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
                     if steps > spins_at:
                         self._fail_spinning()
             else:
-                self._run_ready_in_drawn_order()
+                self._run_ready_in_drawn_order(SPIN_LIMIT, due)
+                if (ready or self._ready_tasks) and not self._stopping:  # type: ignore[attr-defined]
+                    self._fail_spinning()
             if self._stopping:  # type: ignore[attr-defined]
                 return
             if not 0 < len(due) <= self._compact_at:
@@ -308,66 +276,22 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
             else:
                 self._fire(when, timer)
 
-    def _run_turns_on_a_coarse_clock(self) -> None:
-        """Do what `BaseEventLoop._run_once` does each turn: run what is ready, wait if nothing is, look for due timers."""
-        spins_at = self.steps + SPIN_LIMIT
-        while True:
-            self._run_ready_in_drawn_order(len(self._ready) + len(self._ready_tasks))
-            if self._stopping:  # type: ignore[attr-defined]
-                return
-            if self._ready or self._ready_tasks:
-                if self.steps > spins_at:
-                    self._fail_spinning()
-            else:
-                self._wait_as_a_proactor()
-                spins_at = self.steps + SPIN_LIMIT
-            while self._elsewhere and self._elsewhere[0][0] <= self._now:
-                self._ready.append((None, _run_handle, heapq.heappop(self._elsewhere)[2]))
-            due, soon = self._due, self.time() + self._tick
-            while due and due[0] < soon:
-                self._ring(self._timers.pop(heapq.heappop(due)))
+    def _run_ready_in_drawn_order(self, most: int, due: Sequence[float]) -> None:
+        """Run at most so many ready steps, in a drawn order, and charge `step_cost` for each.
 
-    def _wait_as_a_proactor(self) -> None:
-        """Wait for whole milliseconds until the next timer's time, or until another machine does something."""
-        while self._elsewhere and self._elsewhere[0][2].cancelled():
-            heapq.heappop(self._elsewhere)
-        while self._due and all(map(_is_dead, _each(self._timers[self._due[0]]))):
-            self._ring(self._timers.pop(heapq.heappop(self._due)))
-        if not self._due and not self._elsewhere:
-            self._wait_for_a_thread()
-            return
-        ends = math.inf
-        if self._due:
-            ends = self._now + math.ceil(max(0.0, self._due[0] - self.time()) / _COARSE_WAIT) * _COARSE_WAIT
-        if self._elsewhere:
-            ends = max(self._now, min(ends, self._elsewhere[0][0]))
-        self._check_time_limit(ends)
-        self._now = ends
-
-    def _ring(self, timers: Any) -> None:
-        """Have the timers of an instant run in the next turn."""
-        self._timers_beside -= len(_each(timers)) - 1
-        for timer in _each(timers):
-            if _is_dead(timer):
-                continue
-            if type(timer) is tuple:
-                timer[0].set_result(timer[1])
-            else:
-                self._ready.append((None, _run_handle, timer))
-
-    def _run_ready_in_drawn_order(self, most: int = SPIN_LIMIT) -> None:
-        """Run what is ready, up to so many steps, drawing which task is next, each step at its cost."""
-        ready, tasks, due, draw, cost = self._ready, self._ready_tasks, self._due, self._draw, self._step_cost
-        next_ready, left, is_turn = ready.popleft, most, most < SPIN_LIMIT
+        Timers of ``due`` that are past after a step fire before the next step.
+        """
+        ready, tasks, draw, cost = self._ready, self._ready_tasks, self._draw, self._step_cost
+        next_ready, left = ready.popleft, most
         try:
-            while ready or tasks:
+            while left and (ready or tasks):
                 left -= 1
                 if len(tasks) == 1 and not ready:
-                    draw()  # one a step, however many tasks are ready
+                    draw()  # one draw for each step, however many tasks are ready
                     context, callback, argument = tasks.pop()
                 elif tasks and (index := int(draw() * (len(tasks) + len(ready)))) < len(tasks):
                     context, callback, argument = tasks[index]
-                    tasks[index] = tasks[-1]  # no name for it: that would keep its task
+                    tasks[index] = tasks[-1]  # no local variable: it would keep the task alive
                     del tasks[-1]
                 else:
                     context, callback, argument = next_ready()
@@ -379,18 +303,14 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
                     context.run(callback, argument)
                 if self._stopping:  # type: ignore[attr-defined]
                     return
-                if cost and due and due[0] <= self._now and not is_turn:
+                if cost and due and due[0] <= self._now:
                     self._check_time_limit(self._now)
-                    self._fire(when := _heappop(due), self._timers.pop(when))
-                if not left:
-                    if is_turn:
-                        return
-                    self._fail_spinning()
+                    self._fire(when := _heappop(self._due), self._timers.pop(when))
         finally:
             self.steps += most - left
 
     def _advance(self) -> None:
-        """Let time pass until the next instant at which there are timers, or wait for a thread."""
+        """Jump to the next instant that has timers; without one, wait for a thread."""
         if len(self._due) > self._compact_at:
             self._compact()
         if self._due:
@@ -405,11 +325,11 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         self._thread_called.clear()
 
     def _fire(self, when: float, timers: Any) -> None:
-        """Fire the timers of an instant, and of all others that are past."""
+        """Fire the timers of an instant, and all other timers that are past."""
         while True:
-            self._timers_beside -= len(_each(timers)) - 1
-            for timer in _each(timers):
-                if _is_dead(timer):
+            self._timers_sharing -= len(each_timer(timers)) - 1
+            for timer in each_timer(timers):
+                if is_dead(timer):
                     continue
                 if when > self._now:
                     self._check_time_limit(when)
@@ -417,7 +337,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
                 if type(timer) is tuple:
                     timer[0].set_result(timer[1])
                 else:
-                    self._ready.append((None, _run_handle, timer))
+                    self._ready.append((None, run_handle, timer))
             if not self._due or self._due[0] > self._now:
                 return
             timers = self._timers.pop(when := _heappop(self._due))
@@ -440,13 +360,8 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         self._thread_called.set()
 
 
-def run_virtual(coroutine: Coroutine[Any, Any, T], **options: Any) -> T:
-    """Run a coroutine on a new `VirtualTimeLoop`, which is made with the options given."""
-    return run(coroutine, loop_factory=lambda: VirtualTimeLoop(**options))
-
-
 class _Task(asyncio.Task):  # type: ignore[type-arg]
-    """A task that hashes by its number, as an address would order sets of tasks differently in every process."""
+    """A task that hashes by its number: its address would order sets of tasks differently in every process."""
 
     __slots__ = ("_number",)
 
@@ -456,39 +371,6 @@ class _Task(asyncio.Task):  # type: ignore[type-arg]
 
     def __hash__(self) -> int:
         return self._number
-
-
-class _Sleeper:
-    """The handle of a sleep: the future itself is what cancels it."""
-
-    __slots__ = ()
-
-    cancel = bool  # nothing to do, in no time: the loop looks at the future when its time comes
-
-    def cancelled(self) -> bool:
-        return False
-
-
-_SLEEPER = _Sleeper()
-
-
-def _each(timers: Any) -> Sequence[Any]:
-    return timers if type(timers) is list else (timers,)
-
-
-def _is_dead(timer: Any) -> bool:
-    """Of a timer, which is a TimerHandle, or of a sleep: the future that wakes its task, and the result of that."""
-    return bool(timer[0].done() if type(timer) is tuple else timer._cancelled)
-
-
-def _wake(sleeper: "asyncio.Future[None]") -> None:
-    if not sleeper.done():
-        sleeper.set_result(None)
-
-
-def _run_handle(handle: Any) -> None:
-    if not handle._cancelled:
-        handle._run()
 
 
 def _run_job(result: "asyncio.Future[T]", func: Callable[..., T], args: tuple[Any, ...]) -> None:
@@ -503,7 +385,7 @@ def _run_job(result: "asyncio.Future[T]", func: Callable[..., T], args: tuple[An
 
 
 def _step_type() -> type:
-    """The type of the callable with which a C task asks the loop for its next step; asyncio does not export it."""
+    """The type of the callable by which a C task asks the loop for its next step; asyncio does not export it."""
     steps: list[Any] = []
     loop: Any = types.SimpleNamespace(get_debug=bool, call_soon=lambda step, **_: steps.append(step))
     coroutine = asyncio.sleep(0)

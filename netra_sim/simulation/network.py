@@ -1,4 +1,4 @@
-"""The network between the server and a simulated client: a transport of the bridge's with delay, and what can befall it."""
+"""The network between the server and a simulated client: a bridge transport with delay, throttling and stalls."""
 
 import asyncio
 from collections import deque
@@ -8,12 +8,12 @@ from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.randomness import uniform
 from netra_sim.simulation.scenario import Network
 
-_TOGETHER = 0.1
-"""Seconds on the wire up to which frames that were sent together arrive together."""
+_BATCH_SECONDS = 0.1
+"""Frames of one `send` arrive together if they take at most so many seconds on the wire."""
 
 
 class _InTransit:
-    """Frames on their way: when their first byte leaves, when their last has left, and the timer of their arrival."""
+    """Frames in transit: when their first byte leaves, when their last byte has left, and the timer of their arrival."""
 
     __slots__ = ("begins", "frames", "jitter", "leaves", "size", "timer")
 
@@ -29,23 +29,23 @@ class _InTransit:
 class SimulatedTransport:
     """Carries frames from the server to one client in virtual time, in order, as a TCP connection would.
 
-    As asyncio does, it counts only what the operating system has not taken as buffered, and says that it is writable again
-    when that has fallen from above ``write_limit`` to a quarter of it. The operating system takes ``network.send_buffer``
-    bytes that the client has not read.
+    As in asyncio, only bytes that the operating system has not accepted count as buffered. When they fall from above
+    ``write_limit`` to a quarter of it, the transport reports that it is writable again. The operating system accepts
+    ``network.send_buffer`` bytes that the client has not read.
 
     Not modelled: retransmissions and congestion, acknowledgements, and a limit on what the client sends.
 
     Args:
-        loop: tells and keeps the time.
+        loop: the clock and the timers.
         network: latency, jitter, bandwidth and the size of the send buffer.
-        stream: the key of this connection's draws.
+        stream: the key of the random draws of this connection.
         write_limit: the high-water mark, in bytes.
         on_frames: called with frames when they reach the client.
         on_close: called with the code and the reason when the client learns that the connection is closed.
 
     Attributes:
-        latency: seconds one way, without jitter.
-        is_gone: whether the connection has ended for the client, or has been lost without a word.
+        latency: the one-way delay in seconds, without jitter.
+        is_gone: whether the connection has ended for the client, or the client has vanished.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SimulatedTransport:
         """Put frames on the wire.
 
         Raises:
-            ConnectionResetError: the server's side knows that the peer is gone.
+            ConnectionResetError: the server has closed the connection.
         """
         if self._closed:
             raise ConnectionResetError("the connection is closed")
@@ -89,25 +89,25 @@ class SimulatedTransport:
         self._is_paused = self._is_paused or self.buffered() > self._write_limit
         self._sends += 1
         jitter = self._network.jitter.draw(uniform(self._stream, self._sends))
-        batches = [frames] if size <= _TOGETHER * self._bandwidth else [[frame] for frame in frames]
+        batches = [frames] if size <= _BATCH_SECONDS * self._bandwidth else [[frame] for frame in frames]
         for batch in batches:
             sent = _InTransit(batch, size if batch is frames else len(batch[0]), jitter)
             self._in_transit.append(sent)
             self._schedule(sent, sent.size)
 
     def buffered(self) -> int:
-        """Bytes that the operating system has not taken."""
+        """The number of bytes that the operating system has not accepted."""
         return max(0, self._unread - self._network.send_buffer)
 
     def close(self, code: int, reason: str) -> None:
-        """Close from the server's side; the client learns of it after what is on the wire."""
+        """Close from the server's side; the client notices after all frames in transit have arrived."""
         if self._closed:
             return
         self._closed = True
-        self._loop.call_at_exactly(self._loop.exact_time() + self.latency, self._learn_of_close, code, reason)
+        self._loop.call_at_exactly(self._loop.exact_time() + self.latency, self._notice_close, code, reason)
 
     def throttle(self, bandwidth: float) -> None:
-        """Let bytes through no faster than this from now on, and no faster than the network; those on the wire go on."""
+        """Limit the bandwidth, in bytes per second, for frames that are not on the wire yet; at most the network's."""
         bandwidth = min(bandwidth, self._network.bandwidth)
         if bandwidth == self._bandwidth:
             return
@@ -128,19 +128,19 @@ class SimulatedTransport:
             self._stalled = []
 
     def resume(self) -> None:
-        """The client reads on."""
+        """The client resumes reading."""
         waiting, self._stalled = self._stalled or [], None
         for sent in waiting:
             self._read(sent)
 
     def vanish(self) -> None:
-        """The client is gone without a word: a half-open connection. What is on the wire is lost."""
+        """The client vanishes without a close (a half-open connection); frames in transit are lost."""
         self.is_gone = True
 
     def _schedule(self, sent: _InTransit, size: float) -> None:
         sent.begins = max(self._leaves_at, self._loop.exact_time())
         sent.leaves = self._leaves_at = sent.begins + size / self._bandwidth
-        # Never two at the same instant, or a drawn order could turn them round.
+        # Two arrivals are never at the same instant: a random order of tasks could swap them.
         self._arrives_at = max(self._arrives_at + 1e-9, sent.leaves + self.latency + sent.jitter)
         sent.timer = self._loop.call_at_exactly(self._arrives_at, self._arrive)
 
@@ -161,9 +161,9 @@ class SimulatedTransport:
             if self.on_writable is not None:
                 self.on_writable()
 
-    def _learn_of_close(self, code: int, reason: str) -> None:
+    def _notice_close(self, code: int, reason: str) -> None:
         if self._in_transit:
-            self._loop.call_at_exactly(self._arrives_at + 1e-9, self._learn_of_close, code, reason)
+            self._loop.call_at_exactly(self._arrives_at + 1e-9, self._notice_close, code, reason)
         elif not self.is_gone:
             self.is_gone = True
             self._on_close(code, reason)

@@ -1,7 +1,7 @@
-"""Seeded draws that do not depend on who draws first.
+"""Seeded draws that do not depend on the order of drawing.
 
-Every draw is named by what it is for (a seed, a user, a run, a step), and its value is a function of that name alone.
-So a change in the interleaving of tasks, or one user more, leaves everybody else's draws as they were.
+Every draw has a name that says what it is for (a seed, a user, a run, a step), and its value is a function of that name
+alone. So another interleaving of tasks, or one more user, changes no other draw.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ def key(*parts: object) -> int:
 
 
 def uniform(stream: int, index: int = 0) -> float:
-    """The draw number ``index`` of a stream: a number in [0, 1), uniformly distributed.
+    """Draw number ``index`` of a stream: a number in [0, 1), uniformly distributed.
 
     The mixing function is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
     """

@@ -1,4 +1,4 @@
-"""A scenario: who does what, over which network, under which limits. One validated value; files are TOML."""
+"""A scenario: users, workload, network, limits and faults, as one validated value; scenario files are TOML."""
 
 import tomllib
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class ScenarioError(NetraSimError, ValueError):
-    """A scenario that cannot be simulated; the message names the field, what it had and what it takes."""
+    """An invalid scenario; the message names the field, its value and the values that it takes."""
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -27,9 +27,9 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Poisson(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="poisson"):
-    """Requests of independent users: each is due at any time of the window with the same chance.
+    """Requests of independent users: each due time is uniformly distributed over the window.
 
-    Given their number, the arrivals of a Poisson process in a window are distributed like this.
+    The arrivals of a Poisson process have this distribution, given their number.
     """
 
 
@@ -45,13 +45,13 @@ class Ramp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
 
 
 class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="replay"):
-    """Requests are due at recorded times, in seconds, which are dealt to the users in turn."""
+    """Requests are due at recorded times, in seconds; the users take the times in turn."""
 
     times: Annotated[tuple[Seconds, ...], msgspec.Meta(min_length=1)]
 
 
 class Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="closed"):
-    """Each user thinks, requests, waits for the answer and begins again."""
+    """Each user thinks, sends a request, waits for the answer and repeats."""
 
     think: Distribution = Exponential(5.0)
 
@@ -66,8 +66,8 @@ class Workload(_Part, frozen=True, kw_only=True):
         arrivals: when requests are due.
         window: seconds over which open-loop arrivals are spread.
         runs_per_user: requests of each user.
-        tabs_per_user: connections of each user; each gets all of the user's events, and a user waits for the end on all.
-        patience: seconds that a user waits for the end of a run before giving it up.
+        tabs_per_user: connections of each user; each gets all events of the user, who waits for the end of a run on all.
+        patience: seconds from a request's due time after which its user gives up.
     """
 
     arrivals: Arrivals = Poisson()
@@ -78,12 +78,12 @@ class Workload(_Part, frozen=True, kw_only=True):
 
 
 class Agents(_Part, frozen=True, kw_only=True):
-    """How long the default pipeline's agents and tools take, and how much they say.
+    """How long the agents and tools of the default pipeline take, and how much the agents say.
 
     Attributes:
         think: seconds before an agent uses its tool.
         tool: seconds that the tool takes.
-        reasoning: bytes of one more ``agent_thinking`` event of every agent, a number or a distribution; 0 for none.
+        reasoning: bytes of an additional ``agent_thinking`` event of every agent, a number or a distribution; 0 for none.
     """
 
     think: Distribution = LogNormal(0.8, 0.6)
@@ -92,15 +92,15 @@ class Agents(_Part, frozen=True, kw_only=True):
 
 
 class Network(_Part, frozen=True, kw_only=True):
-    """What lies between a client and the server.
+    """The network between a client and the server.
 
     Attributes:
-        latency: one way, drawn once for each connection.
-        jitter: added to every delivery; TCP keeps the order all the same.
-        bandwidth: bytes per second and connection, server to client.
+        latency: the one-way delay in seconds, drawn once for each connection.
+        jitter: seconds added to every delivery; the order stays, as with TCP.
+        bandwidth: bytes per second and connection, from server to client.
         send_buffer: bytes that the operating systems of both sides hold for a client that does not read; the server sees
-            as buffered what is beyond them. Linux begins with 16 KiB and grows to 4 MiB (tcp(7), ``tcp_wmem``).
-        handshake: from the start of connecting until the server accepts, authentication included.
+            only bytes beyond these as buffered. Linux begins with 16 KiB and grows to 4 MiB (tcp(7), ``tcp_wmem``).
+        handshake: seconds from the start of connecting until the server accepts, including authentication.
     """
 
     latency: Distribution = LogNormal(0.03, 0.5)
@@ -111,30 +111,31 @@ class Network(_Part, frozen=True, kw_only=True):
 
 
 WINDOWS_TICK = 1 / 64
-"""Seconds between two ticks of Windows' clock, as CPython's event loop sees it before 3.13 (gh-88494)."""
+"""Seconds between two ticks of the Windows clock, as the event loop of CPython before 3.13 reads it (gh-88494)."""
 
 SELECT_LIMIT = 512
-"""Sockets that a selector loop on Windows can hold: FD_SETSIZE of its ``select`` (CPython's ``selectmodule.c``)."""
+"""The maximum number of sockets of a selector loop on Windows: FD_SETSIZE in ``selectmodule.c`` of CPython."""
 
 PLATFORMS: Mapping[str, Mapping[str, object]] = {
     "linux": {},
     "windows": {"loop": "proactor", "tick": WINDOWS_TICK},
 }
-"""What a scenario's ``platform`` stands for when it is a word."""
+"""The settings that each word stands for as the ``platform`` of a scenario."""
 
 
 class Platform(_Part, frozen=True, kw_only=True):
     """The machine and the event loop that the server runs on.
 
-    In a scenario ``platform = "windows"`` stands for a server on Windows, with Python 3.11 or 3.12, in ``asyncio.run``:
+    In a scenario ``platform = "windows"`` stands for a server in ``asyncio.run`` on Windows, with Python 3.11 or 3.12:
     ``{loop = "proactor", tick = 0.015625}``.
 
     Attributes:
-        loop: "netra-sim" is what `new_event_loop` gives. "proactor" and "selector" are Windows' own loops: the one listens
-            no more after a ``reset-before-accept`` fault, the other holds `SELECT_LIMIT` sockets.
-        tick: resolution of the loop's clock in seconds; Windows' is 1/64. Timers are up to two ticks early then, as there.
-        order: what is ready at the same instant runs first come, first served, or in an order drawn from the seed.
-        step_cost: seconds of CPU that every step of the loop takes.
+        loop: "netra-sim" is the loop of `new_event_loop`. "proactor" and "selector" are the stock loops of Windows: the
+            first stops listening after a ``reset-before-accept`` fault, the second holds at most `SELECT_LIMIT` sockets.
+        tick: the resolution of the loop's clock in seconds, 1/64 on Windows, where timers are up to two ticks early; 0 for
+            an exact clock.
+        order: tasks that are ready at the same instant run first come, first served, or in an order drawn from the seed.
+        step_cost: seconds of CPU time that every step of the loop takes.
     """
 
     loop: Literal["netra-sim", "proactor", "selector"] = "netra-sim"
@@ -144,13 +145,13 @@ class Platform(_Part, frozen=True, kw_only=True):
 
 
 class Limits(_Part, frozen=True, kw_only=True):
-    """Limits and times of the runtime, where they differ from its defaults.
+    """Limits and times of the runtime.
 
     Attributes:
-        engines_per_user: live engines that one user may have.
-        agent_seconds: the longest turn of one agent.
-        engine_seconds: the longest life of a run.
-        check_interval: seconds between two health checks of the bridge; an outage that is shorter may go unnoticed.
+        engines_per_user: the maximum number of live engines of one user.
+        agent_seconds: the time limit of one agent.
+        engine_seconds: the time limit of a run.
+        check_interval: seconds between two health checks of the bridge; a shorter outage may go unnoticed.
     """
 
     engines_per_user: Count = 2
@@ -160,18 +161,18 @@ class Limits(_Part, frozen=True, kw_only=True):
 
 
 class Scenario(_Part, frozen=True, kw_only=True):
-    """Everything that, with a seed, determines a History.
+    """A scenario; together with a seed it determines a History.
 
     Attributes:
-        name: short, for files and tables.
-        description: what happens and what is to be seen, in a sentence.
-        incidents: ids of the real failures that it comes from.
-        faults: what goes wrong, when, for whom.
-        objectives: what is good enough.
-        expect: the checks that are to fail; a scenario shows what it is for when these do, and no other.
-        users: how many.
-        tools_required: whether every run that completes uses a tool; an agent of one's own may answer without.
-        time_limit: virtual seconds after which a simulation that has not ended is stopped with an error.
+        name: a short name for files and tables.
+        description: what happens and what the History shows, in one sentence.
+        incidents: ids of the incidents that it reproduces.
+        faults: what goes wrong, when, and for which share of users, runs or messages.
+        objectives: the bounds that the figures must keep.
+        expect: the checks that must fail; all other checks must not fail.
+        users: the number of users.
+        tools_required: whether every completed run must use a tool; false for custom agents that may answer without one.
+        time_limit: virtual seconds after which a simulation that has not ended is stopped.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]*$")] = "steady-load"
@@ -191,15 +192,15 @@ class Scenario(_Part, frozen=True, kw_only=True):
 
     @property
     def requests(self) -> int:
-        """How many requests the users make in all."""
+        """The total number of requests of all users."""
         arrivals = self.workload.arrivals
         return len(arrivals.times) if isinstance(arrivals, Replay) else self.users * self.workload.runs_per_user
 
     def with_settings(self, settings: Mapping[str, object]) -> "Scenario":
-        """The same with other values, each named by its path, such as ``network.latency.median`` or ``faults.0.share``.
+        """A copy with other values, each named by its path, such as ``network.latency.median`` or ``faults.0.share``.
 
         Raises:
-            ScenarioError: a path does not exist, or a value is not one that it takes.
+            ScenarioError: a path does not exist, or the setting does not take the value.
         """
         fields = msgspec.json.decode(msgspec.json.encode(self))
         for path, value in settings.items():
@@ -211,7 +212,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
         """Read a scenario from a TOML file.
 
         Raises:
-            ScenarioError: the file is no TOML, or a field is unknown or has a value that it does not take.
+            ScenarioError: the file is not TOML, or a field is unknown or has an invalid value.
             OSError: the file cannot be read.
         """
         try:
@@ -223,17 +224,17 @@ class Scenario(_Part, frozen=True, kw_only=True):
 
     @classmethod
     def from_mapping(cls, fields: dict[str, object]) -> "Scenario":
-        """Make a scenario from plain values, checking every one.
+        """Make a scenario from plain values, and validate each of them.
 
         Raises:
-            ScenarioError: a field is unknown or has a value that it does not take.
+            ScenarioError: a field is unknown or has an invalid value.
         """
         if isinstance(platform := fields.get("platform"), str):
             if platform not in PLATFORMS:
                 known = " or ".join(f'"{name}"' for name in PLATFORMS)
                 raise ScenarioError(f'the platform is {known}, or a table of its own, and not "{platform}"')
             fields = fields | {"platform": dict(PLATFORMS[platform])}
-        # The kinds of faults are known only when other packages have added theirs.
+        # Built at each call: other packages may have registered more faults.
         any_fault = reduce(or_, FAULTS.values())
         faults = _convert(fields.get("faults", ()), tuple[any_fault, ...], "faults")  # type: ignore[valid-type]
         scenario: Scenario = _convert(fields | {"faults": ()}, cls, "")
@@ -251,7 +252,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """The path and the value of a setting such as ``network.latency.median=0.2``, with the value as in a TOML file.
 
     Raises:
-        ScenarioError: it is no such setting.
+        ScenarioError: the text is not a valid setting.
     """
     path, equals, value = text.partition("=")
     try:

@@ -9,8 +9,8 @@ from netra_sim.simulation.scenario import Burst, Closed, Poisson, Ramp, Replay, 
 def due_times(workload: Workload, seed: int, user: int, users: int) -> Iterator[float]:
     """The times, in seconds and in order, at which an open-loop user's requests are due.
 
-    They do not depend on how the system fares: a latency measured from them leaves out no waiting (no coordinated
-    omission). A closed-loop user has no such times.
+    They do not depend on how fast the system answers, so a latency that counts from them includes all waiting (no
+    coordinated omission). A closed-loop user has no due times.
     """
     arrivals = workload.arrivals
     if isinstance(arrivals, Replay):

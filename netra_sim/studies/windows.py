@@ -19,7 +19,7 @@ from netra_sim.defects import (
 from netra_sim.history import History
 from netra_sim.parameters import DeliveryP95, NotebookParameters
 from netra_sim.runtime import new_event_loop
-from netra_sim.simulation import WINDOWS_TICK, VirtualTimeLoop, find_scenario, simulate
+from netra_sim.simulation import WINDOWS_TICK, CoarseClockLoop, find_scenario, simulate
 from netra_sim.studies.held import keep_p95
 from netra_sim.tables import Html, table
 
@@ -95,8 +95,8 @@ def wait_errors(parameters: WindowsParameters) -> pd.DataFrame:
         early.
     """
 
-    def coarse() -> VirtualTimeLoop:
-        return VirtualTimeLoop(tick=WINDOWS_TICK, step_cost=_TURN)
+    def coarse() -> CoarseClockLoop:
+        return CoarseClockLoop(tick=WINDOWS_TICK, step_cost=_TURN)
 
     live = {
         "this machine": (min(parameters.sleeps, _LIVE_WAITS), new_event_loop),

@@ -40,7 +40,7 @@ def samples(history, gauge):
 
 
 def spying(monkeypatch):
-    """The list of the processes that are started from now on."""
+    """A list to which every process that starts from now on is added."""
     started = []
     start = asyncio.create_subprocess_exec
 
@@ -54,7 +54,7 @@ def spying(monkeypatch):
 
 
 def other_orders(monkeypatch, **changes):
-    """Change the orders that the clients get."""
+    """Change fields of the orders that the clients receive."""
     from netra_sim.loading.process import ClientsProcess
 
     original = ClientsProcess.drive

@@ -1,4 +1,4 @@
-"""Load runs: what the clients do, how it is measured and recorded, and that nothing that goes wrong is overlooked."""
+"""Load runs: what the clients do, what is measured and recorded, and that every error ends the load run."""
 
 import asyncio
 import logging
@@ -13,8 +13,7 @@ from netra_sim import AgentWebSocketBridge, check, run
 from netra_sim.checks import request_latencies
 from netra_sim.factory import EngineLimits
 from netra_sim.history import CONNECTIONS_CUT, CONTROL_LATENCY, DRIVER_LATENESS, Kind
-from netra_sim.loading import Load, clients, control, load, process
-from netra_sim.loading import run as load_run
+from netra_sim.loading import Load, clients, control, load, load_test, process
 from netra_sim.protocol import EventReader
 from netra_sim.recording import Recorder
 from netra_sim.server import TokenAuthenticator
@@ -26,13 +25,13 @@ CUT = Load(users=8, runs_per_user=2, window=0.5, disconnects=1.0)
 
 @pytest.fixture(scope="module")
 def slow():
-    """A run whose steps take long."""
+    """A load run with long steps."""
     plan = Load(users=6, window=0.2, step=0.2, disconnects=0.0)
     return plan, run(load(plan))
 
 
 def failed(history):
-    """The checks that fail, but for those that time the machine."""
+    """The failed checks, except latency, which depends on the machine."""
     return {one.check: one.findings for one in check(history) if one.state == "failed" and one.check != "latency"}
 
 
@@ -45,13 +44,13 @@ async def test_the_clients_run_in_another_process_which_is_gone_at_the_end(monke
     assert len(history.frame(Kind.RECEIVED)) == len(history.frame(Kind.PUBLISHED)) > 0
 
 
-def test_every_client_of_the_plan_comes_and_asks(slow):  # S08
+def test_every_planned_client_connects_and_sends_requests(slow):  # S08
     plan, history = slow
     assert set(history.frame(Kind.ATTACHED)["user"]) == {user.user_id for user in plan.planned()}
     assert set(history.frame(Kind.REQUESTED)["user"]) == {user.user_id for user in plan.planned()}
 
 
-def test_every_run_is_waited_for_to_its_end(slow):  # S07
+def test_every_run_is_awaited_to_its_end(slow):  # S07
     plan, history = slow
     received = history.frame(Kind.RECEIVED)
     assert (received["event"] == "agent_completed").sum() == plan.users
@@ -74,7 +73,7 @@ async def test_clients_that_are_cut_off_come_back_and_get_every_event_once():
     assert failed(history) == {}
 
 
-async def test_a_server_that_ignores_cursors_is_seen_to_send_events_again(monkeypatch):  # S03
+async def test_repeated_events_of_a_server_that_ignores_cursors_are_recorded(monkeypatch):  # S03
     connect = AgentWebSocketBridge.connect
 
     def without_cursors(self, user, transport, **given):
@@ -84,12 +83,12 @@ async def test_a_server_that_ignores_cursors_is_seen_to_send_events_again(monkey
     assert len((await load(CUT)).frame(Kind.REPEATED)) > CUT.users
 
 
-async def test_clients_that_resume_without_cursors_are_seen_to_get_events_again(monkeypatch):  # S05
+async def test_repeated_events_for_clients_without_cursors_are_recorded(monkeypatch):  # S05
     monkeypatch.setattr(EventReader, "cursors", {})
     assert len((await in_one_process(CUT)).frame(Kind.REPEATED)) > CUT.users
 
 
-async def test_a_request_that_is_sent_late_counts_from_when_it_was_due(monkeypatch):  # S06
+async def test_the_latency_of_a_late_request_counts_from_its_due_time(monkeypatch):  # S06
     monkeypatch.setattr(clients, "HEAD_START", -1.0)
     history = await in_one_process(Load(users=5, window=0.0, step=0.01))
     assert request_latencies(history, keep="first")["latency"].min() >= 1.0
@@ -97,7 +96,7 @@ async def test_a_request_that_is_sent_late_counts_from_when_it_was_due(monkeypat
     assert len(samples(history, DRIVER_LATENESS)) == 5
 
 
-async def test_a_request_is_made_when_it_is_due_though_the_one_before_has_no_answer():
+async def test_a_request_is_sent_when_due_while_the_previous_run_is_live():
     class Endless:
         name = "endless"
 
@@ -117,7 +116,7 @@ async def test_a_request_is_made_when_it_is_due_though_the_one_before_has_no_ans
 
 
 @pytest.mark.parametrize("change", [{"users": 3}, {"seed": 2}, {"runs_per_user": 2}])
-async def test_clients_that_do_not_keep_to_the_plan_break_the_run(monkeypatch, change):  # S06, S08
+async def test_clients_that_do_not_keep_to_the_plan_end_the_load_run(monkeypatch, change):  # S06, S08
     other_orders(monkeypatch, plan=Load(**{"users": 4, "window": 0.1, "step": 0.01} | change))
     with pytest.raises(RuntimeError, match="did not keep to the plan: of 4 requests"):
         await load(SMALL)
@@ -139,7 +138,7 @@ async def test_requests_beyond_the_engine_limit_are_recorded_as_refused():
     assert history.frame(Kind.REFUSED)["detail"].tolist() == ["engine_limit"] * 3
 
 
-async def test_clients_that_are_not_let_in_are_recorded_and_their_requests_have_no_answer():
+async def test_refused_clients_are_recorded_and_their_requests_have_no_answer():
     answered = []
     history = await in_one_process(SMALL, tokens_of=TokenAuthenticator(), on_answer=lambda: answered.append(1))
     assert len(history.frame(Kind.CONNECT_REFUSED)) == clients.ATTEMPTS * SMALL.users
@@ -147,8 +146,8 @@ async def test_clients_that_are_not_let_in_are_recorded_and_their_requests_have_
     assert {"completion", "refusals"} <= set(failed(history))
 
 
-@pytest.mark.parametrize(("answer", "told"), [({"question": "another"}, "wrong"), ({}, "empty")])
-async def test_an_answer_to_another_question_and_no_answer_are_recorded(answer, told):
+@pytest.mark.parametrize(("answer", "expected"), [({"question": "another"}, "wrong"), ({}, "empty")])
+async def test_an_answer_to_another_question_and_no_answer_are_recorded(answer, expected):
     class Wrong:
         name = "wrong"
 
@@ -156,22 +155,22 @@ async def test_an_answer_to_another_question_and_no_answer_are_recorded(answer, 
             return answer
 
     history = await in_one_process(SMALL, pipeline=lambda _: [[Wrong()]])
-    assert history.frame(Kind.ANSWERED)["event"].tolist() == [told] * SMALL.users
+    assert history.frame(Kind.ANSWERED)["event"].tolist() == [expected] * SMALL.users
 
 
-async def test_a_probe_that_raises_breaks_the_run_and_ends_the_clients(monkeypatch):
+async def test_an_error_in_the_probe_ends_the_load_run_and_the_clients(monkeypatch):
     started = spying(monkeypatch)
 
     def broken(*_):
         raise ZeroDivisionError("a bug in the probe")
 
-    monkeypatch.setattr(load_run, "record_gauges", broken)
+    monkeypatch.setattr(load_test, "record_gauges", broken)
     with pytest.raises(ZeroDivisionError, match="a bug in the probe"):
         await load(Load(users=4, window=30.0))
     assert started[0].returncode is not None
 
 
-async def test_a_recorder_that_raises_at_a_clients_frame_breaks_the_run(monkeypatch):
+async def test_an_error_in_the_clients_recorder_ends_the_load_run(monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("a bug in the recorder")
 
@@ -181,7 +180,7 @@ async def test_a_recorder_that_raises_at_a_clients_frame_breaks_the_run(monkeypa
     assert raised.group_contains(ZeroDivisionError, match="a bug in the recorder")
 
 
-async def test_a_control_that_ends_breaks_the_run(monkeypatch):
+async def test_an_early_end_of_the_control_ends_the_load_run(monkeypatch):
     async def ends(*_):
         return
 
@@ -190,19 +189,19 @@ async def test_a_control_that_ends_breaks_the_run(monkeypatch):
         await in_one_process(SMALL)
 
 
-async def test_a_clients_process_that_dies_breaks_the_run(monkeypatch):
+async def test_a_clients_process_that_dies_ends_the_load_run(monkeypatch):
     started = spying(monkeypatch)
     with pytest.raises(RuntimeError, match="died before the load run was over; its exit code is"):
         await load(Load(users=4, window=5.0, step=0.01), on_answer=lambda: started[0].kill())
 
 
-async def test_an_error_in_the_clients_process_breaks_the_run_and_says_where(monkeypatch):
+async def test_an_error_in_the_clients_process_ends_the_load_run_with_its_traceback(monkeypatch):
     other_orders(monkeypatch, tokens={})
     with pytest.raises(RuntimeError, match=r"(?s)KeyError: 'user-\d'.*clients\.py"):
         await load(SMALL)
 
 
-async def test_a_cancelled_run_leaves_no_process(monkeypatch):
+async def test_a_cancelled_load_run_leaves_no_process(monkeypatch):
     started = spying(monkeypatch)
     answered = asyncio.Event()
     running = asyncio.create_task(load(Load(users=4, window=5.0, step=0.01), on_answer=answered.set))
@@ -254,14 +253,14 @@ async def test_errors_that_reach_the_loop_of_either_process_are_recorded(in_the_
 
     history = await (load if in_the_server else in_one_process)(SMALL, on_answer=lambda: loop.call_soon(broken))
     errors = history.frame(Kind.LOOP_ERROR)
-    # The last request's end may be the run's.
+    # The load run may end with the last request, before the callback runs.
     assert len(errors) >= SMALL.users - 1
     assert set(errors["event"]) == {"ZeroDivisionError"}
     assert errors["detail"].str.contains("by no one").all()
     assert loop.get_exception_handler() is None
 
 
-async def test_a_clients_loop_that_stands_still_is_late_in_the_control_for_all_that_was_due():
+async def test_a_blocked_clients_loop_is_late_in_every_due_round_trip_of_the_control():
     stalls = iter([0.5])
     plan = Load(users=4, window=2.0, step=0.01)  # the last request is due long after the stall
     history = await in_one_process(plan, on_answer=lambda: time.sleep(next(stalls, 0.0)))

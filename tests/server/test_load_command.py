@@ -1,4 +1,4 @@
-"""`netra-sim load`: what it exits with, and that an interrupted one leaves nothing behind."""
+"""`netra-sim load`: its exit codes, and that an interrupted load run leaves nothing behind."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def netra_sim(*arguments, cwd, **options):
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "told"),
+    ("options", "code", "expected"),
     [
         (LENIENT, 0, "passed  latency"),
         ([*LENIENT, "--objective=delivery_p95=1e-9"], 1, "  latency: "),
@@ -34,9 +34,9 @@ def netra_sim(*arguments, cwd, **options):
         (["--runs=9"], 2, "take a window of at least"),
     ],
 )
-def test_load_exits_with_whether_its_objectives_were_met(tmp_path, options, code, told):
+def test_the_exit_code_tells_whether_the_objectives_were_met(tmp_path, options, code, expected):
     out, err = (process := netra_sim(*SMALL, *options, cwd=tmp_path)).communicate()
-    assert (process.returncode, told in out + err) == (code, True), out + err
+    assert (process.returncode, expected in out + err) == (code, True), out + err
 
 
 def test_the_objectives_are_kept_with_the_history(tmp_path):
@@ -58,7 +58,7 @@ def test_an_interrupted_load_leaves_neither_clients_nor_files(tmp_path, how, cod
 
 
 @needs_proc
-def test_clients_that_are_killed_make_the_command_exit_as_broken(tmp_path):
+def test_killed_clients_make_the_command_exit_with_3(tmp_path):
     process = netra_sim("load", "--users", "40", "--window", "300", cwd=tmp_path)
     clients = until(lambda: children(process.pid))[0]
     until(lambda: len(os.listdir(f"/proc/{clients}/fd")) > 40)
@@ -70,12 +70,12 @@ def test_clients_that_are_killed_make_the_command_exit_as_broken(tmp_path):
 
 
 def until(condition):
-    """What the condition gives, when it is true."""
+    """Wait until the condition is true, and return its value."""
     for _ in range(6000):
         if found := condition():
             return found
         time.sleep(0.01)
-    raise AssertionError("it never became true")
+    raise AssertionError("the condition never became true")
 
 
 def children(pid):

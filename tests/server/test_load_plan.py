@@ -25,7 +25,7 @@ def plans(draw):
 
 
 @given(plans())
-def test_a_user_has_two_runs_at_once_at_most_and_all_are_due_in_the_window(plan):
+def test_a_user_has_at_most_two_live_runs_all_due_in_the_window(plan):
     longest = 10 * plan.step
     for user in plan.planned():
         due = [request.due for request in user.requests]
@@ -37,7 +37,7 @@ def test_a_user_has_two_runs_at_once_at_most_and_all_are_due_in_the_window(plan)
 
 
 @given(plans())
-def test_a_plan_is_what_its_seed_says_and_its_share_of_users_is_cut_off(plan):
+def test_a_plan_is_reproducible_and_cuts_off_its_share_of_users(plan):
     planned = plan.planned()
     assert planned == plan.planned()
     cut = [user for user in planned if user.cut_after is not None]
@@ -51,12 +51,12 @@ def test_the_share_of_users_who_are_cut_off_is_rounded_up(share, count):
     assert sum(user.cut_after is not None for user in planned) == count
 
 
-def test_two_seeds_have_two_plans():
+def test_two_seeds_have_different_plans():
     assert Load(seed=1).planned() != Load(seed=2).planned()
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "expected"),
     [
         ({"users": 0}, "at least 1 and at most 2,000"),
         ({"users": MOST_USERS + 1}, "at least 1 and at most 2,000, and is 2,001"),
@@ -69,12 +69,12 @@ def test_two_seeds_have_two_plans():
         ({"runs_per_user": 5, "window": 2.0}, "take a window of at least"),
     ],
 )
-def test_a_plan_that_means_nothing_is_refused(fields, told):
-    with pytest.raises(ValueError, match=told):
+def test_an_invalid_plan_is_refused(fields, expected):
+    with pytest.raises(ValueError, match=expected):
         Load(**fields)
 
 
-def test_room_for_sockets_is_made_and_given_back():
+def test_the_limit_of_open_files_is_raised_and_restored():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))
     try:
@@ -87,7 +87,7 @@ def test_room_for_sockets_is_made_and_given_back():
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_machine_without_room_for_the_sockets_says_so(monkeypatch):
+def test_a_machine_that_allows_too_few_open_files_is_refused(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 150))
     with (
         pytest.raises(RuntimeError, match="take 300 open files in each process, and the machine allows 150"),

@@ -1,4 +1,4 @@
-"""Runs CPython's own asyncio tests on the virtual-time loop and prints what became of them as JSON; see `test_loop.py`."""
+"""Runs the asyncio tests of CPython on the virtual-time loop and prints the results as JSON; see `test_loop.py`."""
 
 import asyncio
 import gc
@@ -13,8 +13,8 @@ from netra_sim.simulation import VirtualTimeLoop
 MODULES = ("test_tasks", "test_timeouts", "test_locks", "test_queues", "test_taskgroups")
 
 CANNOT_PASS = {
-    "RunCoroutineThreadsafeTests": "needs a thread as the default executor, which waits for the loop that waits for it;"
-    " this loop runs such functions itself, in their turn",
+    "RunCoroutineThreadsafeTests": "the default executor must be a thread, which calls back into the loop;"
+    " this loop runs such functions itself, as steps",
 }
 
 
@@ -27,7 +27,7 @@ def tests_of(suite):
 
 
 class Policy(asyncio.DefaultEventLoopPolicy):
-    """Makes every loop that a test asks for one of ours."""
+    """Gives the tests virtual-time loops."""
 
     loops_made = 0
 
@@ -38,10 +38,10 @@ class Policy(asyncio.DefaultEventLoopPolicy):
 
 def main():
     warnings.simplefilter("ignore")
-    gc.freeze()  # some tests collect garbage often, and should not look at all that netra_sim imports
+    gc.freeze()  # some tests collect garbage often, and should skip the objects that netra_sim imported
     outcome = {}
     for module in MODULES:
-        asyncio.set_event_loop_policy(Policy())  # each module takes it away again
+        asyncio.set_event_loop_policy(Policy())  # each test module resets it
         found = unittest.defaultTestLoader.loadTestsFromName(f"test.test_asyncio.{module}")
         suite = unittest.TestSuite(tests_of(found))
         before = Policy.loops_made

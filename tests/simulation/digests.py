@@ -1,6 +1,6 @@
-"""Writes `digests.json`: what 20 scenarios with 5 seeds each must give, on every Python, platform and number of processes.
+"""Writes `digests.json`: the digests of 20 scenarios with 5 seeds each, for every Python, platform and number of processes.
 
-Run it when a change of the simulation's results is meant, and say so in the commit.
+Run it only after an intended change of simulation results, and say so in the commit.
 """
 
 import json

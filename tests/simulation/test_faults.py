@@ -1,4 +1,4 @@
-"""Faults are conditions that whoever comes meets; they add up, count whom they hit, and never vanish."""
+"""Faults also act on users who arrive later; they add up, count their hits, and report their errors."""
 
 import asyncio
 import subprocess
@@ -16,7 +16,7 @@ from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import Kind
 from netra_sim.protocol import CLOSE_LOST
 from netra_sim.simulation import FAULTS, Agents, Burst, Closed, Constant, HarnessError, Network, Workload
-from netra_sim.simulation.conditions import Conditions
+from netra_sim.simulation.fault_state import FaultState
 from netra_sim.simulation.faults import (
     AnotherInstance,
     BackendFault,
@@ -59,38 +59,38 @@ def refused(history, reason):
     return rows[rows["detail"] == reason]["time"].to_numpy()
 
 
-# Whoever comes meets them.
+# Faults also act on users who arrive later.
 
 
 @pytest.mark.parametrize(
     ("kind", "reason"), [(Disconnect, "no network"), (DeadSocket, "no network"), (Deploy, "no server"),
                          (LateAuthentication, "no token service")],
 )  # fmt: skip
-def test_who_comes_while_the_fault_lasts_gets_in_when_it_has_ended(kind, reason):
+def test_users_who_arrive_during_an_outage_connect_after_it(kind, reason):
     history = sim(kind(at=0.0, lasts=10.0), workload=Workload(window=5.0))
     assert history.frame(Kind.CONNECTED)["time"].min() >= 10.0
     assert len(refused(history, reason)) > 0
     assert hit(history) == [6.0]
 
 
-def test_who_comes_while_clients_are_slow_is_slow():
+def test_users_who_arrive_during_a_slow_consumer_fault_are_slow():
     history = sim(SlowConsumer(at=0.0, lasts=60.0, bytes_per_second=50.0))
     assert set(delivery_latencies(history).groupby("user", observed=True)["latency"].max() > 1.0) == {True}
 
 
-def test_who_comes_while_sockets_are_stalled_reads_on_when_they_are_not():
+def test_users_who_arrive_during_a_stall_read_after_it():
     history = sim(StalledSocket(at=0.0, lasts=20.0), workload=Workload(window=5.0))
     assert history.frame(Kind.RECEIVED)["time"].min() == 20.0
 
 
-def test_a_connection_that_is_made_again_meets_the_fault_again():
+def test_a_fault_also_acts_on_the_next_connection():
     faults = SlowConsumer(at=0.0, lasts=60.0, bytes_per_second=50.0), Disconnect(at=8.0, lasts=1.0)
     history = sim(*faults, workload=Workload(arrivals=Burst(at=2.0)), agents=QUICK)
     assert connections_of_each(history) == [2] * 6
     assert history.frame(Kind.RECEIVED)["time"].max() > 55.0
 
 
-def test_who_comes_while_handshakes_are_slow_connects_late_and_nobody_else_does():
+def test_only_users_hit_by_a_handshake_race_connect_late():
     history = sim(HandshakeRace(at=0.0, lasts=100.0, delay=7.0, share=0.5), users=20)
     came = (history.frame(Kind.REQUESTED).set_index("user")["due"] - 1.0).clip(lower=0.0)
     waited = history.frame(Kind.CONNECTED).set_index("user")["time"] - came
@@ -99,14 +99,14 @@ def test_who_comes_while_handshakes_are_slow_connects_late_and_nobody_else_does(
     assert (waited[waited < 7.0] < 1.0).all()
 
 
-def test_who_comes_opens_the_more_tabs_and_they_close_when_the_fault_ends():
+def test_users_who_arrive_later_open_additional_tabs_until_the_fault_ends():
     fault = TabMultiplication(at=0.0, lasts=12.0, tabs=3)
     history = sim(fault, workload=Workload(arrivals=Burst(at=10.0)))
     assert connections_of_each(history) == [4] * 6
     assert (history.frame(Kind.DISCONNECTED)["time"] == 12.0).sum() == 18
 
 
-def test_who_comes_is_led_to_the_other_server_and_back_at_the_end():
+def test_users_who_arrive_later_are_moved_to_the_other_server_and_back():
     history = sim(AnotherInstance(at=0.0, lasts=15.0), workload=Workload(arrivals=Burst(at=14.0)))
     changes = history.frame(Kind.CONNECTED, Kind.DISCONNECTED)
     assert (changes[changes["time"] == 15.0]["value"] == CLOSE_LOST).all()
@@ -121,7 +121,7 @@ def test_a_server_that_is_down_at_the_start_comes_up_once():
     assert {one.check for one in check(history) if one.state == "failed"} <= {"latency", "refusals"}
 
 
-# The product notices by itself.
+# The runtime notices faults by itself.
 
 
 def test_a_back_end_that_dies_later_is_noticed_within_the_check_interval_and_runs_are_refused():
@@ -138,7 +138,7 @@ def test_a_back_end_that_dies_later_is_noticed_within_the_check_interval_and_run
 @pytest.mark.parametrize(
     ("fault", "code"), [(BackendNotReady(), "not_ready"), (Deploy(at=5.0, lasts=15.0, drain=12.0), "shutting_down")]
 )
-def test_what_is_refused_for_now_is_asked_again_and_answered_and_counts_from_the_first_time(fault, code):
+def test_postponed_requests_are_repeated_and_keep_their_first_due_time(fault, code):
     history = sim(fault, users=30)
     refused = set(history.frame(Kind.REFUSED)["run"])
     assert set(history.frame(Kind.REFUSED)["detail"]) == {code}
@@ -150,13 +150,13 @@ def test_what_is_refused_for_now_is_asked_again_and_answered_and_counts_from_the
     assert refused <= set(received[received["event"] == "agent_completed"]["run"])
 
 
-def test_a_back_end_that_is_checked_seldom_is_missed_and_the_fault_says_that_it_hit_nobody():
+def test_an_outage_between_two_health_checks_hits_nothing():
     history = simulate(Scenario(users=30, faults=(BackendNotReady(),)).with_settings({"limits.check_interval": 60.0}))
     assert len(history.frame(Kind.SCOPE_REFUSED)) == 0
     assert hit(history) == [0.0]
 
 
-def test_a_stall_that_is_longer_than_the_keepalive_ends_the_connections_and_nothing_else_is_lost():
+def test_a_stall_longer_than_the_keepalive_ends_connections_but_no_runs():
     history = sim(LoopStall(at=5.0, lasts=90.0), workload=Workload(arrivals=Burst(at=3.0)), agents=QUICK)
     closed = history.frame(Kind.DISCONNECTED)
     assert (closed["value"] == 1011).sum() == 6
@@ -167,19 +167,19 @@ def test_a_stall_that_is_longer_than_the_keepalive_ends_the_connections_and_noth
 
 
 @pytest.mark.parametrize(("lasts", "lost"), [(19.0, 0), (41.0, 6)])
-def test_a_stall_costs_no_connection_until_a_ping_goes_unanswered_and_every_one_beyond_two_pings(lasts, lost):
+def test_a_stall_ends_connections_only_after_an_unanswered_ping(lasts, lost):
     history = sim(LoopStall(at=5.0, lasts=lasts), workload=Workload(arrivals=Burst(at=3.0)), agents=QUICK)
     assert (history.frame(Kind.DISCONNECTED)["value"] == 1011).sum() == lost
 
 
-# They add up.
+# Faults add up.
 
 
 SPANS = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 12)), min_size=1, max_size=4)
 
 
-def shaken_by(faults, seed):
-    """A history under faults, and whether one of them is on at a time."""
+def simulated_under(faults, seed):
+    """The History under the faults, and a function that says whether one of them is active at a time."""
     scenario = Scenario(
         users=3, faults=tuple(faults), workload=STEADY, agents=QUICK, network=Network(handshake=Constant(0.1))
     )
@@ -190,7 +190,7 @@ def shaken_by(faults, seed):
 @settings(max_examples=15, deadline=None)
 def test_clients_are_offline_exactly_while_at_least_one_fault_keeps_them_so(spans, seed):
     faults = [Disconnect(at=float(at), lasts=float(lasts)) for at, lasts in spans]
-    history, is_on = shaken_by(faults, seed)
+    history, is_on = simulated_under(faults, seed)
     assert not any(map(is_on, history.frame(Kind.CONNECTED)["time"]))
     assert all(map(is_on, refused(history, "no network")))
     lost = history.frame(Kind.DISCONNECTED).query("value == 1006")["time"]
@@ -201,14 +201,14 @@ def test_clients_are_offline_exactly_while_at_least_one_fault_keeps_them_so(span
 @settings(max_examples=15, deadline=None)
 def test_no_server_is_there_exactly_while_at_least_one_deploy_is_on(spans, seed):
     faults = [Deploy(at=float(at), lasts=float(lasts), drain=0.0) for at, lasts in spans]
-    history, is_on = shaken_by(faults, seed)
+    history, is_on = simulated_under(faults, seed)
     assert not any(map(is_on, history.frame(Kind.CONNECTED)["time"]))
     assert all(map(is_on, refused(history, "no server")))
 
 
 @given(SPANS, st.integers(0, 3))
 @settings(max_examples=15, deadline=None)
-def test_runs_are_never_begun_for_long_while_a_back_end_is_down_and_the_clock_is_wrong_by_the_sum(spans, seed):
+def test_no_run_begins_during_an_outage_and_clock_jumps_add_up(spans, seed):
     downs = [
         (BackendNotReady, BridgeLost)[number % 2](at=float(at), lasts=float(lasts))
         for number, (at, lasts) in enumerate(spans)
@@ -218,7 +218,7 @@ def test_runs_are_never_begun_for_long_while_a_back_end_is_down_and_the_clock_is
     history = simulate(scenario.with_settings({"limits.check_interval": 0.25}), seed)
 
     def down_for(time):
-        """For how long the back end has been down at a time."""
+        """The seconds for which the back end has been down at a time."""
         began = time
         while any(fault.is_active(began) for fault in downs) and began > 0:
             began -= 0.25
@@ -235,36 +235,36 @@ def test_runs_are_never_begun_for_long_while_a_back_end_is_down_and_the_clock_is
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9), st.integers(1, 5)), max_size=5), st.integers(0, 20))
-def test_the_slowest_throttle_wins_while_it_lasts(spans, now):
+def test_the_slowest_active_throttle_counts(spans, now):
     faults = [SlowConsumer(at=float(at), lasts=float(lasts), bytes_per_second=pace) for at, lasts, pace in spans]
-    conditions = Conditions((*faults, StalledSocket(at=3.0, lasts=4.0), StalledSocket(at=5.0, lasts=7.0)), 1)
-    for injection in conditions.injections:
+    state = FaultState((*faults, StalledSocket(at=3.0, lasts=4.0), StalledSocket(at=5.0, lasts=7.0)), 1)
+    for injection in state.injections:
         injection.is_on = injection.fault.is_active(now)
-    line = conditions.line("alice")
+    line = state.line("alice")
     assert line.bandwidth == min([fault.bytes_per_second for fault in faults if fault.is_active(now)], default=np.inf)
     assert line.is_stalled == (3 <= now < 12)
     assert not line.is_offline
-    assert bool(conditions.on_for_all(BackendFault)) is False
+    assert bool(state.on_for_all(BackendFault)) is False
 
 
-def test_a_second_outage_within_the_first_makes_it_no_shorter():
+def test_a_second_outage_within_the_first_does_not_shorten_it():
     first = BackendNotReady(at=0.0, lasts=25.0)
     alone, both = (sim(*faults, users=60, seed=3) for faults in ((first,), (first, BackendNotReady(at=1.0, lasts=1.0))))
     assert len(alone.frame(Kind.SCOPE_REFUSED)) == len(both.frame(Kind.SCOPE_REFUSED)) > 40
 
 
-def test_what_waits_at_a_slow_client_comes_at_once_when_it_reads_on():
+def test_waiting_events_arrive_at_once_when_a_slow_client_recovers():
     fault = SlowConsumer(at=0.0, lasts=30.0, bytes_per_second=10.0)
     history = sim(fault, workload=Workload(arrivals=Burst(at=2.0)), agents=QUICK)
     assert history.frame(Kind.RECEIVED)["time"].max() < 31.0
 
 
-# They count whom they hit.
+# Faults count their hits.
 
 
 @pytest.mark.parametrize("name", sorted(set(FAULTS) - {"id-collision", "backend-not-ready", "bridge-lost"}))
 @pytest.mark.parametrize("at", [0.0, 5.0])
-def test_every_fault_hits_somebody_from_the_beginning_and_later(name, at):
+def test_every_fault_hits_something_at_the_start_and_later(name, at):
     history = sim(FAULTS[name](at=at), workload=Workload(window=10.0), users=8)
     assert hit(history)[0] > 0
     assert "faults-acted" not in {one.check for one in check(history) if one.state == "failed"}
@@ -273,14 +273,14 @@ def test_every_fault_hits_somebody_from_the_beginning_and_later(name, at):
 @pytest.mark.parametrize(
     "fault", [Disconnect(share=0.0), IdCollision(), Disconnect(at=500.0), DuplicateMessage(at=300.0)]
 )
-def test_a_fault_that_hits_nobody_is_found_on_the_terminal_too(tmp_path, fault):
+def test_a_fault_that_hits_nothing_is_found(tmp_path, fault):
     history = sim(fault)
     assert hit(history) == [0.0]
     found = next(one for one in check(history) if one.check == "faults-acted")
     assert f"fault {fault.name} hit nobody" in found.findings[0].message
 
 
-def test_simulate_says_on_the_terminal_which_fault_hit_nobody(tmp_path):
+def test_the_simulate_command_names_a_fault_that_hit_nothing(tmp_path):
     settings = 'faults=[{kind = "disconnect", share = 0.0}]'
     command = [
         sys.executable,
@@ -299,7 +299,7 @@ def test_simulate_says_on_the_terminal_which_fault_hit_nobody(tmp_path):
     assert done.returncode == 1
 
 
-def test_the_share_of_users_that_is_drawn_is_hit_in_full():
+def test_a_fault_hits_its_share_of_users():
     """Of 400 users 30 % are drawn; the standard deviation is 9.2 users."""
     fault = Disconnect(at=6.0, lasts=1.0, share=0.3)
     history = sim(fault, users=400, workload=Workload(arrivals=Burst(at=3.0)), agents=QUICK)
@@ -317,7 +317,7 @@ def test_a_fault_acts_as_long_as_it_lasts():
     assert doubled["time"].max() > 12.0
 
 
-# They never vanish.
+# An error in a fault ends the simulation.
 
 
 class BeginRaises(Fault, frozen=True, tag="begin-raises"):
@@ -345,7 +345,7 @@ class RaisesAgain(Fault, frozen=True, tag="raises-again"):
 @pytest.mark.parametrize("kind", [BeginRaises, EndRaises, MangleRaises, RaisesAgain])
 @pytest.mark.parametrize("at", [0.0, 3.0])
 @pytest.mark.parametrize("lasts", [20.0, 900.0])
-def test_a_fault_that_raises_breaks_the_run_and_is_named(kind, at, lasts):
+def test_an_error_in_a_fault_ends_the_simulation_and_names_the_fault(kind, at, lasts):
     name = kind.__struct_config__.tag
     with pytest.raises(HarnessError, match=f"fault {name} failed with RuntimeError: a bug in the fault"):
         sim(kind(at=at, lasts=lasts))
@@ -357,12 +357,12 @@ class UnprobedFactory(ExecutionEngineFactory):
         raise LookupError("a bug that a probe meets")
 
 
-def test_a_probe_that_raises_breaks_the_run_and_is_named():
+def test_an_error_in_the_probe_ends_the_simulation():
     with pytest.raises(HarnessError, match="the probe failed with LookupError: a bug that a probe meets"):
         simulate(Scenario(users=3), factory_class=UnprobedFactory)
 
 
-def test_a_harness_that_breaks_exits_with_3(tmp_path):
+def test_an_error_in_the_harness_exits_with_3(tmp_path):
     script = (
         "import sys, netra_sim.cli as cli\n"
         "from netra_sim.simulation.faults import Disconnect\n"
@@ -377,7 +377,7 @@ def test_a_harness_that_breaks_exits_with_3(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-class NeverLetsGo(ExecutionEngineFactory):
+class IgnoresCancellation(ExecutionEngineFactory):
     @asynccontextmanager
     async def user_execution_scope(self, context):
         async with super().user_execution_scope(context) as engine:
@@ -387,6 +387,6 @@ class NeverLetsGo(ExecutionEngineFactory):
                     await asyncio.Event().wait()
 
 
-def test_a_system_that_never_comes_to_rest_does_not_hide_a_fault_that_raised():
+def test_a_deadlock_does_not_hide_an_error_in_a_fault():
     with pytest.raises(HarnessError, match="end of fault end-raises"):
-        simulate(Scenario(users=3, faults=(EndRaises(at=20.0, lasts=10.0),)), factory_class=NeverLetsGo)
+        simulate(Scenario(users=3, faults=(EndRaises(at=20.0, lasts=10.0),)), factory_class=IgnoresCancellation)

@@ -1,4 +1,4 @@
-"""A simulation does what its scenario says, draws everything anew, and meets networks and errors as a real server does."""
+"""A simulation follows its scenario, draws independently, and has realistic networks and errors."""
 
 import asyncio
 import gc
@@ -20,17 +20,17 @@ from netra_sim.simulation.workload import due_times
 QUICK = Agents(think=Constant(0.2), tool=Constant(0.2))
 
 
-# What the scenario says.
+# The simulation follows its scenario.
 
 
 @pytest.mark.parametrize(("users", "runs"), [(1, 1), (11, 2), (30, 1), (3, 12)])
-def test_every_user_comes_and_asks_as_often_as_planned(users, runs):
+def test_every_user_sends_the_planned_number_of_requests(users, runs):
     workload = Workload(runs_per_user=runs, window=60.0)
     asked = simulate(Scenario(users=users, workload=workload, agents=QUICK)).frame(Kind.REQUESTED)["user"].astype(str)
     assert asked.value_counts().to_dict() == {f"user-{number}": runs for number in range(users)}
 
 
-def test_a_request_that_is_held_up_counts_from_when_it_was_due():
+def test_a_delayed_request_keeps_its_due_time():
     workload = Workload(arrivals=Burst(at=1.0, width=8.0))
     scenario = Scenario(users=12, workload=workload, agents=QUICK, faults=(LoopStall(at=2.0, lasts=6.0),))
     asked = simulate(scenario).frame(Kind.REQUESTED)
@@ -39,7 +39,7 @@ def test_a_request_that_is_held_up_counts_from_when_it_was_due():
     assert (asked["time"] - asked["due"]).max() > 2.0
 
 
-def test_requests_of_one_user_that_are_carried_out_at_once_are_in_threads_of_their_own():
+def test_simultaneous_requests_of_a_user_are_in_different_threads():
     at_once = Workload(arrivals=Burst(at=2.0), runs_per_user=2)
     one_by_one = Workload(arrivals=Closed(think=Constant(1.0)), runs_per_user=3)
     for workload, threads in ((at_once, 2), (one_by_one, 1)):
@@ -50,12 +50,12 @@ def test_requests_of_one_user_that_are_carried_out_at_once_are_in_threads_of_the
         )
 
 
-def test_one_name_of_a_user_begins_another():
+def test_a_user_name_may_be_the_prefix_of_another():
     asked = simulate(Scenario(users=12, agents=QUICK)).frame(Kind.REQUESTED)["user"].astype(str).tolist()
     assert {"user-1", "user-11"} <= set(asked)
 
 
-def test_a_user_waits_until_every_tab_has_the_end():
+def test_a_user_waits_until_every_tab_has_received_the_end():
     scenario = Scenario(
         users=4, workload=Workload(tabs_per_user=4), agents=QUICK, network=Network(latency=Uniform(0.0, 5.0))
     )
@@ -67,7 +67,7 @@ def test_a_user_waits_until_every_tab_has_the_end():
     assert (left >= ends.groupby("user", observed=True)["time"].max()).all()
 
 
-def test_ends_in_tabs_that_a_fault_opened_are_not_those_that_a_user_waits_for():
+def test_a_user_waits_only_for_the_ends_in_planned_tabs():
     fault, far_away = TabMultiplication(at=0.0, lasts=100.0, tabs=3), Network(latency=Uniform(0.0, 5.0))
     history = simulate(Scenario(users=6, agents=QUICK, network=far_away, faults=(fault,)))
     ends = history.frame(Kind.RECEIVED)
@@ -78,7 +78,7 @@ def test_ends_in_tabs_that_a_fault_opened_are_not_those_that_a_user_waits_for():
 @pytest.mark.parametrize(
     ("reasoning", "bounds"), [(0, (0, 0)), (20_000, (6 * 20_000, 6 * 21_000)), (Uniform(1e4, 2e4), (6e4, 12.6e4))]
 )
-def test_agents_think_aloud_as_long_as_the_scenario_says(reasoning, bounds):
+def test_agents_think_as_many_bytes_as_the_scenario_says(reasoning, bounds):
     sizes = {}
     received = SimulatedTransport._read
 
@@ -96,7 +96,7 @@ def test_agents_think_aloud_as_long_as_the_scenario_says(reasoning, bounds):
     assert len(sizes) == (3 if reasoning else 0)
 
 
-# What is drawn.
+# Random draws.
 
 
 def test_no_two_users_and_no_two_seeds_have_the_same_draws():
@@ -115,12 +115,12 @@ def test_no_two_users_and_no_two_seeds_have_the_same_draws():
     assert len(np.intersect1d(*worked)) <= 2
 
 
-def test_the_agents_of_one_run_take_times_of_their_own():
+def test_the_agents_of_one_run_take_different_times():
     received = simulate(Scenario(users=20)).frame(Kind.RECEIVED).dropna(subset="duration")
     assert received.groupby("run", observed=True)["duration"].nunique().min() == 6
 
 
-def test_everything_that_a_user_sees_of_data_bears_the_mark_of_user_and_run():
+def test_all_received_data_carries_the_mark_of_its_user_and_run():
     history = simulate(Scenario(users=10, workload=Workload(runs_per_user=2)))
     received = history.frame(Kind.RECEIVED)
     marked = received[received["event"] != "agent_started"]
@@ -130,7 +130,7 @@ def test_everything_that_a_user_sees_of_data_bears_the_mark_of_user_and_run():
     assert samples[samples["detail"] == "context variables read"]["value"].tolist() == [len(received)]
 
 
-def test_every_agent_of_a_run_may_be_the_one_that_fails():
+def test_a_fault_can_hit_every_agent_of_a_run():
     history = simulate(Scenario(users=150, agents=QUICK, faults=(AgentCrash(at=0.0, lasts=100.0),)))
     ends = history.frame(Kind.RECEIVED).groupby("run", observed=True).size()
     assert len(set(ends)) >= 5
@@ -140,7 +140,7 @@ def test_every_agent_of_a_run_may_be_the_one_that_fails():
 
 
 class Line:
-    """A transport with what its client has read, and when."""
+    """A transport that records the times at which its client reads frames and notices the close."""
 
     def __init__(self, loop, *, write_limit=100, **network):
         self.loop = loop
@@ -171,7 +171,7 @@ def on_a_line(play, **settings):
     return line
 
 
-def test_the_server_sees_as_buffered_only_what_the_operating_system_has_not_taken():
+def test_bytes_accepted_by_the_operating_system_do_not_count_as_buffered():
     def play(line):
         line.transport.send([b"x" * 300])
         assert line.transport.buffered() == 0
@@ -181,30 +181,30 @@ def test_the_server_sees_as_buffered_only_what_the_operating_system_has_not_take
     on_a_line(play, send_buffer=500)
 
 
-def test_a_transport_is_writable_again_when_a_quarter_of_the_limit_is_left_as_with_asyncio():
+def test_a_transport_is_writable_again_at_a_quarter_of_the_limit():
     line = on_a_line(
         lambda line: [line.transport.send([b"x" * 20]) for _ in range(20)], write_limit=100, send_buffer=200
     )
-    # Of 400 bytes the operating system has 200: at 225 unread ones 175 have been read, which the ninth frame makes 180.
+    # Of 400 bytes the operating system holds 200. Writable at 225 unread bytes, so the ninth frame makes it so.
     assert line.writable == [pytest.approx(0.1 + 0.18)]
 
 
-def test_who_never_was_above_the_limit_is_never_told_that_it_is_writable():
+def test_a_transport_below_the_limit_never_reports_that_it_is_writable():
     assert on_a_line(lambda line: line.transport.send([b"x" * 90])).writable == []
 
 
-def test_what_is_on_the_wire_takes_no_notice_of_a_throttle_and_what_waits_does_both_ways():
+def test_a_throttle_changes_waiting_frames_but_not_frames_on_the_wire():
     def play(line):
         line.transport.send([b"a" * 50])
         line.transport.send([b"b" * 100])
-        line.loop.call_later(0.1, line.transport.throttle, 10.0)  # half of the second is left
+        line.loop.call_later(0.1, line.transport.throttle, 10.0)  # half of the second frame is left
         line.loop.call_later(2.1, line.transport.throttle, 1e9)  # and now 30 bytes
 
     line = on_a_line(play)
     assert [(time, frame[:1]) for time, frame in line.read] == [(0.15, b"a"), (pytest.approx(2.1 + 0.03 + 0.1), b"b")]
 
 
-def test_a_client_learns_of_the_end_after_everything_that_was_sent():
+def test_a_client_notices_the_close_after_all_frames():
     def play(line):
         line.transport.send([b"a" * 50])
         line.transport.close(1001, "bye")
@@ -232,7 +232,7 @@ steps = st.lists(
 
 
 @given(steps, st.sampled_from([0.0, 0.05, 0.3]), st.integers(0, 300))
-def test_whatever_befalls_a_line_all_arrives_once_in_order_and_nothing_stays_buffered(plan, pause, send_buffer):
+def test_all_frames_arrive_once_in_order_under_any_throttles_and_stalls(plan, pause, send_buffer):
     sent = []
 
     def play(line):
@@ -251,11 +251,11 @@ def test_whatever_befalls_a_line_all_arrives_once_in_order_and_nothing_stays_buf
     assert line.transport.buffered() == 0
 
 
-# Errors that nobody handles.
+# Unhandled errors.
 
 
 class Careless(ExecutionEngineFactory):
-    """Loses a task that fails, and one that fails in a cycle of references, and has a callback that raises."""
+    """Has a lost task that fails, a task that fails in a reference cycle, and a callback that raises."""
 
     async def shutdown(self, drain=0.0):
         async def lost():
@@ -275,7 +275,7 @@ class Careless(ExecutionEngineFactory):
         await super().shutdown(drain)
 
 
-def test_errors_that_nobody_handles_are_recorded_the_same_every_time_and_printed_nowhere(capfd, caplog):
+def test_unhandled_errors_are_recorded_reproducibly_and_not_printed(capfd, caplog):
     histories = []
     for _ in range(2):
         histories.append(simulate(Scenario(users=2, agents=QUICK), factory_class=Careless))
@@ -290,7 +290,7 @@ def test_errors_that_nobody_handles_are_recorded_the_same_every_time_and_printed
     assert (capfd.readouterr().err, caplog.text) == ("", "")
 
 
-def test_a_run_without_errors_has_none_on_its_loop():
+def test_a_healthy_simulation_records_no_loop_errors():
     assert len(simulate(Scenario(users=5)).frame(Kind.LOOP_ERROR)) == 0
 
 
@@ -304,7 +304,7 @@ class MonitorFails(ExecutionEngineFactory):
         settings["websocket_bridge"].monitor = monitor
 
 
-def test_a_monitor_of_the_bridge_that_ends_is_an_error_of_the_server():
+def test_an_error_in_the_bridge_monitor_is_recorded():
     errors = simulate(Scenario(users=2, agents=QUICK), factory_class=MonitorFails).frame(Kind.LOOP_ERROR)
     assert errors["event"].tolist() == ["OSError"]
     assert "the monitor broke" in errors["detail"].tolist()[0]

@@ -1,4 +1,4 @@
-"""The virtual-time loop: asyncio's semantics, in no time, in a seeded order, with deadlocks named."""
+"""The virtual-time loop: asyncio semantics without waiting, a seeded order, and deadlock reports."""
 
 import asyncio
 import contextlib
@@ -47,7 +47,7 @@ def test_time_jumps_to_the_next_timer():
     assert run_virtual(main()) == 86_400.0
 
 
-def test_fifo_order_is_that_of_asyncio_and_a_seed_draws_another_one_each_time_the_same():
+def test_fifo_order_equals_asyncio_and_each_seed_gives_one_random_order():
     assert order_of(1, "fifo") == list(range(8))
     orders = {seed: order_of(seed) for seed in range(10)}
     assert len({tuple(order) for order in orders.values()}) > 5
@@ -55,7 +55,7 @@ def test_fifo_order_is_that_of_asyncio_and_a_seed_draws_another_one_each_time_th
 
 
 def trace_of(loop):
-    """What stock asyncio promises about order: callbacks, a call as from a thread, two stops, timers and tasks."""
+    """The order in which a loop runs callbacks, a call as from a thread, timers and tasks, with two stops."""
     called = []
 
     async def task(name):
@@ -85,7 +85,7 @@ def trace_of(loop):
     return called
 
 
-def test_a_stopped_loop_leaves_what_stock_asyncio_leaves_and_goes_on_as_that_does():
+def test_stopping_and_resuming_keeps_the_order_of_stock_asyncio():
     stock = trace_of(asyncio.SelectorEventLoop())
     assert trace_of(VirtualTimeLoop()) == stock
     assert stock.index("stopped") < stock.index("after the stop")
@@ -102,11 +102,11 @@ async def gives_up_a_timer():
 
 @pytest.mark.parametrize("give_up", [gives_up_a_sleep, gives_up_a_timer])
 @pytest.mark.parametrize("order", ["fifo", "random"])
-def test_what_was_given_up_takes_no_memory_until_its_time_would_have_come(give_up, order):
+def test_cancelled_timers_are_freed_before_they_are_due(give_up, order):
     async def main():
         for _ in range(10_000):
             await give_up()
-        # By its type: a weak proxy that others have left behind would be asked for its class, and raise.
+        # Not isinstance: it asks a dead weak proxy for its class, which raises.
         return sum(issubclass(type(one), asyncio.TimerHandle | asyncio.Future) for one in gc.get_objects())
 
     assert run_virtual(main(), order=order) < 5_000
@@ -128,7 +128,7 @@ def test_callbacks_keep_their_order_whatever_the_seed():
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.booleans()), max_size=30), st.integers(0, 2**32))
 @settings(deadline=None)
-def test_timers_fire_in_time_and_never_when_cancelled(timers, seed):
+def test_timers_fire_in_order_and_not_when_cancelled(timers, seed):
     async def main():
         loop, fired = asyncio.get_running_loop(), []
         handles = [loop.call_at(when, lambda when=when: fired.append((when, loop.time()))) for when, _ in timers]
@@ -143,8 +143,8 @@ def test_timers_fire_in_time_and_never_when_cancelled(timers, seed):
     assert all(when <= now for when, now in fired)
 
 
-def test_a_deadlock_is_told_at_once_with_who_waits_on_what_and_where():
-    async def waits_for_nobody(lock):
+def test_a_deadlock_raises_at_once_and_reports_who_waits_on_what_and_where():
+    async def waits_for_ever(lock):
         async with lock:
             await asyncio.Event().wait()
 
@@ -154,17 +154,17 @@ def test_a_deadlock_is_told_at_once_with_who_waits_on_what_and_where():
 
     async def main():
         lock = asyncio.Lock()
-        first = asyncio.create_task(waits_for_nobody(lock), name="holder")
+        first = asyncio.create_task(waits_for_ever(lock), name="holder")
         await asyncio.sleep(1)
         await asyncio.gather(first, asyncio.create_task(waits_for_the_lock(lock), name="waiter"))
 
     with pytest.raises(DeadlockError) as caught:
         run_virtual(main())
-    for part in ("holder", "waiter", "waits_for_nobody", "waits_for_the_lock", "test_loop.py"):
+    for part in ("holder", "waiter", "waits_for_ever", "waits_for_the_lock", "test_loop.py"):
         assert part in caught.value.report
 
 
-def test_a_task_that_spins_without_time_passing_is_told(monkeypatch):
+def test_a_spinning_task_raises(monkeypatch):
     monkeypatch.setattr("netra_sim.simulation.loop.SPIN_LIMIT", 10_000)
 
     async def spins():
@@ -185,7 +185,7 @@ def test_the_time_limit_ends_a_simulation_with_a_report():
     assert "ticks" in caught.value.report
 
 
-def test_a_stalled_loop_delays_everybody():
+def test_a_blocked_loop_delays_all_timers():
     async def main():
         loop = asyncio.get_running_loop()
         loop.call_later(1.0, loop.spend, 5.0)
@@ -195,7 +195,7 @@ def test_a_stalled_loop_delays_everybody():
     assert run_virtual(main()) == 6.0
 
 
-def test_every_step_costs_its_time():
+def test_every_step_takes_the_step_cost():
     async def main():
         for _ in range(100):
             await asyncio.sleep(0)
@@ -231,13 +231,13 @@ async def test_context_variables_belong_to_their_task():
     assert variable.get() == 0
 
 
-async def test_to_thread_runs_on_the_loop_in_its_turn():
+async def test_to_thread_runs_on_the_loop():
     assert await asyncio.to_thread(threading.get_ident) == threading.get_ident()
     with pytest.raises(ZeroDivisionError):
         await asyncio.to_thread(lambda: 1 / 0)
 
 
-async def test_an_executor_that_is_given_is_used_and_waited_for():
+async def test_a_given_executor_is_used_and_awaited():
     with ThreadPoolExecutor(1) as pool:
         ident = await asyncio.get_running_loop().run_in_executor(pool, threading.get_ident)
     assert ident != threading.get_ident()
@@ -258,7 +258,7 @@ async def test_async_generators_are_closed_with_the_loop():
     assert closed == [True]
 
 
-async def test_what_needs_the_outside_world_is_refused():
+async def test_sockets_are_not_implemented():
     loop = asyncio.get_running_loop()
     with pytest.raises(NotImplementedError):
         await loop.create_connection(asyncio.Protocol, "127.0.0.1", 9)
@@ -282,4 +282,4 @@ def test_cpythons_own_asyncio_tests_pass_on_this_loop():
     outcome = json.loads(done.stdout)
     failures = {name: why for module in outcome.values() for name, why in module["failures"].items()}
     assert failures == {}
-    assert all(module["loops"] > 20 for module in outcome.values())  # they really asked for loops of ours
+    assert all(module["loops"] > 20 for module in outcome.values())  # the tests really used our loop

@@ -1,4 +1,4 @@
-"""The library: every fault is seen by a check, every scenario shows what it is for, and the same for the same seed."""
+"""The scenario library: each scenario fails exactly its expected checks, checks detect every fault, digests are fixed."""
 
 import json
 import re
@@ -47,12 +47,12 @@ def test_every_fault_is_in_a_scenario_that_fails_because_of_it():
 
 
 def test_every_incident_has_a_scenario_or_is_shown_by_tests_only():
-    told = {incident for scenario in SCENARIOS for incident in scenario.incidents}
-    assert told <= INCIDENTS
-    assert INCIDENTS - told <= SHOWN_BY_TESTS_ONLY
+    named = {incident for scenario in SCENARIOS for incident in scenario.incidents}
+    assert named <= INCIDENTS
+    assert INCIDENTS - named <= SHOWN_BY_TESTS_ONLY
 
 
-def test_there_are_thirty_scenarios_each_named_as_its_file_and_described():
+def test_there_are_thirty_scenarios_with_descriptions_named_as_their_files():
     assert len(SCENARIOS) >= 30
     assert [scenario.name for scenario in SCENARIOS] == scenario_names()
     assert all(len(scenario.description) > 40 and scenario.incidents for scenario in SCENARIOS)
@@ -65,14 +65,14 @@ def test_every_fault_says_what_it_does_and_which_incident_it_comes_from(name):
     assert doc.splitlines()[0].endswith(".")
 
 
-def test_a_fault_leaves_its_mark_in_the_history():
+def test_the_begin_and_end_of_a_fault_are_recorded():
     history = simulate(find_scenario("disconnect-storm"))
     marks = history.frame(Kind.FAULT_BEGAN, Kind.FAULT_ENDED)
     assert marks["detail"].tolist() == ["disconnect-storm"] * 2
     assert marks["time"].tolist() == [5.0, 20.0]
 
 
-def test_a_fault_that_hits_nobody_changes_nothing_but_its_marks():
+def test_a_fault_that_hits_nothing_changes_no_events():
     in_turn = find_scenario("agent-crashes").with_settings({"platform.order": "fifo"})
     healthy, harmless = (in_turn.with_settings(settings) for settings in ({"faults": []}, {"faults.0.share": 0.0}))
     kinds = [Kind.REQUESTED, Kind.PUBLISHED, Kind.RECEIVED]
@@ -82,7 +82,7 @@ def test_a_fault_that_hits_nobody_changes_nothing_but_its_marks():
 
 
 @pytest.mark.parametrize("name", ["disconnect-storm", "deploy", "everything-at-once", "windows-clock", "cancellations"])
-def test_digests_are_the_same_every_time_also_under_faults(name):
+def test_digests_are_reproducible_under_faults(name):
     assert run_trial(find_scenario(name), 5).digest == run_trial(find_scenario(name), 5).digest
 
 
@@ -109,12 +109,12 @@ def test_digests_are_the_same_every_time_also_under_faults(name):
         ({"users": "many"}, "users: .*; it had 'many'"),
     ],
 )
-def test_settings_that_do_not_exist_are_refused_with_their_place(settings, message):
+def test_invalid_settings_are_refused_with_their_path(settings, message):
     with pytest.raises(ScenarioError, match=message):
         Scenario().with_settings(settings)
 
 
-def test_a_file_with_a_value_without_end_or_an_unknown_field_is_refused(tmp_path):
+def test_a_file_with_an_infinite_value_or_an_unknown_field_is_refused(tmp_path):
     file = tmp_path / "mine.toml"
     for text, message in (
         ("time_limit = inf", "mine.toml: time_limit: .*; it had inf"),
@@ -125,30 +125,30 @@ def test_a_file_with_a_value_without_end_or_an_unknown_field_is_refused(tmp_path
             find_scenario(str(file))
 
 
-def test_a_file_may_begin_with_a_byte_order_mark_as_editors_on_windows_write_it(tmp_path):
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
     (tmp_path / "mine.toml").write_text("users = 7", encoding="utf-8-sig")
     assert find_scenario(str(tmp_path / "mine.toml")).users == 7
 
 
-def test_a_name_that_is_not_in_the_library_gets_a_hint():
+def test_an_unknown_scenario_name_gets_a_hint():
     with pytest.raises(ScenarioError, match="did you mean disconnect-storm"):
         find_scenario("disconect-storm")
     with pytest.raises(ScenarioError, match="no file"):
         find_scenario("nowhere.toml")
 
 
-def test_digests_are_those_of_every_other_python_platform_and_number_of_processes():
+def test_digests_do_not_depend_on_python_platform_or_number_of_processes():
     assert digests(jobs=2) == json.loads(FILE.read_text("utf-8"))
 
 
-def test_the_loop_alone_makes_the_difference_on_windows():
+def test_the_windows_scenarios_pass_on_the_netra_sim_loop():
     for name in ("windows-listener", "windows-sockets"):
         stock = find_scenario(name)
         assert failed(stock) == set(stock.expect) != set()
         assert failed(stock.with_settings({"platform.loop": "netra-sim"})) == set()
 
 
-def test_a_platform_is_a_word_or_a_table_and_times_are_exact_on_it(tmp_path):
+def test_a_platform_is_a_word_or_a_table_and_recorded_times_are_exact(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('users = 3\nplatform = "windows"\n', encoding="utf-8")
     on_windows = find_scenario(str(path))

@@ -1,4 +1,4 @@
-"""`simulate`: the real runtime in virtual time, the same every time."""
+"""`simulate`: the real runtime in virtual time, reproducibly."""
 
 import gc
 import os
@@ -39,7 +39,7 @@ def failed(history, objectives=LENIENT):
     return [(result.check, result.findings[:3]) for result in check(history, objectives) if result.state == "failed"]
 
 
-def test_the_same_scenario_and_seed_give_the_same_digest_and_another_seed_another():
+def test_the_digest_is_reproducible_and_differs_between_seeds():
     scenario = Scenario(users=20)
     digest = simulate(scenario, 1).digest()
     assert simulate(scenario, 1).digest() == digest
@@ -54,8 +54,8 @@ def test_the_digest_does_not_depend_on_the_process():
 
 
 @pytest.mark.parametrize("lets_go", [True, False])
-def test_only_who_never_lets_go_of_an_engine_leaks_it(lets_go):
-    """A profiler's thread, such as a Dask worker's, holds the engines of the frames that it looks at for a moment."""
+def test_only_an_engine_that_is_never_released_counts_as_leaked(lets_go):
+    """A profiler thread, as in a Dask worker, holds engines for a moment through the frames that it samples."""
     held, collections, has_ended = [], [], threading.Event()
 
     class WatchedFactory(ExecutionEngineFactory):
@@ -71,15 +71,15 @@ def test_only_who_never_lets_go_of_an_engine_leaks_it(lets_go):
             if lets_go and len(collections) == 3:
                 held.clear()
 
-    onlooker = threading.Thread(target=has_ended.wait)
-    onlooker.start()
+    profiler = threading.Thread(target=has_ended.wait)
+    profiler.start()
     gc.callbacks.append(let_go)
     try:
         history = simulate(Scenario(users=2), factory_class=WatchedFactory)
     finally:
         gc.callbacks.remove(let_go)
         has_ended.set()
-        onlooker.join()
+        profiler.join()
     assert [name for name, _ in failed(history)] == ([] if lets_go else ["nothing-left"])
 
 
@@ -103,19 +103,19 @@ def test_every_kind_of_arrival_ends_with_all_checks_passed(arrivals):
     assert history.frame(Kind.REQUESTED)["run"].nunique() == scenario.requests
 
 
-def test_requests_are_due_when_the_workload_says_however_the_system_fares():
+def test_due_times_do_not_depend_on_how_slow_the_system_is():
     quick = Scenario(users=30)
     slow = Scenario(users=30, agents=Agents(think=Constant(25.0)), network=Network(handshake=Constant(3.0)))
     dues = [simulate(scenario).frame(Kind.REQUESTED).sort_values("run")["due"].tolist() for scenario in (quick, slow)]
     assert dues[0] == dues[1]
 
 
-def test_one_user_more_leaves_the_others_requests_where_they_were():
+def test_one_more_user_does_not_change_the_due_times_of_others():
     few, many = (simulate(Scenario(users=users)).frame(Kind.REQUESTED).set_index("run")["due"] for users in (11, 12))
     assert few.to_dict().items() <= many.to_dict().items()
 
 
-def test_a_user_over_the_limit_is_refused_and_told():
+def test_requests_over_the_engine_limit_are_refused():
     workload = Workload(arrivals=Burst(), runs_per_user=5)
     history = simulate(Scenario(users=2, workload=workload, limits=Limits(engines_per_user=2)))
     refused = history.frame(Kind.REFUSED)
@@ -150,7 +150,7 @@ def test_isolation_order_and_clean_up_hold_for_any_seed_and_clock(users, seed, t
     assert not failed(simulate(scenario, seed))
 
 
-def test_a_clients_view_of_a_latency_is_the_networks_and_the_lines_own_is_not_held_against_the_server():
+def test_the_latency_check_subtracts_the_latency_of_the_connection():
     scenario = Scenario(users=20, network=Network(latency=Constant(0.2), jitter=Constant(0.05), bandwidth=1e9))
     history = simulate(scenario)
     assert delivery_latencies(history)["latency"].mean() == pytest.approx(0.25, abs=0.001)
@@ -170,7 +170,7 @@ def test_a_clients_view_of_a_latency_is_the_networks_and_the_lines_own_is_not_he
         ({"name": "Not a name"}, "name"),
     ],
 )
-def test_a_scenario_that_cannot_be_simulated_is_refused_with_what_it_had(tmp_path, fields, message):
+def test_an_invalid_scenario_is_refused_with_the_wrong_value(tmp_path, fields, message):
     with pytest.raises(ScenarioError, match=message):
         Scenario.from_mapping(fields)
 

@@ -1,4 +1,4 @@
-"""`netra-sim simulate`, `scenarios` and `sweep`: what is wrong is refused before anything runs."""
+"""`netra-sim simulate`, `scenarios` and `sweep`: wrong usage is refused before anything runs."""
 
 import pytest
 from click.testing import CliRunner

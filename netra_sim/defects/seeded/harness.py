@@ -7,7 +7,7 @@ from netra_sim.bridge.delivery import Delivery
 from netra_sim.defects.seeded.defect import Patches, seeded_defect
 from netra_sim.defects.seeded.scenarios import COMING_BACK, CROWD
 from netra_sim.history import History
-from netra_sim.simulation import conditions, user, world
+from netra_sim.simulation import agents, fault_state, user
 
 
 @seeded_defect("epoch-not-checked", "B8", scenario=CROWD)
@@ -46,7 +46,7 @@ def latency_from_send(patches: Patches) -> None:
     def ask(original: Any) -> Any:
         async def once_connected(self: Any, due: float) -> None:
             await self.tabs[0]._is_connected.wait()
-            await original(self, self._world.loop.time())
+            await original(self, self._environment.loop.time())
 
         return once_connected
 
@@ -55,8 +55,8 @@ def latency_from_send(patches: Patches) -> None:
 def users_that_never_come(patches: Patches) -> None:
     """One user in ten is planned and never comes."""
 
-    @patches.attribute(user.SimulatedUser, "live")
-    def live(original: Any) -> Any:
+    @patches.attribute(user.SimulatedUser, "run")
+    def run(original: Any) -> Any:
         async def unless_the_tenth(self: Any) -> None:
             if self._number % 10:
                 await original(self)
@@ -68,7 +68,7 @@ def users_that_never_come(patches: Patches) -> None:
 def draw_without_seed(patches: Patches) -> None:
     """How long the agents work does not depend on the seed."""
 
-    @patches.attribute(world._DrawnTiming, "seconds")
+    @patches.attribute(agents.DrawnTiming, "seconds")
     def seconds(original: Any) -> Any:
         def of_one_seed(self: Any, context: Any, step: str) -> float:
             return float(original(type(self)(self.agents, 0), context, step))
@@ -80,7 +80,7 @@ def draw_without_seed(patches: Patches) -> None:
 def faults_that_hit_nobody(patches: Patches) -> None:
     """Faults are recorded as on, but hit no user, run or message."""
 
-    @patches.attribute(conditions.Injection, "is_for")
+    @patches.attribute(fault_state.Injection, "is_for")
     def hit(original: Any) -> Any:
         def never(self: Any, name: str) -> bool:
             return False

@@ -1,4 +1,4 @@
-"""The faults that a scenario may inject: each says in its docstring what it does and which symptom it makes."""
+"""The faults that a scenario may inject; each docstring says what the fault does and which symptom it causes."""
 
 from netra_sim.registry import Registry
 from netra_sim.simulation.faults.agents import (
@@ -59,7 +59,7 @@ _OWN: tuple[type[Fault], ...] = (
 FAULTS: Registry[type[Fault]] = Registry(
     "netra_sim.faults", _OWN, kind=type, name_of=lambda kind: str(kind.__struct_config__.tag)
 )
-"""All kinds of faults by name, those of other packages included; a scenario file names one by its ``kind``."""
+"""All kinds of faults by name, including those of other packages; a scenario file names one by its ``kind``."""
 
 __all__ = [
     "FAULTS",

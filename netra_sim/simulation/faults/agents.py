@@ -12,10 +12,10 @@ from netra_sim.simulation.faults.base import Fault
 
 
 class AgentFault(Fault, frozen=True):
-    """A fault of one agent, drawn for each run that it hits; it acts when that agent's turn comes."""
+    """A fault of one agent, drawn for each run that it hits; it acts when that agent begins its work."""
 
     async def disturb(self, session: AgentSession) -> None:
-        """Act in the agent's place, before it does its work."""
+        """Act before the agent does its work."""
         raise NotImplementedError
 
 
@@ -31,18 +31,18 @@ class AgentCrash(AgentFault, frozen=True, tag="agent-crash"):
 
 
 class AgentHang(AgentFault, frozen=True, tag="agent-hang"):
-    """An agent waits for ever: it is cut off at its time limit, and its run ends with agent_error.
+    """An agent hangs: it is cancelled at its time limit, and its run ends with agent_error.
 
     Incidents: F5, W7.
     """
 
     async def disturb(self, session: AgentSession) -> None:
-        """Wait for what never comes."""
+        """Wait for ever."""
         await asyncio.Event().wait()
 
 
 class AgentNeverEnds(AgentFault, frozen=True, tag="agent-never-ends"):
-    """An agent ignores its cancellation for ``stubborn`` seconds: its run ends late, and nobody else waits.
+    """An agent ignores its cancellation for ``stubborn`` seconds: its run ends late, and no other run waits.
 
     Incidents: F5.
     """
@@ -50,7 +50,7 @@ class AgentNeverEnds(AgentFault, frozen=True, tag="agent-never-ends"):
     stubborn: Positive = 60.0
 
     async def disturb(self, session: AgentSession) -> None:
-        """Go on whatever anybody says."""
+        """Go on in spite of cancellations."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + self.stubborn
         while loop.time() < ends:
@@ -62,13 +62,13 @@ class AgentNeverEnds(AgentFault, frozen=True, tag="agent-never-ends"):
 
 
 class CleanupRaises(AgentFault, frozen=True, tag="cleanup-raises"):
-    """An agent is cut off, and its clean-up raises: its run ends with agent_error, and its place comes back.
+    """An agent is cancelled, and its clean-up raises: its run ends with agent_error, and its place is released.
 
     Incidents: F6.
     """
 
     async def disturb(self, session: AgentSession) -> None:
-        """Wait to be cancelled, and raise instead of cleaning up."""
+        """Wait for the cancellation, and raise instead of cleaning up."""
         try:
             await asyncio.Event().wait()
         finally:
@@ -76,18 +76,18 @@ class CleanupRaises(AgentFault, frozen=True, tag="cleanup-raises"):
 
 
 class UnserialisablePayload(AgentFault, frozen=True, tag="unserialisable-payload"):
-    """An agent emits an object that has no JSON form: it gets an error, and the user an end.
+    """An agent emits an object that has no JSON form: the agent gets an error, and the run ends for the user.
 
     Incidents: B11, B12.
     """
 
     async def disturb(self, session: AgentSession) -> None:
-        """Emit it."""
+        """Emit such an object."""
         session.think({"session": object()})
 
 
 class OversizedPayload(AgentFault, frozen=True, tag="oversized-payload"):
-    """An agent emits ``size`` bytes in one event: it gets an error, and the user an end.
+    """An agent emits ``size`` bytes in one event: the agent gets an error, and the run ends for the user.
 
     Incidents: B11.
     """
@@ -95,7 +95,7 @@ class OversizedPayload(AgentFault, frozen=True, tag="oversized-payload"):
     size: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
 
     async def disturb(self, session: AgentSession) -> None:
-        """Emit them."""
+        """Emit the bytes."""
         session.think("x" * self.size)
 
 
@@ -106,18 +106,18 @@ class ToolFailure(AgentFault, frozen=True, tag="tool-failure"):
     """
 
     async def disturb(self, session: AgentSession) -> None:
-        """Call it."""
+        """Call the failing tool."""
         await session.use_tool(_Tool("failing_tool", _fail))
 
 
 class ToolHang(AgentFault, frozen=True, tag="tool-hang"):
-    """A tool never answers: its agent is cut off at its time limit.
+    """A tool never answers: its agent is cancelled at its time limit.
 
     Incidents: F5, S11.
     """
 
     async def disturb(self, session: AgentSession) -> None:
-        """Call it."""
+        """Call the hanging tool."""
         await session.use_tool(_Tool("hanging_tool", asyncio.Event().wait))
 
 
@@ -137,7 +137,7 @@ async def _fail() -> object:
 
 
 class Cancellation(Fault, frozen=True, tag="cancellation"):
-    """Requests are cancelled within ``within`` seconds, wherever they have come to: all is released, the user told.
+    """Requests are cancelled within ``within`` seconds, at any await: all is released, and the user is notified.
 
     Incidents: F6.
     """

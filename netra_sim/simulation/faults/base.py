@@ -1,8 +1,8 @@
-"""What all faults have in common.
+"""The base class of all faults, and what a fault can do to a simulation.
 
-A fault is a condition: it begins at ``at`` seconds, lasts ``lasts`` seconds, and everybody who comes meanwhile meets it.
+A fault is a condition: it begins at ``at`` seconds, lasts ``lasts`` seconds, and also acts on users who arrive meanwhile.
 Faults that overlap add up. ``share`` is the share of users, runs or messages that it hits; a fault of the server hits all.
-Which are hit is drawn by name from the seed, so that one fault more or less moves nobody else's draws.
+The seed and the name of each user, run or message determine whether it is hit, so adding a fault changes no other draw.
 """
 
 from typing import Annotated, Any, Protocol
@@ -16,7 +16,7 @@ Message = dict[str, Any]
 
 
 class FaultTarget(Protocol):
-    """What a fault may do by itself when it begins and when it ends; conditions that last need none of this."""
+    """The actions that a fault can take when it begins or ends; most faults are conditions and take none."""
 
     def reset_connections(self, fault: "Fault") -> None:
         """Reset all connections of the users that the fault hits."""
@@ -25,14 +25,20 @@ class FaultTarget(Protocol):
         """Block the server's event loop until a time in seconds."""
 
     def reset_before_accept(self, fault: "Fault") -> None:
-        """Have a client of nobody's reset its connection before the server has accepted it."""
+        """Let a client of no user reset its connection before the server accepts it."""
 
     def begin_again(self, fault: "Fault", seconds: float) -> None:
-        """Have the fault begin once more after so many seconds."""
+        """Let the fault begin once more after so many seconds."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
-    """What all faults have in common."""
+    """A fault of a scenario.
+
+    Attributes:
+        at: when it begins, in seconds.
+        lasts: its duration, in seconds.
+        share: the share of users, runs or messages that it hits.
+    """
 
     at: Seconds = 5.0
     lasts: Positive = 20.0
@@ -40,7 +46,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_
 
     @property
     def name(self) -> str:
-        """The fault's kind, as scenario files spell it."""
+        """The kind of the fault, as in scenario files."""
         return str(self.__struct_config__.tag)
 
     def is_active(self, now: float) -> bool:
@@ -48,7 +54,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_
         return self.at <= now < self.at + self.lasts
 
     def begin(self, target: FaultTarget) -> None:
-        """Act when the fault begins; most faults are conditions that others meet, and do nothing."""
+        """Act when the fault begins; most faults are conditions and do nothing here."""
 
     def end(self, target: FaultTarget) -> None:
         """Act when the fault ends."""

@@ -1,4 +1,4 @@
-"""Faults of connections: slow, stalled, dead, cut, moved, too many, late."""
+"""Faults of connections: slow, stalled, dead, cut, moved to another server, too many, late."""
 
 import asyncio
 import math
@@ -11,13 +11,13 @@ from netra_sim.simulation.faults.base import Fault, FaultTarget
 
 
 class Line(msgspec.Struct):
-    """What the faults that are on make of one user's connections.
+    """The state of one user's connections under the active faults.
 
     Attributes:
-        bandwidth: the most bytes per second that clients read.
+        bandwidth: the maximum number of bytes per second that clients read.
         is_stalled: clients do not read.
-        is_offline: there is no network, and both sides know it.
-        is_silent: nothing gets through, and neither side is told.
+        is_offline: there is no network, and both sides notice at once.
+        is_silent: nothing gets through, and neither side is notified.
         is_elsewhere: connections lead to another server.
     """
 
@@ -29,15 +29,15 @@ class Line(msgspec.Struct):
 
 
 class LineFault(Fault, frozen=True):
-    """A fault of all connections that a user has, or makes, while it is on."""
+    """A fault of all connections that a user has or opens while the fault is active."""
 
     def affect(self, line: Line) -> None:
-        """Add this fault to those that are on."""
+        """Apply this fault to the state of a user's connections."""
         raise NotImplementedError
 
 
 class SlowConsumer(LineFault, frozen=True, tag="slow-consumer"):
-    """Clients read at ``bytes_per_second`` only: their events come late, and who falls too far behind is cut off.
+    """Clients read only ``bytes_per_second``: their events are late, and a client too far behind is disconnected.
 
     Incidents: B6, S17.
     """
@@ -45,12 +45,12 @@ class SlowConsumer(LineFault, frozen=True, tag="slow-consumer"):
     bytes_per_second: Positive = 200.0
 
     def affect(self, line: Line) -> None:
-        """Throttle the clients: the slowest wins."""
+        """Throttle the clients; of several such faults the slowest counts."""
         line.bandwidth = min(line.bandwidth, self.bytes_per_second)
 
 
 class StalledSocket(LineFault, frozen=True, tag="stalled-socket"):
-    """Clients stop reading and stay connected: what they should see comes when they read on.
+    """Clients stop reading and stay connected: the events that they missed arrive when they resume.
 
     Incidents: B6.
     """
@@ -61,29 +61,29 @@ class StalledSocket(LineFault, frozen=True, tag="stalled-socket"):
 
 
 class DeadSocket(LineFault, frozen=True, tag="dead-socket"):
-    """Half-open connections: clients vanish without a word and come back after ``lasts``; the server learns by its pings.
+    """Half-open connections: clients vanish without a close and return after ``lasts``; the server notices by its pings.
 
     Incidents: B6.
     """
 
     def affect(self, line: Line) -> None:
-        """Let nothing through, and tell nobody."""
+        """Let nothing through, and notify neither side."""
         line.is_silent = True
 
 
 class Disconnect(LineFault, frozen=True, tag="disconnect"):
-    """Connections are reset, and stay so for ``lasts`` seconds: events in flight are lost and must be replayed.
+    """Connections are reset, and none can be opened for ``lasts`` seconds: events in flight are lost and must be replayed.
 
     Incidents: B8.
     """
 
     def affect(self, line: Line) -> None:
-        """Reset, and let nobody of those in."""
+        """Take the network away."""
         line.is_offline = True
 
 
 class DisconnectStorm(Fault, frozen=True, tag="disconnect-storm"):
-    """Every ``every`` seconds all connections hit are reset, and all reconnect at once.
+    """All affected connections are reset every ``every`` seconds, and reconnect at once.
 
     Incidents: S10.
     """
@@ -91,25 +91,25 @@ class DisconnectStorm(Fault, frozen=True, tag="disconnect-storm"):
     every: Positive = 2.0
 
     def begin(self, target: FaultTarget) -> None:
-        """Reset, and again, and again."""
+        """Reset the connections, and begin again while the fault lasts."""
         target.reset_connections(self)
         if self.is_active(asyncio.get_running_loop().time() + self.every):
             target.begin_again(self, self.every)
 
 
 class AnotherInstance(LineFault, frozen=True, tag="another-instance"):
-    """Clients are moved to another server, which knows none of their runs, and back at the end: they learn of gaps.
+    """Clients are moved to another server, which knows none of their runs, and back at the end: they receive gaps.
 
     Incidents: S5, S6.
     """
 
     def affect(self, line: Line) -> None:
-        """Lead them to the other server."""
+        """Lead connections to the other server."""
         line.is_elsewhere = True
 
 
 class TabMultiplication(Fault, frozen=True, tag="tab-multiplication"):
-    """Users have ``tabs`` more tabs open: at the limit of connections new ones are refused, and the old ones stay.
+    """Users open ``tabs`` more tabs: connections beyond the limit are refused, and open ones stay.
 
     Incidents: S7, S8.
     """
@@ -118,7 +118,7 @@ class TabMultiplication(Fault, frozen=True, tag="tab-multiplication"):
 
 
 class HandshakeRace(Fault, frozen=True, tag="handshake-race"):
-    """Handshakes take ``delay`` seconds longer while clients send at once: nothing may be lost, first events come late.
+    """Handshakes take ``delay`` seconds longer while clients send at once: nothing is lost, and the first events are late.
 
     Incidents: S2, S3.
     """
@@ -127,7 +127,7 @@ class HandshakeRace(Fault, frozen=True, tag="handshake-race"):
 
 
 class LateAuthentication(Fault, frozen=True, tag="late-authentication"):
-    """The token service does not answer: nobody gets in until it does, and clients try again with growing pauses.
+    """The token service does not answer: no client can connect meanwhile, and clients try again with growing pauses.
 
     Incidents: B13, S1, S16.
     """

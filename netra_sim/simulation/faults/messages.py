@@ -1,4 +1,4 @@
-"""Faults of what clients send."""
+"""Faults of the messages that clients send."""
 
 from typing import Annotated
 
@@ -8,10 +8,10 @@ from netra_sim.simulation.faults.base import Fault, Message
 
 
 class MessageFault(Fault, frozen=True):
-    """A fault of what clients send."""
+    """A fault of the messages that clients send."""
 
     def mangle(self, message: Message) -> list[Message]:
-        """What is sent instead."""
+        """The messages that the client sends instead of this one."""
         raise NotImplementedError
 
 
@@ -22,12 +22,12 @@ class DuplicateMessage(MessageFault, frozen=True, tag="duplicate-message"):
     """
 
     def mangle(self, message: Message) -> list[Message]:
-        """Send it twice."""
+        """Send the message twice."""
         return [message, message]
 
 
 class UnknownMessageType(MessageFault, frozen=True, tag="unknown-message-type"):
-    """Clients of another version send a type that the server does not know: they are told, instead of waiting.
+    """Clients of another version send a type that the server does not know: they get an error instead of waiting.
 
     Incidents: B12.
     """
@@ -38,18 +38,18 @@ class UnknownMessageType(MessageFault, frozen=True, tag="unknown-message-type"):
 
 
 class IdCollision(MessageFault, frozen=True, tag="id-collision"):
-    """A client's ids are not unique: the second request of that id is refused, and takes nothing from the first.
+    """A client's ids are not unique: the second request with an id is refused, and does not affect the first.
 
     Incidents: B10, F1, S7.
     """
 
     def mangle(self, message: Message) -> list[Message]:
-        """Use the first request's id again."""
+        """Reuse the id of the first request."""
         return [message | {"request_id": "1"}]
 
 
 class EngineLimitReached(MessageFault, frozen=True, tag="engine-limit-reached"):
-    """Impatient users press the button ``times`` times: beyond the limit they are refused, and nobody else is.
+    """Impatient users press the button ``times`` times: only their requests beyond the limit are refused.
 
     Incidents: F1, F10.
     """
@@ -57,6 +57,6 @@ class EngineLimitReached(MessageFault, frozen=True, tag="engine-limit-reached"):
     times: Annotated[int, msgspec.Meta(ge=2, le=50)] = 5
 
     def mangle(self, message: Message) -> list[Message]:
-        """Send it so often, each time as a request of its own."""
+        """Send the message ``times`` times, each with another request id."""
         again = [message | {"request_id": f"{message['request_id']}-{number}"} for number in range(2, self.times + 1)]
         return [message, *again]

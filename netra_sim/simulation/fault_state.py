@@ -1,4 +1,4 @@
-"""What the faults of a scenario make of the world, and whom each of them has hit."""
+"""Which faults of a scenario are active, what they change for a user, and which users, runs or messages each has hit."""
 
 from collections.abc import Sequence
 from typing import Generic, TypeVar
@@ -14,8 +14,8 @@ class Injection(Generic[F]):
     """One fault of a scenario.
 
     Args:
-        fault: which.
-        seed: decides whom it hits.
+        fault: the fault.
+        seed: determines which users, runs or messages it hits.
 
     Attributes:
         is_on: whether it has begun and has not ended.
@@ -33,37 +33,37 @@ class Injection(Generic[F]):
         self._seed = seed
 
     def is_for(self, name: str) -> bool:
-        """Whether it hits the user, run or message of this name; drawn by name, independent of everything else."""
+        """Whether it hits the user, run or message of this name; the draw depends on the name and the seed only."""
         fault = self.fault
         return fault.share >= 1.0 or uniform(key(self._seed, "fault", fault.name, fault.at, name)) < fault.share
 
     def strikes(self, name: str) -> bool:
-        """Whether it is on and hits this name, which then counts as hit."""
+        """Whether it is on and hits this name; if so, the name is added to `hit`."""
         if self.is_on and self.is_for(name):
             self.hit.add(name)
             return True
         return False
 
 
-class Conditions:
-    """What everybody meets who asks, connects or works now.
+class FaultState:
+    """The faults of a scenario, on or not.
 
-    Nothing is set by one fault and reset by another: a condition is computed from all faults that are on, whenever somebody
-    meets it. So faults add up however they overlap, and a condition ends with the last of its causes.
+    No fault sets a value that another one resets: what a user meets is computed from all active faults at that moment. So
+    overlapping faults add up, and a condition ends with the last fault that causes it.
 
     Args:
-        faults: of the scenario.
-        seed: decides whom they hit.
+        faults: the faults of the scenario.
+        seed: determines which users, runs or messages they hit.
 
     Attributes:
-        injections: the faults, in the scenario's order.
+        injections: the faults, in the order of the scenario.
     """
 
     def __init__(self, faults: Sequence[Fault], seed: int) -> None:
         self.injections = [Injection(fault, seed) for fault in faults]
 
     def injections_of(self, fault: Fault) -> list[Injection[Fault]]:
-        """The injections of this very fault, which a scenario may name more than once; others may equal it."""
+        """The injections of this object, which a scenario may list twice; other faults may be equal to it."""
         return [one for one in self.injections if one.fault is fault]
 
     def of(self, kind: type[F]) -> list[Injection[F]]:
@@ -71,15 +71,15 @@ class Conditions:
         return [one for one in self.injections if isinstance(one.fault, kind)]  # type: ignore[misc]
 
     def on(self, kind: type[F], name: str) -> list[F]:
-        """The faults of a kind that are on and hit this name, which then counts as hit by each of them."""
+        """The active faults of a kind that hit this name; the name is added to the `Injection.hit` of each."""
         return [one.fault for one in self.of(kind) if one.strikes(name)]
 
     def on_for_all(self, kind: type[F]) -> list[F]:
-        """The faults of a kind that are on, whomever they hit."""
+        """The active faults of a kind, whatever their share."""
         return [one.fault for one in self.of(kind) if one.is_on]
 
     def line(self, user_id: str) -> Line:
-        """What a user's connections are like, now that one of them is there or is being made."""
+        """The present state of a user's connections; counts the faults that act on them as hits."""
         line = Line()
         for fault in self.on(LineFault, user_id):
             with blaming(f"fault {fault.name}"):
@@ -88,5 +88,5 @@ class Conditions:
 
     @property
     def clock_offset(self) -> float:
-        """Seconds by which the wall clock is wrong."""
+        """The error of the wall clock, in seconds."""
         return sum(fault.seconds for fault in self.on_for_all(ClockJump))

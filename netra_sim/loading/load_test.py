@@ -1,4 +1,4 @@
-"""`load`: real clients against a real server on this machine, recorded as the same History that a simulation makes."""
+"""`load`: real clients against a real server on this machine, recorded in a History like that of a simulation."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from netra_sim.server.tokens import TokenAuthenticator
 from netra_sim.version import __version__
 
 PROBE_INTERVAL = 0.1
-"""Seconds between two looks for state that users share."""
+"""Seconds between two samples of the server."""
 
 
 async def load(
@@ -31,30 +31,30 @@ async def load(
     objectives: Objectives | None = None,
     on_answer: Callable[[], None] | None = None,
 ) -> History:
-    """Start a server here and clients in a process of their own, let them ask and read, stop both.
+    """Start a server in this process and clients in another, carry out a plan, and stop both.
 
-    Both processes record, by one clock; the History holds the rows of both by time (see `netra_sim.history.merge`, the
-    server's before the clients'). Beside the clients a control measures what the machine takes by itself: its samples
-    are the gauge `CONTROL_LATENCY`, and those of `DRIVER_LATENESS` tell how late requests were sent.
+    Both processes record by the same clock. The History holds the rows of both in the order of time, at equal times the
+    server's first (see `netra_sim.history.merge`). Meanwhile a control measures the latency of the machine itself, as
+    the gauge `CONTROL_LATENCY`. The gauge `DRIVER_LATENESS` records how late requests were sent.
 
     Args:
         plan: what the clients do.
-        objectives: what is good enough, for the checks; their defaults unless given.
+        objectives: the bounds that the checks use; their defaults if not given.
         on_answer: called at the end of every request, for a progress display.
 
     Raises:
-        RuntimeError: nest-asyncio is applied in this process, and would be measured too; the clients' process died, met an
-            error, has another clock, or did not keep to the plan; the machine allows too few open files. Nothing is left
-            running, and there is no History.
-        BaseException: what a probe or any other work in the background raised.
+        RuntimeError: nest-asyncio is applied in this process, and would affect the measurement; the clients' process died,
+            had an error, has another clock, or did not keep to the plan; the machine allows too few open files. Nothing is
+            left running, and there is no History.
+        BaseException: a probe or other background work raised it.
     """
     plan = plan or Load()
     with measuring(), room_for_sockets(plan.users):
         async with ClientsProcess() as clients:
-            return await _Run(plan, objectives, clients, on_answer or (lambda: None)).live()
+            return await _LoadTest(plan, objectives, clients, on_answer or (lambda: None)).run()
 
 
-class _Run:
+class _LoadTest:
     def __init__(
         self, plan: Load, objectives: Objectives | None, clients: ClientsProcess, on_answer: Callable[[], None]
     ) -> None:
@@ -73,22 +73,22 @@ class _Run:
         )
         self._watch.watch(self._factory)
 
-    async def live(self) -> History:
+    async def run(self) -> History:
         authenticator = TokenAuthenticator()
         server = AgentServer(bridge=self._bridge, execution_factory=self._factory, authenticator=authenticator)
         tokens = {user.user_id: authenticator.issue(user.user_id) for user in self._plan.planned()}
         with loop_errors_recorded(self._recorder):
             async with bare_echo() as control_uri, server:
                 orders = Orders(self._plan, server.uri, control_uri, tokens, self._began)
-                theirs = await alongside(self._clients.drive(orders, self._on_answer), self._probe())
+                theirs = await alongside(self._clients.drive(orders, self._on_answer), self._sample())
             record_left_overs(self._recorder, self._bridge, self._factory, self._watch)
         self._require_the_plan(theirs)
         return merge([self._recorder.finish({}), theirs], self._meta())
 
     def _require_the_plan(self, theirs: History) -> None:
-        """Require that every request of the plan was made and is recorded as due when the plan says.
+        """Require that every request of the plan was sent, and is recorded with the due time of the plan.
 
-        What the clients leave out, or count from another moment, is a figure that looks better than it is.
+        Omitted requests, or other due times, would make the figures look better than they are.
         """
         begins = theirs.meta["began"]
         planned = {(request.run_id, begins + request.due) for user in self._plan.planned() for request in user.requests}
@@ -114,7 +114,7 @@ class _Run:
             "environment": environment(),
         } | objectives
 
-    async def _probe(self) -> None:
+    async def _sample(self) -> None:
         while True:
             await asyncio.sleep(PROBE_INTERVAL)
             record_gauges(self._recorder, self._bridge)
