@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from netra_sim.audit.config import Allowance, Config, ConfigError, find_config, likes, read_config
+from netra_sim.audit.config import Allowance, Config, ConfigError, find_config, matches_glob, read_config
 from netra_sim.audit.facts import Module
 from netra_sim.audit.reading import SourceFile, find_sources, is_excluded, read_module
 from netra_sim.audit.report import AuditFinding, AuditReport, RuleCount
@@ -110,19 +110,19 @@ def _report(tree: Tree, files: dict[str, Path], base: Path) -> AuditReport:
     for rule in RULES.values():
         looked_at = allowed = 0
         found: set[AuditFinding] = set()
-        for place in rule.look(tree):
+        for location in rule.look(tree):
             looked_at += 1
-            if not place.problem:
+            if not location.problem:
                 continue
-            symbol = f"{place.module.name}.{place.symbol}" if place.symbol else place.module.name
+            symbol = f"{location.module.name}.{location.symbol}" if location.symbol else location.module.name
             finding = AuditFinding(
-                file=place.module.file,
-                line=place.line,
-                column=place.column,
+                file=location.module.file,
+                line=location.line,
+                column=location.column,
                 rule=rule.id,
                 name=rule.name,
                 symbol=symbol,
-                message=f"{place.problem}. {rule.why} {rule.fix}",
+                message=f"{location.problem}. {rule.why} {rule.fix}",
             )
             by = [one for one in allow if one.rule in (rule.id, rule.name) and _is_allowed(finding, one, files, base)]
             used.update(by)
@@ -144,7 +144,7 @@ def _report(tree: Tree, files: dict[str, Path], base: Path) -> AuditReport:
 
 def _is_allowed(finding: AuditFinding, one: Allowance, files: dict[str, Path], base: Path) -> bool:
     return (not one.path or is_excluded(files[finding.file], (one.path,), base)) and (
-        not one.symbol or likes(finding.symbol, one.symbol)
+        not one.symbol or matches_glob(finding.symbol, one.symbol)
     )
 
 

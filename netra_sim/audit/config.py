@@ -70,20 +70,20 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
 
 @lru_cache(maxsize=65536)
 def matches(name: str, patterns: tuple[str, ...] | None) -> bool:
-    """Whether a dotted name is told by one of the patterns of a `Config`."""
+    """Whether a dotted name matches one of the patterns of a `Config`."""
     return any(_matches(name, pattern) for pattern in patterns or ())
 
 
 def _matches(name: str, pattern: str) -> bool:
     parts = name.split(".")
     if "." not in pattern:
-        return any(likes(part, pattern) for part in parts)
-    return any(likes(".".join(parts[:end]), pattern) for end in range(1, len(parts) + 1))
+        return any(matches_glob(part, pattern) for part in parts)
+    return any(matches_glob(".".join(parts[:end]), pattern) for end in range(1, len(parts) + 1))
 
 
-def likes(text: str, pattern: str) -> bool:
-    """Whether a text is as a pattern with ``*`` says, in the same case."""
-    return _compiled(pattern).match(text) is not None
+def matches_glob(text: str, *patterns: str) -> bool:
+    """Whether a text matches one of the patterns with ``*``; case counts."""
+    return any(_compiled(pattern).match(text) for pattern in patterns)
 
 
 @lru_cache(maxsize=4096)

@@ -2,24 +2,27 @@
 
 import ast
 
-from netra_sim.audit.paths import Scope, path_of
+from netra_sim.audit.expressions import Scope, path_of
+from netra_sim.audit.paths import ContainerOf, Known, dotted
 
-_BROAD = frozenset({"builtins.Exception", "builtins.BaseException"})
-_TELLS_ONLY = frozenset({
+_BROAD = frozenset({Known(("builtins", "Exception")), Known(("builtins", "BaseException"))})
+_LOGS_ONLY = frozenset({
     "debug", "info", "warning", "warn", "error", "exception", "critical", "log", "print", "print_exc",
     "format_exc",
 })  # fmt: skip
-MASKED = (0, 0)
+_SUPPRESS = dotted("contextlib.suppress")
+NO_HANDLER = (0, 0)
+"""The position for calls whose failure no broad handler swallows."""
 
 
 def swallower(node: ast.Try, scope: Scope) -> tuple[int, int] | None:
-    """Where a try swallows any failure; `MASKED` if it takes every failure and does something about it; else None."""
+    """Where a try swallows any failure; `NO_HANDLER` if it takes every failure and does something about it; else None."""
     for handler in node.handlers:
         if not is_broad(handler.type, scope):
             continue
         if any(isinstance(one, ast.Raise) for one in _own_nodes(handler.body)):
             return None
-        return MASKED if _acts(handler) else (handler.lineno, handler.col_offset + 1)
+        return NO_HANDLER if _acts(handler) else (handler.lineno, handler.col_offset + 1)
     return None
 
 
@@ -30,13 +33,13 @@ def is_broad(node: ast.expr | None, scope: Scope) -> bool:
     if isinstance(node, ast.Tuple):
         return any(is_broad(one, scope) for one in node.elts)
     path = path_of(node, scope)
-    return path in _BROAD or path.lstrip("*") in _BROAD
+    return (path.of if isinstance(path, ContainerOf) else path) in _BROAD
 
 
 def swallowing_with(item: ast.withitem, scope: Scope) -> bool:
     """Whether a context is ``contextlib.suppress`` of everything."""
     call = item.context_expr
-    if not isinstance(call, ast.Call) or path_of(call.func, scope) != "contextlib.suppress":
+    if not isinstance(call, ast.Call) or path_of(call.func, scope) != _SUPPRESS:
         return False
     return any(is_broad(one, scope) for one in call.args)
 
@@ -66,7 +69,7 @@ def _is_telling(node: ast.Call) -> bool:
     name = (
         function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
     )
-    return name in _TELLS_ONLY or name in ("str", "repr", "type", "len", "format", "getLogger")
+    return name in _LOGS_ONLY or name in ("str", "repr", "type", "len", "format", "getLogger")
 
 
 def _own_nodes(body: list[ast.stmt]) -> list[ast.AST]:

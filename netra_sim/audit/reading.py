@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from netra_sim.audit.config import likes
+from netra_sim.audit.config import matches_glob
 from netra_sim.audit.extraction import Extractor
 from netra_sim.audit.facts import Module
 
@@ -94,7 +94,7 @@ def is_excluded(path: Path, patterns: tuple[str, ...], base: Path) -> bool:
     if not patterns or not path.is_relative_to(base):
         return False
     relative = path.relative_to(base).as_posix()
-    return any(likes(relative, pattern.rstrip("/")) for pattern in patterns)
+    return matches_glob(relative, *(pattern.rstrip("/") for pattern in patterns))
 
 
 def read_module(source: SourceFile, max_bytes: int) -> Module:

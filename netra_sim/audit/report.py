@@ -2,6 +2,7 @@
 
 import msgspec
 
+from netra_sim.audit.rules import RULES
 from netra_sim.checks import CheckResult, Finding
 from netra_sim.checks.results import FINDINGS_SHOWN, counted
 
@@ -70,8 +71,6 @@ def as_results(report: AuditReport) -> list[CheckResult]:
     Files that could not be read, and allowances that allow nothing, count against every rule: no rule has seen the
     whole tree then.
     """
-    from netra_sim.audit.rules import RULES
-
     own = {rule.id for rule in RULES.values()}
     at_large = [finding for finding in report.findings if finding.rule not in own]
     results = []
