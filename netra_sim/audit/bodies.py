@@ -20,15 +20,12 @@ def fingerprint(node: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[str, int]
     lines = (body[-1].end_lineno or 0) - body[0].lineno + 1
     if lines < MIN_LINES:
         return "", lines
-    own = {arg.arg for arg in _arguments(node.args)}
-    own |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
-    numbers: dict[str, str] = {}
-    parts: list[str] = []
+    text = _Text({argument.arg for argument in _arguments(node.args)})
     for statement in (*node.args.defaults, *(one for one in node.args.kw_defaults if one), *body):
-        _write(statement, own, numbers, parts)
-    if sum(part[0] == "(" for part in parts if part) < MIN_NODES:
+        text.write(statement)
+    if text.nodes < MIN_NODES:
         return "", lines
-    return hashlib.blake2b("\x00".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(), lines
+    return hashlib.blake2b(text.joined().encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(), lines
 
 
 def without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
@@ -53,25 +50,45 @@ def _arguments(arguments: ast.arguments) -> list[ast.arg]:
     return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *stars]
 
 
-def _write(node: ast.AST, own: set[str], numbers: dict[str, str], parts: list[str]) -> None:
-    """Names of the function's own are numbered in the order in which they come."""
-    if isinstance(node, ast.Name):
-        name = numbers.setdefault(node.id, f"%{len(numbers)}") if node.id in own else node.id
-        parts.append(f"({name}")
-        return
-    parts.append(f"({type(node).__name__}")
-    for name in node._fields:
-        if name in _LEFT_OUT:
-            continue
-        value = getattr(node, name, None)
-        if isinstance(value, ast.AST):
-            _write(value, own, numbers, parts)
-        elif isinstance(value, list):
-            for one in value:
-                if isinstance(one, ast.AST):
-                    _write(one, own, numbers, parts)
-                else:
-                    parts.append(repr(one))
-            parts.append("]")
-        elif name != "arg" or isinstance(node, ast.keyword):
-            parts.append(repr(value))
+class _Text:
+    """A text of syntax nodes, in which numbers stand for the names of parameters and local variables."""
+
+    def __init__(self, parameters: set[str]) -> None:
+        self.nodes = 0
+        self._own = parameters
+        self._parts: list[str] = []
+        self._names: list[int] = []
+
+    def write(self, node: ast.AST) -> None:
+        """Add a node with the nodes in it."""
+        self.nodes += 1
+        if isinstance(node, ast.Name):
+            self._names.append(len(self._parts))
+            self._parts.append(node.id)
+            if isinstance(node.ctx, ast.Store):
+                self._own.add(node.id)
+            return
+        self._parts.append(f"({type(node).__name__}")
+        for name in node._fields:
+            if name in _LEFT_OUT:
+                continue
+            value = getattr(node, name, None)
+            if isinstance(value, ast.AST):
+                self.write(value)
+            elif isinstance(value, list):
+                for one in value:
+                    if isinstance(one, ast.AST):
+                        self.write(one)
+                    else:
+                        self._parts.append(repr(one))
+                self._parts.append("]")
+            elif name != "arg" or isinstance(node, ast.keyword):
+                self._parts.append(repr(value))
+
+    def joined(self) -> str:
+        """The text; own names have numbers in the order in which they come."""
+        numbers: dict[str, str] = {}
+        for index in self._names:
+            name = self._parts[index]
+            self._parts[index] = f"({numbers.setdefault(name, f'%{len(numbers)}') if name in self._own else name}"
+        return "\x00".join(self._parts)

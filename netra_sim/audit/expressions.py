@@ -216,7 +216,9 @@ def _of_generic(node: ast.Subscript, scope: Scope) -> AccessPath | None:
         return annotated(arguments[0], scope)
     if generic in ("type", "Type"):
         instance = annotated(arguments[0], scope)
-        return instance.uncalled if instance else None
+        if instance is None:
+            return None
+        return instance.uncalled
     if generic in _CONTAINERS:
         is_mapping = "dict" in generic.lower() or "Mapping" in generic
         element = annotated(arguments[-1 if is_mapping else 0], scope)

@@ -68,15 +68,17 @@ class Extractor(Walk):
         self.visit_all(body)
 
     def name(self, node: ast.Name) -> None:
-        """A name that is read."""
+        """A name that is read, but not called."""
         if isinstance(node.ctx, ast.Load):
             self._load(node.id)
-            self._pass_on(node)
+            path = self.scope.find(node.id)
+            if path.name in _PASSED_ON and len(path.steps) > 1:
+                self.add_call(node, node, path, ResultUse.PASSED_ON)
 
     def attribute(self, node: ast.Attribute) -> None:
         """An attribute that is read, but not called."""
-        if isinstance(node.ctx, ast.Load):
-            self._pass_on(node)
+        if isinstance(node.ctx, ast.Load) and node.attr in _PASSED_ON:
+            self.add_call(node, node, path_of(node, self.scope), ResultUse.PASSED_ON)
         self.visit(node.value)
 
     def _load(self, name: str) -> None:
@@ -85,11 +87,6 @@ class Extractor(Walk):
         while function >= 0:
             self.loaded[function].add(name)
             function = self.module.functions[function].parent
-
-    def _pass_on(self, node: ast.Name | ast.Attribute) -> None:
-        path = path_of(node, self.scope)
-        if path and path.name in _PASSED_ON and (isinstance(node, ast.Attribute) or len(path.steps) > 1):
-            self.add_call(node, node, path, ResultUse.PASSED_ON)
 
     def compare(self, node: ast.Compare) -> None:
         """A comparison of a function with another one does not use it."""

@@ -81,14 +81,14 @@ class _Path:
         return text
 
 
-class _Rooted(_Path, msgspec.Struct, frozen=True, array_like=True, cache_hash=True):
+class _Rooted(_Path, msgspec.Struct, frozen=True, array_like=True, cache_hash=True, gc=False):
     steps: Steps = ()
 
     def with_steps(self, steps: Steps) -> Self:
         return type(self)(steps)
 
 
-class _Wrapper(_Path, msgspec.Struct, frozen=True, array_like=True, cache_hash=True):
+class _Wrapper(_Path, msgspec.Struct, frozen=True, array_like=True, cache_hash=True, gc=False):
     of: "AccessPath"
 
     @property
@@ -99,7 +99,7 @@ class _Wrapper(_Path, msgspec.Struct, frozen=True, array_like=True, cache_hash=T
         return type(self)(self.of.with_steps(steps))
 
 
-class Known(_Rooted, tag=0, frozen=True):
+class Known(_Rooted, tag=0, frozen=True, gc=False):
     """A path that begins with a module, a name of a module, or a builtin."""
 
 
