@@ -210,15 +210,12 @@ def _of_generic(node: ast.Subscript, scope: Scope) -> AccessPath | None:
     if not arguments:
         return None  # ``tuple[()]``
     if generic == "Union":
-        paths = (annotated(argument, scope) for argument in arguments)
-        return next(filter(None, paths), None)
+        return next((path for argument in arguments if (path := annotated(argument, scope))), None)
     if generic in _TRANSPARENT:
         return annotated(arguments[0], scope)
     if generic in ("type", "Type"):
         instance = annotated(arguments[0], scope)
-        if instance is None:
-            return None
-        return instance.uncalled
+        return instance.uncalled if instance else None
     if generic in _CONTAINERS:
         is_mapping = "dict" in generic.lower() or "Mapping" in generic
         element = annotated(arguments[-1 if is_mapping else 0], scope)
