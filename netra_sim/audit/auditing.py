@@ -1,4 +1,4 @@
-"""`audit`: a tree's files to facts, on all cores; facts to findings."""
+"""`audit`: reads the files of a tree on all cores, and turns their facts into findings."""
 
 import multiprocessing
 import os
@@ -18,26 +18,26 @@ from netra_sim.audit.rules import RULES, STALE_ALLOWANCE, UNREADABLE_FILE
 from netra_sim.audit.tree import Tree
 
 _ENOUGH_FOR_PROCESSES = 4_000_000
-"""Bytes of source below which one process is done before others have started."""
+"""Bytes of source; with fewer, one process finishes before others have started."""
 
 _BATCH = 40
-"""Files that a process reads at a time."""
+"""Files per task of a process."""
 
 
 def audit(
     path: str | Path, config: Config | None = None, *, jobs: int | None = None, config_file: Path | None = None
 ) -> AuditReport:
-    """Read a Python tree, without importing it, and look for what goes round the architecture.
+    """Read a Python tree without importing it, and find code that goes round the architecture.
 
     Args:
         path: a folder or a file.
-        config: which module plays which part; what the nearest ``pyproject.toml`` says, or the defaults, unless given.
-            Its paths begin at ``path``.
-        jobs: processes; all cores by default where there is enough to read.
+        config: roles and allowances, with paths relative to ``path``; by default the table of the nearest
+            ``pyproject.toml``, or the default values without one.
+        jobs: number of processes; by default one per core, or one process for a small tree.
         config_file: the ``pyproject.toml`` to use instead of the nearest one.
 
     Raises:
-        ConfigError: the configuration cannot be used, or there is nothing at ``path``.
+        ConfigError: the configuration cannot be used, or ``path`` has no Python file.
     """
     root = Path(path)
     if not root.exists():
@@ -74,7 +74,7 @@ def _read(sources: Sequence[SourceFile], max_bytes: int, jobs: int | None) -> li
         workers = 1
     if workers == 1:
         return [read_module(source, max_bytes) for source in sources]
-    # A forked copy of a process with threads, as of a Jupyter kernel, may never get anywhere.
+    # A fork of a process with threads, such as a Jupyter kernel, can deadlock.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         read = pool.map(_read_batch, batches, [max_bytes] * len(batches))
         return [module for data in read for module in msgspec.msgpack.decode(data, type=list[Module])]
@@ -149,7 +149,7 @@ def _is_allowed(finding: AuditFinding, one: Allowance, files: dict[str, Path], b
 
 
 def _stale(unused: Iterable[Allowance], tree: Tree, files: dict[str, Path], base: Path) -> list[AuditFinding]:
-    """Allowances that allow nothing; those that are about another part of the project than was audited are left alone."""
+    """Findings for allowances that match nothing; it skips allowances for code outside of the audited tree."""
     packages = {name.partition(".")[0] for name in tree.modules}
     found = []
     for one in unused:
@@ -174,7 +174,7 @@ def _stale(unused: Iterable[Allowance], tree: Tree, files: dict[str, Path], base
 
 
 def _with_characters(findings: Sequence[AuditFinding], files: dict[str, Path]) -> list[AuditFinding]:
-    """Columns in characters; the parser counts bytes of UTF-8."""
+    """The findings with columns in characters; the parser counts bytes of UTF-8."""
     by_file: dict[str, list[AuditFinding]] = defaultdict(list)
     for finding in findings:
         by_file[finding.file].append(finding)

@@ -1,19 +1,19 @@
-"""Fingerprints of function bodies: two that differ in the names of their own variables, or in prose, are one body."""
+"""Fingerprints of function bodies; they ignore the names of local variables, docstrings and comments."""
 
 import ast
 import hashlib
 
 MIN_LINES = 5
-"""Bodies of fewer lines, not counting the docstring, are alike by chance."""
+"""Bodies with fewer lines, without the docstring, are alike by chance."""
 
 MIN_NODES = 35
-"""Bodies of fewer syntax nodes are lists of simple assignments, or calls that hand arguments through."""
+"""Bodies with fewer syntax nodes are simple assignments, or calls that pass arguments through."""
 
 _LEFT_OUT = frozenset({"ctx", "annotation", "returns", "type_comment", "type_params", "kind"})
 
 
 def fingerprint(node: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[str, int]:
-    """The digest of a function's defaults and body, and its number of lines; ("", lines) if it is too small."""
+    """The digest of a function's defaults and body, and its number of lines; the digest of a small body is ""."""
     body = without_docstring(node.body)
     if not body:
         return "", 0
@@ -29,7 +29,7 @@ def fingerprint(node: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[str, int]
 
 
 def without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Statements that do something."""
+    """The statements of a body after its docstring."""
     first = body[0] if body else None
     is_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
     return body[1:] if is_docstring else body
@@ -51,7 +51,7 @@ def _arguments(arguments: ast.arguments) -> list[ast.arg]:
 
 
 class _Text:
-    """A text of syntax nodes, in which numbers stand for the names of parameters and local variables."""
+    """Syntax nodes as text, with numbers for the names of parameters and local variables."""
 
     def __init__(self, parameters: set[str]) -> None:
         self.nodes = 0
@@ -60,7 +60,7 @@ class _Text:
         self._names: list[int] = []
 
     def write(self, node: ast.AST) -> None:
-        """Add a node with the nodes in it."""
+        """Add a node and the nodes in it."""
         self.nodes += 1
         if isinstance(node, ast.Name):
             self._names.append(len(self._parts))
@@ -86,7 +86,7 @@ class _Text:
                 self._parts.append(repr(value))
 
     def joined(self) -> str:
-        """The text; own names have numbers in the order in which they come."""
+        """The text; parameters and local variables are numbered in order of appearance."""
         numbers: dict[str, str] = {}
         for index in self._names:
             name = self._parts[index]

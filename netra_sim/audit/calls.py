@@ -1,4 +1,4 @@
-"""What the audit notes of a call besides its position: its literal text."""
+"""The literal text of a call."""
 
 import ast
 

@@ -126,7 +126,7 @@ def _change(path: AccessPath, node: ast.expr, scope: Scope, *, is_rebinding: boo
 
 
 def _patch_of(path: AccessPath, node: ast.expr, scope: Scope) -> Iterator[Patch]:
-    """The patch of what a path leads to; a change of ``__dict__`` is one of its owner."""
+    """The patch of what a path leads to; a change of ``__dict__`` patches its owner."""
     owner = path.parent if len(path.steps) > 1 else None
     yield from _patch(owner, "" if path.name == "__dict__" else path.name, node, scope)
 

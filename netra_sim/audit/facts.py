@@ -27,7 +27,7 @@ class Call(msgspec.Struct, frozen=True, array_like=True):
         column: in bytes of UTF-8, counted from 1.
         function: index of the function that contains the call; -1 at module level.
         use: what the code does with the result.
-        inside: index of the call that has this one in its arguments; -1 if there is none.
+        inside: index of the call that has this one in its arguments, or -1.
         arguments: paths of the arguments that are names.
         is_by_name: whether a name or an attribute gives the function; `windows_asyncio_safe` replaces only these.
         handler: line and column of the broad handler that swallows a failure of the call; (0, 0) without one.

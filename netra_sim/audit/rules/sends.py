@@ -100,7 +100,7 @@ def _ignored_function(tree: Tree, sends: Sends, call: Call, target: Target, func
 
 
 def _ignored_method(path: AccessPath, target: Target, methods: list[Function]) -> str | None:
-    """The problem with a call of a method of an unknown object; None if there is none.
+    """The problem with a call of a method of an unknown object; None without a problem.
 
     Args:
         path: what the code calls.
