@@ -210,7 +210,8 @@ def _of_generic(node: ast.Subscript, scope: Scope) -> AccessPath | None:
     if not arguments:
         return None  # ``tuple[()]``
     if generic == "Union":
-        return next((path for argument in arguments if (path := annotated(argument, scope))), None)
+        paths = [annotated(argument, scope) for argument in arguments]
+        return next((path for path in paths if path), None)
     if generic in _TRANSPARENT:
         return annotated(arguments[0], scope)
     if generic in ("type", "Type"):

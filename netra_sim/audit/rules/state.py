@@ -79,9 +79,12 @@ def _origin(tree: Tree, path: AccessPath) -> AccessPath:
     owner, name = tree.resolve(path.parent), path.name
     if owner.kind is SymbolKind.MODULE:
         imported = tree.modules[owner.module].names.get(name)
-        is_alias = imported is not None and is_shared(imported) and len(imported.steps) > 1 and imported.name != ""
-        return imported if imported is not None and is_alias else owner.path.then(name)
-    for one in tree.lineage(owner) if tree.class_of(owner) is not None else ():
+        if imported is not None and is_shared(imported) and imported.name and len(imported.steps) > 1:
+            return imported
+        return owner.path.then(name)
+    if tree.class_of(owner) is None:
+        return path
+    for one in tree.lineage(owner):
         is_class = tree.class_of(one) is not None
         if is_class and any((state.owner, state.name) == (one.name, name) for state in tree.modules[one.module].states):
             return _attribute(one.module, one.name, name, of_instance=owner.kind is SymbolKind.INSTANCE)
@@ -153,7 +156,7 @@ def _stateful(tree: Tree, target: Target) -> str:
     """The name of a target's class, if its instances change; "" if they are values."""
     if target.kind is not SymbolKind.INSTANCE:
         return target.path.parent.name if target.path.is_call and target.path.parent.name in _OURS else ""
-    classes = [known for one in tree.lineage(target) if (known := tree.class_of(one))]
+    classes = [known for known in map(tree.class_of, tree.lineage(target)) if known is not None]
     if classes[0].is_frozen:
         return ""
     is_holder = any(matches_glob(known.name, *_HOLDERS) for known in classes)

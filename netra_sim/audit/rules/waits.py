@@ -130,7 +130,8 @@ def nested_wait_for(tree: Tree) -> Iterator[Location]:
     for module in tree.modules.values():
         if tree.has_role(module.name, "runtime"):
             continue
-        kinds = {index: kind for index, call in enumerate(module.calls) if (kind := _wait_kind(tree, module, call))}
+        kinds = {index: _wait_kind(tree, module, call) for index, call in enumerate(module.calls)}
+        kinds = {index: kind for index, kind in kinds.items() if kind}
         inner = _inner_waits(tree, module, kinds)
         for index in kinds:
             problem = f"wait_for around another one ({inner[index]})" if index in inner else ""
