@@ -1,4 +1,4 @@
-"""`audit`: a tree's files to facts, on all cores; facts to findings."""
+"""`audit`: reads the files of a tree on all cores, and turns their facts into findings."""
 
 import multiprocessing
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from netra_sim.audit.config import Allowance, Config, ConfigError, find_config, likes, read_config
+from netra_sim.audit.config import Allowance, Config, ConfigError, find_config, matches_glob, read_config
 from netra_sim.audit.facts import Module
 from netra_sim.audit.reading import SourceFile, find_sources, is_excluded, read_module
 from netra_sim.audit.report import AuditFinding, AuditReport, RuleCount
@@ -18,26 +18,26 @@ from netra_sim.audit.rules import RULES, STALE_ALLOWANCE, UNREADABLE_FILE
 from netra_sim.audit.tree import Tree
 
 _ENOUGH_FOR_PROCESSES = 4_000_000
-"""Bytes of source below which one process is done before others have started."""
+"""Bytes of source; with fewer, one process finishes before others have started."""
 
 _BATCH = 40
-"""Files that a process reads at a time."""
+"""Files per task of a process."""
 
 
 def audit(
     path: str | Path, config: Config | None = None, *, jobs: int | None = None, config_file: Path | None = None
 ) -> AuditReport:
-    """Read a Python tree, without importing it, and look for what goes round the architecture.
+    """Read a Python tree without importing it, and find code that goes round the architecture.
 
     Args:
         path: a folder or a file.
-        config: which module plays which part; what the nearest ``pyproject.toml`` says, or the defaults, unless given.
-            Its paths begin at ``path``.
-        jobs: processes; all cores by default where there is enough to read.
+        config: roles and allowances, with paths relative to ``path``; by default the table of the nearest
+            ``pyproject.toml``, or the default values without one.
+        jobs: number of processes; by default one per core, or one process for a small tree.
         config_file: the ``pyproject.toml`` to use instead of the nearest one.
 
     Raises:
-        ConfigError: the configuration cannot be used, or there is nothing at ``path``.
+        ConfigError: the configuration cannot be used, or ``path`` has no Python file.
     """
     root = Path(path)
     if not root.exists():
@@ -74,7 +74,7 @@ def _read(sources: Sequence[SourceFile], max_bytes: int, jobs: int | None) -> li
         workers = 1
     if workers == 1:
         return [read_module(source, max_bytes) for source in sources]
-    # A forked copy of a process with threads, as of a Jupyter kernel, may never get anywhere.
+    # A fork of a process with threads, such as a Jupyter kernel, can deadlock.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         read = pool.map(_read_batch, batches, [max_bytes] * len(batches))
         return [module for data in read for module in msgspec.msgpack.decode(data, type=list[Module])]
@@ -110,19 +110,19 @@ def _report(tree: Tree, files: dict[str, Path], base: Path) -> AuditReport:
     for rule in RULES.values():
         looked_at = allowed = 0
         found: set[AuditFinding] = set()
-        for place in rule.look(tree):
+        for location in rule.look(tree):
             looked_at += 1
-            if not place.problem:
+            if not location.problem:
                 continue
-            symbol = f"{place.module.name}.{place.symbol}" if place.symbol else place.module.name
+            symbol = f"{location.module.name}.{location.symbol}" if location.symbol else location.module.name
             finding = AuditFinding(
-                file=place.module.file,
-                line=place.line,
-                column=place.column,
+                file=location.module.file,
+                line=location.line,
+                column=location.column,
                 rule=rule.id,
                 name=rule.name,
                 symbol=symbol,
-                message=f"{place.problem}. {rule.why} {rule.fix}",
+                message=f"{location.problem}. {rule.why} {rule.fix}",
             )
             by = [one for one in allow if one.rule in (rule.id, rule.name) and _is_allowed(finding, one, files, base)]
             used.update(by)
@@ -144,12 +144,12 @@ def _report(tree: Tree, files: dict[str, Path], base: Path) -> AuditReport:
 
 def _is_allowed(finding: AuditFinding, one: Allowance, files: dict[str, Path], base: Path) -> bool:
     return (not one.path or is_excluded(files[finding.file], (one.path,), base)) and (
-        not one.symbol or likes(finding.symbol, one.symbol)
+        not one.symbol or matches_glob(finding.symbol, one.symbol)
     )
 
 
 def _stale(unused: Iterable[Allowance], tree: Tree, files: dict[str, Path], base: Path) -> list[AuditFinding]:
-    """Allowances that allow nothing; those that are about another part of the project than was audited are left alone."""
+    """Findings for allowances that match nothing; it skips allowances for code outside of the audited tree."""
     packages = {name.partition(".")[0] for name in tree.modules}
     found = []
     for one in unused:
@@ -174,7 +174,7 @@ def _stale(unused: Iterable[Allowance], tree: Tree, files: dict[str, Path], base
 
 
 def _with_characters(findings: Sequence[AuditFinding], files: dict[str, Path]) -> list[AuditFinding]:
-    """Columns in characters; the parser counts bytes of UTF-8."""
+    """The findings with columns in characters; the parser counts bytes of UTF-8."""
     by_file: dict[str, list[AuditFinding]] = defaultdict(list)
     for finding in findings:
         by_file[finding.file].append(finding)

@@ -1,85 +1,90 @@
-"""Assignments: what a name means from there on, and what an attribute holds."""
+"""Assignments: which parts they have, and what the names of a module or class hold."""
 
 import ast
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from netra_sim.audit.changes import is_container, is_primitive, note_change
+from netra_sim.audit.expressions import Scope, path_of
 from netra_sim.audit.facts import SharedName
-from netra_sim.audit.paths import annotated, path_of
+from netra_sim.audit.paths import NONE, AccessPath, Op
 
-if TYPE_CHECKING:
-    from netra_sim.audit.extraction import Extractor
-
-
-def assign(
-    walk: "Extractor", targets: Sequence[ast.expr], value: ast.expr | None, annotation: ast.expr | None = None
-) -> None:
-    """A binding of names, attributes or elements."""
-    path = annotated(annotation, walk.scope) or (path_of(value, walk.scope) if value is not None else "")
-    before = len(walk.module.calls)
-    walk.value(value)
-    for target in targets:
-        bind(walk, target, path, value)
-        if isinstance(target, ast.Name) and walk.function >= 0 and len(walk.module.calls) > before:
-            inner = value.value if isinstance(value, ast.Await) else value
-            if isinstance(inner, ast.Call) and target.id not in walk.globals | walk.nonlocals:
-                walk.bound.append((before, walk.function, target.id))
+_CONTAINERS = frozenset({
+    "dict", "list", "set", "defaultdict", "deque", "OrderedDict", "Counter", "bytearray", "WeakSet",
+    "WeakValueDictionary", "WeakKeyDictionary",
+})  # fmt: skip
+_PRIMITIVES = frozenset(
+    {"Queue", "PriorityQueue", "LifoQueue", "SimpleQueue", "Event", "Condition", "Future", "Barrier"}
+)
 
 
-def bind(walk: "Extractor", target: ast.expr, path: str, value: ast.expr | None) -> None:
-    """Have a target mean what a path leads to."""
-    if isinstance(target, ast.Name):
-        _bind_name(walk, target, path, value)
-    elif isinstance(target, ast.Tuple | ast.List):
-        values = value.elts if isinstance(value, ast.Tuple | ast.List) else []
-        for number, one in enumerate(target.elts):
-            same = len(values) == len(target.elts)
-            part = values[number] if same else None
-            is_pair = path.endswith(".items()[]") and number == 1
-            inner = path_of(part, walk.scope) if part else path.replace(".items()[]", "[]") if is_pair else ""
-            bind(walk, one, inner, part)
-    elif isinstance(target, ast.Starred):
-        bind(walk, target.value, "", None)
-    else:
-        if isinstance(target, ast.Attribute):
-            _bind_attribute(walk, target, path)
-        note_change(walk, target)
-        walk.children(target)
+def parts(
+    target: ast.expr, path: AccessPath | None, value: ast.expr | None, scope: Scope
+) -> Iterator[tuple[ast.expr, AccessPath | None, ast.expr | None]]:
+    """The names, attributes and elements that an assignment binds, each with the path and expression of its value.
+
+    The path of a later part sees the names that the caller has bound for earlier ones.
+
+    Args:
+        target: the left side.
+        path: path of the right side.
+        value: the right side, if the code has it as an expression.
+        scope: the scope of the assignment.
+    """
+    match target:
+        case ast.Starred():
+            yield from parts(target.value, None, None, scope)
+        case ast.Tuple(elts=targets) | ast.List(elts=targets):
+            values = value.elts if isinstance(value, ast.Tuple | ast.List) else []
+            for number, inner in enumerate(targets):
+                if len(values) == len(targets):
+                    part = values[number]
+                    yield from parts(inner, path_of(part, scope), part, scope)
+                else:
+                    yield from parts(inner, _item_value(path) if number == 1 else None, None, scope)
+        case _:
+            yield target, path, value
 
 
-def _bind_name(walk: "Extractor", target: ast.Name, path: str, value: ast.expr | None) -> None:
-    name = target.id
-    if name in walk.globals:
-        note_change(walk, target)
-        return
-    if walk.function < 0 and not (name.startswith("__") and name.endswith("__")):
-        walk.module.states.append(
-            SharedName(
-                name,
-                walk.scope.owner,
-                target.lineno,
-                target.col_offset + 1,
-                path,
-                value is not None and is_container(value, path_of(value, walk.scope)),
-                is_primitive(path_of(value, walk.scope)),
-            )
-        )
-    is_wrapped = path.endswith("()") and walk.scope.names.get(name) == f"{walk.scope.prefix}.{name}"
+def _item_value(path: AccessPath | None) -> AccessPath | None:
+    """The path of the values that ``for key, value in mapping.items()`` gives."""
+    match path.steps if path else ():
+        case (*mapping, "items", Op.CALL, Op.ELEMENT) if path:
+            return path.with_steps((*mapping, Op.ELEMENT))
+    return None
+
+
+def bind_name(name: str, path: AccessPath | None, value: ast.expr | None, scope: Scope) -> None:
+    """Have a name mean the value at a path from here on."""
+    is_wrapped = path is not None and path.is_call and scope.names.get(name) == scope.path.then(name)
     if is_wrapped:
         return  # ``f = decorator(f)`` leaves f what it is
-    if path == "builtins.None" or (not path and value is None):
-        walk.scope.names.setdefault(name, "")
+    if path == NONE or (path is None and value is None):
+        scope.names.setdefault(name, None)
     else:
-        walk.scope.names[name] = path
+        scope.names[name] = path
 
 
-def _bind_attribute(walk: "Extractor", target: ast.Attribute, path: str) -> None:
-    base = path_of(target.value, walk.scope)
-    prefix = f"{walk.module.name}."
-    owner = base.removeprefix(prefix).removesuffix("()")
-    known = walk.module.classes.get(owner) if base.startswith(prefix) else None
-    if known is not None and path and path != "builtins.None":
-        held = known.attributes.get(target.attr, "")
-        if not held or held.startswith("?") or held == "builtins.None":
-            known.attributes[target.attr] = path
+def shared_name(target: ast.Name, path: AccessPath | None, value: ast.expr | None, scope: Scope) -> SharedName:
+    """What is known of a name of a module or a class."""
+    made = path_of(value, scope)
+    return SharedName(
+        target.id,
+        scope.symbol if scope.is_class else "",
+        target.lineno,
+        target.col_offset + 1,
+        path,
+        _is_container(value, made),
+        _is_primitive(made),
+    )
+
+
+def _is_container(node: ast.expr | None, path: AccessPath | None) -> bool:
+    if isinstance(node, ast.Dict | ast.List | ast.Set | ast.DictComp | ast.ListComp | ast.SetComp):
+        return True
+    return isinstance(node, ast.Call) and path is not None and path.is_call and path.parent.name in _CONTAINERS
+
+
+def _is_primitive(path: AccessPath | None) -> bool:
+    match path.steps if path else ():
+        case ("asyncio" | "queue" | "threading", str(name), Op.CALL):
+            return name in _PRIMITIVES
+    return False

@@ -1,38 +1,35 @@
-"""Fingerprints of function bodies: two that differ in the names of their own variables, or in prose, are one body."""
+"""Fingerprints of function bodies; they ignore the names of local variables, docstrings and comments."""
 
 import ast
 import hashlib
 
 MIN_LINES = 5
-"""Bodies of fewer lines, not counting the docstring, are alike by chance."""
+"""Bodies with fewer lines, without the docstring, are alike by chance."""
 
 MIN_NODES = 35
-"""Bodies of fewer syntax nodes are lists of simple assignments, or calls that hand arguments through."""
+"""Bodies with fewer syntax nodes are simple assignments, or calls that pass arguments through."""
 
 _LEFT_OUT = frozenset({"ctx", "annotation", "returns", "type_comment", "type_params", "kind"})
 
 
 def fingerprint(node: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[str, int]:
-    """The digest of a function's defaults and body, and its number of lines; ("", lines) if it is too small."""
+    """The digest of a function's defaults and body, and its number of lines; the digest of a small body is ""."""
     body = without_docstring(node.body)
     if not body:
         return "", 0
     lines = (body[-1].end_lineno or 0) - body[0].lineno + 1
     if lines < MIN_LINES:
         return "", lines
-    own = {arg.arg for arg in _arguments(node.args)}
-    own |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
-    numbers: dict[str, str] = {}
-    parts: list[str] = []
+    text = _Text({argument.arg for argument in _arguments(node.args)})
     for statement in (*node.args.defaults, *(one for one in node.args.kw_defaults if one), *body):
-        _write(statement, own, numbers, parts)
-    if sum(part[0] == "(" for part in parts if part) < MIN_NODES:
+        text.write(statement)
+    if text.nodes < MIN_NODES:
         return "", lines
-    return hashlib.blake2b("\x00".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(), lines
+    return hashlib.blake2b(text.joined().encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(), lines
 
 
 def without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Statements that do something."""
+    """The statements of a body after its docstring."""
     first = body[0] if body else None
     is_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
     return body[1:] if is_docstring else body
@@ -53,25 +50,45 @@ def _arguments(arguments: ast.arguments) -> list[ast.arg]:
     return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *stars]
 
 
-def _write(node: ast.AST, own: set[str], numbers: dict[str, str], parts: list[str]) -> None:
-    """Names of the function's own are numbered in the order in which they come."""
-    if isinstance(node, ast.Name):
-        name = numbers.setdefault(node.id, f"%{len(numbers)}") if node.id in own else node.id
-        parts.append(f"({name}")
-        return
-    parts.append(f"({type(node).__name__}")
-    for name in node._fields:
-        if name in _LEFT_OUT:
-            continue
-        value = getattr(node, name, None)
-        if isinstance(value, ast.AST):
-            _write(value, own, numbers, parts)
-        elif isinstance(value, list):
-            for one in value:
-                if isinstance(one, ast.AST):
-                    _write(one, own, numbers, parts)
-                else:
-                    parts.append(repr(one))
-            parts.append("]")
-        elif name != "arg" or isinstance(node, ast.keyword):
-            parts.append(repr(value))
+class _Text:
+    """Syntax nodes as text, with numbers for the names of parameters and local variables."""
+
+    def __init__(self, parameters: set[str]) -> None:
+        self.nodes = 0
+        self._own = parameters
+        self._parts: list[str] = []
+        self._names: list[int] = []
+
+    def write(self, node: ast.AST) -> None:
+        """Add a node and the nodes in it."""
+        self.nodes += 1
+        if isinstance(node, ast.Name):
+            self._names.append(len(self._parts))
+            self._parts.append(node.id)
+            if isinstance(node.ctx, ast.Store):
+                self._own.add(node.id)
+            return
+        self._parts.append(f"({type(node).__name__}")
+        for name in node._fields:
+            if name in _LEFT_OUT:
+                continue
+            value = getattr(node, name, None)
+            if isinstance(value, ast.AST):
+                self.write(value)
+            elif isinstance(value, list):
+                for one in value:
+                    if isinstance(one, ast.AST):
+                        self.write(one)
+                    else:
+                        self._parts.append(repr(one))
+                self._parts.append("]")
+            elif name != "arg" or isinstance(node, ast.keyword):
+                self._parts.append(repr(value))
+
+    def joined(self) -> str:
+        """The text; parameters and local variables are numbered in order of appearance."""
+        numbers: dict[str, str] = {}
+        for index in self._names:
+            name = self._parts[index]
+            self._parts[index] = f"({numbers.setdefault(name, f'%{len(numbers)}') if name in self._own else name}"
+        return "\x00".join(self._parts)

@@ -1,149 +1,138 @@
-"""What changes state that outlives a call: assignments to what others hold, methods that change their object, patches."""
+"""Code that changes state which outlives a call: assignments, methods that change their object, and patches."""
 
 import ast
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from netra_sim.audit.expressions import Scope, is_dotted_name, path_of
 from netra_sim.audit.facts import Change, Patch
-from netra_sim.audit.paths import path_of
+from netra_sim.audit.paths import AccessPath, ContainerOf, Known, Op, Unknown, dotted, is_builtin, is_shared
 
-if TYPE_CHECKING:
-    from netra_sim.audit.extraction import Extractor
-
-_CONTAINERS = frozenset({
-    "dict", "list", "set", "defaultdict", "deque", "OrderedDict", "Counter", "bytearray", "WeakSet",
-    "WeakValueDictionary", "WeakKeyDictionary",
-})  # fmt: skip
-_PRIMITIVES = frozenset(
-    f"{module}.{name}()"
-    for module in ("asyncio", "queue", "threading")
-    for name in ("Queue", "PriorityQueue", "LifoQueue", "SimpleQueue", "Event", "Condition", "Future", "Barrier")
-)
 _MUTATORS = frozenset({
     "append", "appendleft", "add", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft",
     "remove", "reverse", "rotate", "setdefault", "sort", "subtract", "update", "difference_update",
     "intersection_update",
 })  # fmt: skip
-_FROZEN_BASES = frozenset({
-    "NamedTuple", "TypedDict", "Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "Protocol", "Exception",
-    "BaseException",
-})  # fmt: skip
-_CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__", "__enter__"})
+_SETTERS = ("setattr", "delattr", "__setattr__", "__delattr__")
+_NEST = (dotted("nest_asyncio.apply"), dotted("nest_asyncio2.apply"))
 
 
-def is_container(node: ast.expr, path: str) -> bool:
-    """Whether an expression makes something that can be changed in place."""
-    if isinstance(node, ast.Dict | ast.List | ast.Set | ast.DictComp | ast.ListComp | ast.SetComp):
-        return True
-    return isinstance(node, ast.Call) and path.endswith("()") and path[:-2].rpartition(".")[2] in _CONTAINERS
+def place_of(node: ast.expr, scope: Scope) -> AccessPath | None:
+    """The path of what an assignment to this expression changes; None for what is local or unknown."""
+    match node:
+        case ast.Name(id=name):
+            return _place_of_name(name, scope)
+        case ast.Attribute():
+            base = path_of(node.value, scope)
+            is_vague = base is None or isinstance(base, Unknown) or is_builtin(base)
+            if is_vague and isinstance(node.value, ast.Name | ast.Attribute):
+                base = place_of(node.value, scope) or base
+            if base is None or isinstance(base, Unknown | ContainerOf) or is_builtin(base):
+                return None
+            return base.then(node.attr)
+        case ast.Subscript():
+            return place_of(node.value, scope)
+        case ast.Call():
+            path = path_of(node, scope)
+            return path if path and path.name == "__dict__" else None
+    return None
 
 
-def is_primitive(path: str) -> bool:
-    """Whether a value is a queue, an event or the like."""
-    return path in _PRIMITIVES
+def _place_of_name(name: str, scope: Scope) -> AccessPath | None:
+    if name in scope.globals:
+        return scope.module.then(name)
+    found = scope.find(name)
+    if scope.is_local(name):  # a local name for something that others hold
+        is_fresh = found.steps[-1] in (Op.CALL, Op.ELEMENT)
+        return found if is_shared(found) and not is_fresh else None
+    is_elsewhere = is_shared(found) and len(found.steps) > 1 and not found.is_call
+    return found if is_elsewhere else scope.module.then(name)
 
 
-def is_frozen(node: ast.ClassDef, bases: tuple[str, ...]) -> bool:
-    """Whether instances of a class are values that do not change."""
-    if any(
-        base.rpartition(".")[2].lstrip("?") in _FROZEN_BASES or base.endswith(("Error", "Exception")) for base in bases
-    ):
-        return True
-    keywords = [*node.keywords]
-    for decorator in node.decorator_list:
-        keywords += decorator.keywords if isinstance(decorator, ast.Call) else []
-    return any(one.arg == "frozen" and isinstance(one.value, ast.Constant) and one.value.value for one in keywords)
+def changes_by_target(target: ast.expr, scope: Scope) -> Iterator[Change | Patch]:
+    """What an assignment to a target, or its deletion, changes."""
+    path = place_of(target, scope)
+    if path and (not isinstance(target, ast.Name) or target.id in scope.globals):
+        yield _change(path, target, scope, is_rebinding=not isinstance(target, ast.Subscript))
+        if isinstance(target, ast.Attribute) or path.name == "__dict__":
+            yield from _patch_of(path, target, scope)
+    if isinstance(target, ast.Subscript) and path == Known(("sys", "modules")):
+        module = _dotted(target.slice)
+        if module:
+            yield from _patch(module, "", target, scope)
 
 
-def place_of(walk: "Extractor", node: ast.expr) -> str:
-    """The path of a place that can be written to: a module's name, an attribute; "" for what is local or unknown."""
-    if isinstance(node, ast.Name):
-        if node.id in walk.globals:
-            return f"{walk.module.name}.{node.id}"
-        if walk.scope.is_bound_here(node.id):
-            path = walk.scope.find(node.id)  # a local name for something that others hold
-            return "" if path.startswith(("?", "*", "~", "builtins.")) or path.endswith(("()", "[]")) else path
-        found = walk.scope.find(node.id)
-        is_elsewhere = "." in found and not found.startswith(("?", "*", "~", "builtins.")) and not found.endswith(")")
-        return found if is_elsewhere else f"{walk.module.name}.{node.id}"
-    if isinstance(node, ast.Attribute):
-        base = path_of(node.value, walk.scope)
-        if isinstance(node.value, ast.Name | ast.Attribute) and (not base or base.startswith(("?", "builtins."))):
-            base = place_of(walk, node.value) or base
-        return "" if not base or base.startswith(("?", "*", "builtins.")) else f"{base}.{node.attr}"
-    if isinstance(node, ast.Subscript):
-        return place_of(walk, node.value)
-    if isinstance(node, ast.Call):
-        path = path_of(node, walk.scope)
-        return path if path.endswith(".__dict__") else ""
-    return ""
+def changes_by_call(node: ast.Call, called: AccessPath, scope: Scope) -> Iterator[Change | Patch]:
+    """What a call changes: with ``setattr``, with a test library, or as a method that changes its object."""
+    name = called.name
+    if name in _SETTERS and node.args:
+        yield from _by_setter(node, scope)
+    elif name == "patch" and node.args:
+        target = _dotted(node.args[0])
+        if target:
+            yield from _patch_of(target, node, scope)
+    elif name in ("object", "multiple", "dict") and node.args and called.parent.name.endswith("patch"):
+        yield from _by_patcher(node, name, scope)
+    elif called in _NEST:
+        yield from _patch_of(called, node, scope)
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _MUTATORS:
+        path = place_of(node.func.value, scope)
+        if path:
+            yield _change(path, node, scope)
+            if path.name == "__dict__":
+                yield from _patch_of(path, node, scope)
 
 
-def note_change(walk: "Extractor", target: ast.expr) -> None:
-    """A target was assigned, augmented or deleted."""
-    path = place_of(walk, target)
-    is_plain_name = isinstance(target, ast.Name)
-    if path and (not is_plain_name or target.id in walk.globals):  # type: ignore[attr-defined]
-        _add(walk, path, target, is_rebinding=not isinstance(target, ast.Subscript))
-        if isinstance(target, ast.Attribute) or ".__dict__" in path:
-            _add_patch(walk, path.replace(".__dict__", ".<names>"), target)
-    if isinstance(target, ast.Subscript) and path == "sys.modules" and _dotted(target.slice):
-        _add_patch(walk, f"{_dotted(target.slice)}.<module>", target)
-
-
-def note_method_change(walk: "Extractor", node: ast.Call) -> None:
-    """A call of a method that changes its object."""
-    function = node.func
-    if not isinstance(function, ast.Attribute) or function.attr not in _MUTATORS:
+def _by_setter(node: ast.Call, scope: Scope) -> Iterator[Change | Patch]:
+    """``setattr(owner, name, value)``, or ``monkeypatch.setattr("owner.name", value)``."""
+    target = _dotted(node.args[0])
+    if target:
+        yield from _patch_of(target, node, scope)
         return
-    path = place_of(walk, function.value)
-    if path:
-        _add(walk, path, node)
-        if path.endswith(".__dict__"):
-            _add_patch(walk, f"{path.removesuffix('.__dict__')}.<names>", node)
+    owner = path_of(node.args[0], scope)
+    if owner and not isinstance(owner, Unknown):
+        member = _dotted(node.args[1]) if len(node.args) > 1 else None
+        if member:
+            path = owner.then(*member.steps)
+            yield _change(path, node, scope, is_rebinding=True)
+            yield from _patch_of(path, node, scope)
+        else:
+            yield _change(owner.then("<name>"), node, scope, is_rebinding=True)
+            yield from _patch(owner, "", node, scope)
 
 
-def note_patch(walk: "Extractor", node: ast.Call, path: str) -> None:
-    """``setattr`` and the patching functions of test libraries."""
-    name = path.rpartition(".")[2].lstrip("?")
-    text = [_dotted(one) for one in node.args]
-    if name in ("setattr", "delattr", "__setattr__", "__delattr__") and node.args:
-        if text[0]:
-            _add_patch(walk, text[0], node)
-            return
-        owner = path_of(node.args[0], walk.scope)
-        member = text[1] if len(text) > 1 and text[1] else "<name>"
-        if owner and not owner.startswith("?"):
-            _add(walk, f"{owner}.{member}", node, is_rebinding=True)
-            _add_patch(walk, f"{owner}.{member}", node)
-    elif name == "patch" and text and text[0]:
-        _add_patch(walk, text[0], node)
-    elif name in ("object", "multiple", "dict") and path.rpartition(".")[0].endswith("patch") and node.args:
-        owner = text[0] or path_of(node.args[0], walk.scope).removesuffix(".__dict__")
-        members = text[1:2] if name == "object" else [one.arg for one in node.keywords if one.arg]
-        for member in members or ["<names>"]:
-            if owner and not owner.startswith("?"):
-                _add_patch(walk, f"{owner}.{member or '<name>'}", node)
-    elif path in ("nest_asyncio.apply", "nest_asyncio2.apply"):
-        _add_patch(walk, path, node)
+def _by_patcher(node: ast.Call, name: str, scope: Scope) -> Iterator[Change | Patch]:
+    """``patch.object(owner, "name")``, ``patch.multiple(owner, name=...)`` or ``patch.dict(owner, name=...)``."""
+    owner = _dotted(node.args[0]) or path_of(node.args[0], scope)
+    if owner is None or isinstance(owner, Unknown):
+        return
+    owner = owner.parent if owner.name == "__dict__" else owner
+    if name == "object":
+        named = [_dotted(one) for one in node.args[1:2]]
+        members = [one.name if one else "" for one in named]
+    else:
+        members = [one.arg for one in node.keywords if one.arg]
+    for member in members or [""]:
+        yield from _patch(owner, member, node, scope)
 
 
-def _dotted(node: ast.expr) -> str:
-    """A literal text that could be a path; "" for all else."""
+def _dotted(node: ast.expr) -> Known | None:
+    """The path that a literal text names, if it could be one."""
     text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-    return text if text.replace(".", "").isidentifier() else ""
+    return dotted(text) if is_dotted_name(text) else None
 
 
-def _add(walk: "Extractor", path: str, node: ast.expr, *, is_rebinding: bool = False) -> None:
-    if walk.function < 0:
-        return
-    walk.module.changes.append(Change(path, node.lineno, node.col_offset + 1, walk.function, is_rebinding))
-    function = walk.module.functions[walk.function]
-    if function.owner and function.name.rpartition(".")[2] not in _CONSTRUCTORS:
-        prefix = f"{walk.module.name}.{function.owner}()."
-        if path.startswith(prefix):
-            walk.module.classes[function.owner].changes_itself = True
+def _change(path: AccessPath, node: ast.expr, scope: Scope, *, is_rebinding: bool = False) -> Change:
+    return Change(path, node.lineno, node.col_offset + 1, scope.function, is_rebinding)
 
 
-def _add_patch(walk: "Extractor", path: str, node: ast.expr) -> None:
-    if not path.startswith(f"{walk.module.name}.") or "()" not in path:
-        walk.module.patches.append(Patch(path, node.lineno, node.col_offset + 1, walk.function))
+def _patch_of(path: AccessPath, node: ast.expr, scope: Scope) -> Iterator[Patch]:
+    """The patch of what a path leads to; a change of ``__dict__`` patches its owner."""
+    owner = path.parent if len(path.steps) > 1 else None
+    yield from _patch(owner, "" if path.name == "__dict__" else path.name, node, scope)
+
+
+def _patch(owner: AccessPath | None, name: str, node: ast.expr, scope: Scope) -> Iterator[Patch]:
+    """The patch, unless its owner is an object of the module's own classes."""
+    own = scope.module.steps
+    if not isinstance(owner, Known) or owner.steps[: len(own)] != own or Op.CALL not in owner.steps:
+        yield Patch(owner, name, node.lineno, node.col_offset + 1, scope.function)

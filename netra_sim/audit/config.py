@@ -1,4 +1,4 @@
-"""The table ``[tool.netra-sim.audit]`` of a ``pyproject.toml``: which module plays which part, and what is allowed."""
+"""The table ``[tool.netra-sim.audit]`` of a ``pyproject.toml``: the roles of modules, and the allowed findings."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ from netra_sim.exceptions import NetraSimError
 
 
 class ConfigError(NetraSimError, ValueError):
-    """The configuration cannot be used; the message names the file, the key and what it takes."""
+    """The configuration cannot be used; the message names the file, the key and the accepted values."""
 
 
 class Allowance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,8 +22,8 @@ class Allowance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         rule: the id or the name of the rule.
         reason: why; it must not be empty.
-        path: of the file, from the folder of the ``pyproject.toml``; may hold ``*``.
-        symbol: of the function, class or name, with its module in front; may hold ``*``.
+        path: of the file, relative to the folder of the ``pyproject.toml``; may contain ``*``.
+        symbol: the function, class or name, with its module in front; may contain ``*``.
     """
 
     rule: str
@@ -33,25 +33,25 @@ class Allowance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """What the audit is told about a tree.
+    """The configuration of an audit.
 
-    A module is told by patterns. One with a dot, or that is the name of a top-level package, matches that module and
-    all in it; one without matches any module of which a part has that name. ``*`` stands for anything.
+    Patterns name modules. A pattern with a dot matches that module and all modules in it. A pattern without a dot matches
+    every module with a part of that name. ``*`` stands for any text.
 
     Attributes:
-        factory: where engines and agents, and emitters, are made.
-        bridge: where emitters are made and WebSockets are written to.
+        factory: modules that may make engines, agents and emitters.
+        bridge: modules that may make emitters and write to WebSockets.
         runtime: the Windows-safe layer itself, and the set-up of event loops.
-        streaming: in which modules streaming functions are looked for.
+        streaming: modules in which the audit looks for streaming functions.
         request_path: modules that serve the requests of several users; by default those that send or read, the
-            factory, the bridge and those that call them, and all that they import.
-        exclude: files and folders that are not read, from the folder of the ``pyproject.toml``; may hold ``*``.
-        engines: names of classes of engines.
-        emitters: names of classes of emitters.
-        agents: names of classes of agents.
-        managers: names of classes that write to WebSockets for others.
-        conventional: names that each module may have of its own, such as ``main``.
-        max_file_bytes: a file that is larger is not read, which is a finding.
+            factory, the bridge, those that call them, and all that these import.
+        exclude: files and folders to skip, relative to the folder of the ``pyproject.toml``; may contain ``*``.
+        engines: names of engine classes.
+        emitters: names of emitter classes.
+        agents: names of agent classes.
+        managers: names of classes that write to WebSockets for other code.
+        conventional: names that every module may define, such as ``main``.
+        max_file_bytes: the audit skips larger files and reports them.
         allow: findings that may stay, with the reason.
     """
 
@@ -72,20 +72,20 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
 
 @lru_cache(maxsize=65536)
 def matches(name: str, patterns: tuple[str, ...] | None) -> bool:
-    """Whether a dotted name is told by one of the patterns of a `Config`."""
+    """Whether a dotted name matches one of the patterns of a `Config`."""
     return any(_matches(name, pattern) for pattern in patterns or ())
 
 
 def _matches(name: str, pattern: str) -> bool:
     parts = name.split(".")
     if "." not in pattern:
-        return any(likes(part, pattern) for part in parts)
-    return any(likes(".".join(parts[:end]), pattern) for end in range(1, len(parts) + 1))
+        return any(matches_glob(part, pattern) for part in parts)
+    return any(matches_glob(".".join(parts[:end]), pattern) for end in range(1, len(parts) + 1))
 
 
-def likes(text: str, pattern: str) -> bool:
-    """Whether a text is as a pattern with ``*`` says, in the same case."""
-    return _compiled(pattern).match(text) is not None
+def matches_glob(text: str, *patterns: str) -> bool:
+    """Whether a text matches one of the patterns with ``*``; case counts."""
+    return any(_compiled(pattern).match(text) for pattern in patterns)
 
 
 @lru_cache(maxsize=4096)
@@ -101,7 +101,8 @@ def read_config(path: Path, rules: Sequence[str]) -> Config:
         rules: ids and names of all rules.
 
     Raises:
-        ConfigError: it is no TOML, a key is unknown or mistyped, or an allowance has no reason, no place or no rule.
+        ConfigError: the file cannot be read or is not TOML, a key is unknown or has a wrong type, or an allowance has no
+            reason, no path and no symbol, or no known rule.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -121,7 +122,13 @@ def read_config(path: Path, rules: Sequence[str]) -> Config:
 
 
 def find_config(path: Path) -> Path | None:
-    """The ``pyproject.toml`` with our table in the folder of a path or the nearest one above; None if there is none."""
+    """The ``pyproject.toml`` with the audit's table that is nearest to a path, in its folder or above; None without one.
+
+    The search ends at the root of a git repository.
+
+    Raises:
+        ConfigError: a ``pyproject.toml`` on the way cannot be read.
+    """
     folder = path if path.is_dir() else path.parent
     for above in (folder, *folder.parents):
         candidate = above / "pyproject.toml"

@@ -1,122 +1,117 @@
-"""Functions, lambdas and classes: what is noted of them, and the scopes in which their bodies are walked."""
+"""Functions, lambdas and classes: their facts, and the scopes of their bodies."""
 
 import ast
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from netra_sim.audit.bodies import fingerprint, is_trivial
-from netra_sim.audit.changes import is_frozen
+from netra_sim.audit.expressions import Scope, annotated, path_of
 from netra_sim.audit.facts import Body, Class, Function
-from netra_sim.audit.paths import Scope, annotated, path_of
+from netra_sim.audit.paths import AccessPath, ContainerOf, Known, Op, Unknown, is_builtin
 
-if TYPE_CHECKING:
-    from netra_sim.audit.extraction import Extractor
-
-
-def function(walk: "Extractor", node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-    """A function: its decorators and defaults now, its body later."""
-    scope, owner = walk.scope, walk.scope.owner
-    for decorator in node.decorator_list:
-        walk.visit(decorator)
-    for default in (*node.args.defaults, *node.args.kw_defaults):
-        walk.value(default)
-    name = f"{scope.prefix}.{node.name}".removeprefix(f"{walk.module.name}.")
-    decorators = [path_of(one.func if isinstance(one, ast.Call) else one, scope) for one in node.decorator_list]
-    index = _add_function(walk, node, name, owner, decorators)
-    function = walk.module.functions[index]
-    if owner:
-        walk.module.classes[owner].methods[node.name] = index
-    scope.names[node.name] = f"{scope.prefix}.{node.name}"
-    inner = Scope(scope.parent if owner else scope, f"{scope.prefix}.{node.name}", index)
-    _bind_parameters(walk, node, inner, owner, decorators)
-    digest, lines = fingerprint(node)
-    if digest and not (node.name.startswith("__") and node.name.endswith("__")):
-        walk.module.bodies.append(Body(digest, function.name, node.lineno, node.col_offset + 1, lines))
-    walk.later.append(lambda: walk.walk_function(index, inner, node.body))
+_BOOL = Known(("builtins", "bool", Op.CALL))
+_STATIC, _CLASS_METHOD = Known(("builtins", "staticmethod")), Known(("builtins", "classmethod"))
+_FROZEN_BASES = frozenset({
+    "NamedTuple", "TypedDict", "Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "Protocol", "Exception",
+    "BaseException",
+})  # fmt: skip
 
 
-def _add_function(
-    walk: "Extractor", node: ast.FunctionDef | ast.AsyncFunctionDef, name: str, owner: str, decorators: list[str]
-) -> int:
-    arguments = node.args
-    parameters = [one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
-    returns = annotated(node.returns, walk.scope)
-    function = Function(
-        name,
+def function_of(node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> Function:
+    """The facts of a function that a scope defines."""
+    returns = annotated(node.returns, scope)
+    return Function(
+        scope.symbol_of(node.name),
         node.lineno,
         node.col_offset + 1,
-        walk.function,
-        owner,
+        scope.function,
+        scope.symbol if scope.is_class else "",
         isinstance(node, ast.AsyncFunctionDef),
-        tuple(parameters),
-        tuple(decorators),
+        tuple(one.arg for one in _parameters(node.args)),
+        _decorators(node.decorator_list, scope),
         returns=returns,
-        returns_bool=returns == "builtins.bool()",
+        returns_bool=returns == _BOOL,
         is_trivial=is_trivial(node.body),
     )
-    walk.module.functions.append(function)
-    index = len(walk.module.functions) - 1
-    walk.loaded[index] = set()
-    return index
 
 
-def _bind_parameters(
-    walk: "Extractor", node: ast.FunctionDef | ast.AsyncFunctionDef, inner: Scope, owner: str, decorators: list[str]
+def lambda_of(node: ast.Lambda, scope: Scope) -> Function:
+    """The facts of a lambda."""
+    parameters = tuple(one.arg for one in node.args.args)
+    return Function(
+        scope.symbol_of("<lambda>"), node.lineno, node.col_offset + 1, scope.function, "", False, parameters
+    )
+
+
+def body_of(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> Body | None:
+    """The digest of a function's body; None if it is too small, or the function a special method."""
+    digest, lines = fingerprint(node)
+    is_special = node.name.startswith("__") and node.name.endswith("__")
+    return Body(digest, name, node.lineno, node.col_offset + 1, lines) if digest and not is_special else None
+
+
+def class_of(node: ast.ClassDef, scope: Scope) -> Class:
+    """The facts of a class that a scope defines, without its attributes and methods."""
+    bases = tuple(path_of(base.value if isinstance(base, ast.Subscript) else base, scope) for base in node.bases)
+    return Class(
+        scope.symbol_of(node.name),
+        node.lineno,
+        node.col_offset + 1,
+        bases,
+        _decorators(node.decorator_list, scope),
+        scope.function >= 0 or scope.is_class,
+        _is_frozen(node, bases),
+    )
+
+
+def bind_parameters(
+    arguments: ast.arguments, inner: Scope, outer: Scope, function: Function, owner: Class | None
 ) -> None:
-    arguments = node.args
+    """Bind the parameters of a function in its scope.
+
+    Args:
+        arguments: the parameters.
+        inner: the scope of the function.
+        outer: the scope that defines it.
+        function: its facts.
+        owner: the class that it is a method of.
+    """
     positional = [*arguments.posonlyargs, *arguments.args]
-    defaults = dict(zip([one.arg for one in reversed(positional)], reversed(arguments.defaults), strict=False))
-    defaults |= {
-        one.arg: value for one, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value
-    }
-    for one in (*positional, *arguments.kwonlyargs):
-        path = annotated(one.annotation, walk.scope)
-        default = path_of(defaults.get(one.arg), walk.scope)
-        if default and not default.startswith(("builtins.", "?")):
-            path = default
-        inner.names[one.arg] = path
+    for one, default in zip(_parameters(arguments), _defaults(arguments), strict=True):
+        given = path_of(default, outer)
+        is_telling = given is not None and not isinstance(given, Unknown) and not is_builtin(given)
+        inner.names[one.arg] = given if is_telling else annotated(one.annotation, outer)
     for star in (arguments.vararg, arguments.kwarg):
         if star is not None:
-            element = annotated(star.annotation, walk.scope)
-            inner.names[star.arg] = f"*{element}" if element else ""
-    if owner and positional and "builtins.staticmethod" not in decorators:
-        is_class = "builtins.classmethod" in decorators or node.name in ("__new__", "__init_subclass__")
-        inner.names[positional[0].arg] = f"{walk.module.name}.{owner}" + ("" if is_class else "()")
-        bases = walk.module.classes[owner].bases
-        if bases:
-            inner.names["super"] = bases[0]
+            element = annotated(star.annotation, outer)
+            inner.names[star.arg] = ContainerOf(element) if element else None
+    if owner is None or not positional or _STATIC in function.decorators:
+        return
+    is_class = _CLASS_METHOD in function.decorators or inner.path.name in ("__new__", "__init_subclass__")
+    inner.names[positional[0].arg] = outer.path if is_class else outer.path.then(Op.CALL)
+    if owner.bases:
+        inner.names["super"] = owner.bases[0]
 
 
-def lambda_(walk: "Extractor", node: ast.Lambda, handed_to: str = "") -> None:
-    """A lambda: a function without a name."""
-    name = f"{walk.scope.prefix}.<lambda>".removeprefix(f"{walk.module.name}.")
-    parameters = tuple(one.arg for one in node.args.args)
-    function = Function(name, node.lineno, node.col_offset + 1, walk.function, "", False, parameters)
-    function.callback_of = [handed_to] if handed_to else []
-    walk.module.functions.append(function)
-    index = len(walk.module.functions) - 1
-    walk.loaded[index] = set()
-    for default in (*node.args.defaults, *node.args.kw_defaults):
-        walk.value(default)
-    inner = Scope(walk.scope, f"{walk.scope.prefix}.<lambda>", index)
-    inner.names.update(dict.fromkeys(parameters, ""))
-    walk.later.append(lambda: walk.walk_function(index, inner, [node.body]))
+def _parameters(arguments: ast.arguments) -> list[ast.arg]:
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
 
 
-def class_(walk: "Extractor", node: ast.ClassDef) -> None:
-    """A class; its body runs at once."""
-    for part in (*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)):
-        walk.value(part)
-    outer, prefix = walk.scope, f"{walk.scope.prefix}.{node.name}"
-    name = prefix.removeprefix(f"{walk.module.name}.")
-    bases = tuple(path_of(base.value if isinstance(base, ast.Subscript) else base, outer) for base in node.bases)
-    decorators = tuple(path_of(one.func if isinstance(one, ast.Call) else one, outer) for one in node.decorator_list)
-    frozen = is_frozen(node, bases)
-    is_nested = walk.function >= 0 or bool(outer.owner)
-    walk.module.classes[name] = Class(name, node.lineno, node.col_offset + 1, bases, decorators, is_nested, frozen)
-    outer.names[node.name] = prefix
-    walk.scope = Scope(outer, prefix, walk.function, name)
-    walk.body(node.body)
-    attributes = walk.module.classes[name].attributes
-    for own, path in walk.scope.names.items():
-        attributes.setdefault(own, path)
-    walk.scope = outer
+def _defaults(arguments: ast.arguments) -> list[ast.expr | None]:
+    """The default of each parameter, in the order of `_parameters`."""
+    missing = len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults)
+    return [*[None] * missing, *arguments.defaults, *arguments.kw_defaults]
+
+
+def _decorators(nodes: Sequence[ast.expr], scope: Scope) -> tuple[AccessPath | None, ...]:
+    return tuple(path_of(one.func if isinstance(one, ast.Call) else one, scope) for one in nodes)
+
+
+def _is_frozen(node: ast.ClassDef, bases: Sequence[AccessPath | None]) -> bool:
+    """Whether instances of a class are values that do not change."""
+    names = [base.name for base in bases if base]
+    if any(name in _FROZEN_BASES or name.endswith(("Error", "Exception")) for name in names):
+        return True
+    keywords = [*node.keywords]
+    for decorator in node.decorator_list:
+        keywords += decorator.keywords if isinstance(decorator, ast.Call) else []
+    return any(one.arg == "frozen" and isinstance(one.value, ast.Constant) and one.value.value for one in keywords)

@@ -15,7 +15,7 @@ _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def as_text(report: AuditReport) -> str:
-    """A line for each finding, and what was looked at."""
+    """A line for each finding and for each rule."""
     lines = [
         f"{one.file}:{one.line}:{one.column}: {one.rule} {one.name}: {one.message}{f' [{one.symbol}]' if one.symbol else ''}"
         for one in report.findings
@@ -29,22 +29,22 @@ def as_text(report: AuditReport) -> str:
     total = len(report.findings)
     findings = "no finding" if not total else "1 finding" if total == 1 else f"{total:,} findings"
     read = {"file": report.files, "line": report.lines, "function": report.functions}
-    told = ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for noun, count in read.items())
-    lines.append(f"{findings} in {told}")
+    counted = ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for noun, count in read.items())
+    lines.append(f"{findings} in {counted}")
     return "\n".join(lines) + "\n"
 
 
 def as_json(report: AuditReport) -> str:
-    """The report's fields."""
+    """The fields of the report as JSON."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
 
 
 def as_sarif(report: AuditReport, occasion: str = "") -> str:
-    """For code scanning: the rules, and the findings as results.
+    """SARIF for code scanning: the rules, and the findings as results.
 
     Args:
-        report: of an audit.
-        occasion: what the audit was part of, in a sentence; viewers show it with the run.
+        report: the report of an audit.
+        occasion: a sentence that viewers show with the run, such as what started the audit.
     """
     rules = (*NOTICES, *RULES.values())
     index = {rule.id: number for number, rule in enumerate(rules)}
@@ -86,7 +86,7 @@ def as_sarif(report: AuditReport, occasion: str = "") -> str:
 
 
 def as_annotations(report: AuditReport) -> str:
-    """Workflow commands, which GitHub shows beside the lines that they name."""
+    """Workflow commands; GitHub shows each one at its line."""
     return "".join(
         f"::error file={_property(one.file)},line={one.line},col={one.column},title={_property(f'{one.rule} {one.name}')}"
         f"::{_data(one.message)}\n"
@@ -108,11 +108,11 @@ FORMATS: Mapping[str, Callable[[AuditReport], str]] = {
     "sarif": as_sarif,
     "github": as_annotations,
 }
-"""The ways to write a report, by name."""
+"""The formats of a report, by name."""
 
 
 def describe_rules() -> str:
-    """All rules: what each asks, why, and what to do."""
+    """The text that lists all rules: their question, reason and fix."""
     lines: list[str] = []
     for rule in (*NOTICES, *RULES.values()):
         lines.append(f"{rule.id} {rule.name}: {rule.question}")

@@ -1,4 +1,4 @@
-"""Files to modules: which files a tree has, what they are called, and what stands in them."""
+"""Finds the Python files of a tree, and reads the facts of each."""
 
 import ast
 import os
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from netra_sim.audit.config import likes
+from netra_sim.audit.config import matches_glob
 from netra_sim.audit.extraction import Extractor
 from netra_sim.audit.facts import Module
 
@@ -20,10 +20,10 @@ class SourceFile(NamedTuple):
     """A file to read.
 
     Attributes:
-        file: where it is.
-        shown: what it is called in findings.
+        file: its resolved path.
+        shown: its path in findings.
         module: its dotted name.
-        error: why it cannot be read, if that is known already.
+        error: why the audit cannot read it, if that is known without opening it, else "".
     """
 
     file: Path
@@ -33,14 +33,14 @@ class SourceFile(NamedTuple):
 
 
 def find_sources(path: Path, exclude: tuple[str, ...], base: Path) -> Iterator[SourceFile]:
-    """The Python files of a tree, in order of their names; each once, however many links lead to it.
+    """The Python files of a tree in order of their names; each once, even if several links lead to it.
 
-    Hidden folders, virtual environments and caches below ``path`` are left out.
+    It skips hidden folders, virtual environments and caches below ``path``.
 
     Args:
         path: a folder or a file.
-        exclude: patterns of paths that are left out.
-        base: the folder that those patterns begin at.
+        exclude: patterns of paths to skip.
+        base: the folder that these patterns are relative to.
     """
     root = path.resolve()
     first = root if root.is_dir() else root.parent
@@ -85,20 +85,20 @@ def _files(path: Path, exclude: tuple[str, ...], base: Path, seen: set[tuple[int
 
 
 def _writable(name: str) -> str:
-    """A file's name without the bytes in it that are no text."""
+    """The name of a file, with bytes that are not UTF-8 replaced."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
 def is_excluded(path: Path, patterns: tuple[str, ...], base: Path) -> bool:
-    """Whether a file or folder is told by one of the patterns."""
+    """Whether a path matches one of the patterns, which are relative to ``base``."""
     if not patterns or not path.is_relative_to(base):
         return False
     relative = path.relative_to(base).as_posix()
-    return any(likes(relative, pattern.rstrip("/")) for pattern in patterns)
+    return matches_glob(relative, *(pattern.rstrip("/") for pattern in patterns))
 
 
 def read_module(source: SourceFile, max_bytes: int) -> Module:
-    """The facts of a file; of one that cannot be understood, why, and at which line."""
+    """The facts of a file; if it is unreadable, only the reason and the line."""
     module = Module(source.module, source.shown, is_package=source.file.name == "__init__.py", error=source.error)
     if module.error:
         return module
@@ -110,7 +110,7 @@ def read_module(source: SourceFile, max_bytes: int) -> Module:
         data = source.file.read_bytes()
         module.lines = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the audited code's invalid escapes and the like
+            warnings.simplefilter("ignore")  # such as invalid escapes in the audited code
             tree = ast.parse(data, filename=source.shown)
         return Extractor(module).run(tree)
     except SyntaxError as error:
@@ -124,7 +124,7 @@ def read_module(source: SourceFile, max_bytes: int) -> Module:
 
 
 def _failed(module: Module, reason: str, line: int = 1) -> Module:
-    """Nothing that was found before the failure counts."""
+    """The module without any facts, because those found before the failure are incomplete."""
     return Module(
         module.name,
         module.file,

@@ -1,22 +1,23 @@
-"""What an audit says: findings, and how much each rule has looked at."""
+"""The report of an audit: its findings, and how much each rule has looked at."""
 
 import msgspec
 
+from netra_sim.audit.rules import RULES
 from netra_sim.checks import CheckResult, Finding
 from netra_sim.checks.results import FINDINGS_SHOWN, counted
 
 
 class AuditFinding(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """One thing that is wrong, with its place.
+    """One problem, with its position.
 
     Attributes:
-        file: as it was found, with ``/``.
+        file: path of the file as the audit found it, with ``/``.
         line: counted from 1.
         column: in characters, counted from 1.
         rule: the rule's id.
         name: the rule's name.
-        symbol: the function, class or name that it is about, with its module in front.
-        message: what is wrong, why that matters, and what to do.
+        symbol: the function, class or name with the problem, with its module in front.
+        message: what is wrong, why that matters, and how to mend it.
     """
 
     file: str
@@ -32,11 +33,11 @@ class RuleCount(msgspec.Struct, frozen=True, kw_only=True):
     """How much a rule has looked at.
 
     Attributes:
-        rule: its id.
-        looked_at: how many places of its kind the tree has.
-        unit: what those are.
-        found: how many of them are findings.
-        allowed: how many more are allowed by the configuration.
+        rule: the id of the rule.
+        looked_at: the number of locations that the rule is about.
+        unit: what it looks at, in the plural.
+        found: the number of findings.
+        allowed: the number of further findings that the configuration allows.
     """
 
     rule: str
@@ -47,14 +48,14 @@ class RuleCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of an audit; equal trees with equal configurations have equal ones.
+    """The outcome of an audit; equal trees with equal configurations have equal reports.
 
     Attributes:
         findings: in order of file and line.
-        files: how many were read.
-        lines: how many they have.
-        functions: how many functions and methods.
-        counts: of each rule.
+        files: number of files, unreadable ones included.
+        lines: number of lines in these files.
+        functions: number of functions, methods and lambdas.
+        counts: one for each rule.
     """
 
     findings: tuple[AuditFinding, ...]
@@ -65,13 +66,10 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_results(report: AuditReport) -> list[CheckResult]:
-    """Each rule as a check, so that claims can rest on it; a rule that had nothing to look at has not passed.
+    """Each rule as a check, so that claims can rest on it; a rule without a location to look at has not passed.
 
-    Files that could not be read, and allowances that allow nothing, count against every rule: no rule has seen the
-    whole tree then.
+    Unreadable files and stale allowances count against every rule, because then no rule has seen the whole tree.
     """
-    from netra_sim.audit.rules import RULES
-
     own = {rule.id for rule in RULES.values()}
     at_large = [finding for finding in report.findings if finding.rule not in own]
     results = []

@@ -1,14 +1,15 @@
-"""What counts as sending to a user: over a WebSocket, with an emitter, through the bridge or a manager, or by a helper."""
+"""What counts as a send to a user: over a WebSocket, with an emitter, through the bridge or a manager, or by a helper."""
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from netra_sim.audit.config import likes
-from netra_sim.audit.facts import Call, Fate, Function, Module
-from netra_sim.audit.tree import Sort, Target, Tree
+from netra_sim.audit.config import matches_glob
+from netra_sim.audit.facts import Call, Function, Module, ResultUse
+from netra_sim.audit.paths import AccessPath, Known, Op, Unknown
+from netra_sim.audit.tree import SymbolKind, Target, Tree
 
 SERVER_SOCKETS = frozenset({
     "WebSocket", "ServerConnection", "WebSocketServerProtocol", "WebSocketCommonProtocol", "WebSocketResponse",
@@ -24,16 +25,18 @@ _SOCKET_NAME = re.compile(
 )
 _PEER_NAME = re.compile(r"_*(.*_)?(socket|connection|client|conn|peer|subscriber)s?")
 _SOCKET_METHODS = frozenset({"send", "send_json", "send_text", "send_bytes", "send_str", "write_message"})
-_TELLING_METHODS = frozenset({"send_json", "send_text", "send_str"})
+_MESSAGE_METHODS = frozenset({"send_json", "send_text", "send_str"})
 SENDING_NAME = re.compile(r"_*(send|notify|emit|publish|broadcast|deliver|push|reply|dispatch_event)(_.*)?")
 _EVENT_NAME = re.compile(r"(agent|tool)_(started|thinking|executing|completed|error)")
 _RECEIVES = frozenset(
     {"recv", "receive", "receive_json", "receive_text", "receive_bytes", "iter_text", "iter_json", "iter_bytes"}
 )
-_SYNCHRONOUS = ("websockets.sync.", "websocket.", "simple_websocket.", "flask_sock.", "geventwebsocket.")
+_SYNCHRONOUS = frozenset({"websocket", "simple_websocket", "flask_sock", "geventwebsocket"})
+_INNER = frozenset({"protocol", "transport", "ws_connection"})
+_WAITED_FOR = (ResultUse.AWAITED, ResultUse.AWAITED_AND_DROPPED)
 
 
-class Way(Enum):
+class Channel(Enum):
     """How something reaches a user."""
 
     SOCKET = "a WebSocket"
@@ -51,191 +54,208 @@ class Send(NamedTuple):
     number: int
     call: Call
     target: Target
-    way: Way
+    channel: Channel
 
 
 class Sends:
-    """All sends of a tree, and which functions send or read, themselves or through others of their module."""
+    """All sends of a tree, and the functions that send or read, directly or through other functions of their module.
+
+    Attributes:
+        sends: the calls that send.
+        reads: the calls that read from a WebSocket, with their modules.
+        sending: by module, the indices of the functions that send or read; -1 for the module level.
+    """
 
     @classmethod
     def of(cls, tree: Tree) -> "Sends":
-        """Those of a tree, found once."""
-        found = tree.kept.get(cls)
+        """The sends of a tree, which the tree caches."""
+        found = tree.cache.get(cls)
         if not isinstance(found, cls):
-            found = tree.kept[cls] = cls(tree)
+            found = tree.cache[cls] = cls(tree)
         return found
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self.sends: list[Send] = []
         self.reads: list[tuple[Module, Call]] = []
-        self._streams_itself: dict[str, set[int]] = defaultdict(set)
+        direct: dict[str, set[int]] = defaultdict(set)
         others = []
         for module, index, call, target in tree.calls:
-            way = self._way(module, call, target)
-            if way is not None:
-                self.sends.append(Send(module, index, call, target, way))
-                self._streams_itself[module.name].add(call.function)
+            channel = self._channel(module, call, target)
+            is_read = self._is_read(module, call, target)
+            if channel is not None:
+                self.sends.append(Send(module, index, call, target, channel))
             else:
                 others.append((module, index, call, target))
-            if self._is_read(module, call, target):
+            if is_read:
                 self.reads.append((module, call))
-                self._streams_itself[module.name].add(call.function)
+            if channel is not None or is_read:
+                direct[module.name].add(call.function)
         for module in tree.modules.values():
             for number, function in enumerate(module.functions):
                 if any(self._socket(module, number, path) for path in function.iterates):
-                    self._streams_itself[module.name].add(number)
-        self.sending = {name: self._with_callers(name, own) for name, own in self._streams_itself.items()}
+                    direct[module.name].add(number)
+        self.sending = {name: with_callers(tree, tree.modules[name], own) for name, own in direct.items()}
         for module, index, call, target in others:
-            if target.sort is Sort.FUNCTION and SENDING_NAME.fullmatch(target.name.rpartition(".")[2]):
-                numbers = self.sending.get(target.module, set())
-                if tree.index_of(target) in numbers:
-                    self.sends.append(Send(module, index, call, target, Way.HELPER))
+            if self._is_helper(target):
+                self.sends.append(Send(module, index, call, target, Channel.HELPER))
 
-    def _with_callers(self, name: str, own: set[int]) -> set[int]:
-        module = self._tree.modules[name]
-        callers = callers_of(self._tree, module)
-        found, waiting = set(own), list(own)
-        while waiting:
-            for caller in callers.get(waiting.pop(), ()):
-                if caller not in found:
-                    found.add(caller)
-                    waiting.append(caller)
-        return found
+    def _is_helper(self, target: Target) -> bool:
+        is_named = SENDING_NAME.fullmatch(target.path.name) is not None
+        is_function = target.kind is SymbolKind.FUNCTION
+        return is_function and is_named and self._tree.index_of(target) in self.sending.get(target.module, ())
 
     def _is_read(self, module: Module, call: Call, target: Target) -> bool:
-        if target.sort is not Sort.OTHER:
+        path = target.path
+        if target.kind is not SymbolKind.OTHER or path.name not in _RECEIVES or len(path.steps) < 2:
             return False
-        receiver, _, method = target.path.rpartition(".")
-        return method in _RECEIVES and self._socket(module, call.function, receiver or target.path) is not None
+        return self._socket(module, call.function, path.parent) is not None
 
-    def _way(self, module: Module, call: Call, target: Target) -> Way | None:
-        if call.text == "websocket.send" and SENDING_NAME.fullmatch(_name(call.path)):
-            return Way.SOCKET  # a message of ASGI
-        if target.sort is Sort.FUNCTION:
-            return self._way_of_method(module, call, target)
-        if target.sort is not Sort.OTHER:
+    def _channel(self, module: Module, call: Call, target: Target) -> Channel | None:
+        if call.text == "websocket.send" and SENDING_NAME.fullmatch(call.path.last_name):
+            return Channel.SOCKET  # a message of ASGI
+        if target.kind is SymbolKind.FUNCTION:
+            return self._channel_of_method(module, call, target)
+        if target.kind is not SymbolKind.OTHER or len(target.path.steps) < 2:
             return None
-        receiver, _, method = target.path.rpartition(".")
-        if not receiver:
-            return None
+        receiver, method = target.path.parent, target.path.name
         if method in _SOCKET_METHODS:
-            way = self._socket(module, call.function, receiver)
-            if way is not None:
-                return way
-            name = _name(receiver)
-            is_peer = _PEER_NAME.fullmatch(name) and not receiver.endswith("()") and "()" not in name
-            is_waited_for = call.fate in (Fate.AWAITED, Fate.AWAITED_AND_DROPPED) or call.inside >= 0
-            if method in _TELLING_METHODS and is_peer and is_waited_for:
-                return Way.SOCKET
-        return self._way_by_name(receiver, method)
+            channel = self._socket(module, call.function, receiver)
+            if channel is not None:
+                return channel
+            is_waited_for = call.use in _WAITED_FOR or call.inside >= 0
+            if method in _MESSAGE_METHODS and is_waited_for and _PEER_NAME.fullmatch(_object_name(receiver)):
+                return Channel.SOCKET
+        return self._channel_by_name(receiver, method)
 
-    def _way_by_name(self, receiver: str, method: str) -> Way | None:
-        name, config = _name(receiver), self._tree.config
-        is_sending = SENDING_NAME.fullmatch(method) is not None
-        is_instance = receiver.endswith("()")
-        if is_instance and any(likes(name, pattern) for pattern in config.managers):
-            return Way.MANAGER if is_sending else None
+    def _channel_by_name(self, receiver: AccessPath, method: str) -> Channel | None:
+        name = receiver.last_name
         lower = name.lower().strip("_")
-        if lower.endswith(("websocket_manager", "ws_manager", "connection_manager")):
-            return Way.MANAGER if is_sending else None
-        if lower.endswith("emitter") and (_EVENT_NAME.fullmatch(method) or is_sending):
-            return Way.EMITTER
-        if lower.endswith("bridge") and (is_sending or _EVENT_NAME.fullmatch(method)):
-            return Way.BRIDGE
-        return None
-
-    def _way_of_method(self, module: Module, call: Call, target: Target) -> Way | None:
-        tree, config = self._tree, self._tree.config
-        owner_name, _, method = target.name.rpartition(".")
-        owner = tree.modules[target.module].classes.get(owner_name)
-        if owner is None:
-            return None
         is_sending = SENDING_NAME.fullmatch(method) is not None
         is_event = _EVENT_NAME.fullmatch(method) is not None
-        if not is_sending and not is_event:
-            return None
-        lineage = tree.lineage(Target(Sort.CLASS, f"{target.module}.{owner_name}", target.module, owner_name))
-        names = [one.path.removesuffix("()").rpartition(".")[2] for one in lineage]
-        if any(likes(name, pattern) for name in names for pattern in config.emitters):
-            return Way.EMITTER
-        if any(name.endswith("Bridge") for name in names):
-            return Way.BRIDGE
-        caller = module.functions[call.function] if call.function >= 0 else None
-        is_own = caller is not None and module.name == target.module and caller.owner == owner_name
-        if any(likes(name, pattern) for name in names for pattern in config.managers):
-            return None if is_own else Way.MANAGER
-        if any(name in SERVER_SOCKETS for name in names) and method in _SOCKET_METHODS:
-            return None if is_own else Way.SOCKET
+        is_manager = receiver.is_call and matches_glob(name, *self._tree.config.managers)
+        if is_manager or lower.endswith(("websocket_manager", "ws_manager", "connection_manager")):
+            return Channel.MANAGER if is_sending else None
+        if lower.endswith("emitter") and (is_event or is_sending):
+            return Channel.EMITTER
+        if lower.endswith("bridge") and (is_event or is_sending):
+            return Channel.BRIDGE
         return None
 
-    def _socket(self, module: Module, number: int, path: str) -> Way | None:
-        """The way, if a path leads to a WebSocket."""
+    def _channel_of_method(self, module: Module, call: Call, target: Target) -> Channel | None:
+        tree, config = self._tree, self._tree.config
+        owner, _, method = target.name.rpartition(".")
+        if owner not in tree.modules[target.module].classes:
+            return None
+        if not SENDING_NAME.fullmatch(method) and not _EVENT_NAME.fullmatch(method):
+            return None
+        names = tree.names_of(Target.of(SymbolKind.CLASS, target.module, owner))
+        if any(matches_glob(name, *config.emitters) for name in names):
+            return Channel.EMITTER
+        if any(name.endswith("Bridge") for name in names):
+            return Channel.BRIDGE
+        caller = module.functions[call.function] if call.function >= 0 else None
+        if caller is not None and module.name == target.module and caller.owner == owner:
+            return None  # a manager or a socket that calls itself
+        if any(matches_glob(name, *config.managers) for name in names):
+            return Channel.MANAGER
+        is_socket = method in _SOCKET_METHODS and not SERVER_SOCKETS.isdisjoint(names)
+        return Channel.SOCKET if is_socket else None
+
+    def _socket(self, module: Module, number: int, path: AccessPath) -> Channel | None:
+        """The channel, if a path leads to a WebSocket.
+
+        Args:
+            module: the module that uses the path.
+            number: index of the function that uses it; -1 at module level.
+            path: the path.
+        """
         target = self._tree.resolve(path)
-        known = self._tree.class_of(target)
-        if known is not None:
-            names = [one.path.removesuffix("()").rpartition(".")[2] for one in self._tree.lineage(target)]
-            return Way.SOCKET if any(name in SERVER_SOCKETS for name in names) else None
-        receiver = target.path
-        for inner in (".protocol", ".transport", ".ws_connection"):
-            receiver = receiver.removesuffix(inner)
-        # ``ws.iter_text()`` and an element of what it gives stand for the socket.
-        parts = receiver.removesuffix("()").rpartition(".")
-        if receiver.endswith("()") and parts[2] in _RECEIVES:
-            receiver = parts[0]
-        name = _name(receiver)
-        if receiver.endswith(("()", "()[]")):
-            if name in SERVER_SOCKETS:
-                return Way.SOCKET
-            if name in CLIENT_SOCKETS:
-                return Way.CLIENT
-            return Way.SOCKET if _SOCKET_NAME.fullmatch(name) else None
-        if _SOCKET_NAME.fullmatch(name):
-            return Way.SOCKET
+        if self._tree.class_of(target) is not None:
+            return Channel.SOCKET if not SERVER_SOCKETS.isdisjoint(self._tree.names_of(target)) else None
+        receiver = _outermost(target.path)
+        match receiver.steps:
+            case (*_, Op.CALL) | (*_, Op.CALL, Op.ELEMENT):
+                return _socket_made_by(receiver.last_name)
+        if _SOCKET_NAME.fullmatch(receiver.last_name):
+            return Channel.SOCKET
         function = module.functions[number] if number >= 0 else None
-        if function is not None and function.parameters and receiver == f"?{function.parameters[0]}":
+        if function is not None and function.parameters and receiver == Unknown(function.parameters[:1]):
             handed = (self._tree.resolve(called).path for called in function.callback_of)
-            return Way.SOCKET if any(_serves(one) for one in handed) else None
+            return Channel.SOCKET if any(_serves(one) for one in handed) else None
         return None
 
     def is_coroutine(self, send: Send) -> bool:
-        """Whether nothing is sent unless the call is awaited."""
+        """Whether nothing is sent unless the caller awaits the call."""
         function = self._tree.function(send.target)
         if function is not None:
             return function.is_async and not function.is_generator
         path = send.target.path
-        if send.way not in (Way.SOCKET, Way.CLIENT) or path.startswith(_SYNCHRONOUS) or ".protocol." in path:
-            return False
-        if path.endswith(".write_message"):
+        if (
+            send.channel not in (Channel.SOCKET, Channel.CLIENT)
+            or path.name == "write_message"
+            or _is_synchronous(path)
+        ):
             return False
         caller = send.module.functions[send.call.function] if send.call.function >= 0 else None
-        is_known = "()" in path and not path.startswith("?")
+        is_known = isinstance(path, Known) and Op.CALL in path.steps
         return is_known or (caller is not None and caller.is_async)
 
 
-def _serves(path: str) -> bool:
-    return path.endswith(".serve") and "websockets" in path
+def _outermost(path: AccessPath) -> AccessPath:
+    """The WebSocket that a transport, or a call such as ``ws.iter_text()``, belongs to."""
+    while len(path.steps) > 1 and path.name in _INNER:
+        path = path.parent
+    return path.parent.parent if path.is_call and path.parent.name in _RECEIVES else path
 
 
-def _name(path: str) -> str:
-    """The last identifier of a path."""
-    return path.replace("()", "").replace("[]", "").rpartition(".")[2].lstrip("?*~")
+def _socket_made_by(name: str) -> Channel | None:
+    """The channel, if a class or function with this name makes a WebSocket."""
+    if name in CLIENT_SOCKETS:
+        return Channel.CLIENT
+    return Channel.SOCKET if name in SERVER_SOCKETS or _SOCKET_NAME.fullmatch(name) else None
+
+
+def _object_name(path: AccessPath) -> str:
+    """The last name of a path that does not end with a call, else an empty text."""
+    return "" if path.is_call else path.last_name
+
+
+def _is_synchronous(path: AccessPath) -> bool:
+    if "protocol" in path.steps[1:-1]:
+        return True
+    return isinstance(path, Known) and (path.steps[0] in _SYNCHRONOUS or path.steps[:2] == ("websockets", "sync"))
+
+
+def _serves(path: AccessPath) -> bool:
+    return path.name == "serve" and any("websockets" in step for step in path.steps if isinstance(step, str))
+
+
+def with_callers(tree: Tree, module: Module, functions: Iterable[int]) -> set[int]:
+    """Functions of a module, and those that call them, directly or through others."""
+    callers = callers_of(tree, module)
+    found, waiting = set(functions), list(functions)
+    while waiting:
+        new = callers.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
 
 
 def callers_of(tree: Tree, module: Module) -> dict[int, set[int]]:
-    """Within a module: for each function, those that call it."""
+    """For each function of a module, the functions of the module that call it."""
     callers: dict[int, set[int]] = defaultdict(set)
     for call in module.calls:
-        if call.function < 0 or call.fate is Fate.HANDED_ON:
+        if call.function < 0 or call.use is ResultUse.PASSED_ON:
             continue
         target = tree.resolve(call.path)
-        if target.sort is Sort.FUNCTION and target.module == module.name:
+        if target.kind is SymbolKind.FUNCTION and target.module == module.name:
             callers[tree.index_of(target)].add(call.function)
     return callers
 
 
 def ancestors(module: Module, number: int) -> Iterator[Function]:
-    """A function and those that it is nested in, the innermost first."""
+    """A function and the functions around it, the innermost first."""
     while number >= 0:
         yield module.functions[number]
         number = module.functions[number].parent

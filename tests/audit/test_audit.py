@@ -26,19 +26,19 @@ def rules_of(report):
 PATCH = "import asyncio\nasyncio.sleep = None\n"
 
 
-def test_netra_sim_itself_is_clean_and_allows_itself_nothing():
+def test_netra_sim_has_no_finding_and_no_allowance():
     report = audit(PACKAGE)
     assert [f"{one.file}:{one.line} {one.rule} {one.message}" for one in report.findings] == []
     assert [count.rule for count in report.counts if count.allowed] == []
 
 
-def test_every_rule_has_something_to_look_at_in_netra_sim():
+def test_every_rule_passes_on_netra_sim():
     results = as_results(audit(PACKAGE))
     assert [result.check for result in results] == [rule.name for rule in RULES.values()]
     assert [result.check for result in results if result.state != "passed"] == []
 
 
-def test_a_finding_says_where_why_and_what_to_do(tmp_path):
+def test_a_finding_has_position_reason_and_fix(tmp_path):
     (finding,) = audit(tree(tmp_path, app="import asyncio as aio\n\n\ndef go():\n    é = 1; aio.sleep = é\n")).findings
     assert (finding.line, finding.column, finding.symbol) == (5, 12, "app.go")
     assert "asyncio.sleep is replaced" in finding.message
@@ -46,13 +46,13 @@ def test_a_finding_says_where_why_and_what_to_do(tmp_path):
     assert "@windows_asyncio_safe" in finding.message
 
 
-def test_a_rule_that_had_nothing_to_look_at_has_not_passed(tmp_path):
+def test_a_rule_without_locations_is_not_applicable(tmp_path):
     states = {one.check: one.state for one in as_results(audit(tree(tmp_path, app="import asyncio\n")))}
     assert states["nested-wait-for"] == "not applicable"
     assert states["patched-asyncio"] == "passed"
 
 
-def test_a_file_that_does_not_parse_is_a_finding_with_its_line_and_stops_nothing(tmp_path):
+def test_a_syntax_error_is_a_finding_and_the_audit_goes_on(tmp_path):
     report = audit(tree(tmp_path, a="x = 1\ndef half(:\n", b=PATCH))
     assert [(one.rule, one.line) for one in report.findings] == [("NS001", 2), ("NS103", 2)]
     assert all(result.state == "failed" for result in as_results(report))
@@ -70,7 +70,7 @@ def test_a_file_that_does_not_parse_is_a_finding_with_its_line_and_stops_nothing
     ],
     ids=["no UTF-8", "unknown encoding", "null", "parentheses", "too deep", "too large"],
 )
-def test_a_file_that_nobody_can_read_is_a_finding(tmp_path, text, reason):
+def test_an_unreadable_file_is_a_finding(tmp_path, text, reason):
     limit = 1000 if "more" in reason else 10_000_000
     report = audit(tree(tmp_path, odd=text, good=PATCH), Config(max_file_bytes=limit))
     assert sorted(rules_of(report)) == ["NS001", "NS103"]
@@ -91,14 +91,18 @@ def test_source_is_read_in_the_encoding_that_it_declares(tmp_path, text):
     assert [(one.rule, one.line) for one in report.findings] == [("NS103", 3)]
 
 
-def test_generated_code_with_long_chains_is_read(tmp_path):
+def test_long_chains_of_generated_code_are_read(tmp_path):
     chain = "x = 0" + " + 1" * 5000 + "\nif x == 0:\n    pass\n"
     chain += "".join(f"elif x == {number}:\n    pass\n" for number in range(60))
     assert rules_of(audit(tree(tmp_path, app=chain + PATCH))) in (["NS103"], ["NS001"])
 
 
+def test_an_annotation_with_an_empty_tuple_is_read(tmp_path):
+    assert rules_of(audit(tree(tmp_path, app="def nothing() -> tuple[()]:\n    return ()\n" + PATCH))) == ["NS103"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
-def test_links_lead_to_no_file_twice_and_to_no_loop(tmp_path):
+def test_links_cause_no_loop_and_no_second_reading(tmp_path):
     tree(tmp_path, app__live=PATCH)
     (tmp_path / "app" / "again").symlink_to(tmp_path / "app", target_is_directory=True)
     (tmp_path / "copy.py").symlink_to(tmp_path / "app" / "live.py")
@@ -121,7 +125,7 @@ def test_names_are_followed_through_packages_in_a_source_folder(tmp_path):
     assert [(Path(one.file).name, one.line, one.rule) for one in report.findings] == [("live.py", 4, "NS101")]
 
 
-def test_a_package_that_is_called_asyncio_is_not_asyncio(tmp_path):
+def test_a_package_named_asyncio_is_not_the_standard_one(tmp_path):
     report = audit(
         tree(
             tmp_path,
@@ -133,7 +137,7 @@ def test_a_package_that_is_called_asyncio_is_not_asyncio(tmp_path):
     assert rules_of(report) == []
 
 
-def test_names_that_lead_in_a_circle_lead_nowhere(tmp_path):
+def test_circular_names_end_the_search(tmp_path):
     report = audit(
         tree(
             tmp_path,
@@ -144,7 +148,7 @@ def test_names_that_lead_in_a_circle_lead_nowhere(tmp_path):
     assert rules_of(report) == []
 
 
-def test_what_is_read_does_not_depend_on_the_number_of_processes(tmp_path):
+def test_the_report_does_not_depend_on_the_number_of_processes(tmp_path):
     for number in range(90):
         tree(tmp_path, **{f"m{number}": PATCH, f"n{number}": f"from m{number} import asyncio\nasyncio.gather = None\n"})
     tree(tmp_path, odd="print('\\ud800 is no text that can be written')\n")
@@ -160,7 +164,7 @@ def configured(folder, text):
     return tree(folder, app__live=PATCH)
 
 
-def test_what_is_allowed_with_a_reason_is_counted_and_no_finding(tmp_path):
+def test_an_allowed_finding_is_counted_and_not_reported(tmp_path):
     text = '[[tool.netra-sim.audit.allow]]\nrule = "NS103"\npath = "app/live.py"\nreason = "to be mended in May"\n'
     report = audit(configured(tmp_path, text) / "app")
     assert rules_of(report) == []
@@ -168,12 +172,12 @@ def test_what_is_allowed_with_a_reason_is_counted_and_no_finding(tmp_path):
 
 
 @pytest.mark.parametrize("place", ['path = "app/other.py"', 'symbol = "app.live.*"', 'path = "app/*"\nsymbol = "gone"'])
-def test_an_allowance_that_allows_nothing_any_more_is_a_finding(tmp_path, place):
+def test_a_stale_allowance_is_a_finding(tmp_path, place):
     text = f'[[tool.netra-sim.audit.allow]]\nrule = "nested-wait-for"\n{place}\nreason = "it was so"\n'
     assert "NS002" in rules_of(audit(configured(tmp_path, text)))
 
 
-def test_an_allowance_for_another_part_of_the_project_is_left_alone(tmp_path):
+def test_an_allowance_outside_of_the_audited_tree_is_ignored(tmp_path):
     text = '[[tool.netra-sim.audit.allow]]\nrule = "NS103"\npath = "jobs/run.py"\nreason = "a script"\n'
     configured(tmp_path, text)
     tree(tmp_path, jobs__run=PATCH)
@@ -181,7 +185,7 @@ def test_an_allowance_for_another_part_of_the_project_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('[[tool.netra-sim.audit.allow]]\nrule = "NS103"\npath = "a"\n', "say why"),
         ('[[tool.netra-sim.audit.allow]]\nrule = "NS103"\npath = "a"\nreason = "  "\n', "say why"),
@@ -193,32 +197,32 @@ def test_an_allowance_for_another_part_of_the_project_is_left_alone(tmp_path):
         ("[tool.netra-sim.audit\n", "Expected"),
     ],
 )
-def test_a_configuration_that_is_wrong_is_refused_with_what_it_takes(tmp_path, text, told):
-    with pytest.raises(ConfigError, match=told):
+def test_a_wrong_configuration_is_refused_with_a_reason(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
         audit(configured(tmp_path, text))
 
 
-def test_the_configuration_says_which_module_plays_which_part(tmp_path):
+def test_the_configuration_gives_modules_their_roles(tmp_path):
     send = "from fastapi import WebSocket\n\nasync def tell(socket: WebSocket):\n    await socket.send_text('x')\n"
     tree(tmp_path, app__wires=send)
     assert rules_of(audit(tmp_path)) == ["NS202"]
     assert rules_of(audit(tmp_path, Config(bridge=("app.wires",)))) == []
 
 
-def test_nothing_to_read_is_wrong_usage(tmp_path):
+def test_a_tree_without_python_files_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no Python file"):
         audit(tmp_path)
     with pytest.raises(ConfigError, match="nothing at"):
         audit(tmp_path / "missing")
 
 
-def test_rules_have_ids_of_their_own_and_say_why_and_what_to_do():
+def test_rules_have_unique_ids_reasons_and_fixes():
     rules = (*NOTICES, *RULES.values())
     assert len({rule.id for rule in rules}) == len({rule.name for rule in rules}) == len(rules)
     assert all(rule.why and rule.fix and rule.question.endswith("?") for rule in rules)
 
 
-def test_an_allowance_can_be_given_by_hand(tmp_path):
+def test_an_allowance_can_be_an_argument(tmp_path):
     allow = (Allowance(rule="patched-asyncio", symbol="app", reason="shown here"),)
     assert rules_of(audit(tree(tmp_path, app=PATCH), Config(allow=allow))) == []
 

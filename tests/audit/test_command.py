@@ -25,7 +25,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_tree_with_findings_ends_with_1_and_a_clean_one_with_0(folder):
+def test_findings_exit_with_1_and_a_clean_tree_with_0(folder):
     code, out, _ = command("bad,name.py", folder=folder)
     assert code == 1
     assert "bad,name.py:2:1: NS103 patched-asyncio: asyncio.sleep is replaced for the whole process." in out
@@ -35,7 +35,7 @@ def test_a_tree_with_findings_ends_with_1_and_a_clean_one_with_0(folder):
     assert "no finding in 1 file," in out
 
 
-def test_wrong_usage_ends_with_2(folder):
+def test_wrong_usage_exits_with_2(folder):
     assert command("missing", folder=folder)[0] == 2
     assert command(folder=folder)[0] == 2
     assert command(".", "--format", "xml", folder=folder)[0] == 2
@@ -45,7 +45,7 @@ def test_wrong_usage_ends_with_2(folder):
     assert "wrong" in error
 
 
-def test_what_cannot_be_written_ends_with_3(folder):
+def test_an_unwritable_output_exits_with_3(folder):
     assert command(".", "-o", "bad,name.py/x", folder=folder)[0] == 3
 
 
@@ -62,20 +62,20 @@ def test_sarif_names_rule_file_line_and_column(folder):
     assert rules[result["ruleIndex"]]["id"] == result["ruleId"] == "NS103"
 
 
-def test_json_has_findings_and_what_was_looked_at(folder):
+def test_json_has_findings_and_counts(folder):
     document = json.loads(command(".", "--format", "json", folder=folder)[1])
     assert [one["rule"] for one in document["findings"]] == ["NS103"]
     assert {one["rule"] for one in document["counts"]} == {rule.id for rule in RULES.values()}
 
 
-def test_annotations_are_escaped_as_github_reads_them(folder):
+def test_annotations_are_escaped_for_github(folder):
     out = command(".", "--format", "github", folder=folder)[1]
     assert re.fullmatch(
         r"::error file=bad%2Cname\.py,line=2,col=1,title=NS103 patched-asyncio::asyncio\.sleep .*\n", out
     )
 
 
-def test_rules_are_listed_with_why_and_what_to_do(folder):
+def test_rules_are_listed_with_their_questions(folder):
     code, out, _ = command("--rules", folder=folder)
     assert code == 0
     assert all(f"{rule.id} {rule.name}: {rule.question}" in out for rule in RULES.values())

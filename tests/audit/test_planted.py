@@ -1,7 +1,7 @@
-"""Trees of defects and look-alikes, each marked in its line; two of them were written after the rules had been.
+"""Trees of marked defects and look-alikes; two of the three were written after the rules.
 
-At first sight the rules found 79 of 81 defects of the first tree, 27 of 27 of the second one, and 15 of 20 of the last one,
-whose forms are the most out of the way; with 1 false alarm in each. They were mended after that.
+In their first version, the rules found 79 of 81 defects in the first tree, 27 of 27 in the second, and 15 of 20 in the
+last, which has the rarest forms; each tree caused 1 false alarm. The rules were improved after that.
 """
 
 import re
@@ -40,5 +40,5 @@ def test_every_planted_defect_is_found_and_no_look_alike_is(tree, defects, look_
     assert found(tree) == expected
 
 
-def test_the_planted_defects_are_of_every_rule():
+def test_every_rule_has_a_planted_defect():
     assert {rule for _, _, rule in planted("planted")} == {rule.id for rule in RULES.values()} | {"NS001"}

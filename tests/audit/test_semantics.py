@@ -1,4 +1,4 @@
-"""What the audit calls protected is what `windows_asyncio_safe` really replaces: the same code, run and audited."""
+"""The audit calls code protected where `windows_asyncio_safe` replaces a function: each sample is run and audited."""
 
 import asyncio
 import textwrap
@@ -118,7 +118,7 @@ def which_sleep(code):
 
 
 def findings(folder, code):
-    """Of the same code, in which what is returned is called instead, and an event is sent."""
+    """The findings of the same code, which calls the function instead of returning it, and sends an event."""
     lines = []
     for line in textwrap.dedent(code).splitlines():
         indent, kept = line[: len(line) - len(line.lstrip())], line.strip()
@@ -132,18 +132,18 @@ def findings(folder, code):
 
 
 @pytest.mark.parametrize("name", PROTECTED)
-def test_what_the_decorator_replaces_is_no_finding(tmp_path, name):
+def test_a_replaced_function_is_no_finding(tmp_path, name):
     assert which_sleep(PROTECTED[name]) is netra_sim.windows_safe_sleep
     assert findings(tmp_path, PROTECTED[name]) == []
 
 
 @pytest.mark.parametrize("name", NOT_PROTECTED)
-def test_what_the_decorator_does_not_replace_is_a_finding(tmp_path, name):
+def test_a_function_that_is_not_replaced_is_a_finding(tmp_path, name):
     assert which_sleep(NOT_PROTECTED[name]) is asyncio.sleep
     assert findings(tmp_path, NOT_PROTECTED[name]) == ["NS101"]
 
 
 @pytest.mark.parametrize("name", HELD)
-def test_what_an_object_holds_is_replaced_and_a_finding_as_others_reach_it_too(tmp_path, name):
+def test_a_function_that_an_object_holds_is_replaced_and_still_a_finding(tmp_path, name):
     assert which_sleep(HELD[name]) is netra_sim.windows_safe_sleep
     assert findings(tmp_path, HELD[name]) == ["NS101"]

@@ -2,21 +2,19 @@
 
 from collections.abc import Iterator
 
-from netra_sim.audit.rules import Place, Rule
+from netra_sim.audit.paths import dotted
+from netra_sim.audit.rules import Location, Rule
 from netra_sim.audit.tree import Tree
 
+_PRINT = dotted("builtins.print")
 
-def _prints(tree: Tree) -> Iterator[Place]:
+
+def _prints(tree: Tree) -> Iterator[Location]:
     for module in tree.modules.values():
         for call in module.calls:
-            if tree.plays(module.name, "streaming"):
-                yield Place(
-                    module,
-                    call.line,
-                    call.column,
-                    "",
-                    "print() blocks the loop" if call.path == "builtins.print" else "",
-                )
+            if tree.has_role(module.name, "streaming"):
+                problem = "print() blocks the loop" if call.path == _PRINT else ""
+                yield Location(module, call.line, call.column, "", problem)
 
 
 PRINT_IN_STREAMING = Rule(

@@ -1,14 +1,14 @@
-"""The rules, in the order of their ids. A rule is added in a file of its idea, and listed here."""
+"""The rules, in the order of their ids. Each file holds the rules of one idea, and is listed here."""
 
 from collections.abc import Iterator
 
 from netra_sim.audit.rules import competing, making, patching, sends, state, waits
-from netra_sim.audit.rules.rule import Place, Rule
+from netra_sim.audit.rules.rule import Location, Rule
 from netra_sim.audit.tree import Tree
 from netra_sim.registry import Registry
 
 
-def _nothing(tree: Tree) -> Iterator[Place]:
+def _nothing(tree: Tree) -> Iterator[Location]:
     return iter(())
 
 
@@ -20,7 +20,7 @@ RULES: Registry[Rule] = Registry(
     ),
     kind=Rule,
 )
-"""What an audit looks for, by name, the rules of other packages included."""
+"""All rules by name, those of other packages included."""
 
 UNREADABLE_FILE = Rule(
     id="NS001",
@@ -41,6 +41,6 @@ STALE_ALLOWANCE = Rule(
     look=_nothing,
 )
 NOTICES: tuple[Rule, ...] = (UNREADABLE_FILE, STALE_ALLOWANCE)
-"""What an audit says of itself, under ids of the same kind."""
+"""Findings about the audit itself."""
 
-__all__ = ["NOTICES", "RULES", "STALE_ALLOWANCE", "UNREADABLE_FILE", "Place", "Rule"]
+__all__ = ["NOTICES", "RULES", "STALE_ALLOWANCE", "UNREADABLE_FILE", "Location", "Rule"]

@@ -1,95 +1,103 @@
 """NS501: one thing, implemented once."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
+from typing import TypeVar
 
 from netra_sim.audit.facts import Body, Class, Function, Module
-from netra_sim.audit.rules.rule import Place, Rule
-from netra_sim.audit.tree import Sort, Target, Tree
+from netra_sim.audit.rules.rule import Location, Rule
+from netra_sim.audit.tree import SymbolKind, Target, Tree
 
 _PLAIN_DECORATORS = frozenset({
     "cache", "lru_cache", "windows_asyncio_safe", "contextmanager", "asynccontextmanager", "staticmethod",
     "classmethod", "wraps", "dataclass",
 })  # fmt: skip
+Definition = TypeVar("Definition", Class, Function, Body)
 
 
-def competing(tree: Tree) -> Iterator[Place]:
+def competing(tree: Tree) -> Iterator[Location]:
     """Public classes and functions, by name; and all larger bodies."""
-    told: set[tuple[str, int]] = set()
-    for place in (*_classes(tree), *_functions(tree), *_bodies(tree)):
-        key = (place.module.name, place.line)
-        if place.problem and key in told:
+    reported: set[tuple[str, int]] = set()
+    for location in (*_classes(tree), *_functions(tree), *_bodies(tree)):
+        key = (location.module.name, location.line)
+        if location.problem and key in reported:
             continue
-        if place.problem:
-            told.add(key)
-        yield place
+        if location.problem:
+            reported.add(key)
+        yield location
 
 
-def _is_home(tree: Tree, module: Module) -> bool:
-    """Whether a module plays a part, so that what it has is the original."""
-    return any(tree.plays(module.name, part) for part in ("runtime", "factory", "bridge"))
+def _grouped(
+    tree: Tree, definitions: Iterable[tuple[Hashable, Module, Definition]]
+) -> Iterator[list[tuple[Module, Definition]]]:
+    """Definitions with the same key. The first one counts as the original: modules with a role come first."""
+    groups: dict[Hashable, list[tuple[Module, Definition]]] = defaultdict(list)
+    for key, module, definition in definitions:
+        groups[key].append((module, definition))
+    for group in groups.values():
+        yield sorted(group, key=lambda pair: (not _has_a_role(tree, pair[0]), pair[0].file, pair[1].line))
 
 
-def _classes(tree: Tree) -> Iterator[Place]:
-    by_name: dict[str, list[tuple[Module, Class]]] = defaultdict(list)
-    for module in tree.modules.values():
-        for known in module.classes.values():
-            if not known.is_nested and not known.name.startswith("_") and known.name not in tree.config.conventional:
-                by_name[known.name].append((module, known))
-    for name, all_of_it in by_name.items():
-        same = sorted(all_of_it, key=lambda pair: (not _is_home(tree, pair[0]), pair[0].file))
-        first, original = same[0]
-        yield Place(first, original.line, original.column, name)
-        for module, known in same[1:]:
+def _has_a_role(tree: Tree, module: Module) -> bool:
+    return any(tree.has_role(module.name, role) for role in ("runtime", "factory", "bridge"))
+
+
+def _location(module: Module, definition: Definition, problem: str = "") -> Location:
+    return Location(module, definition.line, definition.column, definition.name, problem)
+
+
+def _classes(tree: Tree) -> Iterator[Location]:
+    classes = (
+        (known.name, module, known)
+        for module in tree.modules.values()
+        for known in module.classes.values()
+        if not known.is_nested and not known.name.startswith("_") and known.name not in tree.config.conventional
+    )
+    for (first, original), *others in _grouped(tree, classes):
+        yield _location(first, original)
+        for module, known in others:
             problem = ""
             if module is not first and not _are_related(tree, (first, original), (module, known)):
-                problem = f"a second class {name}; the first one is in {first.file}:{original.line}"
-            yield Place(module, known.line, known.column, name, problem)
+                problem = f"a second class {known.name}; the first one is in {first.file}:{original.line}"
+            yield _location(module, known, problem)
 
 
 def _are_related(tree: Tree, one: tuple[Module, Class], other: tuple[Module, Class]) -> bool:
-    """Whether one extends or declares the other."""
-    paths = [f"{module.name}.{known.name}" for module, known in (one, other)]
-    for (module, known), path in ((one, paths[1]), (other, paths[0])):
-        target = Target(Sort.CLASS, f"{module.name}.{known.name}", module.name, known.name)
-        if any(base.path == path for base in tree.lineage(target)):
-            return True
-        if any(base.rpartition(".")[2] == "Protocol" for base in known.bases):
-            return True
-    return False
+    """Whether one class extends the other, or one of them is a protocol."""
+    if any(base is not None and base.name == "Protocol" for _, known in (one, other) for base in known.bases):
+        return True
+    first, second = (Target.of(SymbolKind.CLASS, module.name, known.name) for module, known in (one, other))
+    return _extends(tree, first, second) or _extends(tree, second, first)
 
 
-def _functions(tree: Tree) -> Iterator[Place]:
-    by_name: dict[str, list[tuple[Module, Function]]] = defaultdict(list)
-    for module in tree.modules.values():
-        for function in module.functions:
-            if function.is_public and not function.is_trivial and function.name not in tree.config.conventional:
-                decorators = {path.rpartition(".")[2].lstrip("?") for path in function.decorators}
-                if decorators <= _PLAIN_DECORATORS:
-                    by_name[function.name].append((module, function))
-    for name, all_of_it in by_name.items():
-        same = sorted(all_of_it, key=lambda pair: (not _is_home(tree, pair[0]), pair[0].file))
-        first, original = same[0]
-        yield Place(first, original.line, original.column, name)
-        for module, function in same[1:]:
+def _extends(tree: Tree, target: Target, base: Target) -> bool:
+    return any(one.path == base.path for one in tree.lineage(target))
+
+
+def _functions(tree: Tree) -> Iterator[Location]:
+    functions = (
+        (function.name, module, function)
+        for module in tree.modules.values()
+        for function in module.functions
+        if function.is_public and not function.is_trivial and function.name not in tree.config.conventional
+        if _PLAIN_DECORATORS.issuperset(function.decorator_names)
+    )
+    for (first, original), *others in _grouped(tree, functions):
+        yield _location(first, original)
+        for module, function in others:
             problem = ""
             if module is not first and set(function.parameters) == set(original.parameters):
-                problem = f"a second function {name}; the first one is in {first.file}:{original.line}"
-            yield Place(module, function.line, function.column, name, problem)
+                problem = f"a second function {function.name}; the first one is in {first.file}:{original.line}"
+            yield _location(module, function, problem)
 
 
-def _bodies(tree: Tree) -> Iterator[Place]:
-    by_digest: dict[str, list[tuple[Module, Body]]] = defaultdict(list)
-    for module in tree.modules.values():
-        for body in module.bodies:
-            by_digest[body.digest].append((module, body))
-    for same in by_digest.values():
-        same.sort(key=lambda pair: (not _is_home(tree, pair[0]), pair[0].file, pair[1].line))
-        first, original = same[0]
-        yield Place(first, original.line, original.column, original.name)
-        for module, body in same[1:]:
+def _bodies(tree: Tree) -> Iterator[Location]:
+    bodies = ((body.digest, module, body) for module in tree.modules.values() for body in module.bodies)
+    for (first, original), *others in _grouped(tree, bodies):
+        yield _location(first, original)
+        for module, body in others:
             problem = f"{body.lines} lines that {original.name} in {first.file}:{original.line} has as well"
-            yield Place(module, body.line, body.column, body.name, problem)
+            yield _location(module, body, problem)
 
 
 RULES = (

@@ -1,47 +1,46 @@
-"""NS201: where engines, emitters and agents are made."""
+"""NS201: where code makes engines, emitters and agents."""
 
 from collections.abc import Iterator
 
-from netra_sim.audit.config import likes
-from netra_sim.audit.facts import Call, Class, Fate, Module
-from netra_sim.audit.rules.rule import Place, Rule, symbol_of
+from netra_sim.audit.config import matches_glob
+from netra_sim.audit.facts import Call, Function, Module, ResultUse
+from netra_sim.audit.rules.rule import Location, Rule, location_of
 from netra_sim.audit.sending import ancestors
-from netra_sim.audit.tree import Sort, Target, Tree
+from netra_sim.audit.tree import SymbolKind, Target, Tree
 
 _OF_A_USER = frozenset({
     "user", "user_id", "run_id", "thread_id", "user_context", "connection_id", "websocket", "ws", "bridge",
     "websocket_manager", "websocket_bridge", "delivery",
 })  # fmt: skip
-_SAYS_WHOSE = ("*User*", "*Run*", "*WebSocket*", "*Websocket*", "*Agent*")
+_NAMES_A_USER = ("*User*", "*Run*", "*WebSocket*", "*Websocket*", "*Agent*")
 
 
-def made_outside(tree: Tree) -> Iterator[Place]:
+def made_outside(tree: Tree) -> Iterator[Location]:
     """Calls that make an engine, an emitter or an agent."""
     makers = _makers(tree)
     for module, _, call, target in tree.calls:
-        if call.fate is Fate.KEPT_AS_PARTIAL:
+        if call.use is ResultUse.KEPT_AS_PARTIAL:
             continue
         kind = _kind_made(tree, target, makers)
         if not kind or _is_within_itself(module, call, target):
             continue
-        is_here = tree.plays(module.name, "factory") or (kind == "emitter" and tree.plays(module.name, "bridge"))
+        is_here = tree.has_role(module.name, "factory") or (kind == "emitter" and tree.has_role(module.name, "bridge"))
         problem = ""
         if not is_here and not _is_called_by_factory(tree, module, call):
-            made = target.name.partition(".")[0] if target.name else target.path.rpartition(".")[2]
-            problem = f"the {kind} {made.lstrip('?')} is made outside the factory"
-        yield Place(module, call.line, call.column, symbol_of(module, call.function), problem)
+            made = target.name.partition(".")[0] if target.name else target.path.name
+            problem = f"the {kind} {made} is made outside the factory"
+        yield location_of(module, call, problem)
 
 
 def _makers(tree: Tree) -> dict[tuple[str, str], str]:
-    """Class and static methods that make an instance of their own class, with its kind."""
+    """Class and static methods that make an instance of their class, with the kind of that class."""
     found: dict[tuple[str, str], str] = {}
     for module, _, call, target in tree.calls:
-        if call.function < 0 or target.sort is not Sort.CLASS:
+        if call.function < 0 or target.kind is not SymbolKind.CLASS:
             continue
         function = module.functions[call.function]
-        own = function.owner and target.module == module.name and target.name == function.owner
-        kinds = {name.rpartition(".")[2] for name in function.decorators}
-        if own and kinds & {"classmethod", "staticmethod"}:
+        is_own = function.owner and target.module == module.name and target.name == function.owner
+        if is_own and not {"classmethod", "staticmethod"}.isdisjoint(function.decorator_names):
             kind = _kind(tree, target)
             if kind:
                 found[module.name, function.name] = kind
@@ -49,76 +48,70 @@ def _makers(tree: Tree) -> dict[tuple[str, str], str]:
 
 
 def _kind_made(tree: Tree, target: Target, makers: dict[tuple[str, str], str]) -> str:
-    if target.sort is Sort.FUNCTION:
+    if target.kind is SymbolKind.FUNCTION:
         return makers.get((target.module, target.name), "")
-    if target.sort is Sort.OTHER and target.path.endswith(".__new__"):
-        return _kind(tree, tree.resolve(target.path.removesuffix(".__new__")))
+    if target.kind is SymbolKind.OTHER and target.path.name == "__new__":
+        return _kind(tree, tree.resolve(target.path.parent))
     return _kind(tree, target)
 
 
 def _kind(tree: Tree, target: Target) -> str:
-    """What a class makes; "" if it is none of ours."""
-    config = tree.config
-    if target.sort is Sort.OTHER:
-        name = target.path.rpartition(".")[2].lstrip("?")
-        if any(likes(name, pattern) for pattern in config.engines):
-            return "engine"
-        is_emitter = any(likes(name, pattern) for pattern in config.emitters)
-        return "emitter" if is_emitter and ("WebSocket" in name or target.path.startswith("netra_sim.")) else ""
-    known = tree.class_of(target) if target.sort is Sort.CLASS else None
+    """What a class is: an engine, an emitter, an agent, or "" for something else."""
+    if target.kind is SymbolKind.OTHER:
+        return _kind_by_name(tree, target)
+    known = tree.class_of(target) if target.kind is SymbolKind.CLASS else None
     if known is None or known.is_frozen:
         return ""
-    names = [one.path.rpartition(".")[2].lstrip("?") for one in tree.lineage(target)]
-    if any(likes(name, pattern) for name in names for pattern in config.engines):
+    config, names = tree.config, tree.names_of(target)
+    if any(matches_glob(name, *config.engines) for name in names):
         return "engine"
-    if any(likes(name, pattern) for name in names for pattern in config.emitters) and _is_of_a_user(
-        tree, target, names
-    ):
+    if any(matches_glob(name, *config.emitters) for name in names) and _is_of_a_user(tree, target, names):
         return "emitter"
-    if any(likes(name, pattern) for name in names for pattern in config.agents) and _has(tree, target, "async"):
+    if any(matches_glob(name, *config.agents) for name in names) and any(
+        method.is_async for _, method in _methods(tree, target)
+    ):
         return "agent"
     return ""
 
 
+def _kind_by_name(tree: Tree, target: Target) -> str:
+    """What a class outside of the tree is."""
+    name = target.path.name
+    if matches_glob(name, *tree.config.engines):
+        return "engine"
+    is_ours = "WebSocket" in name or target.path.steps[:1] == ("netra_sim",)
+    return "emitter" if is_ours and matches_glob(name, *tree.config.emitters) else ""
+
+
 def _is_of_a_user(tree: Tree, target: Target, names: list[str]) -> bool:
-    """Whether an emitter is bound to somebody, unlike an emitter of metrics or of callbacks within the process."""
-    return any(likes(name, pattern) for name in names for pattern in _SAYS_WHOSE) or _has(tree, target, "owner")
-
-
-def _has(tree: Tree, target: Target, what: str) -> bool:
-    for one in tree.lineage(target):
-        known: Class | None = tree.class_of(one)
-        if known is None:
-            continue
-        functions = tree.modules[one.module].functions
-        for name, number in known.methods.items():
-            if what == "async" and functions[number].is_async:
-                return True
-            if what == "owner" and name == "__init__" and _OF_A_USER & set(functions[number].parameters):
-                return True
-    return False
-
-
-def _is_within_itself(module: Module, call: Call, target: Target) -> bool:
-    """Whether a class makes its own instance, whose callers are looked at instead."""
-    if call.function < 0 or target.module != module.name:
-        return False
-    owners = {function.owner for function in ancestors(module, call.function) if function.owner}
-    return bool(owners) and target.name.partition(".")[0] in {owner.partition(".")[0] for owner in owners}
-
-
-def _is_called_by_factory(tree: Tree, module: Module, call: Call) -> bool:
-    """Whether a call stands in a function that is handed to a factory, as a pipeline is."""
-    return any(
-        likes(_last_class(tree, called), "*Factory")
-        for function in ancestors(module, call.function)
-        for called in function.callback_of
+    """Whether an emitter belongs to a user, unlike an emitter of metrics or of callbacks within the process."""
+    return any(matches_glob(name, *_NAMES_A_USER) for name in names) or any(
+        name == "__init__" and not _OF_A_USER.isdisjoint(method.parameters) for name, method in _methods(tree, target)
     )
 
 
-def _last_class(tree: Tree, path: str) -> str:
-    target = tree.resolve(path)
-    return (target.name or target.path).rpartition(".")[2].lstrip("?")
+def _methods(tree: Tree, target: Target) -> Iterator[tuple[str, Function]]:
+    """The methods of a class and its bases, by name."""
+    for one in tree.lineage(target):
+        known = tree.class_of(one)
+        if known is not None:
+            functions = tree.modules[one.module].functions
+            yield from ((name, functions[number]) for name, number in known.methods.items())
+
+
+def _is_within_itself(module: Module, call: Call, target: Target) -> bool:
+    """Whether a class makes its own instance; the rule looks at the callers instead."""
+    if call.function < 0 or target.module != module.name:
+        return False
+    owners = {function.owner.partition(".")[0] for function in ancestors(module, call.function) if function.owner}
+    return target.name.partition(".")[0] in owners
+
+
+def _is_called_by_factory(tree: Tree, module: Module, call: Call) -> bool:
+    """Whether a function that a factory receives as an argument, such as a pipeline, contains the call."""
+    functions = ancestors(module, call.function)
+    receivers = [tree.resolve(called) for function in functions for called in function.callback_of]
+    return any((target.name or target.path.name).endswith("Factory") for target in receivers)
 
 
 RULES = (

@@ -1,41 +1,47 @@
-"""NS103: nobody puts something else where asyncio's own functions are."""
+"""NS103: no code replaces what asyncio has."""
 
 from collections.abc import Iterator
 
 from netra_sim.audit.facts import Module, Patch
-from netra_sim.audit.rules.rule import Place, Rule, symbol_of
-from netra_sim.audit.tree import Sort, Tree
+from netra_sim.audit.paths import AccessPath, Op, Steps, Unknown, dotted
+from netra_sim.audit.rules.rule import Location, Rule, symbol_of
+from netra_sim.audit.tree import SymbolKind, Tree
 
-_NEST = frozenset({"nest_asyncio.apply", "nest_asyncio2.apply"})
+_NEST = (dotted("nest_asyncio"), dotted("nest_asyncio2"))
+_PATCHABLE = frozenset({"asyncio", "nest_asyncio", "nest_asyncio2"})
 
 
-def patched_asyncio(tree: Tree) -> Iterator[Place]:
-    """Modules that import asyncio, and places that put something else into a module or a class."""
+def patched_asyncio(tree: Tree) -> Iterator[Location]:
+    """Modules that import asyncio, and code that replaces something in a module or a class."""
     for module in tree.modules.values():
-        if any(name.partition(".")[0] in ("asyncio", "nest_asyncio", "nest_asyncio2") for name in module.imports):
-            yield Place(module, 1, 1, "")
+        if any(not _PATCHABLE.isdisjoint(path.steps[:1]) for path in module.imports):
+            yield Location(module, 1, 1, "")
         for patch in module.patches:
             problem = _problem(tree, module, patch)
-            yield Place(module, patch.line, patch.column, symbol_of(module, patch.function), problem)
+            yield Location(module, patch.line, patch.column, symbol_of(module, patch.function), problem)
 
 
 def _problem(tree: Tree, module: Module, patch: Patch) -> str:
-    if patch.path in _NEST:
-        if tree.plays(module.name, "runtime"):
+    if patch.owner in _NEST and patch.name == "apply":
+        if tree.has_role(module.name, "runtime"):
             return ""  # the opt-in for notebooks
-        return f"{patch.path}() changes the event loop for the whole process"
-    owner, _, name = patch.path.rpartition(".")
-    parts = tree.resolve(owner).path.split(".")
-    given = owner.split(".")
-    if parts[0] != "asyncio" and "asyncio" in given:
-        # ``app.hub.asyncio.sleep`` is asyncio's own, unless the tree has a package of that name.
-        inner = given.index("asyncio")
-        is_own = tree.resolve(".".join(given[: inner + 1])).sort is Sort.MODULE
-        parts = parts if is_own else given[inner:]
-    if parts[0] != "asyncio" or "()" in owner or patch.path.startswith("?"):
+        return f"{patch.owner}.apply() changes the event loop for the whole process"
+    if patch.owner is None or isinstance(patch.owner, Unknown) or Op.CALL in patch.owner.steps:
         return ""
-    what = ".".join([*parts, name]) if not name.startswith("<") else ".".join(parts)
-    return f"{what} is replaced for the whole process"
+    owner = _within_asyncio(tree, patch.owner)
+    return f"{owner.then(patch.name) if patch.name else owner} is replaced for the whole process" if owner else ""
+
+
+def _within_asyncio(tree: Tree, owner: AccessPath) -> AccessPath | None:
+    """The path of a module or class of asyncio; None if the owner is something else."""
+    steps: Steps = owner.steps
+    if "asyncio" in steps and tree.resolve(owner).path.steps[:1] != ("asyncio",):
+        # ``app.hub.asyncio`` is asyncio itself, unless the tree has a package of that name.
+        first = steps.index("asyncio")
+        is_of_tree = tree.resolve(owner.with_steps(steps[: first + 1])).kind is SymbolKind.MODULE
+        return None if is_of_tree else owner.with_steps(steps[first:])
+    resolved = tree.resolve(owner).path
+    return resolved if resolved.steps[:1] == ("asyncio",) else None
 
 
 RULES = (

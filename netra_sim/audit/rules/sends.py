@@ -1,108 +1,124 @@
-"""NS202, NS301 and NS302: who sends, and whether a send that fails is seen to fail."""
+"""NS202, NS301 and NS302: who sends, and whether code sees that a send fails."""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from netra_sim.audit.facts import Call, Fate, Function, Module
-from netra_sim.audit.rules.rule import Place, Rule, symbol_of
-from netra_sim.audit.sending import SENDING_NAME, Send, Sends, Way
-from netra_sim.audit.tree import Sort, Target, Tree
+from netra_sim.audit.facts import Call, Function, Module, ResultUse
+from netra_sim.audit.handlers import NO_HANDLER
+from netra_sim.audit.paths import AccessPath
+from netra_sim.audit.rules.rule import Location, Rule, location_of, symbol_of
+from netra_sim.audit.sending import SENDING_NAME, Channel, Send, Sends
+from netra_sim.audit.tree import SymbolKind, Target, Tree
 
-_MAY_BE_ELSE = re.compile(r"_*(deliver|push|reply|dispatch)")
+_MAY_BE_OTHER = re.compile(r"_*(deliver|push|reply|dispatch)")
 _SPAWNERS = frozenset({"create_task", "ensure_future", "run_coroutine_threadsafe"})
+_DROPPED = (ResultUse.DROPPED, ResultUse.AWAITED_AND_DROPPED)
 
 
-def outside_bridge(tree: Tree) -> Iterator[Place]:
-    """Sends over WebSockets, and through managers of them."""
+def outside_bridge(tree: Tree) -> Iterator[Location]:
+    """Sends over WebSockets, directly or through a manager."""
     for send in Sends.of(tree).sends:
-        call = send.call
-        if send.way not in (Way.SOCKET, Way.CLIENT, Way.MANAGER) or call.fate is Fate.KEPT_AS_PARTIAL:
+        is_on_socket = send.channel in (Channel.SOCKET, Channel.CLIENT, Channel.MANAGER)
+        if not is_on_socket or send.call.use is ResultUse.KEPT_AS_PARTIAL:
             continue
         problem = ""
-        if send.way is not Way.CLIENT and not tree.plays(send.module.name, "bridge"):
-            problem = f"{_called(send)} sends over {send.way.value} outside the bridge"
-        yield Place(send.module, call.line, call.column, symbol_of(send.module, call.function), problem)
+        if send.channel is not Channel.CLIENT and not tree.has_role(send.module.name, "bridge"):
+            problem = f"{_called(send)} sends over {send.channel.value} outside the bridge"
+        yield location_of(send.module, send.call, problem)
 
 
-def swallowed(tree: Tree) -> Iterator[Place]:
-    """Sends, each with the handler around it."""
-    told: set[tuple[str, tuple[int, int]]] = set()
+def swallowed(tree: Tree) -> Iterator[Location]:
+    """Sends; for the first one under a handler that swallows its failure, the handler."""
+    reported: set[tuple[str, tuple[int, int]]] = set()
     for send in Sends.of(tree).sends:
         call, module = send.call, send.module
-        if call.fate in (Fate.HANDED_ON, Fate.KEPT_AS_PARTIAL):
+        if call.use in (ResultUse.PASSED_ON, ResultUse.KEPT_AS_PARTIAL):
             continue
-        if call.handler == (0, 0) or (module.name, call.handler) in told:
-            yield Place(module, call.line, call.column, symbol_of(module, call.function))
+        if call.handler == NO_HANDLER or (module.name, call.handler) in reported:
+            yield location_of(module, call)
             continue
-        told.add((module.name, call.handler))
+        reported.add((module.name, call.handler))
         problem = f"every failure of {_called(send)} in line {call.line} is swallowed here"
-        yield Place(module, *call.handler, symbol_of(module, call.function), problem)
+        yield Location(module, *call.handler, symbol_of(module, call.function), problem)
 
 
-def ignored(tree: Tree) -> Iterator[Place]:
-    """Sends, each with what becomes of its result."""
+def ignored(tree: Tree) -> Iterator[Location]:
+    """Sends, and other dropped results of what could be a send."""
     sends = Sends.of(tree)
     seen: set[tuple[str, int]] = set()
     for send in sends.sends:
         seen.add((send.module.name, send.number))
-        yield Place(
-            send.module,
-            send.call.line,
-            send.call.column,
-            symbol_of(send.module, send.call.function),
-            _ignored(tree, sends, send),
-        )
-    by_name = _by_method_name(tree)
+        yield location_of(send.module, send.call, _ignored(tree, sends, send))
+    methods = _methods_by_name(tree)
     for module, index, call, target in tree.calls:
-        if (module.name, index) in seen or call.fate not in (Fate.DROPPED, Fate.AWAITED_AND_DROPPED):
+        if (module.name, index) in seen or call.use not in _DROPPED:
             continue
-        problem = _ignored_elsewhere(tree, sends, module, call, target, by_name)
+        function = tree.function(target)
+        if function is not None and not function.is_generator:
+            problem = _ignored_function(tree, sends, call, target, function)
+        else:
+            problem = _ignored_method(call.path, target, methods.get(target.path.name, []))
         if problem is not None:
-            yield Place(module, call.line, call.column, symbol_of(module, call.function), problem)
+            yield location_of(module, call, problem)
 
 
 def _ignored(tree: Tree, sends: Sends, send: Send) -> str:
     call, module = send.call, send.module
-    if call.fate is Fate.DROPPED and sends.is_coroutine(send):
+    if call.use is ResultUse.DROPPED and sends.is_coroutine(send):
         return f"the coroutine of {_called(send)} is never awaited, so nothing is sent"
     function = tree.function(send.target)
-    if call.fate in (Fate.DROPPED, Fate.AWAITED_AND_DROPPED) and function is not None and _tells(function):
+    if call.use in _DROPPED and function is not None and function.returns_bool:
         return f"{_called(send)} returns whether it has sent, and nobody looks"
-    outer = call.inside
-    while outer >= 0:
-        around = module.calls[outer]
-        name = around.path.rpartition(".")[2].lstrip("?")
-        if name in _SPAWNERS and around.fate is Fate.DROPPED:
+    for around in _around(module, call):
+        name = around.path.name
+        if name in _SPAWNERS and around.use is ResultUse.DROPPED:
             return f"{_called(send)} goes on in a task that nobody keeps, so its failure is never seen"
-        is_dropped = around.fate is Fate.AWAITED_AND_DROPPED
+        is_dropped = around.use is ResultUse.AWAITED_AND_DROPPED
         if name.endswith("gather") and is_dropped and around.text == "return_exceptions":
             return f"gather returns the failures of {_called(send)} as results, and nobody looks"
-        outer = around.inside
     return ""
 
 
-def _ignored_elsewhere(
-    tree: Tree, sends: Sends, module: Module, call: Call, target: Target, by_name: dict[str, list[Function]]
-) -> str | None:
-    """Of calls that are no sends by what they are called on: the problem, "" for none, None if they are no sends."""
-    method = target.path.rpartition(".")[2].lstrip("?")
-    function = tree.function(target)
-    if function is not None and not function.is_generator:
-        is_sender = tree.index_of(target) in sends.sending.get(target.module, ())
-        if function.is_async and call.fate is Fate.DROPPED and (is_sender or SENDING_NAME.fullmatch(method)):
-            return f"the coroutine of {target.name} is never awaited, so nothing is sent"
-        if SENDING_NAME.fullmatch(method) and (is_sender or (function.owner and not _MAY_BE_ELSE.match(method))):
-            return f"{target.name} returns whether it has sent, and nobody looks" if _tells(function) else ""
+def _around(module: Module, call: Call) -> Iterator[Call]:
+    """The calls that have a call in their arguments, the innermost first."""
+    while call.inside >= 0:
+        call = module.calls[call.inside]
+        yield call
+
+
+def _ignored_function(tree: Tree, sends: Sends, call: Call, target: Target, function: Function) -> str | None:
+    """The problem with a call of a function that is not one of the sends; "" for none, None if it cannot send."""
+    is_sender = tree.index_of(target) in sends.sending.get(target.module, ())
+    is_named = SENDING_NAME.fullmatch(target.path.name) is not None
+    if function.is_async and call.use is ResultUse.DROPPED and (is_sender or is_named):
+        return f"the coroutine of {target.name} is never awaited, so nothing is sent"
+    is_method = bool(function.owner) and not _MAY_BE_OTHER.match(target.path.name)
+    if not is_named or not (is_sender or is_method):
         return None
-    if target.sort is Sort.OTHER and SENDING_NAME.fullmatch(method) and "." in call.path + target.path:
-        known = by_name.get(method, [])
-        if known and all(_tells(one) for one in known) and not target.path.startswith(("asyncio.", "builtins.")):
-            return f"{method} returns whether it has sent, and nobody looks"
+    return f"{target.name} returns whether it has sent, and nobody looks" if function.returns_bool else ""
+
+
+def _ignored_method(path: AccessPath, target: Target, methods: list[Function]) -> str | None:
+    """The problem with a call of a method of an unknown object; None without a problem.
+
+    Args:
+        path: what the code calls.
+        target: the end of that path.
+        methods: all methods of the tree with this name.
+    """
+    method = target.path.name
+    if target.kind is not SymbolKind.OTHER or not SENDING_NAME.fullmatch(method):
+        return None
+    is_bare = len(path.steps) < 2 and len(target.path.steps) < 2
+    if is_bare or target.path.steps[0] in ("asyncio", "builtins"):
+        return None
+    if methods and all(one.returns_bool for one in methods):
+        return f"{method} returns whether it has sent, and nobody looks"
     return None
 
 
-def _by_method_name(tree: Tree) -> dict[str, list[Function]]:
+def _methods_by_name(tree: Tree) -> dict[str, list[Function]]:
     found: dict[str, list[Function]] = defaultdict(list)
     for module in tree.modules.values():
         for function in module.functions:
@@ -111,13 +127,10 @@ def _by_method_name(tree: Tree) -> dict[str, list[Function]]:
     return found
 
 
-def _tells(function: Function) -> bool:
-    return function.returns_bool
-
-
 def _called(send: Send) -> str:
-    path = send.target.name or send.target.path
-    return path.replace("()", "").replace("[]", "").lstrip("?*~") or "send"
+    """The name of what a send calls, without calls and elements in it."""
+    names = [step for step in send.target.path.steps if isinstance(step, str)]
+    return send.target.name or ".".join(names) or "send"
 
 
 RULES = (

@@ -2,133 +2,144 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import TypeAlias
 
-from netra_sim.audit.config import likes
+from netra_sim.audit.config import matches_glob
 from netra_sim.audit.facts import Change, Module, SharedName
-from netra_sim.audit.rules.rule import Place, Rule
+from netra_sim.audit.paths import AccessPath, Op, dotted, is_shared
+from netra_sim.audit.rules.rule import Location, Rule
 from netra_sim.audit.sending import Sends, ancestors
-from netra_sim.audit.tree import Sort, Target, Tree
+from netra_sim.audit.tree import SymbolKind, Target, Tree
 
 _MEMOS = frozenset({"cache", "lru_cache"})
 _HOLDERS = ("*Manager", "*Registry", "*Bridge", "*Pool", "*Engine", "*Emitter", "*Store", "*Hub", "*Dispatcher")
+_OURS = ("AgentWebSocketBridge", "UserExecutionEngine", "ExecutionEngineFactory", "RunEmitter")
+_Changes: TypeAlias = dict[AccessPath, list[tuple[Module, Change]]]
 
 
-def shared_state(tree: Tree) -> Iterator[Place]:
+def shared_state(tree: Tree) -> Iterator[Location]:
     """Names of modules and attributes of classes in modules on the request path."""
-    path = request_path(tree)
     changed = _changes(tree)
-    undeclared: dict[str, list[tuple[str, Change]]] = defaultdict(list)
-    for key, changes in changed.items():
-        owner, _, own = key.rpartition(".")
-        home, change = changes[0]
-        if owner == home.name and any(each.is_rebinding for _, each in changes):
-            undeclared[owner].append((own, change))
-    for name in sorted(path):
+    undeclared = _bound_names(changed)
+    for name in sorted(request_path(tree)):
         module = tree.modules[name]
         states = {(state.owner, state.name): state for state in reversed(module.states)}
         for state in sorted(states.values(), key=lambda one: (one.line, one.column)):
-            symbol = f"{state.owner}.{state.name}".lstrip(".")
-            yield Place(module, state.line, state.column, symbol, _problem(tree, module, state, changed))
+            symbol = f"{state.owner}.{state.name}" if state.owner else state.name
+            yield Location(module, state.line, state.column, symbol, _problem(tree, module, state, changed))
         yield from _made_once(tree, module)
         for own, change in undeclared[name]:
             if ("", own) not in states:
                 problem = f"{own} of the module is bound anew by a function, for all users at once"
-                yield Place(module, change.line, change.column, own, problem)
+                yield Location(module, change.line, change.column, own, problem)
 
 
-def request_path(tree: Tree) -> set[str]:
-    """The modules that serve several users' requests: as configured, or found by what they do and import."""
-    patterns = tree.config.request_path
-    if patterns is not None:
-        return {name for name in tree.modules if tree.plays(name, "request_path")}
-    sends = Sends.of(tree)
-    roots = {send.module.name for send in sends.sends} | {module.name for module, _ in sends.reads}
-    homes = {name for name in tree.modules if tree.plays(name, "factory") or tree.plays(name, "bridge")}
-    roots |= homes | {
-        module.name for module, _, call, target in tree.calls if call.function >= 0 and target.module in homes
-    }
-    reached, waiting = set(roots), sorted(roots)
-    while waiting:
-        for imported in tree.modules[waiting.pop()].imports:
-            target = tree.resolve(imported)
-            home = target.path if target.sort is Sort.MODULE else target.module
-            if home in tree.modules and home not in reached:
-                reached.add(home)
-                waiting.append(home)
-    return reached
-
-
-def _changes(tree: Tree) -> dict[str, list[tuple[Module, Change]]]:
-    """Changes that happen after import, by the module's name or the class's attribute that they change."""
-    at_import = _only_at_import(tree)
-    found: dict[str, list[tuple[Module, Change]]] = defaultdict(list)
-    for module in tree.modules.values():
-        for change in module.changes:
-            outermost = [function.name for function in ancestors(module, change.function)][-1]
-            if f"{module.name}.{outermost}" not in at_import:
-                found[_key(tree, change.path)].append((module, change))
+def _bound_names(changed: _Changes) -> dict[str, list[tuple[str, Change]]]:
+    """By module: the names that its functions bind anew, each with its first change."""
+    found: dict[str, list[tuple[str, Change]]] = defaultdict(list)
+    for path, changes in changed.items():
+        module, change = changes[0]
+        if path.parent == dotted(module.name) and any(each.is_rebinding for _, each in changes):
+            found[module.name].append((path.name, change))
     return found
 
 
-def _key(tree: Tree, path: str) -> str:
-    owner, _, name = path.rpartition(".")
-    target = tree.resolve(owner)
-    if target.sort is Sort.MODULE:
-        # A name that was imported is where it came from.
-        own = tree.modules[target.path].names.get(name, "")
-        is_alias = own and not own.startswith(("?", "*", "~", "builtins.")) and not own.endswith(("()", "[]"))
-        return own if is_alias and own != f"{target.path}.{name}" and "." in own else f"{target.path}.{name}"
-    known = tree.class_of(target)
-    if known is None:
+def request_path(tree: Tree) -> set[str]:
+    """The modules that serve several users' requests: as configured, or else found by what they do and import."""
+    if tree.config.request_path is not None:
+        return {name for name in tree.modules if tree.has_role(name, "request_path")}
+    sends = Sends.of(tree)
+    homes = {name for name in tree.modules if tree.has_role(name, "factory") or tree.has_role(name, "bridge")}
+    callers = {module.name for module, _, call, target in tree.calls if call.function >= 0 and target.module in homes}
+    senders = {send.module.name for send in sends.sends} | {module.name for module, _ in sends.reads}
+    reached = homes | callers | senders
+    waiting = list(reached)
+    while waiting:
+        imported = {tree.resolve(path).module for path in tree.modules[waiting.pop()].imports}
+        new = {name for name in imported if name in tree.modules} - reached
+        reached |= new
+        waiting += new
+    return reached
+
+
+def _changes(tree: Tree) -> _Changes:
+    """Changes that happen after import, by the path of the module's name or the class's attribute."""
+    at_import = _only_at_import(tree)
+    found: _Changes = defaultdict(list)
+    for module in tree.modules.values():
+        for change in module.changes:
+            *_, outermost = ancestors(module, change.function)
+            if dotted(f"{module.name}.{outermost.name}") not in at_import:
+                found[_origin(tree, change.path)].append((module, change))
+    return found
+
+
+def _origin(tree: Tree, path: AccessPath) -> AccessPath:
+    """The path of a name or attribute where a module or class defines it."""
+    owner, name = tree.resolve(path.parent), path.name
+    if owner.kind is SymbolKind.MODULE:
+        imported = tree.modules[owner.module].names.get(name)
+        if imported is not None and is_shared(imported) and imported.name and len(imported.steps) > 1:
+            return imported
+        return owner.path.then(name)
+    if tree.class_of(owner) is None:
         return path
-    for one in tree.lineage(target):
-        home = tree.class_of(one)
-        if home is not None and any(
-            state.owner == one.name and state.name == name for state in tree.modules[one.module].states
-        ):
-            return f"{one.module}.{one.name}.{name}" + ("" if target.sort is Sort.CLASS else "()")
+    for one in tree.lineage(owner):
+        is_class = tree.class_of(one) is not None
+        if is_class and any((state.owner, state.name) == (one.name, name) for state in tree.modules[one.module].states):
+            return _attribute(one.module, one.name, name, of_instance=owner.kind is SymbolKind.INSTANCE)
     return path
 
 
-def _only_at_import(tree: Tree) -> set[str]:
-    """Functions that are called while modules are imported and never after, as decorators that register are."""
-    called: set[str] = set()
-    for _, _, call, target in tree.calls:
-        if target.sort is Sort.FUNCTION and call.function >= 0:
-            called.add(target.path)
-    decorating: set[str] = set()
+def _attribute(module: str, owner: str, name: str, *, of_instance: bool) -> AccessPath:
+    path = dotted(f"{module}.{owner}")
+    return path.then(Op.CALL, name) if of_instance else path.then(name)
+
+
+def _only_at_import(tree: Tree) -> set[AccessPath]:
+    """Functions that only run while modules are imported, such as decorators that register."""
+    calls = [(call, target.path) for _, _, call, target in tree.calls if target.kind is SymbolKind.FUNCTION]
+    called = {path for call, path in calls if call.function >= 0}
+    at_import = {path for call, path in calls if call.function < 0}
     for module in tree.modules.values():
         for function in module.functions:
             if function.parent < 0:
-                decorating |= {tree.resolve(path).path for path in function.decorators}
-        for kind in module.classes.values():
-            decorating |= set() if kind.is_nested else {tree.resolve(path).path for path in kind.decorators}
-    at_level = {target.path for _, _, call, target in tree.calls if target.sort is Sort.FUNCTION and call.function < 0}
-    return (decorating | at_level) - called
+                at_import |= {tree.resolve(path).path for path in function.decorators}
+        for known in module.classes.values():
+            if not known.is_nested:
+                at_import |= {tree.resolve(path).path for path in known.decorators}
+    return at_import - called
 
 
-def _problem(tree: Tree, module: Module, state: SharedName, changed: dict[str, list[tuple[Module, Change]]]) -> str:
+def _problem(tree: Tree, module: Module, state: SharedName, changed: _Changes) -> str:
     if state.owner:
-        known = module.classes.get(state.owner)
-        if known is None or known.is_frozen:
-            return ""
-        key = f"{module.name}.{state.owner}.{state.name}"
-        by_class = changed.get(key, [])
-        if by_class and (state.is_container or any(change.is_rebinding for _, change in by_class)):
-            return f"{state.owner}.{state.name} is one for all instances, and {_where(by_class)} changes it"
-        by_instance = [pair for pair in changed.get(f"{key}()", []) if not pair[1].is_rebinding]
-        if state.is_container and by_instance and not _is_set_in_constructor(tree, module, state):
-            return f"{state.owner}.{state.name} is one for all instances, and {_where(by_instance)} changes it"
-        return ""
-    changes = changed.get(f"{module.name}.{state.name}", [])
+        return _problem_of_attribute(module, state, changed)
+    changes = changed.get(dotted(f"{module.name}.{state.name}"), [])
     rebound = [pair for pair in changes if pair[1].is_rebinding]
     if rebound:
         return f"{state.name} is bound anew by {_where(rebound)}, for all users at once"
     if state.is_container and changes:
         return f"{state.name} is one for all users, and {_where(changes)} changes it"
-    if state.is_primitive:
-        return f"{state.name} is one for all users: {state.value.removesuffix('()')} exists to be changed"
-    return _instance_problem(tree, state)
+    if state.is_primitive and state.value is not None:
+        return f"{state.name} is one for all users: {state.value.uncalled} exists to be changed"
+    kind = _stateful_class(tree, state.value)
+    return f"{state.name} is one {kind} for all users" if kind else ""
+
+
+def _problem_of_attribute(module: Module, state: SharedName, changed: _Changes) -> str:
+    known = module.classes.get(state.owner)
+    if known is None or known.is_frozen:
+        return ""
+    of_class = _attribute(module.name, state.owner, state.name, of_instance=False)
+    of_instance = _attribute(module.name, state.owner, state.name, of_instance=True)
+    by_class = changed.get(of_class, [])
+    if by_class and (state.is_container or any(change.is_rebinding for _, change in by_class)):
+        return f"{state.owner}.{state.name} is one for all instances, and {_where(by_class)} changes it"
+    by_instance = [pair for pair in changed.get(of_instance, []) if not pair[1].is_rebinding]
+    is_own = any(change.path == of_instance and change.is_rebinding for change in module.changes)
+    if state.is_container and by_instance and not is_own:
+        return f"{state.owner}.{state.name} is one for all instances, and {_where(by_instance)} changes it"
+    return ""
 
 
 def _where(changes: list[tuple[Module, Change]]) -> str:
@@ -136,42 +147,30 @@ def _where(changes: list[tuple[Module, Change]]) -> str:
     return f"{module.functions[change.function].name} ({module.file}:{change.line})"
 
 
-def _is_set_in_constructor(tree: Tree, module: Module, state: SharedName) -> bool:
-    name = f"{module.name}.{state.owner}().{state.name}"
-    return any(change.path == name and change.is_rebinding for change in module.changes)
+def _stateful_class(tree: Tree, path: AccessPath | None) -> str:
+    """The name of the class that a call of this path makes, if its instances change; "" otherwise."""
+    return _stateful(tree, tree.resolve(path)) if path is not None and path.is_call else ""
 
 
-def _instance_problem(tree: Tree, state: SharedName) -> str:
-    if not state.value.endswith("()"):
+def _stateful(tree: Tree, target: Target) -> str:
+    """The name of a target's class, if its instances change; "" if they are values."""
+    if target.kind is not SymbolKind.INSTANCE:
+        return target.path.parent.name if target.path.is_call and target.path.parent.name in _OURS else ""
+    classes = [known for known in map(tree.class_of, tree.lineage(target)) if known is not None]
+    if classes[0].is_frozen:
         return ""
-    target = tree.resolve(state.value)
-    kind = _holds_state(tree, target)
-    return f"{state.name} is one {kind} for all users" if kind else ""
+    is_holder = any(matches_glob(known.name, *_HOLDERS) for known in classes)
+    return classes[0].name if is_holder or any(known.changes_itself for known in classes) else ""
 
 
-def _holds_state(tree: Tree, target: Target) -> str:
-    """The class's name, if its instances change; "" if they are values."""
-    if target.sort is not Sort.INSTANCE:
-        name = target.path.removesuffix("()").rpartition(".")[2]
-        ours = ("AgentWebSocketBridge", "UserExecutionEngine", "ExecutionEngineFactory", "RunEmitter")
-        return name if target.path.endswith("()") and name in ours else ""
-    lineage = [known for one in tree.lineage(target) if (known := tree.class_of(one))]
-    if any(known.is_frozen for known in lineage[:1]):
-        return ""
-    is_holder = any(likes(known.name, pattern) for known in lineage for pattern in _HOLDERS)
-    return lineage[0].name if is_holder or any(known.changes_itself for known in lineage) else ""
-
-
-def _made_once(tree: Tree, module: Module) -> Iterator[Place]:
-    """Functions without parameters that remember what they made: singletons."""
+def _made_once(tree: Tree, module: Module) -> Iterator[Location]:
+    """Functions without parameters that cache what they make: singletons."""
     for function in module.functions:
-        names = {name.rpartition(".")[2].lstrip("?") for name in function.decorators}
-        if not names & _MEMOS or function.parameters:
+        if function.parameters or _MEMOS.isdisjoint(function.decorator_names):
             continue
-        made = tree.resolve(function.returns) if function.returns else None
-        kind = _holds_state(tree, made) if made is not None else ""
+        kind = _stateful(tree, tree.resolve(function.returns)) if function.returns else ""
         problem = f"{function.name} makes one {kind} and gives it to all users" if kind else ""
-        yield Place(module, function.line, function.column, function.name, problem)
+        yield Location(module, function.line, function.column, function.name, problem)
 
 
 RULES = (

@@ -1,7 +1,7 @@
-"""For each rule of the audit one small source tree with the defect that it is for, and the same tree without it.
+"""For each rule of the audit: a small source tree with the defect that the rule finds, and the same tree without it.
 
-They are texts and no modules, so that nothing imports them. A line that ends with ``# planted`` stands in the tree with the
-defect only, and one that ends with ``# clean`` in the other one only.
+The trees are texts, so that nothing imports them. Lines that end with ``# planted`` are only in the tree with the defect,
+and lines that end with ``# clean`` only in the tree without it.
 """
 
 from operator import attrgetter
@@ -19,7 +19,7 @@ class PlantedSource(msgspec.Struct, frozen=True):
     Attributes:
         rule: the name of the rule that must find it.
         defect: what is wrong, in a sentence.
-        files: texts with both kinds of lines, by the files' names.
+        files: texts with both kinds of lines, by file name.
     """
 
     rule: str
@@ -31,7 +31,7 @@ class PlantedSource(msgspec.Struct, frozen=True):
         return self._without(_CLEAN)
 
     def clean(self) -> dict[str, str]:
-        """The same files without it."""
+        """The files without the defect."""
         return self._without(_PLANTED)
 
     def _without(self, mark: str) -> dict[str, str]:
@@ -208,4 +208,4 @@ async def write(socket: ServerConnection, user_id, frame):
 PLANTED_SOURCES: Registry[PlantedSource] = Registry(
     "netra_sim.planted_sources", _OWN, kind=PlantedSource, name_of=attrgetter("rule")
 )
-"""By the name of the rule that each is for, those of other packages included."""
+"""All planted sources by the name of their rule, those of other packages included."""
