@@ -178,7 +178,9 @@ def _escaped(parameter: str) -> str:
 def _commands(group: click.Group) -> Iterator[Row]:
     yield "command", "what it does", "options"
     context = click.Context(group, info_name="netra-sim")
-    for name, command in group.commands.items():
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None  # noqa: S101 - the group lists only what it has
         usage = " ".join(piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]")
         options = [
             record for option in command.params if isinstance(option, click.Option)

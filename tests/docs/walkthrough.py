@@ -193,7 +193,7 @@ def check_options(arguments):
 
     name, *options = arguments
     try:
-        given = cli.commands[name].make_context(name, options).params
+        given = cli.get_command(None, name).make_context(name, options).params
         typed = {name: given[name] for name in ("users", "seed") if given[name] is not None}
         plan(given["texts"], typed, given["names"])
     except (click.ClickException, ValueError) as error:

@@ -33,7 +33,7 @@ def test_every_command_of_the_recipes_is_understood(tmp_path, monkeypatch, argum
     Path("base").mkdir()
     Path("base", "verdict.json").write_text("{}")
     name, *rest = arguments
-    cli.commands[name].make_context(name, rest)
+    cli.get_command(None, name).make_context(name, rest)
 
 
 def test_the_recipe_has_a_valid_gitlab_job_that_keeps_the_report_always():
