@@ -13,7 +13,6 @@ from netra_sim.notebooks.catalogue import NOTEBOOKS, Notebook
 from netra_sim.notebooks.outcome import CODES, outcome_of
 from netra_sim.notebooks.runner import TIME_LIMIT, Task, run_notebooks
 from netra_sim.parameters import ParameterError
-from netra_sim.runtime import stopped_like_ctrl_c
 from netra_sim.site.folder import move_into_place, room_beside, will_keep_earlier
 from netra_sim.site.site import INDEX
 from netra_sim.site.writing import write_last_words, write_site
@@ -115,7 +114,7 @@ def make_report(
     """
     folder = folder.resolve()
     began = time.monotonic()
-    with room_beside(folder, RUNS_FOLDER) as room, stopped_like_ctrl_c():
+    with room_beside(folder, RUNS_FOLDER) as room:
         runs = run_notebooks(tasks, room, jobs=jobs, time_limit=time_limit, on_cell=on_cell)
         outcome = outcome_of(runs, room, base)
         earlier = will_keep_earlier(folder)

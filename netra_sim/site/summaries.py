@@ -9,7 +9,7 @@ from xml.etree import ElementTree as Xml
 from netra_sim.checks import CheckResult, Finding
 from netra_sim.notebooks.outcome import Outcome
 from netra_sim.notebooks.runner import NotebookRun
-from netra_sim.studies.held import Held
+from netra_sim.studies.objectives import ObjectiveResult
 from netra_sim.verdict.claim_tables import SCORE_DEFINITION, claim_anchor
 from netra_sim.verdict.claims import JudgedClaim, State
 from netra_sim.verdict.verdict import Verdict
@@ -103,7 +103,7 @@ def junit(outcome: Outcome) -> str:
     root = Xml.Element("testsuites", name="netra_sim")
     _suite(root, "verdict", iter([_verdict_case(outcome)]))
     _suite(root, "notebooks", (_notebook_case(run) for run in outcome.runs))
-    _suite(root, "objectives", (_objective_case(name, held) for name, held in outcome.held))
+    _suite(root, "objectives", (_objective_case(name, one) for name, one in outcome.results))
     if (verdict := outcome.verdict) is not None:
         _suite(root, "claims", map(_claim_case, verdict.claims))
         for source, results in verdict.evidence.items():
@@ -166,10 +166,10 @@ def _notebook_case(run: NotebookRun) -> Xml.Element:
     return _outcome(case, "error", run.problem) if run.problem else case
 
 
-def _objective_case(notebook: str, held: Held) -> Xml.Element:
-    case = _case(f"objectives of {notebook}", f"{held.parameter}: {held.where}")
+def _objective_case(notebook: str, one: ObjectiveResult) -> Xml.Element:
+    case = _case(f"objectives of {notebook}", f"{one.parameter}: {one.where}")
     kinds = {"met": "", "missed": "failure", "not judged": "error"}
-    return _outcome(case, kinds[held.state], held.measured) if kinds[held.state] else case
+    return _outcome(case, kinds[one.state], one.measured) if kinds[one.state] else case
 
 
 def _claim_case(one: JudgedClaim) -> Xml.Element:

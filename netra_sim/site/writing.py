@@ -50,7 +50,7 @@ def write_site(outcome: Outcome, folder: Path, *, seconds: float) -> None:
         for with_code, file in ((False, f"{name}.html"), (True, f"{name}-code.html")):
             _write(folder / file, notebook_page(run, links=navigation, banner=on_top, with_code=with_code))
         if name == VALIDATION.name:
-            # Who interrupts has no time for a browser.
+            # No PDF after an interruption: starting a browser takes seconds.
             page_file, pdf = folder / f"{name}.html", folder / f"{name}.pdf"
             no_pdf = "the notebook did not run to its end" if run.problem else write_pdf(page_file, pdf)
             outcome = msgspec.structs.replace(outcome, no_pdf=no_pdf)
@@ -85,7 +85,7 @@ def _of_validation(outcome: Outcome) -> Outcome:
     if outcome.verdict is None:
         return outcome
     decision, reasons = outcome.verdict.decision, outcome.verdict.reasons
-    return msgspec.structs.replace(outcome, decision=decision, reasons=reasons, held=[], earlier=False)
+    return msgspec.structs.replace(outcome, decision=decision, reasons=reasons, results=[], earlier=False)
 
 
 def _write_summaries(outcome: Outcome, folder: Path) -> None:

@@ -4,7 +4,6 @@ import shlex
 from typing import Annotated, Self
 
 import msgspec
-import numpy as np
 import pandas as pd
 from msgspec import Meta
 
@@ -13,7 +12,7 @@ from netra_sim.exploration import in_order
 from netra_sim.history import History, Kind
 from netra_sim.parameters import DeliveryP95, NotebookParameters, whole_path
 from netra_sim.simulation import Scenario, find_scenario, simulate
-from netra_sim.studies.held import held_p95, keep
+from netra_sim.studies.objectives import p95_result, quantile, save_results
 from netra_sim.tables import Html, table
 
 KNEE = 2.0
@@ -98,8 +97,8 @@ def load_curve(parameters: ConcurrencyParameters) -> LoadCurve:
             kept[scenario.users] = history
     measured = pd.DataFrame(rows)
     medians = measured.groupby("users")["p95"].median()
-    held = [held_p95(f"{users:,} users", float(p95), parameters.delivery_p95) for users, p95 in medians.items()]
-    keep(parameters.output, held)
+    results = [p95_result(f"{users:,} users", float(p95), parameters.delivery_p95) for users, p95 in medians.items()]
+    save_results(parameters.output, results)
     command = (
         f"netra-sim sweep {shlex.quote(parameters.scenario)} --seeds {seeds[-1]} "
         f"--set 'users={loads}' --set platform.step_cost=[{parameters.step_cost}]"
@@ -113,15 +112,14 @@ def _figures(scenario: Scenario, seed: int, history: History) -> dict[str, float
     last = request_latencies(history, keep="last")
     answered = int((last["event"] == "agent_completed").sum())
     requested = history.frame(Kind.REQUESTED)["run"].nunique()
-    p50, p95, p99 = np.quantile(delivery, [0.5, 0.95, 0.99]) if len(delivery) else (np.nan,) * 3
     return {
         "users": scenario.users,
         "seed": seed,
-        "p50": p50,
-        "p95": p95,
-        "p99": p99,
-        "first_p95": float(np.quantile(first, 0.95)) if len(first) else np.nan,
-        "response_p95": float(last["latency"].quantile(0.95)) if len(last) else np.nan,
+        "p50": quantile(delivery, 0.5),
+        "p95": quantile(delivery),
+        "p99": quantile(delivery, 0.99),
+        "first_p95": quantile(first),
+        "response_p95": quantile(last["latency"].to_numpy(float)),
         "completed": answered / requested if requested else 1.0,
     }
 

@@ -12,7 +12,7 @@ from netra_sim.exploration import Trial, in_order, replay_line
 from netra_sim.history import History
 from netra_sim.parameters import NotebookParameters, whole_path
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting, simulate
-from netra_sim.studies.held import Held, keep
+from netra_sim.studies.objectives import ObjectiveResult, quantile, save_results
 from netra_sim.tables import Html, badge, table
 
 MOST = 4
@@ -112,19 +112,20 @@ def compare(parameters: ExplorerParameters) -> Comparison:
     compared = side_by_side(chosen_scenarios(parameters), parameters.seed)
     settings = map(parse_setting, filter(None, map(str.strip, parameters.settings.split(";"))))
     names = {path.removeprefix("objectives.") for path, _ in settings if path.startswith("objectives.")}
-    held = [_held(one, name) for one in compared.explored for name in sorted(names)]
-    keep(parameters.output, held)
+    save_results(parameters.output, [_result(one, name) for one in compared.explored for name in sorted(names)])
     return compared
 
 
-def _held(one: Explored, objective: str) -> Held:
+def _result(one: Explored, objective: str) -> ObjectiveResult:
     judging = _JUDGED_BY.get(objective, "latency")
     result = next(result for result in one.trial.results if result.check == judging)
     state: dict[State, Literal["met", "missed"]] = {"passed": "met", "failed": "missed"}
     found = [finding.message for finding in result.findings[:1]]
     words = "; ".join([f"objectives.{objective}: {judging} is {result.state}", *found])
     where = one.trial.scenario.name
-    return Held(parameter="settings", where=where, measured=words, state=state.get(result.state, "not judged"))
+    return ObjectiveResult(
+        parameter="settings", where=where, measured=words, state=state.get(result.state, "not judged")
+    )
 
 
 def side_by_side(chosen: Sequence[tuple[str, Scenario]], seed: int) -> Comparison:
@@ -172,8 +173,8 @@ def _with_setting(chosen: Sequence[tuple[str, Scenario]], setting: str) -> list[
 
 
 def _row(one: Explored) -> tuple[str, ...]:
-    latencies = delivery_latencies(one.history)["latency"]
-    p95 = f"{latencies.quantile(0.95) * 1000:,.0f} ms" if len(latencies) else "nothing arrived"
+    latencies = delivery_latencies(one.history)["latency"].to_numpy(float)
+    p95 = f"{quantile(latencies) * 1000:,.0f} ms" if len(latencies) else "nothing arrived"
     trial = one.trial
     checks = badge("passed") if not trial.failed else badge("failed") + f" {', '.join(trial.failed)}"
     expected = "yes" if trial.is_as_expected else "no"

@@ -12,7 +12,7 @@ from netra_sim.exploration import in_order
 from netra_sim.history import History, Kind
 from netra_sim.parameters import DeliveryP95, NotebookParameters, whole_path
 from netra_sim.simulation import Scenario, find_scenario, simulate
-from netra_sim.studies.held import keep_p95
+from netra_sim.studies.objectives import save_p95_results
 from netra_sim.tables import table
 
 ISOLATION_CHECKS = (
@@ -94,7 +94,7 @@ def simulate_clean(parameters: IsolationParameters) -> History:
     """Simulate the scenario on the runtime as it is."""
     scenario = find_scenario(parameters.scenario).with_settings({"users": parameters.users})
     history = simulate(scenario, parameters.seed)
-    keep_p95(parameters.output, {scenario.name: history}, parameters.delivery_p95)
+    save_p95_results(parameters.output, {scenario.name: history}, parameters.delivery_p95)
     return history
 
 

@@ -20,7 +20,7 @@ from netra_sim.history import History
 from netra_sim.parameters import DeliveryP95, NotebookParameters
 from netra_sim.runtime import new_event_loop
 from netra_sim.simulation import WINDOWS_TICK, VirtualTimeLoop, find_scenario, simulate
-from netra_sim.studies.held import keep_p95
+from netra_sim.studies.objectives import save_p95_results
 from netra_sim.tables import Html, table
 
 DETECTION_SEEDS = 5
@@ -51,7 +51,7 @@ def simulate_both_clocks(parameters: WindowsParameters) -> dict[str, History]:
         "exact clock": simulate(scenario, parameters.seed),
         "Windows clock": simulate(coarse, parameters.seed),
     }
-    keep_p95(parameters.output, histories, parameters.delivery_p95)
+    save_p95_results(parameters.output, histories, parameters.delivery_p95)
     return histories
 
 
