@@ -53,7 +53,7 @@ def latency_percentiles(
     values = _samples(series, measure)
     if not values:
         return nothing_to_show(_NOTHING)
-    p95s = {name: float(np.quantile(sample, 0.95)) for name, sample in values.items()}
+    p95s = {name: float(np.quantile(sample, 0.95, method="inverted_cdf")) for name, sample in values.items()}
     missed = [name for name, p95 in p95s.items() if p95 > objective]
     drawn = sorted(p95s, key=lambda name: -p95s[name])[: len(LOOKS)]
     drawn = [name for name in values if name in drawn]
@@ -64,7 +64,7 @@ def latency_percentiles(
         # The curve ends where ten values are left: beyond, a quantile says nothing.
         deepest = max(len(values[name]) / 10, 2.0)
         places = np.unique([*np.geomspace(2, deepest, 160), *(mark for mark in _MARKS if mark <= deepest)])
-        times = np.maximum(np.quantile(values[name], 1 - 1 / places), FLOOR)
+        times = np.maximum(np.quantile(values[name], 1 - 1 / places, method="inverted_cdf"), FLOOR)
         marked = [index for index, place in enumerate(places) if place in _MARKS]
         label = f"{plain(name)}, p95 {duration(p95s[name])}"
         axes.plot(
@@ -201,7 +201,7 @@ def _summary(values: Mapping[str, np.ndarray], objective: float, measure: Measur
     quantiles = {"p50 (ms)": 0.5, "p90 (ms)": 0.9, "p95 (ms)": 0.95, "p99 (ms)": 0.99, "p99.9 (ms)": 0.999}
     rows = []
     for name, sample in values.items():
-        found = np.quantile(sample, [*quantiles.values(), 1.0]) * 1000
+        found = np.quantile(sample, [*quantiles.values(), 1.0], method="inverted_cdf") * 1000
         # A quantile counts only if ten values lie beyond it.
         known = {
             column: float(value) if len(sample) * (1 - quantile) >= 9.999 else np.nan

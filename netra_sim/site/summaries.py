@@ -32,7 +32,7 @@ def markdown(outcome: Outcome) -> str:
         "Refuted", [f"{claim.says}: {claim.why} (validation.html#{claim.anchor})" for claim in refuted(claims)]
     )
     parts += _listed("Why", outcome.reasons)
-    parts += _listed("Objectives that were given", outcome.objectives)
+    parts += _listed("Given objectives", outcome.objectives)
     parts += _listed("Worse than the base", outcome.worse_than_base)
     if outcome.since_base is not None:
         parts += _listed("Changed since the base", outcome.since_base)

@@ -107,7 +107,7 @@ def test_a_violated_latency_objective_exits_with_1_and_says_what_where_and_by_ho
     assert done.returncode == 1
     assert re.search(over, done.stdout)
     text = Page(good[2]["index.html"].decode()).text
-    assert "held against evidence. NO-GO" in text
+    assert "with its evidence. NO-GO" in text
     assert re.search(over, text)
 
 

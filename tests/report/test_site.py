@@ -75,11 +75,11 @@ def test_the_index_says_the_verdict_first_and_why_and_what_changed(site):
     assert report.code is ExitCode.NO_GO
     said = Page(folder / "index.html").text
     assert said.startswith("NO-GO: Remediation validation Skip to the content")
-    assert "held against evidence. NO-GO " in said
+    assert "with its evidence. NO-GO " in said
     assert said.index("some claims are proven") < said.index("Refuted")
     order = ["bob's", "Worse than the last run in this folder simulated: cross-user-isolation had passed", "Scores"]
     order += ["claims that are proven", "9.2 of 10", "What is not proven", "What changed", "users was 100 and is 200"]
-    order += ["What was seen", "What the plan claims", "Words", "Notebooks", "Files", "How it was made"]
+    order += ["Key pictures", "What the plan claims", "Words", "Notebooks", "Files", "How this report was made"]
     places = [said.index(words) for words in order]
     assert places == sorted(places)
 
@@ -143,7 +143,7 @@ def test_what_only_jupyterlab_can_show_is_named_on_the_page_and_not_printed(tmp_
     made = notebook(tmp_path, "isolation", "import ipywidgets\nipywidgets.VBox([ipywidgets.IntText(7)])")
     make_report(plan((), notebooks=[made]), tmp_path / "report")
     said = Page(tmp_path / "report" / "isolation.html").text
-    assert "In JupyterLab, controls stand here" in said
+    assert "In JupyterLab this cell shows controls" in said
     assert "VBox" not in said
 
 
@@ -206,7 +206,7 @@ def test_every_page_loads_nothing_runs_nothing_and_can_be_read_by_everybody(site
 
 def test_a_long_output_is_cut_and_says_so(site):
     page = Page(site[1] / "isolation.html")
-    assert re.search(r"30,00\d characters more in the executed notebook", page.text)
+    assert re.search(r"30,00\d more characters in the executed notebook", page.text)
 
 
 def test_the_manifest_has_versions_parameters_times_and_the_digest_of_every_file(site):
