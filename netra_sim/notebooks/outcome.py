@@ -1,8 +1,8 @@
-"""What the whole report says: the validation's verdict, and what became of the notebooks."""
+"""The outcome of a report: the validation's verdict, and how the notebooks ran."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
@@ -25,24 +25,37 @@ CODES: dict[Decision, ExitCode] = {
     "NO VERDICT": ExitCode.USAGE,
     "BROKEN": ExitCode.BROKE,
 }
-"""What a report exits with."""
+"""The exit code for each decision."""
+
+
+class BrokenVerdict(msgspec.Struct, frozen=True):
+    """The content of ``verdict.json`` if there is no verdict."""
+
+    decision: Literal["BROKEN"]
+    headline: str
+    reasons: list[str]
+
+    @classmethod
+    def of(cls, reasons: list[str]) -> Self:
+        """A broken verdict with at least one reason."""
+        return cls("BROKEN", f"BROKEN: {reasons[0]}", reasons)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the whole report says.
+    """The outcome of a report.
 
     Attributes:
-        decision: the validation's; "NO-GO" also where a notebook missed an objective that it was given, "OBJECTIVES MET"
-            where it met all of them and the validation did not run, "NO VERDICT" where nothing was judged, and "BROKEN"
-            where a notebook did not run to its end.
+        decision: "BROKEN" if a notebook did not run to its end; else "NO-GO" if a notebook missed a given objective; else
+            the validation's decision, or "UNDECIDED" if that is better than "NO-GO" and a given objective was not judged.
+            Without the validation: "OBJECTIVES MET" if all given objectives were met, else "NO VERDICT".
         reasons: why it is not GO.
-        verdict: the validation's; None if it did not get that far.
-        runs: the notebooks.
+        verdict: the validation's verdict; None if there is none.
+        runs: the notebooks that ran.
         results: how other notebooks met the objectives that they were given, each with the notebook's name.
-        since_base: what is different from the base's verdict; None if there was none to compare with.
-        worse_than_base: what of it is worse.
+        since_base: the differences from the base's verdict; None without a base or a verdict.
+        worse_than_base: the differences that are worse.
         no_pdf: why there is no PDF, or "".
-        earlier: whether an earlier, complete report is kept beside.
+        earlier: whether an earlier, complete report is in ``earlier/``.
     """
 
     decision: Decision
@@ -57,7 +70,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def weaker(self) -> list[Weaker]:
-        """What asks for less than the plan or the defaults: the validation's, and objectives that others were given."""
+        """Parameters that demand less than the plan or the defaults, of the validation and of notebooks with results."""
         judging = {name for name, _ in self.results}
         others = [run.task.parameters.weaker for run in self.runs if run.task.notebook.name in judging]
         return [*(self.verdict.weaker if self.verdict else ()), *(one for own in others for one in own)]
@@ -69,12 +82,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def objectives(self) -> list[str]:
-        """The objectives that other notebooks were given, with what was measured, in sentences."""
+        """The given objectives of other notebooks with the measured values, in sentences."""
         return [f"{name}: {one.where}: {one.state}: {one.measured}" for name, one in self.results]
 
     @property
     def headline(self) -> str:
-        """The decision with what it takes to read it rightly, in a line."""
+        """The decision with its limits and the first reason, in one line."""
         if self.verdict and self.decision == self.verdict.decision and not self.results:
             return self.verdict.headline
         also = f"; the validation says {self.verdict.headline}" if self.verdict else ""
@@ -85,14 +98,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def outcome_of(runs: list[NotebookRun], room: Path, base: Path | None) -> Outcome:
-    """What notebooks that have run say together.
+    """The joint outcome of notebooks that ran.
 
-    A validation that left no verdict, or one that cannot be read, is broken; ``verdict.json`` says so then.
+    A validation without a readable verdict is broken, and ``verdict.json`` then says so.
 
     Args:
-        runs: what became of the notebooks.
-        room: the folder that they have written to.
-        base: another run's verdict to compare with.
+        runs: the notebooks that ran.
+        room: the folder that they wrote to.
+        base: another run's ``verdict.json`` to compare with.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -105,7 +118,7 @@ def outcome_of(runs: list[NotebookRun], room: Path, base: Path | None) -> Outcom
         if verdict is None:
             problems.append(f"{VALIDATION.name}: it left no {VERDICT_FILE} that can be read")
     if validation is not None and verdict is None:
-        save_json(room / VERDICT_FILE, broken_verdict(problems))
+        save_json(room / VERDICT_FILE, BrokenVerdict.of(problems))
     results = _results(runs, room)
     missed = [f"{name}: {one.where}: {one.measured}" for name, one in results if one.state == "missed"]
     not_judged = [
@@ -133,11 +146,6 @@ def outcome_of(runs: list[NotebookRun], room: Path, base: Path | None) -> Outcom
         since_base=since,
         worse_than_base=worse,
     )
-
-
-def broken_verdict(reasons: list[str]) -> dict[str, str | list[str]]:
-    """What ``verdict.json`` holds where there is no verdict."""
-    return {"decision": "BROKEN", "headline": f"BROKEN: {reasons[0]}", "reasons": reasons}
 
 
 def _results(runs: Sequence[NotebookRun], room: Path) -> list[tuple[str, ObjectiveResult]]:

@@ -1,4 +1,4 @@
-"""`reference`: scenarios, faults, checks, rules, defects and claims as a page of Markdown, read out of the code."""
+"""`reference`: writes scenarios, faults, checks, rules, defects, claims and commands as a page of Markdown."""
 
 import inspect
 import re
@@ -28,10 +28,10 @@ _COMMON_FAULT_FIELDS = {field.name: field.default for field in types.type_info(F
 
 
 def reference(commands: click.Group) -> str:
-    """The whole page.
+    """The page.
 
     Args:
-        commands: of the command line, which imports this package and is not imported by it.
+        commands: the command group; a parameter because this room must not import the command line.
     """
     parts = [
         "# Reference",
@@ -53,7 +53,7 @@ def reference(commands: click.Group) -> str:
         *_section("Defects", "The original system's defects, which the checks must catch.", _defects()),
         *_section(
             "Claims",
-            "Every statement of the plan that can be true or false. What must pass is told as SOURCE/CHECK; `everywhere` "
+            "Every statement of the plan that can be true or false. What must pass is written as SOURCE/CHECK; `everywhere` "
             f"stands for {_code(EVERYWHERE)}.",
             _claims(),
         ),
@@ -81,7 +81,7 @@ def _code(words: Iterable[str]) -> str:
 
 
 def _scenarios() -> Iterator[Row]:
-    yield "name", "what happens", "incidents", "checks that are to fail"
+    yield "name", "what happens", "incidents", "checks that must fail"
     for name in scenario_names():
         one = find_scenario(name)
         yield f"`{name}`", one.description, ", ".join(one.incidents), _code(one.expect) or "none"
@@ -119,7 +119,7 @@ def _faults() -> Iterator[Row]:
 
 
 def _parameters(kind: type[msgspec.Struct], known: dict[str, Any] | None = None) -> str:
-    """Each parameter with its default and what it takes, but those of which all is known already."""
+    """Each parameter with its default and allowed values, except those that equal the common ones."""
     told = []
     for field in types.type_info(kind).fields:  # type: ignore[attr-defined]
         if known and field.name in known and known[field.name] == field.default:
@@ -150,7 +150,7 @@ def _defects() -> Iterator[Row]:
 
 
 def _claims() -> Iterator[Row]:
-    yield "where the plan says it", "what it says", "what must pass", "incidents that this must be able to see"
+    yield "where the plan says it", "what it says", "what must pass", "incidents that the checks must catch"
     yield from ((claim.heading, claim.says, _proof(claim), ", ".join(claim.guards)) for claim in CLAIMS)
 
 
@@ -201,14 +201,14 @@ def _first_line(kind: type) -> str:
 
 
 def _attributes(kind: type) -> dict[str, str]:
-    """What a class's docstring says of its attributes, by name."""
+    """The descriptions of attributes in a class docstring, by name."""
     _, _, section = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
     entries = re.findall(r"^    (\w+): ((?:.*\n?)(?:        .*\n?)*)", section, re.M)
     return {name: about.replace("``", "`") for name, about in entries}
 
 
 def _takes(kind: Any) -> str:
-    """What a type accepts, in words."""
+    """The values that a type accepts, in words."""
     match kind:
         case types.LiteralType(values):
             return " or ".join(f"`{value}`" for value in values)
