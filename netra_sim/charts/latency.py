@@ -41,14 +41,14 @@ _NOTHING = "no event reached its owner."
 def latency_percentiles(
     series: Mapping[str, Latencies], objective: float, measure: Measure = Measure.DELIVERY
 ) -> Picture:
-    """The times of several series, from the median to as far into the tail as each sample reaches.
+    """Percentile curves of several series, from the median as far into the tail as each sample allows.
 
     The axis is that of Gil Tene's HdrHistogram: 1/(1 - q) on a logarithmic scale.
 
     Args:
         series: by their names; beyond a dozen, those with the highest 95th percentiles are drawn.
-        objective: for the 95th percentile, in seconds.
-        measure: which latencies of the histories, or what the given ones are of.
+        objective: the objective for the 95th percentile, in seconds.
+        measure: the measure of latency, also of given arrays.
     """
     values = _samples(series, measure)
     if not values:
@@ -61,7 +61,7 @@ def latency_percentiles(
     axes = figure.subplots()
     highest, heights = 22.0, [objective]
     for name, look in looks(drawn).items():
-        # The curve ends where ten values are left: beyond, a quantile says nothing.
+        # The curve ends where ten values are left: a quantile beyond that means nothing.
         deepest = max(len(values[name]) / 10, 2.0)
         places = np.unique([*np.geomspace(2, deepest, 160), *(mark for mark in _MARKS if mark <= deepest)])
         times = np.maximum(np.quantile(values[name], 1 - 1 / places, method="inverted_cdf"), FLOOR)
@@ -73,7 +73,7 @@ def latency_percentiles(
         highest, heights = max(highest, deepest * 1.1), [*heights, *times[[0, -1]]]
     log_durations(axes.yaxis, heights, "time to the client")
     axes.set(xscale="log", xlim=(1.9, highest), xlabel=f"share of {measure} that took no longer")
-    # On a long axis 90% has no room beside 95%, where the objective is.
+    # On a long axis 90% is too close to 95%, where the objective is.
     marks = [mark for mark in _MARKS if mark <= highest and (mark != 10 or highest < 3000)]
     axes.set_xticks(marks, [_MARKS[mark] for mark in marks])
     axes.set_xticks([], minor=True)
@@ -95,12 +95,12 @@ def latency_percentiles(
 
 @styled()
 def latency_over_time(history: History, objective: float, measure: Measure = Measure.DELIVERY) -> Picture:
-    """How many events took how long, by the time at which they began to, with the faults.
+    """A heat map of latencies by beginning, with the faults.
 
     Args:
-        history: whatever made it.
-        objective: in seconds; the title counts what took longer.
-        measure: which latencies.
+        history: the history.
+        objective: in seconds; the title counts the latencies above it.
+        measure: the measure of latency.
     """
     _, times, _, took = measured(history, measure)
     if not len(times):
@@ -138,12 +138,12 @@ def latency_over_time(history: History, objective: float, measure: Measure = Mea
 
 @styled()
 def latency_ecdfs(series: Mapping[str, Latencies], objective: float, measure: Measure = Measure.DELIVERY) -> Picture:
-    """The share of events that came within a time, for each series; four share one axis, more get one each.
+    """Cumulative distributions: up to four series share one panel, more get one panel each.
 
     Args:
         series: by their names, such as what `by_user` or `around_faults` return; the first dozen are drawn.
-        objective: in seconds; the title compares the shares that came within it.
-        measure: which latencies of the histories, or what the given ones are of.
+        objective: in seconds; the title compares the shares within it.
+        measure: the measure of latency, also of given arrays.
     """
     values = _samples(series, measure)
     if not values:
@@ -165,7 +165,7 @@ def latency_ecdfs(series: Mapping[str, Latencies], objective: float, measure: Me
 
 
 def around_faults(history: History, measure: Measure = Measure.DELIVERY) -> dict[str, np.ndarray]:
-    """Latencies in seconds of what began before, during and after the faults."""
+    """Latencies in seconds that began before, during and after the faults."""
     _, times, _, took = measured(history, measure)
     windows = fault_windows(history)
     if not windows:
@@ -182,9 +182,9 @@ def by_user(
     """Latencies in seconds of each user, or of each class of users, in the order of the labels.
 
     Args:
-        history: whatever made it.
-        label: the class of a user.
-        measure: which latencies.
+        history: the history.
+        label: returns the class of a user.
+        measure: the measure of latency.
     """
     found = measured(history, measure)
     labels = {user: label(user) for user in dict.fromkeys(found.users)}
@@ -225,7 +225,7 @@ def _by_time(times: np.ndarray, took: np.ndarray, edges: np.ndarray, windows: An
 
 
 def _cumulative(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points of the empirical distribution: all of a small sample, else evenly spread ones."""
+    """Points of the empirical distribution: all for a small sample, else evenly spaced ones."""
     shares = np.linspace(0, 1, min(len(sample), 400) + 1)[1:]
     return np.maximum(np.quantile(sample, shares, method="inverted_cdf"), FLOOR), shares
 
@@ -233,7 +233,7 @@ def _cumulative(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _draw_cumulative(
     values: Mapping[str, np.ndarray], drawn: Mapping[str, Look], columns: int, objective: float, measure: Measure
 ) -> Figure:
-    """In one column all curves share one axis, in more each has its own, with the others in grey behind it."""
+    """Draw all curves in one panel, or each curve in its own panel with the others in grey behind it."""
     rows = 1 if columns == 1 else -(-len(drawn) // columns)
     figure = canvas(height=5.0 if columns == 1 else 1.2 + 2.1 * rows)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()

@@ -46,7 +46,7 @@ def texts(axes):
 def test_a_leak_is_in_the_title_in_the_words_in_the_numbers_and_in_a_cell_of_its_own():
     picture = isolation_matrix(recorded(leaks=[(3, 19)], users=20))
     (axes,) = picture.figure.axes
-    assert picture.title == "1 of 801 events with a user's data reached somebody else"
+    assert picture.title == "1 of 801 events with a user's data reached another user"
     assert "user-00003 has data of user-00019" in picture.alt
     assert texts(axes) == ["1"]
     assert (axes.texts[0].get_position()) == (19, 3)
@@ -58,7 +58,7 @@ def test_a_leak_is_in_the_title_in_the_words_in_the_numbers_and_in_a_cell_of_its
 def test_without_a_leak_only_the_diagonal_is_filled():
     picture = isolation_matrix(recorded(users=20))
     (axes,) = picture.figure.axes
-    assert (texts(axes), picture.title) == ([], "0 of 800 events with a user's data reached somebody else")
+    assert (texts(axes), picture.title) == ([], "0 of 800 events with a user's data reached another user")
     filled = (np.asarray(axes.images[0].get_array()) != 255).any(axis=2)
     assert (filled == np.eye(20, dtype=bool)).all()
     assert "Only the diagonal is filled" in picture.alt
@@ -70,16 +70,16 @@ def test_events_that_carry_nobodys_data_are_no_leak():
     picture = isolation_matrix(history)
     marked = int((received["subject"].astype(str) != "").sum())
     assert 0 < marked < len(received)
-    assert picture.title == f"0 of {marked:,} events with a user's data reached somebody else"
-    assert f"{len(received) - marked} more events carry nobody's data." in picture.caption
-    assert picture.numbers["whose data"].to_list() == ["their own"]
+    assert picture.title == f"0 of {marked:,} events with a user's data reached another user"
+    assert f"{len(received) - marked} more events carry no user's data." in picture.caption
+    assert picture.numbers["owner"].to_list() == ["their own"]
 
 
-def test_of_many_users_those_concerned_are_named_and_none_of_the_others_hides_them():
+def test_of_many_users_those_with_leaks_are_named_and_others_do_not_hide_them():
     leaks = [(1500, 1501), (1500, 1501), (7, 2999)]
     picture = isolation_matrix(recorded(leaks=leaks, users=3000, events=1))
     overview, zoom = picture.figure.axes
-    assert picture.title == "3 of 3,003 events with a user's data reached somebody else"
+    assert picture.title == "3 of 3,003 events with a user's data reached another user"
     # The two are neighbours, so that their group lies on the diagonal, and is marked all the same.
     assert sorted(zip(*overview.lines[0].get_data(), strict=True)) == [(20, 20), (39, 0)]
     assert [label.get_text() for label in zoom.get_yticklabels()] == [

@@ -246,7 +246,7 @@ def test_a_matrix_of_ten_thousand_users_can_be_read():
     for number in range(10_000):
         clock.event(0, run=f"r{number}", user=f"user-{number:05d}", subject=None if number % 500 else "user-00000")
     picture = isolation_matrix(clock.recorder.finish({}))
-    assert picture.title == "19 of 10,000 events with a user's data reached somebody else"
+    assert picture.title == "19 of 10,000 events with a user's data reached another user"
     assert is_legible(picture)
 
 

@@ -96,7 +96,7 @@ def test_an_answer_at_somebody_else_is_none_and_is_marked():
     recording.at(6).received("mallory/1", "mallory", "alice.1", "agent_completed", 4, subject="alice", timestamp=0.0)
     picture = worst_run_timeline(recording.finish())
     assert picture.title.startswith("No run was answered; the first of 1: alice.1 got no answer")
-    assert "at somebody else" in {text.get_text() for text in picture.figure.legends[0].get_texts()}
+    assert "at another user" in {text.get_text() for text in picture.figure.legends[0].get_texts()}
 
 
 def test_lost_connections_are_marked_where_they_were_lost_and_orderly_ends_are_not():
