@@ -80,7 +80,7 @@ def test_no_attack_leaves_anything_but_words(attack, around):
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_what_is_rebuilt_means_the_same_to_whoever_reads_it_again(attack):
+def test_rebuilt_html_parses_the_same_again(attack):
     """Mutation XSS lives on HTML that is another when it is read for the second time."""
     once = SafeHtml()(f"<p>{attack}</p>")
     assert words_and_tags(SafeHtml()(once)) == words_and_tags(once)

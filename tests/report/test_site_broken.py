@@ -53,7 +53,7 @@ def test_a_notebook_that_dies_is_reported_on_the_index_and_on_its_own_pages(brok
     assert problem in case.get("message")
 
 
-def test_the_others_are_complete_and_the_verdict_stands_beside(broken):
+def test_the_other_notebooks_are_complete_and_the_verdict_is_there(broken):
     _, folder = broken
     page = Page(folder / "well.html")
     assert "well done" in page.text
@@ -134,7 +134,7 @@ def pages_of(folder):
     }
 
 
-def test_a_full_disk_leaves_a_report_that_says_so_beside_the_last_complete_one(life):
+def test_a_full_disk_leaves_a_report_that_says_so_and_keeps_the_last_complete_one(life):
     _, without_notebook, without_pages, _ = life
     for pages in (without_notebook, without_pages):
         assert "BROKEN" in pages["index.html"].text
@@ -165,7 +165,7 @@ def test_an_interrupted_command_leaves_a_report_that_says_so_and_no_kernel(tmp_p
     assert_nothing_is_left(tmp_path)
 
 
-def test_a_command_that_is_killed_outright_leaves_the_folder_as_it_was_and_no_kernel(tmp_path):
+def test_a_killed_command_leaves_the_folder_unchanged_and_no_kernel(tmp_path):
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "index.html").write_text("earlier")
     running = start(tmp_path)
