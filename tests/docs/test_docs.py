@@ -1,4 +1,4 @@
-"""The README and the documents say what is so: each is followed to the letter."""
+"""The README and the documents are correct: the tests run every command and script in them."""
 
 import json
 import re
@@ -13,7 +13,7 @@ FOLLOWED = [path for path in DOCUMENTS if path.name != "ci.md"]  # ci.md has who
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory):
-    """All documents, two at a time, since most of the time goes into starting Python."""
+    """Follow all documents, two at a time: starting Python takes most of the time."""
     with ThreadPoolExecutor(2) as pool:
         yield {
             path: pool.submit(follow, path.read_text("utf-8"), tmp_path_factory.mktemp(path.stem)) for path in FOLLOWED

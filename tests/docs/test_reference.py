@@ -1,4 +1,4 @@
-"""The reference is what the code says."""
+"""The committed reference matches the code."""
 
 import re
 from pathlib import Path

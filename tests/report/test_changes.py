@@ -1,4 +1,4 @@
-"""Runs are compared: what is different is told, what is worse is named as a regression, and no run is lost."""
+"""Two verdicts are compared: differences are listed, and those that are worse are regressions."""
 
 import msgspec
 import pytest

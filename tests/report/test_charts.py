@@ -1,4 +1,4 @@
-"""The pictures show what is in the data, their titles say it, and those who cannot see them have the words and numbers."""
+"""The pictures show the data, their titles say the finding, and the text and numbers say the same."""
 
 import base64
 import re
@@ -24,7 +24,7 @@ from netra_sim.simulation import find_scenario, simulate
 
 
 def recorded(*, leaks=(), delay=0.02, users=30, events=40, meta=None):
-    """Users one after the other, each with one run, whose events all take as long."""
+    """Users one after the other, each with one run; all events take the same time."""
     now = 0.0
     recorder = Recorder(lambda: now)
     for number in range(users):

@@ -1,4 +1,4 @@
-"""Every picture can be read: nothing is cut off, no two texts collide, whatever the data, down to none at all."""
+"""Every picture is legible with any data, even none: no text is cut off, and no two texts collide."""
 
 import itertools
 

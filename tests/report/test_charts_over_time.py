@@ -32,7 +32,7 @@ class Recording:
 
 
 def with_fault(*, after=0.001, late_until=0.0):
-    """Ten seconds without a fault, ten with one, ten after it, of which the first may still be late."""
+    """Ten seconds before a fault, ten with it, and ten after it, in which the first events may still be late."""
     recording = Recording()
     recording.events(10, 0.001)
     recording.fault("loop-stall")

@@ -1,4 +1,4 @@
-"""The timeline of a run shows what it waited for, and the worst run is the one that is shown."""
+"""The timeline of a run shows what it waited for; the worst run is chosen correctly."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from netra_sim.recording import Recorder
 
 
 class Recording:
-    """Runs of some users, told step by step."""
+    """Builds runs of some users step by step."""
 
     def __init__(self):
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""CI's recipes: they parse, and every command in them is one that there is."""
+"""The recipes for CI parse, and every command in them exists."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ BLOCKS = re.findall(r"^```(?:sh|yaml)\n(.*?)^```", RECIPE, re.M | re.S)
 
 
 def commands(text):
-    """The arguments of each call of the command line; those that the shell keeps in "$@" are put in."""
+    """The arguments of each call of the command line, with those of the shell's "$@"."""
     kept = " ".join(re.findall(r"set -- (--[^;|\n]+)", text))
     lines = re.findall(r"python3 bootstrap\.py (.*)", text)
     return [shlex.split(line.split("||")[0].replace('"$@"', kept)) for line in lines]

@@ -1,4 +1,4 @@
-"""A claim stands on checks that looked at something, found nothing, and were seen to catch what they guard against."""
+"""A claim is proven only by checks that looked at enough, found nothing, and caught the incidents of the claim."""
 
 import re
 
@@ -168,7 +168,7 @@ def test_removing_any_one_check_turns_at_least_one_claim_unproven(name):
 
 
 ABOUT_THE_LAB = {"faults-acted"}
-"""Checks of the simulation itself: the plan says nothing of it, and a failure counts against GO all the same."""
+"""Checks of the simulation itself: no claim needs them, but their failure prevents GO."""
 
 
 def test_every_check_and_every_rule_proves_some_claim():

@@ -1,4 +1,4 @@
-"""What each defect of isolation would have leaked, as the notebook tells it."""
+"""How much each isolation defect leaks, as the notebook counts it."""
 
 import pytest
 

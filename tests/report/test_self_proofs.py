@@ -1,4 +1,4 @@
-"""A check that can find nothing proves nothing: made blind, any of them takes the GO and its own claims away."""
+"""A check that can find nothing proves nothing: one blind check prevents GO, and leaves its claims unproven."""
 
 import msgspec
 import pytest
@@ -20,7 +20,7 @@ BLINDABLE = sorted({*CHECKS, *CONFORMANCE, *(rule.name for rule in RULES.values(
 
 @pytest.fixture(scope="module")
 def kept():
-    """The evidence of one run: what the checks caught, and what they say of their planted defects."""
+    """The evidence of one run: what the checks caught, and their self-proofs."""
     return detect([1]), [*self_proofs(), *prove_plan_tests()]
 
 
@@ -29,7 +29,7 @@ def emptied(result):
 
 
 def blinded(name, detection, proofs):
-    """The same run, had the findings of one check been empty throughout."""
+    """The same run, with one check that never finds anything."""
     rows = tuple(
         msgspec.structs.replace(row, caught={check: seeds for check, seeds in row.caught.items() if check != name})
         for row in detection.rows

@@ -1,4 +1,4 @@
-"""The folder that `netra-sim report` writes, as its readers meet it: pages, summaries, manifest."""
+"""The folder that `netra-sim report` writes: pages, summaries, manifest."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ SITE_FILES = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A NO-GO report whose users have names that no one should have."""
+    """A NO-GO report with hostile user names."""
     folder = tmp_path_factory.mktemp("site")
     late = check_result("latency", inconclusive="the machine was busy: an echo took 250 ms")
     found = finding(f"{NASTY} received an event of bob's", user=NASTY, run="r|1", event="agent_started", time=1.25)

@@ -1,4 +1,4 @@
-"""Each way in which a notebook dies, with the real thing: a report that says so, an exit code that says so, nothing left."""
+"""Each way in which a real notebook can break: the report and the exit code say so, and no process is left."""
 
 import json
 import os
@@ -31,7 +31,7 @@ WAYS = {
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory):
-    """A report some of whose notebooks die, in different ways, and two do not."""
+    """A report with notebooks that break in different ways, and two that do not."""
     folder = tmp_path_factory.mktemp("broken")
     notebooks = [notebook(folder, name, "print('began')", source, "1") for name, (source, _) in WAYS.items()]
     notebooks += [notebook(folder, "well", "print('well done')"), validation(folder, verdict())]
@@ -176,7 +176,7 @@ def test_a_killed_command_leaves_the_folder_unchanged_and_no_kernel(tmp_path):
 
 
 def start(tmp_path):
-    """`netra-sim report` in a process group of its own, as soon as its kernel runs."""
+    """Start `netra-sim report` in a new process group, and wait until its kernel runs."""
     command = [sys.executable, "-m", "netra_sim", "report", "--notebook", "validation", "-p", "users", "100000"]
     running = subprocess.Popen(
         [*command, "-o", tmp_path / "report"],
@@ -192,7 +192,7 @@ def start(tmp_path):
 
 
 def processes(folder):
-    """The command lines of all processes that were told of a folder."""
+    """The command lines of all processes that mention a folder."""
     listed = subprocess.run(["ps", "-A", "-ww", "-o", "args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if str(folder) in line]
 

@@ -1,4 +1,4 @@
-"""The report's tables say what their numbers are, and no more than those bear out."""
+"""The report's tables label their numbers, and claim no more than the numbers show."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""GO is said on everything or not at all; what limits it stands beside it wherever it is said."""
+"""GO requires everything, and its limits are named everywhere it appears."""
 
 import json
 from xml.etree import ElementTree
