@@ -85,8 +85,8 @@ def latency_percentiles(
     else:
         title = f"The objective of {duration(objective)} is missed: {listed(missed)}"
     headline(figure, title)
-    told = "; ".join(f"{plain(name)} {duration(p95)}" for name, p95 in list(p95s.items())[:12])
-    alt = f"Percentile curves of how long {measure} took. {title}. The 95th percentiles are: {told}."
+    figures = "; ".join(f"{plain(name)} {duration(p95)}" for name, p95 in list(p95s.items())[:12])
+    alt = f"Percentile curves of how long {measure} took. {title}. The 95th percentiles are: {figures}."
     caption = f"{measure.described} A curve stops short of its ten slowest. Both axes are logarithmic."
     if len(drawn) < len(values):
         caption += f" The {len(drawn)} slowest of {len(values)} are drawn; the numbers are of all."
@@ -282,10 +282,10 @@ def _compared(values: Mapping[str, np.ndarray], objective: float, measure: Measu
 
 
 def _medians(values: Mapping[str, np.ndarray]) -> str:
-    told = ", ".join(
+    figures = ", ".join(
         f"{plain(name)} {duration(float(np.median(sample)))}" for name, sample in list(values.items())[:12]
     )
-    return f"Medians: {told}."
+    return f"Medians: {figures}."
 
 
 def _in_all(values: Mapping[str, np.ndarray]) -> str:

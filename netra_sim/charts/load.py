@@ -82,10 +82,10 @@ def load_against_latency(
     legend(figure, handles, labels)
     title = _finding(users, judged_p, objective, judged, knee)
     headline(figure, title)
-    told = ", ".join(
+    figures = ", ".join(
         f"{count:,.0f} users {duration(value)}" for count, value in zip(users[:12], judged_p, strict=False)
     )
-    alt = f"Curves of {', '.join(shown)} by the number of users. {title}. The {judged} by load: {told}."
+    alt = f"Curves of {', '.join(shown)} by the number of users. {title}. The {judged} by load: {figures}."
     caption = (
         f"Points are medians over {counted(seeds, 'seed')}, bars show the least and the most. Both axes "
         "are logarithmic."

@@ -69,12 +69,12 @@ def _strip(axes: Axes, place: int, values: np.ndarray, colour: str, marker: str)
 
 
 def _finding(numbers: pd.DataFrame, sides: list[str]) -> str:
-    told = []
+    findings = []
     for side in sides:
         sums = numbers[numbers["side"] == side].groupby("platform", sort=False)[["early", "timed"]].sum()
         if not sums["early"].any():
-            told.append(f"{side} nowhere")
+            findings.append(f"{side} nowhere")
             continue
         each = [f"{row.early:,} of {row.timed:,} on {platform}" for platform, row in sums.iterrows() if row.early]
-        told.append(f"{side} {' and '.join(each)}")
-    return "Waits that ended early: " + "; ".join(told)
+        findings.append(f"{side} {' and '.join(each)}")
+    return "Waits that ended early: " + "; ".join(findings)

@@ -106,8 +106,8 @@ def audit_command(
     if output is None:
         click.echo(text, nl=False)
     else:
-        with replacing(output) as beside:
-            beside.write_text(text, encoding="utf-8", newline="\n")
+        with replacing(output) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
     sys.exit(ExitCode.NO_GO if found.findings else ExitCode.GO)
 
 

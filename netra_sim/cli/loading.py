@@ -34,7 +34,7 @@ from netra_sim.simulation import parse_setting
 )
 @click.option(
     "--disconnects", type=click.FloatRange(0, 1), default=0.1, show_default=True,
-    help="Share of users whose connection is cut once, during a run.",
+    help="Share of users that lose their connection once, during a run.",
 )  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the clients' actions.")
 @click.option(

@@ -87,5 +87,5 @@ def reference_command(output: Path | None) -> None:
     if output is None:
         click.echo(page, nl=False)
     else:
-        with replacing(output) as beside:
-            beside.write_text(page, encoding="utf-8", newline="\n")
+        with replacing(output) as temporary:
+            temporary.write_text(page, encoding="utf-8", newline="\n")

@@ -61,7 +61,7 @@ NOTEBOOKS: Registry[Notebook] = Registry(
             name="isolation",
             file="02_isolation.ipynb",
             title="Isolation",
-            question="Who received whose events, and what would each defect have leaked?",
+            question="Which user received which user's events, and what would each defect have leaked?",
             parameters=IsolationParameters,
         ),
         Notebook(

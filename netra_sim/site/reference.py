@@ -114,19 +114,19 @@ def _faults() -> Iterator[Row]:
     yield "kind", "parameters", "what it does", "incidents"
     for name, kind in FAULTS.items():
         incidents = re.search(r"Incidents: (.*)\.", kind.__doc__ or "")
-        told = incidents[1] if incidents else ""
-        yield f"`{name}`", _parameters(kind, _COMMON_FAULT_FIELDS), _first_line(kind), told
+        ids = incidents[1] if incidents else ""
+        yield f"`{name}`", _parameters(kind, _COMMON_FAULT_FIELDS), _first_line(kind), ids
 
 
 def _parameters(kind: type[msgspec.Struct], known: dict[str, Any] | None = None) -> str:
     """Each parameter with its default and allowed values, except those that equal the common ones."""
-    told = []
+    described = []
     for field in types.type_info(kind).fields:  # type: ignore[attr-defined]
         if known and field.name in known and known[field.name] == field.default:
             continue
         default = "" if field.default is msgspec.NODEFAULT else f" = {toml(field.default)}"
-        told.append(f"`{field.name}{default}` ({_takes(field.type)})")
-    return ", ".join(told)
+        described.append(f"`{field.name}{default}` ({_takes(field.type)})")
+    return ", ".join(described)
 
 
 def _checks() -> Iterator[Row]:
@@ -186,8 +186,8 @@ def _commands(group: click.Group) -> Iterator[Row]:
             record for option in command.params if isinstance(option, click.Option)
             if (record := option.get_help_record(context))
         ]  # fmt: skip
-        told = "; ".join(f"`{declared}` {about}".strip() for declared, about in options)
-        yield f"`{name}{f' {usage}' if usage else ''}`", command.get_short_help_str(limit=200), told
+        described = "; ".join(f"`{declared}` {about}".strip() for declared, about in options)
+        yield f"`{name}{f' {usage}' if usage else ''}`", command.get_short_help_str(limit=200), described
 
 
 def _exit_codes() -> Iterator[Row]:
@@ -222,5 +222,5 @@ def _takes(kind: Any) -> str:
     found = {sign: getattr(kind, name, None) for name, sign in _BOUNDS.items()}
     limits = [f"{sign} {limit:,}".removesuffix(".0") for sign, limit in found.items() if limit is not None]
     pattern = getattr(kind, "pattern", None)
-    told = f"that matches `{pattern}`" if pattern else " and ".join(limits)
-    return " ".join([words.get(type(kind), type(kind).__name__), told]).strip()
+    bounds = f"that matches `{pattern}`" if pattern else " and ".join(limits)
+    return " ".join([words.get(type(kind), type(kind).__name__), bounds]).strip()

@@ -218,5 +218,5 @@ def _remove_empty_folders(folder: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
