@@ -1,13 +1,13 @@
-"""Sets netra_sim up in `.venv` and runs it; needs Python 3.11 or later and nothing else.
+"""Sets up netra_sim in `.venv` and runs it; needs only Python 3.11 or later.
 
-    python3 bootstrap.py report [OPTION ...]   write the validation report (options as of `netra-sim report`)
+    python3 bootstrap.py report [OPTION ...]   write the validation report (same options as `netra-sim report`)
     python3 bootstrap.py test                  run every check: style, types, import contracts, tests
     python3 bootstrap.py COMMAND [OPTION ...]  any other command of `netra-sim`
 
-On Windows say `py bootstrap.py ...`.
+On Windows, type `py bootstrap.py ...`.
 
-The environment is made on the first run from the pinned, hash-checked `requirements.txt`, and again only when that file,
-`pyproject.toml` or the interpreter has changed. Nothing is activated and nothing outside this folder is touched.
+The first run makes the environment from the pinned, hash-checked `requirements.txt`. A later run makes it again only if
+that file, `pyproject.toml` or the interpreter has changed. Nothing is activated, and nothing outside this folder changes.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python
 STAMP = ENVIRONMENT / "netra-sim.stamp"
 
 LONGEST = 90
-"""Characters that the path of `.venv` may have on Windows: its longest file has 166 more, and a path has 260 at most."""
+"""Longest path of `.venv` on Windows, in characters: its longest file adds 166, and the limit is 260."""
 
 CHECKS = (
     ("ruff", "check", "."),
@@ -38,31 +38,31 @@ PYTEST = ("pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"
 
 
 def main(arguments: list[str]) -> int:
-    """Set up if need be, run the command, return its exit code."""
+    """Set up if necessary, run the command, and return its exit code."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(__doc__)
         return 0 if arguments else 2
     if sys.version_info < (3, 11):
         print(f"netra_sim needs Python 3.11 or later; this is {sys.version.split()[0]}.", file=sys.stderr)
         return 2
-    os.environ.pop("VIRTUAL_ENV", None)  # another environment that is active is no concern of this one's programs
+    os.environ.pop("VIRTUAL_ENV", None)  # an active environment must not affect the programs of this one
     if not is_set_up():
         set_up()
     if arguments[0] == "test":
         return test(arguments[1:])
     words = command("netra-sim", *arguments)
     if os.name == "posix":
-        os.execv(words[0], words)  # noqa: S606 - every signal is the program's own, and none is passed on twice
+        os.execv(words[0], words)  # noqa: S606 - the program gets every signal itself, and only once
     return wait_for(words)
 
 
 def is_set_up() -> bool:
-    """Whether the environment was made by this interpreter from these pins."""
+    """Whether this interpreter made the environment from the current pins."""
     return PYTHON.exists() and STAMP.exists() and STAMP.read_text(encoding="utf-8") == fingerprint()
 
 
 def fingerprint() -> str:
-    """What the environment depends on, as a digest."""
+    """A digest of everything that the environment depends on."""
     digest = hashlib.sha256(sys.version.encode())
     for name in ("requirements.txt", "pyproject.toml"):
         digest.update((HERE / name).read_bytes())
@@ -70,7 +70,7 @@ def fingerprint() -> str:
 
 
 def set_up() -> None:
-    """Make the environment; stops the program with a message where that fails."""
+    """Make the environment; a failure stops the program with a message."""
     if os.name == "nt" and (length := len(str(ENVIRONMENT))) > LONGEST:
         raise SystemExit(
             f"{ENVIRONMENT} has {length} characters, and Windows allows {LONGEST} here, as paths below it grow to 260. "
@@ -95,7 +95,7 @@ def set_up() -> None:
 
 
 def test(pytest_arguments: list[str]) -> int:
-    """Run all checks, also after one has failed; returns 1 if any did, else 0."""
+    """Run all checks, even after one has failed; returns 1 if any failed, else 0."""
     os.chdir(HERE)
     checks = (*CHECKS, (*PYTEST, *pytest_arguments))
     failed = [" ".join(check) for check in checks if wait_for(command(*check))]
@@ -105,14 +105,14 @@ def test(pytest_arguments: list[str]) -> int:
 
 
 def command(name: str, *arguments: str) -> list[str]:
-    """The words that run one of the environment's commands."""
+    """The command line for a command of the environment."""
     return [str(PYTHON.with_name(name)), *arguments]
 
 
 def wait_for(words: list[str]) -> int:
-    """Run a program to its end, and return its exit code, or 130 if it was interrupted.
+    """Run a program to its end; returns its exit code, or 130 if an interruption killed it.
 
-    Ctrl+C and Ctrl+Break reach it by themselves, and it ends in good order; SIGTERM is passed on.
+    The terminal sends Ctrl+C and Ctrl+Break to the program itself, which then ends cleanly; SIGTERM is passed on.
     """
     with subprocess.Popen(words) as process:
         before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())

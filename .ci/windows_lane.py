@@ -1,4 +1,4 @@
-"""Tests netra_sim on Windows CPython under Wine, and records what the report says of Windows.
+"""Tests netra_sim on Windows CPython under Wine, and records the report's evidence about Windows.
 
     python .ci/windows_lane.py [VERSION ...]   3.11, whose clock is coarse, and 3.13 by default
 
@@ -14,16 +14,16 @@ from concurrent.futures import ThreadPoolExecutor
 from windows_python import FULL_VERSION, CannotRunError, run, set_up, wine_version
 
 SKIPPED = 77
-"""As in automake: what was to be tested cannot be had here."""
+"""The exit code if a requirement is missing on this machine, as in automake."""
 
 TIME_LIMIT = 360.0
-"""Seconds for the tests of all versions, which run side by side."""
+"""Seconds for the tests of all versions, which run in parallel."""
 
 TESTS = {
     "3.11": ("tests/windows", "tests/runtime", "tests/server"),
     "3.13": ("tests/windows", "tests/runtime", "tests/bridge", "tests/factory", "tests/server/test_server.py"),
 }
-"""By version, so that both take about as long; what the loop's clock decides runs on the one whose clock is coarse."""
+"""Tests by version, split to take similar time; tests that depend on the clock run on the version with the coarse clock."""
 LEFT_OUT = {
     "tests/runtime/test_notebook.py": "a kernel takes minutes to start under Wine",
     "tests/server/test_load.py": "each test starts a process, which takes 6 s under Wine",
@@ -32,7 +32,7 @@ LEFT_OUT = {
 
 
 def main(versions: list[str]) -> int:
-    """Set up what is missing, record, test; returns what to exit with."""
+    """Set up what is missing, record, and test; returns the exit code."""
     if unknown := [version for version in versions if version not in FULL_VERSION]:
         say(f"there is no {', '.join(unknown)}; known are {', '.join(FULL_VERSION)}")
         return 2
@@ -61,7 +61,7 @@ def main(versions: list[str]) -> int:
 
 
 def outcome(version: str, words: list[str], seconds: float) -> int:
-    """Run python.exe, and tell how it ended, with all that it said if it did not end well; returns 0, 1 or `SKIPPED`."""
+    """Run python.exe and print how it ended, with its output if it failed; returns 0, 1 or `SKIPPED`."""
     code, output = run(version, words, seconds=max(1.0, seconds))
     lines = output.strip().splitlines()
     for line in lines if code else lines[-12:]:
@@ -77,7 +77,7 @@ def pytest_words(version: str) -> list[str]:
 
 
 def say(what: str) -> None:
-    """Print a line, at once."""
+    """Print a line and flush it."""
     print(f"windows lane: {what}", flush=True)
 
 

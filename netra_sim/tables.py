@@ -1,4 +1,4 @@
-"""HTML from templates; above all tables that a screen reader can follow: a caption, and headers with a scope."""
+"""HTML from templates, mainly accessible tables: each has a caption, and headers with a scope."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -32,7 +32,7 @@ _TEMPLATES = Environment(
 
 
 class Html(Markup):
-    """HTML that a notebook shows as such; text that is put into it is escaped."""
+    """HTML that a notebook displays; it escapes text that is formatted into it."""
 
     __slots__ = ()
 
@@ -44,17 +44,17 @@ class Html(Markup):
 
 
 def render(template: str, **values: object) -> Html:
-    """A template of the package's, filled; values that are not `Html` are escaped."""
+    """Fill a template of the package; values that are not `Html` are escaped."""
     return Html(_TEMPLATES.get_template(template).render(values, table=table))
 
 
 def table(caption: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> Html:
-    """A table; the first cell of a row is its header."""
+    """A table; the first cell of a row is the row's header."""
     return render("templates/table.html", caption=caption, header=header, rows=rows)
 
 
 def badge(state: str) -> Html:
-    """A state as a word with a mark, so that its colour is never all that tells it."""
+    """A state as a word with a mark, so that it does not depend on colour alone."""
     span = Html('<span class="state {}">{}&nbsp;{}</span>')
     return span.format(state.replace(" ", "-"), _MARKS.get(state, ""), state)
 
@@ -62,13 +62,13 @@ def badge(state: str) -> Html:
 def checks_table(
     title: str, results: Sequence[CheckResult], command: str = "", objectives: Objectives | None = None
 ) -> Html:
-    """What each check asked, what it looked at and what it says, with the findings of those that failed.
+    """A table of check results, followed by the findings of each check.
 
     Args:
-        title: of the evidence.
-        results: of the checks.
-        command: what makes the evidence again.
-        objectives: that the evidence was held against; None where there are none.
+        title: the name of the evidence.
+        results: the results of the checks.
+        command: the command that repeats the evidence.
+        objectives: the objectives of the checks, or None.
     """
     rows = [
         (result.question, _answer(result), f"{result.looked_at:,} {result.unit}", _figures(result))
@@ -88,8 +88,8 @@ def _answer(result: CheckResult) -> Html:
 
 def _counted(results: Sequence[CheckResult]) -> str:
     states = Counter(result.state for result in results)
-    told = [f"{states[state]:,} {state}" for state in ("failed", "not applicable") if states[state]]
-    return ", ".join([f"{states['passed']:,} of {len(results):,} checks passed", *told])
+    others = [f"{states[state]:,} {state}" for state in ("failed", "not applicable") if states[state]]
+    return ", ".join([f"{states['passed']:,} of {len(results):,} checks passed", *others])
 
 
 def _figures(result: CheckResult) -> Html:
@@ -103,7 +103,7 @@ def _found(finding: Finding) -> tuple[str, ...]:
 
 
 def figure(measurement: Measurement) -> str:
-    """A measured figure with its unit, for readers."""
+    """A measured figure with its unit, in words."""
     value = measurement.value
     match measurement.unit:
         case "s":

@@ -39,7 +39,7 @@ def test_the_pins_cover_every_dependency_with_hashes_and_without_any_address():
     assert all("--hash=sha256:" in entry for entry in re.split(r"\n(?=[\w])", pins.strip()) if "==" in entry)
 
 
-def test_the_version_is_told_in_one_way():
+def test_the_version_is_the_same_everywhere():
     assert netra_sim.__version__ == version("netra-sim")
 
 
@@ -70,7 +70,7 @@ def test_every_link_within_the_project_leads_somewhere():
             assert not anchor or anchor in anchors(leads_to), f"{path.name} links to {target}"
 
 
-def test_the_bootstrap_explains_itself_and_refuses_nothing_at_all():
+def test_the_bootstrap_explains_itself_and_refuses_no_arguments():
     done = subprocess.run(
         [sys.executable, "bootstrap.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -86,7 +86,7 @@ def test_the_readme_names_every_command():
     assert [name for name in cli.list_commands(None) if f"`{name}`" not in readme] == []
 
 
-def test_the_readme_tells_the_bridges_limits_as_they_are():
+def test_the_readme_states_the_bridges_limits_correctly():
     from netra_sim.bridge import BridgeLimits
 
     limits = BridgeLimits()

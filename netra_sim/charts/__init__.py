@@ -1,4 +1,4 @@
-"""Pictures."""
+"""Pictures of histories and results."""
 
 from netra_sim.charts.detection import detection_matrix
 from netra_sim.charts.isolation import isolation_matrix

@@ -11,24 +11,24 @@ from netra_sim.charts.picture import Picture, nothing_to_show
 from netra_sim.charts.style import PALE, RUST, VERMILION, canvas, counted, headline, listed, plain, styled
 
 CLEAN = "nothing broken"
-"""The row of the clean run, in which no check may find anything."""
+"""The row of the clean runtime, where no check may fail."""
 
 
 @styled()
 def detection_matrix(
     rows: Sequence[str], columns: Sequence[str], counts: np.ndarray, seeds: int, clean: Sequence[int] | np.ndarray
 ) -> Picture:
-    """In what share of the seeds each check caught each defect, with the clean run above, which must be empty.
+    """For each defect and check, the share of seeds that caught it; the first row is the clean run and must be empty.
 
     Args:
-        rows: the defects.
-        columns: the checks.
-        counts: in how many seeds a check failed, by defect and check.
-        seeds: how many there were.
-        clean: in how many seeds each check failed with nothing broken.
+        rows: the names of the defects.
+        columns: the names of the checks.
+        counts: the number of seeds with which a check failed, by defect and check.
+        seeds: the number of seeds.
+        clean: the number of seeds with which each check failed on the clean runtime.
 
     Raises:
-        ValueError: the shapes do not fit each other.
+        ValueError: the shapes of the arguments do not match.
     """
     caught, alarms = np.asarray(counts), np.asarray(clean)
     if caught.size == 0 and (not rows or not columns):
@@ -53,8 +53,8 @@ def detection_matrix(
         f"On average {float((caught > 0).sum(axis=1).mean()):.1f} checks catch a defect."
     )
     caption = (
-        f"Numbers: the share of {counted(seeds, 'seed')}, in %, in which the check failed; blank: never. "
-        f"The first row is the run with nothing broken, and must be empty."
+        f"Numbers: the share of {counted(seeds, 'seed')}, in %, with which the check failed; blank: none. "
+        f"The first row is the runtime with nothing broken, and must be empty."
     )
     numbers = pd.DataFrame(cells, columns=list(columns))
     numbers.insert(0, "defect", [CLEAN, *rows])
@@ -100,7 +100,7 @@ def _draw(axes: Any, cells: np.ndarray, rows: Sequence[str], columns: Sequence[s
 
 
 def _share(share: float) -> str:
-    """In percent; never rounded up to all, nor down to nothing."""
+    """A share in percent; a partial share is shown as 1 to 99."""
     return f"{min(max(round(share * 100), 1), 99)}" if 0 < share < 1 else f"{share * 100:.0f}"
 
 

@@ -1,4 +1,4 @@
-"""Faults on an axis of time: a strip that names them, and hatching where they were."""
+"""Faults on a time axis: a strip with their names, and hatching while they were on."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from netra_sim.charts.style import GREY, INK, canvas, plain
 from netra_sim.history import History, Kind
 
 NAMED = 6
-"""Faults that get a row of their own; the others share one."""
+"""Rows of faults at most; if there are more faults, the last row combines the rest."""
 
 
 HATCHED = " Hatched: a fault was on."
@@ -18,7 +18,7 @@ HATCHED = " Hatched: a fault was on."
 
 
 class FaultWindow(NamedTuple):
-    """When a fault was on, in seconds; one without an end lasts to the end of the history."""
+    """When a fault was on, in seconds; a fault without an end lasts to the end of the history."""
 
     fault: str
     began: float
@@ -26,7 +26,7 @@ class FaultWindow(NamedTuple):
 
 
 def fault_windows(history: History) -> list[FaultWindow]:
-    """The faults of a history, in the order in which they began."""
+    """The faults of a history, ordered by their beginning."""
     changes = history.frame(Kind.FAULT_BEGAN, Kind.FAULT_ENDED)
     last = float(history.numbers["time"].max()) if len(history) else 0.0
     open_: dict[str, list[float]] = {}
@@ -41,7 +41,7 @@ def fault_windows(history: History) -> list[FaultWindow]:
 
 
 def during(times: np.ndarray, windows: Sequence[FaultWindow]) -> np.ndarray:
-    """Which of some times lie within a fault."""
+    """A mask of the times that lie within a fault."""
     inside = np.zeros(len(times), bool)
     for began, ended in merged(windows):
         inside |= (times >= began) & (times < ended)
@@ -49,7 +49,7 @@ def during(times: np.ndarray, windows: Sequence[FaultWindow]) -> np.ndarray:
 
 
 def merged(windows: Sequence[FaultWindow]) -> list[tuple[float, float]]:
-    """The times at which any fault was on, without overlaps, in order."""
+    """The spans with any fault, without overlaps, in order."""
     spans: list[tuple[float, float]] = []
     for _, began, ended in sorted(windows, key=lambda window: window.began):
         if spans and began <= spans[-1][1]:
@@ -60,19 +60,19 @@ def merged(windows: Sequence[FaultWindow]) -> list[tuple[float, float]]:
 
 
 def names(windows: Sequence[FaultWindow]) -> list[str]:
-    """Each fault once, in the order of their beginnings."""
+    """The name of each fault once, ordered by its beginning."""
     return list(dict.fromkeys(window.fault for window in windows))
 
 
 def timed_panels(
     windows: Sequence[FaultWindow], limits: tuple[float, float], heights: Sequence[float]
 ) -> tuple[Figure, list[Any]]:
-    """Axes of these heights, in inches, over one axis of time with the faults marked on all of them.
+    """A figure with axes that share one time axis, with the faults marked on each.
 
     Args:
         windows: the faults.
-        limits: of the axis of time, in seconds.
-        heights: of each of the axes, from above.
+        limits: the limits of the time axis, in seconds.
+        heights: the heights of the axes in inches, from the top down.
     """
     shown = [window for window in windows if window.ended >= limits[0] and window.began <= limits[1]]
     rows = _rows(shown)
@@ -97,7 +97,7 @@ def timed_panels(
 
 
 def time_limits(*times: np.ndarray) -> tuple[float, float]:
-    """From the first to the last of some times, in seconds, and never an empty span."""
+    """The first and the last of all times, in seconds; a span of at least 1 s around equal times."""
     filled = [each for each in times if len(each)]
     low, high = min(float(each.min()) for each in filled), max(float(each.max()) for each in filled)
     return (low, high) if high - low > 1e-6 else (low - 0.5, high + 0.5)
@@ -120,7 +120,7 @@ def _draw_strip(axes: Any, rows: list[tuple[str, list[tuple[float, float]]]], li
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     for row, (_, spans) in enumerate(rows):
-        # A fault without length is still a line.
+        # A fault without duration is drawn as a line.
         least = (limits[1] - limits[0]) / 400
         axes.broken_barh(
             [(began, max(ended - began, least)) for began, ended in spans], (row - 0.34, 0.68),

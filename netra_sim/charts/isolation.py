@@ -1,4 +1,4 @@
-"""Who received whose data."""
+"""The isolation matrix: which user received which user's data."""
 
 from typing import Any, NamedTuple
 
@@ -10,14 +10,14 @@ from netra_sim.charts.style import PALE, PALE_BLUE, VERMILION, canvas, headline,
 from netra_sim.history import History, Kind
 
 USERS_SHOWN = 24
-"""Users that one matrix names; of more, the offenders are shown beside an overview of all."""
+"""Most users in a matrix with names; with more, the picture shows groups and, separately, the users with leaks."""
 
 OFFENDERS_SHOWN = 10
 BLOCKS = 40
 
 
 class _Deliveries(NamedTuple):
-    """Events by who received them and whose data they hold: indices of `users`, and counts; `unmarked` hold nobody's."""
+    """Counts of received events by reader and owner of the data, as indices into `users`; `unmarked` ones have no owner."""
 
     users: list[str]
     readers: np.ndarray
@@ -26,7 +26,7 @@ class _Deliveries(NamedTuple):
     unmarked: int
 
     def matrix(self, chosen: np.ndarray) -> np.ndarray:
-        """The counts among some of the users."""
+        """The counts between the chosen users."""
         place = np.full(len(self.users), -1)
         place[chosen] = np.arange(len(chosen))
         rows, columns = place[self.readers], place[self.owners]
@@ -38,7 +38,7 @@ class _Deliveries(NamedTuple):
 
 @styled()
 def isolation_matrix(history: History) -> Picture:
-    """Who received whose data: a cell for each pair of users, or of groups of them, and every leak in its own."""
+    """Which user received which user's data: a cell for each pair of users or of groups; a second panel names leaks."""
     found = _deliveries(history)
     if not found.users:
         return nothing_to_show("no client received an event with a user's data.")
@@ -47,10 +47,10 @@ def isolation_matrix(history: History) -> Picture:
     order = np.argsort(-found.counts[astray], kind="stable")
     pairs = np.column_stack([found.readers[astray], found.owners[astray]])[order]
     offenders = np.array(list(dict.fromkeys(pairs.ravel().tolist()))[:OFFENDERS_SHOWN], int)
-    title = f"{crossed:,} of {total:,} events with a user's data reached somebody else"
+    title = f"{crossed:,} of {total:,} events with a user's data reached another user"
     caption = f"{origin(history)} Blue is a user's own data, vermilion a leak; the title counts all."
     if found.unmarked:
-        caption += f" {found.unmarked:,} more events carry nobody's data."
+        caption += f" {found.unmarked:,} more events carry no user's data."
     if len(found.users) <= USERS_SHOWN:
         figure = canvas(height=max(3.6, 1.5 + 0.27 * len(found.users)), width=9.0)
         _draw_pairs(figure.subplots(), found, np.arange(len(found.users)))
@@ -58,17 +58,17 @@ def isolation_matrix(history: History) -> Picture:
         figure = canvas(height=5.6 if crossed else 6.0, width=11.0 if crossed else 7.5)
         panels = figure.subplots(1, 2 if crossed else 1, squeeze=False)[0]
         _draw_blocks(panels[0], found, astray)
-        caption += f" One cell stands for up to {-(-len(found.users) // BLOCKS):,} users each way."
+        caption += f" One cell stands for up to {-(-len(found.users) // BLOCKS):,} users in each direction."
         if crossed:
             _draw_pairs(panels[1], found, np.sort(offenders))
             panels[0].set_title(f"All {len(found.users):,} users, in groups", loc="left", fontsize=13)
             hidden = len(np.unique(pairs)) - len(offenders)
-            panels[1].set_title("Those concerned" + (", the most so" if hidden else ""), loc="left", fontsize=13)
-            caption += f" {hidden:,} more users are concerned." if hidden else ""
+            panels[1].set_title("Users with leaks" + (", the worst ones" if hidden else ""), loc="left", fontsize=13)
+            caption += f" {hidden:,} more users have leaks." if hidden else ""
     headline(figure, title)
     who = [f"{found.users[reader]} has data of {found.users[owner]}" for reader, owner in pairs[:3]]
     more = f", and {len(pairs) - 3:,} more pairs" if len(pairs) > 3 else ""
-    alt = f"Matrix of {len(found.users):,} users: who received whose data. {title}. " + (
+    alt = f"Matrix of {len(found.users):,} users: who received data of which user. {title}. " + (
         f"{'; '.join(plain(each, 80) for each in who)}{more}." if crossed else "Only the diagonal is filled."
     )
     return Picture(figure, title, alt, caption, _numbers(found, astray))
@@ -106,7 +106,7 @@ def _draw_pairs(axes: Any, found: _Deliveries, chosen: np.ndarray) -> None:
     axes.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
     axes.grid(which="minor", color=PALE)
     axes.tick_params(which="both", length=0)
-    axes.set(xlabel="whose data it was", ylabel="who received it")
+    axes.set(xlabel="owner of the data", ylabel="who received it")
 
 
 def _draw_blocks(axes: Any, found: _Deliveries, astray: np.ndarray) -> None:
@@ -123,7 +123,7 @@ def _draw_blocks(axes: Any, found: _Deliveries, astray: np.ndarray) -> None:
     places = np.linspace(0, blocks, 5)
     axes.set_xticks(places - 0.5, [f"{round(place * users / blocks):,}" for place in places])
     axes.set_yticks(places - 0.5, [f"{round(place * users / blocks):,}" for place in places])
-    axes.set(xlabel="whose data it was (number of the user)", ylabel="who received it")
+    axes.set(xlabel="owner of the data (number of the user)", ylabel="who received it")
 
 
 def _colour(axes: Any, own: np.ndarray, foreign: np.ndarray) -> None:
@@ -143,13 +143,13 @@ def _rgb(colour: str) -> tuple[int, ...]:
 def _numbers(found: _Deliveries, astray: np.ndarray) -> pd.DataFrame:
     own = found.counts[~astray]
     rows: list[dict[str, object]] = [
-        {"who received": f"{len(own):,} users", "whose data": "their own", "events": int(own.sum())}
+        {"who received": f"{len(own):,} users", "owner": "their own", "events": int(own.sum())}
     ]
     for place in np.flatnonzero(astray)[np.argsort(-found.counts[astray], kind="stable")][:1000]:
         rows.append(
             {
                 "who received": found.users[found.readers[place]],
-                "whose data": found.users[found.owners[place]],
+                "owner": found.users[found.owners[place]],
                 "events": int(found.counts[place]),
             }
         )

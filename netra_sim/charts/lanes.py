@@ -1,4 +1,4 @@
-"""Bars in lanes, and labels that never collide."""
+"""Places bars in lanes, and labels where they do not collide."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from netra_sim.charts.style import HALO
 
 
 class Bar(NamedTuple):
-    """Something that lasted, in seconds; ``lost`` if it ended badly."""
+    """A span of time, in seconds; ``lost`` if it ended with a failure."""
 
     began: float
     ended: float
@@ -17,14 +17,14 @@ class Bar(NamedTuple):
 
 
 class Label(NamedTuple):
-    """A text for a place; it is left out if there is no room.
+    """A text for a place; the picture omits it if there is no room.
 
     Attributes:
-        x: in data coordinates.
-        y: the same.
-        texts: to try one after the other.
-        within: in data coordinates, what the text must fit into.
-        offset: in points, down from the place.
+        x: the place, in data coordinates.
+        y: the place, in data coordinates.
+        texts: the texts to try, in this order.
+        within: the span that the text must fit into, in data coordinates.
+        offset: the distance below the place, in points.
     """
 
     x: float
@@ -35,7 +35,7 @@ class Label(NamedTuple):
 
 
 def lane_rows(bars: Sequence[Bar], most: int) -> tuple[list[list[Bar]], int]:
-    """Bars in as few lanes as it takes for none to overlap another, and how many found no place in so many lanes."""
+    """Put bars into lanes without overlaps, at most ``most``; returns the lanes and how many bars were left out."""
     lanes: list[list[Bar]] = []
     left_out = 0
     for bar in sorted(bars):
@@ -50,14 +50,14 @@ def lane_rows(bars: Sequence[Bar], most: int) -> tuple[list[list[Bar]], int]:
 
 
 def seen_apart(bars: Sequence[Bar], limits: tuple[float, float]) -> list[Bar]:
-    """Those that a picture can show apart: of the bars that begin and end in the same pixels one is left."""
+    """The bars that a picture can distinguish: of bars that begin and end in the same pixels, only one."""
     pixel = (limits[1] - limits[0]) / 1500
     kept = {(int(bar.began / pixel), int(bar.ended / pixel)): bar for bar in bars}
     return sorted(kept.values())
 
 
 def place_labels(axes: Any, labels: Sequence[Label]) -> None:
-    """Write the labels that have room, the first ones first; the figure's layout must be settled."""
+    """Write the labels that fit, in order; call `settle` on the figure first."""
     taken: list[Bbox] = []
     frame = axes.get_window_extent()
     for label in labels:
@@ -69,7 +69,7 @@ def place_labels(axes: Any, labels: Sequence[Label]) -> None:
 
 
 def _write(axes: Any, label: Label, text: str, frame: Bbox, taken: list[Bbox]) -> Bbox | None:
-    """Write a text if it collides with nothing; returns where."""
+    """Write a text and return its box; None if it would collide."""
     shift = offset_copy(axes.transData, axes.figure, y=-label.offset, units="points")
     for side in ("center",) if label.within else ("center", "left", "right"):
         written = axes.text(

@@ -41,19 +41,19 @@ _NOTHING = "no event reached its owner."
 def latency_percentiles(
     series: Mapping[str, Latencies], objective: float, measure: Measure = Measure.DELIVERY
 ) -> Picture:
-    """The times of several series, from the median to as far into the tail as each sample reaches.
+    """Percentile curves of several series, from the median as far into the tail as each sample allows.
 
     The axis is that of Gil Tene's HdrHistogram: 1/(1 - q) on a logarithmic scale.
 
     Args:
         series: by their names; beyond a dozen, those with the highest 95th percentiles are drawn.
-        objective: for the 95th percentile, in seconds.
-        measure: which latencies of the histories, or what the given ones are of.
+        objective: the objective for the 95th percentile, in seconds.
+        measure: the measure of latency, also of given arrays.
     """
     values = _samples(series, measure)
     if not values:
         return nothing_to_show(_NOTHING)
-    p95s = {name: float(np.quantile(sample, 0.95)) for name, sample in values.items()}
+    p95s = {name: float(np.quantile(sample, 0.95, method="inverted_cdf")) for name, sample in values.items()}
     missed = [name for name, p95 in p95s.items() if p95 > objective]
     drawn = sorted(p95s, key=lambda name: -p95s[name])[: len(LOOKS)]
     drawn = [name for name in values if name in drawn]
@@ -61,10 +61,10 @@ def latency_percentiles(
     axes = figure.subplots()
     highest, heights = 22.0, [objective]
     for name, look in looks(drawn).items():
-        # The curve ends where ten values are left: beyond, a quantile says nothing.
+        # The curve ends where ten values are left: a quantile beyond that means nothing.
         deepest = max(len(values[name]) / 10, 2.0)
         places = np.unique([*np.geomspace(2, deepest, 160), *(mark for mark in _MARKS if mark <= deepest)])
-        times = np.maximum(np.quantile(values[name], 1 - 1 / places), FLOOR)
+        times = np.maximum(np.quantile(values[name], 1 - 1 / places, method="inverted_cdf"), FLOOR)
         marked = [index for index, place in enumerate(places) if place in _MARKS]
         label = f"{plain(name)}, p95 {duration(p95s[name])}"
         axes.plot(
@@ -73,7 +73,7 @@ def latency_percentiles(
         highest, heights = max(highest, deepest * 1.1), [*heights, *times[[0, -1]]]
     log_durations(axes.yaxis, heights, "time to the client")
     axes.set(xscale="log", xlim=(1.9, highest), xlabel=f"share of {measure} that took no longer")
-    # On a long axis 90% has no room beside 95%, where the objective is.
+    # On a long axis 90% is too close to 95%, where the objective is.
     marks = [mark for mark in _MARKS if mark <= highest and (mark != 10 or highest < 3000)]
     axes.set_xticks(marks, [_MARKS[mark] for mark in marks])
     axes.set_xticks([], minor=True)
@@ -85,8 +85,8 @@ def latency_percentiles(
     else:
         title = f"The objective of {duration(objective)} is missed: {listed(missed)}"
     headline(figure, title)
-    told = "; ".join(f"{plain(name)} {duration(p95)}" for name, p95 in list(p95s.items())[:12])
-    alt = f"Percentile curves of how long {measure} took. {title}. The 95th percentiles are: {told}."
+    figures = "; ".join(f"{plain(name)} {duration(p95)}" for name, p95 in list(p95s.items())[:12])
+    alt = f"Percentile curves of how long {measure} took. {title}. The 95th percentiles are: {figures}."
     caption = f"{measure.described} A curve stops short of its ten slowest. Both axes are logarithmic."
     if len(drawn) < len(values):
         caption += f" The {len(drawn)} slowest of {len(values)} are drawn; the numbers are of all."
@@ -95,12 +95,12 @@ def latency_percentiles(
 
 @styled()
 def latency_over_time(history: History, objective: float, measure: Measure = Measure.DELIVERY) -> Picture:
-    """How many events took how long, by the time at which they began to, with the faults.
+    """A heat map of latencies by beginning, with the faults.
 
     Args:
-        history: whatever made it.
-        objective: in seconds; the title counts what took longer.
-        measure: which latencies.
+        history: the history.
+        objective: in seconds; the title counts the latencies above it.
+        measure: the measure of latency.
     """
     _, times, _, took = measured(history, measure)
     if not len(times):
@@ -138,12 +138,12 @@ def latency_over_time(history: History, objective: float, measure: Measure = Mea
 
 @styled()
 def latency_ecdfs(series: Mapping[str, Latencies], objective: float, measure: Measure = Measure.DELIVERY) -> Picture:
-    """The share of events that came within a time, for each series; four share one axis, more get one each.
+    """Cumulative distributions: up to four series share one panel, more get one panel each.
 
     Args:
         series: by their names, such as what `by_user` or `around_faults` return; the first dozen are drawn.
-        objective: in seconds; the title compares the shares that came within it.
-        measure: which latencies of the histories, or what the given ones are of.
+        objective: in seconds; the title compares the shares within it.
+        measure: the measure of latency, also of given arrays.
     """
     values = _samples(series, measure)
     if not values:
@@ -165,7 +165,7 @@ def latency_ecdfs(series: Mapping[str, Latencies], objective: float, measure: Me
 
 
 def around_faults(history: History, measure: Measure = Measure.DELIVERY) -> dict[str, np.ndarray]:
-    """Latencies in seconds of what began before, during and after the faults."""
+    """Latencies in seconds that began before, during and after the faults."""
     _, times, _, took = measured(history, measure)
     windows = fault_windows(history)
     if not windows:
@@ -182,9 +182,9 @@ def by_user(
     """Latencies in seconds of each user, or of each class of users, in the order of the labels.
 
     Args:
-        history: whatever made it.
-        label: the class of a user.
-        measure: which latencies.
+        history: the history.
+        label: returns the class of a user.
+        measure: the measure of latency.
     """
     found = measured(history, measure)
     labels = {user: label(user) for user in dict.fromkeys(found.users)}
@@ -201,7 +201,7 @@ def _summary(values: Mapping[str, np.ndarray], objective: float, measure: Measur
     quantiles = {"p50 (ms)": 0.5, "p90 (ms)": 0.9, "p95 (ms)": 0.95, "p99 (ms)": 0.99, "p99.9 (ms)": 0.999}
     rows = []
     for name, sample in values.items():
-        found = np.quantile(sample, [*quantiles.values(), 1.0]) * 1000
+        found = np.quantile(sample, [*quantiles.values(), 1.0], method="inverted_cdf") * 1000
         # A quantile counts only if ten values lie beyond it.
         known = {
             column: float(value) if len(sample) * (1 - quantile) >= 9.999 else np.nan
@@ -225,7 +225,7 @@ def _by_time(times: np.ndarray, took: np.ndarray, edges: np.ndarray, windows: An
 
 
 def _cumulative(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points of the empirical distribution: all of a small sample, else evenly spread ones."""
+    """Points of the empirical distribution: all for a small sample, else evenly spaced ones."""
     shares = np.linspace(0, 1, min(len(sample), 400) + 1)[1:]
     return np.maximum(np.quantile(sample, shares, method="inverted_cdf"), FLOOR), shares
 
@@ -233,7 +233,7 @@ def _cumulative(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _draw_cumulative(
     values: Mapping[str, np.ndarray], drawn: Mapping[str, Look], columns: int, objective: float, measure: Measure
 ) -> Figure:
-    """In one column all curves share one axis, in more each has its own, with the others in grey behind it."""
+    """Draw all curves in one panel, or each curve in its own panel with the others in grey behind it."""
     rows = 1 if columns == 1 else -(-len(drawn) // columns)
     figure = canvas(height=5.0 if columns == 1 else 1.2 + 2.1 * rows)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
@@ -282,10 +282,10 @@ def _compared(values: Mapping[str, np.ndarray], objective: float, measure: Measu
 
 
 def _medians(values: Mapping[str, np.ndarray]) -> str:
-    told = ", ".join(
+    figures = ", ".join(
         f"{plain(name)} {duration(float(np.median(sample)))}" for name, sample in list(values.items())[:12]
     )
-    return f"Medians: {told}."
+    return f"Medians: {figures}."
 
 
 def _in_all(values: Mapping[str, np.ndarray]) -> str:

@@ -1,4 +1,4 @@
-"""How latency grows with load, and where it knees."""
+"""How latency grows with load, and where the knee is."""
 
 from collections.abc import Mapping
 
@@ -34,14 +34,14 @@ def load_against_latency(
     judged: str = "p95",
     columns: Mapping[str, str] = _PERCENTILES,
 ) -> Picture:
-    """Latencies by the number of users: medians over the seeds, with the interval from the least to the most.
+    """Latencies by number of users: medians over the seeds, with bars from the least to the most.
 
     Args:
         trials: a row for each number of `users` and `seed`, with latencies in seconds, such as a sweep's table.
-        objective: for the judged percentile, in seconds.
-        knee: the number of users at which latency begins to climb, to be marked; None if it does not.
-        judged: which percentile the objective and the knee are about, a name in `columns`.
-        columns: the columns to draw, by the names to show; those that the table does not have are left out.
+        objective: the objective for the judged percentile, in seconds.
+        knee: the number of users at the knee, or None.
+        judged: the percentile that the objective applies to, a name in `columns`.
+        columns: the columns to draw, by shown name; columns that the table does not have are skipped.
     """
     shown = {name: column for name, column in list(columns.items())[: len(LOOKS)] if column in trials}
     trials = trials[trials["users"] > 0] if "users" in trials else trials.head(0)
@@ -65,7 +65,7 @@ def load_against_latency(
     log_durations(axes.yaxis, [objective, *_known(low), *_known(high)], "time to the client")
     least, most = min(users.min(), knee or np.inf), max(users.max(), knee or 0)
     axes.set(xscale="log", xlim=(least / 1.3, most * 1.3), xlabel="concurrent users")
-    # Every load that was tried gets its tick, unless they are too many.
+    # Each load gets a tick, unless there are too many loads.
     ticks = list(users) if len(users) <= 8 else log_ticks(least / 1.01, most * 1.01)
     ticks = [tick for index, tick in enumerate(ticks) if not index or tick / ticks[index - 1] > 1.12]
     axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
@@ -82,12 +82,12 @@ def load_against_latency(
     legend(figure, handles, labels)
     title = _finding(users, judged_p, objective, judged, knee)
     headline(figure, title)
-    told = ", ".join(
+    figures = ", ".join(
         f"{count:,.0f} users {duration(value)}" for count, value in zip(users[:12], judged_p, strict=False)
     )
-    alt = f"Curves of {', '.join(shown)} by the number of users. {title}. The {judged} by load: {told}."
+    alt = f"Curves of {', '.join(shown)} by the number of users. {title}. The {judged} by load: {figures}."
     caption = (
-        f"Points are medians over {counted(seeds, 'seed')}, bars reach from the least to the most. Both axes "
+        f"Points are medians over {counted(seeds, 'seed')}, bars show the least and the most. Both axes "
         "are logarithmic."
     )
     return Picture(figure, title, alt, caption, _numbers(shown, middle, low, high))

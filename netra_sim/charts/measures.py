@@ -1,4 +1,4 @@
-"""What a latency is measured of, and from when to when."""
+"""The measures of latency: what begins and what ends each one."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -11,7 +11,7 @@ from netra_sim.history import History
 
 
 class Measure(StrEnum):
-    """Which latencies; the value is the plural of what has them."""
+    """A measure of latency; its value names the measured things in the plural."""
 
     DELIVERY = "events"
     FIRST_EVENT = "first events"
@@ -19,17 +19,15 @@ class Measure(StrEnum):
 
     @property
     def described(self) -> str:
-        """From when to when, as a sentence for captions."""
+        """What the measure spans, as a sentence for captions."""
         if self is Measure.DELIVERY:
-            return "Measured from the publishing of an event to its first arrival at a client of its owner."
+            return "From the publishing of an event to its first arrival at a client of its owner."
         which = "first" if self is Measure.FIRST_EVENT else "last"
-        return (
-            f"Measured from when a request was due, so that no waiting is left out, to its {which} event at the client."
-        )
+        return f"From the time when a request was due, which includes all waiting, to its {which} event at the client."
 
 
 class Measured(NamedTuple):
-    """Latencies of one history: whose, from when, to when, and how long, in seconds."""
+    """Latencies of one history: the user, beginning, arrival and duration of each, in seconds."""
 
     users: np.ndarray
     began: np.ndarray
@@ -53,7 +51,7 @@ def measured(history: History, measure: Measure) -> Measured:
 
 
 def seconds(one: Latencies, measure: Measure) -> np.ndarray:
-    """The latencies of either kind, those that are known."""
+    """The finite latencies of a history or an array, in seconds."""
     took = measured(one, measure).took if isinstance(one, History) else np.asarray(one, float)
     known: np.ndarray = took[np.isfinite(took)]
     return known

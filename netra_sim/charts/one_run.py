@@ -1,4 +1,4 @@
-"""What a history tells of one run."""
+"""What a history records about one run."""
 
 from typing import NamedTuple
 
@@ -18,11 +18,11 @@ REFUSALS = {
     Kind.EVENT_REFUSED: "event refused",
     Kind.GAP: "gap announced",
 }
-"""What a user did not get, in words."""
+"""The kinds of refusals, in words."""
 
 
 class OneRun(NamedTuple):
-    """One run: its rows by what they tell, its user's connections, and when it was due and last heard of, in seconds."""
+    """One run: its rows by kind, its user's connections, and its due and last times, in seconds."""
 
     run: str
     user: str
@@ -35,23 +35,23 @@ class OneRun(NamedTuple):
 
     @property
     def answered(self) -> float | None:
-        """When a client of the user's had the final event."""
+        """The time when a client of the user first received the final event; None if none did."""
         final = self.own[self.own["event"].isin(FINAL_EVENTS)]
         return float(final["time"].iloc[0]) if len(final) else None
 
     @property
     def own(self) -> pd.DataFrame:
-        """Arrivals at the user's own clients."""
+        """Rows of events that the user's own clients received."""
         return self.received[self.received["user"] == self.user]
 
     @property
     def foreign(self) -> pd.DataFrame:
-        """Arrivals at somebody else's client."""
+        """Rows of events that another user's client received."""
         return self.received[self.received["user"] != self.user]
 
     @property
     def first(self) -> pd.DataFrame:
-        """Each event's first arrival at its owner, beside its publishing."""
+        """Each event with the times of its publishing and its first arrival at its owner."""
         own = self.own.drop_duplicates("seq")
         return self.published[["seq", "event", "time"]].merge(
             own[["seq", "time"]], on="seq", suffixes=("", "_received")
@@ -59,7 +59,7 @@ class OneRun(NamedTuple):
 
 
 def read_run(history: History, run: str) -> OneRun | None:
-    """A run by its id; None if the history does not know it."""
+    """A run by its id; None if the history does not contain it."""
     chosen = history.codes["run"] == (history.tables["run"].index(run) if run in history.tables["run"] else -1)
     if not run or not chosen.any():
         return None
@@ -89,7 +89,7 @@ def read_run(history: History, run: str) -> OneRun | None:
 
 
 def times_to_end(history: History) -> dict[str, float | None]:
-    """For each requested run the seconds from when it was due to its final event at its user, None without one."""
+    """For each requested run, the seconds from its due time to its final event at its user; None without that event."""
     kinds, users, runs = history.numbers["kind"], history.codes["user"], history.codes["run"]
     asked = np.flatnonzero(kinds == Kind.REQUESTED)
     asked = asked[np.sort(np.unique(runs[asked], return_index=True)[1])]
@@ -98,7 +98,7 @@ def times_to_end(history: History) -> dict[str, float | None]:
     final = [code for code, event in enumerate(history.tables["event"]) if event in FINAL_EVENTS]
     ends = np.flatnonzero((kinds == Kind.RECEIVED) & np.isin(history.codes["event"], final))
     ends = ends[users[ends] == owner[runs[ends]]][::-1]
-    # The last assignment stays: that of the first arrival.
+    # The order is reversed, so that the first arrival is assigned last and stays.
     ended[runs[ends]] = history.numbers["time"][ends]
     took = ended[runs[asked]] - history.numbers["due"][asked]
     names = history.tables["run"]
@@ -124,7 +124,7 @@ def _connections(history: History, user: str, start: float, end: float) -> list[
 
 
 def work(run: OneRun) -> tuple[list[Bar], list[Bar]]:
-    """When the agent thought, and when its tools ran."""
+    """The spans in which the agent thought, and those in which its tools ran."""
     thinking, tools = [], []
     since: float | None = None
     running: list[float] = []

@@ -1,4 +1,4 @@
-"""What goes up and down over time: gauges such as outbox depth, live engines, and the recovery after a fault."""
+"""Values over time: gauges such as outbox depth, live engines, and the recovery after a fault."""
 
 from typing import Any
 
@@ -26,22 +26,22 @@ from netra_sim.charts.style import (
 from netra_sim.history import History, Kind
 
 POINTS = 600
-"""Steps that a line is drawn with; of those that fall together the highest is kept."""
+"""Most steps of a drawn line; of steps that coincide, the highest is drawn."""
 
 BINS = 80
 LEAST_EVENTS = 20
-"""Without so many a 95th percentile is that of one late event."""
+"""Events that a 95th percentile needs; with fewer, a single late event decides it."""
 
 
 @styled()
 def gauge_over_time(history: History, gauge: str, *, unit: str = "", limit: float | None = None) -> Picture:
-    """A gauge that was read now and then, such as what waits in outboxes, with the faults.
+    """A sampled gauge, such as the unsent bytes in outboxes, with the faults.
 
     Args:
-        history: whatever made it.
-        gauge: its name in the history.
-        unit: what it counts.
-        limit: that it must not exceed.
+        history: the history.
+        gauge: the name of the gauge in the history.
+        unit: the unit of the gauge.
+        limit: the limit that the gauge must not exceed.
     """
     samples = history.frame(Kind.SAMPLE)
     samples = samples[(samples["detail"] == gauge) & samples["value"].notna()]
@@ -66,7 +66,7 @@ def gauge_over_time(history: History, gauge: str, *, unit: str = "", limit: floa
 
 @styled()
 def live_engines(history: History) -> Picture:
-    """How many engines are alive over time, from the opening to the closing of each user's scope."""
+    """The number of live engines over time, each from the opening to the closing of its scope."""
     kinds = history.numbers["kind"]
     changes = np.flatnonzero((kinds == Kind.SCOPE_OPENED) | (kinds == Kind.SCOPE_CLOSED))
     if not len(changes):
@@ -84,13 +84,13 @@ def live_engines(history: History) -> Picture:
 
 @styled()
 def recovery(history: History, objective: float, fault: str = "", measure: Measure = Measure.DELIVERY) -> Picture:
-    """How the delivery of events and the connections come back after a fault.
+    """How the delivery of events and the connections recover after a fault.
 
     Args:
-        history: whatever made it.
-        objective: for the 95th percentile, in seconds; the system is back when it is met to the end of the history.
-        fault: its name; the last one to end before the last event, unless given.
-        measure: which latencies.
+        history: the history.
+        objective: for the 95th percentile, in seconds; the system is back when it meets this until the history ends.
+        fault: the name of the fault; by default the last fault that ends before the last event.
+        measure: the measure of latency.
     """
     _, _, times, took = measured(history, measure)
     windows = [window for window in fault_windows(history) if window.fault == fault or not fault]
@@ -129,7 +129,7 @@ def recovery(history: History, objective: float, fault: str = "", measure: Measu
     alt = f"Line of the 95th percentile of how long {measure} took before, during and after {name}. {title}.{low}"
     caption = (
         f"{origin(history)} By arrival at the client, in steps of at least {duration(width)} and "
-        f"{LEAST_EVENTS} {measure}. {measure.described} Back: from there on no step's 95th percentile is over the objective."
+        f"{LEAST_EVENTS} {measure}. {measure.described} Back: from here, no step's 95th percentile is over the objective."
     )
     return Picture(figure, title, alt, caption, table)
 
@@ -137,9 +137,9 @@ def recovery(history: History, objective: float, fault: str = "", measure: Measu
 def _steps_around(
     times: np.ndarray, took: np.ndarray, ended: float, width: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Beginnings, ends, numbers of events and 95th percentiles of steps of time, none of which reaches over a fault's end.
+    """Beginnings, ends, event counts and 95th percentiles of steps of time; no step spans the end of the fault.
 
-    A step has events enough for a 95th percentile, as far as there are any.
+    Where possible, a step has at least `LEAST_EVENTS` events.
     """
     bins = np.floor((times - ended) / width).astype(int)
     numbers, counts = np.unique(bins, return_counts=True)
@@ -149,7 +149,7 @@ def _steps_around(
         full = held >= LEAST_EVENTS or crosses
         groups[place] = groups[place - 1] + full if place else 0
         held = count if full or not place else held + count
-    # What is left at the end is too little for a step of its own, unless it is all that came after the fault.
+    # The last step joins the one before it if it is too small, unless it is the only one after the fault.
     before_last = np.flatnonzero(groups == groups[-1] - 1)
     if held < LEAST_EVENTS and len(before_last) and (numbers[before_last[-1]] >= 0) == (numbers[-1] >= 0):
         groups[groups == groups[-1]] -= 1
@@ -162,7 +162,7 @@ def _steps_around(
 def _how_it_came_back(
     starts: np.ndarray, ends: np.ndarray, p95s: np.ndarray, objective: float, window: FaultWindow
 ) -> tuple[str, float | None]:
-    """The finding, and the time from which on the objective is met."""
+    """The finding, and the time from which the objective is met; None if there is no such time."""
     name, goal = plain(window.fault), duration(objective)
     after, late = starts >= window.ended - 1e-9, p95s > objective
     if not after.any():
@@ -191,7 +191,7 @@ def _draw_recovery(
 
 
 def _connected_share(history: History, times: np.ndarray) -> np.ndarray | None:
-    """The share of users with a connection, of those between their first and their last one; None without any."""
+    """Of users between their first and last connection, the share that is connected; None without connections."""
     rows = history.frame(Kind.CONNECTED, Kind.DISCONNECTED)
     if rows.empty:
         return None
@@ -231,7 +231,7 @@ def _steps(times: np.ndarray, values: np.ndarray, windows: list[FaultWindow], la
 
 
 def _thinned(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """No more points than can be told apart: of each bin the highest, and at last the last."""
+    """Thin a line to the points that a picture can distinguish: the highest of each bin, and the last."""
     if len(times) <= 2 * POINTS:
         return times, values
     bins = np.minimum(((times - times[0]) / max(times[-1] - times[0], 1e-9) * POINTS).astype(int), POINTS - 1)

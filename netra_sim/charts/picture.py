@@ -1,4 +1,4 @@
-"""`Picture`: a figure with the words and the numbers for those who cannot see it."""
+"""`Picture`: a figure with alternative text and its numbers as a table."""
 
 import base64
 import io
@@ -15,21 +15,21 @@ from netra_sim.history import History
 from netra_sim.tables import Html, render
 
 ROWS_SHOWN = 100
-"""Rows of the numbers that a page shows; the download has all."""
+"""Most rows that a page shows of the numbers; the download has all."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A figure that says what it shows; notebooks and pages show it as an HTML figure.
+    """A figure with its text; notebooks and pages show it as an HTML figure.
 
-    The picture is opaque and white, so that it reads the same on a dark page.
+    The background is opaque and white, also on a dark page.
 
     Attributes:
         figure: the drawing.
-        title: the finding; it stands over the drawing too.
-        alt: what a sighted reader would learn.
+        title: the finding; the drawing shows it too.
+        alt: the alternative text, with what a sighted reader learns from the picture.
         caption: what was measured, and how.
-        numbers: what was drawn; columns name their units.
+        numbers: the drawn numbers; the column names contain the units.
     """
 
     figure: Figure
@@ -39,11 +39,11 @@ class Picture:
     numbers: pd.DataFrame
 
     def png(self) -> bytes:
-        """The picture, byte for byte the same for the same data and version of matplotlib."""
+        """The picture as PNG: the same bytes for the same data and version of matplotlib."""
         return self._png
 
     def csv(self) -> str:
-        """All the numbers."""
+        """All numbers as CSV."""
         return self.numbers.to_csv(index=False, lineterminator="\n")
 
     @cached_property
@@ -74,7 +74,7 @@ class Picture:
 
 @styled()
 def nothing_to_show(why: str) -> Picture:
-    """In place of a picture that would be empty."""
+    """A picture that says why there is nothing to draw."""
     figure = canvas(height=2.2)
     title = "Nothing to show"
     headline(figure, title)
@@ -85,7 +85,7 @@ def nothing_to_show(why: str) -> Picture:
 
 
 def origin(history: History) -> str:
-    """Where a history comes from, as a sentence for captions."""
+    """The source, scenario and seed of a history, as a sentence for captions."""
     scenario, seed = history.meta.get("scenario"), history.meta.get("seed")
     name = scenario.get("name") if isinstance(scenario, dict) else None
     parts = [str(history.meta.get("source", "")).capitalize() or "Recorded"]

@@ -24,13 +24,13 @@ RUST = "#A84A00"
 INK, GREY, PALE, PALE_BLUE = "#222222", "#6B6B6B", "#DDDDDD", "#9CC7E4"
 
 COUNTS = LinearSegmentedColormap.from_list("counts", ["#A9CCE8", BLUE, "#08244A"])
-"""For counts on white: one is already visible, and more is darker."""
+"""Colours for counts on white: 1 is visible, and more is darker."""
 
 FLOOR = 1e-4
-"""Seconds; what is shorter is drawn here on logarithmic axes, where there is no zero."""
+"""Seconds; logarithmic axes have no zero, so shorter times are drawn here."""
 
 HALO = [withStroke(linewidth=3, foreground="white")]
-"""Around text that stands on something drawn."""
+"""An outline for text on top of a drawing."""
 
 _FONT = "DejaVu Sans"
 _STYLE: dict[str, Any] = {
@@ -57,7 +57,7 @@ _STYLE: dict[str, Any] = {
     "lines.linewidth": 2.4,
     "lines.markersize": 7,
     "savefig.dpi": "figure",
-    # Names come from logs: a dollar sign in one is no formula.
+    # Names come from logs: a dollar sign in a name does not begin a formula.
     "text.parse_math": False,
     "text.color": INK,
     "xtick.color": INK,
@@ -66,7 +66,7 @@ _STYLE: dict[str, Any] = {
 
 
 class Look(NamedTuple):
-    """How one series is drawn: its colour is never all that tells it from another."""
+    """How a series is drawn: line and marker distinguish it as well as colour."""
 
     colour: str
     line: Any
@@ -84,30 +84,30 @@ LOOKS = tuple(
         12,
     )
 )
-"""As many series as one picture holds."""
+"""One look for each series; a picture has at most this many series."""
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The style, whatever the settings of the notebook around."""
+    """Apply the style, independent of the notebook's settings."""
     with matplotlib.style.context(["default", _STYLE]):
         yield
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """A look for each name, in their order."""
+    """A look for each name, in order; names beyond the looks get none."""
     return {name: Look(*look) for name, look in zip(names, LOOKS, strict=False)}
 
 
 def canvas(height: float, width: float = 9.0) -> Figure:
-    """An empty figure, of a size in inches, that can measure its texts."""
+    """An empty figure with a size in inches, and with a canvas that can measure text."""
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
 
 
 def headline(figure: Figure, text: str) -> None:
-    """Set the title, in as many lines as it takes."""
+    """Set the title, wrapped to the width of the figure."""
     title = figure.suptitle("", x=0.012, ha="left")
     room = figure.bbox.width * 0.976
     for width in range(90, 10, -4):
@@ -117,7 +117,7 @@ def headline(figure: Figure, text: str) -> None:
 
 
 def settle(figure: Figure) -> None:
-    """Lay the figure out once and for all: what is measured afterwards stays where it is."""
+    """Fix the layout of the figure, so that measured positions stay valid."""
     if figure.get_layout_engine() is not None:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -126,7 +126,7 @@ def settle(figure: Figure) -> None:
 
 
 def _thin(axis: Any) -> None:
-    """Leave every second tick out, until no two labels collide."""
+    """Remove every second tick until no labels collide."""
     low, high = sorted(axis.get_view_interval())
     ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high and tick.label1.get_visible()]
     shown = [(tick.get_loc(), tick.label1.get_text(), tick.label1.get_window_extent()) for tick in ticks]
@@ -138,13 +138,13 @@ def _thin(axis: Any) -> None:
 
 
 def shorten(text: Any, room: float) -> None:
-    """Cut a text until it is no wider than a room, in pixels."""
+    """Shorten a text until it fits a width in pixels."""
     while text.get_window_extent().width > room and len(text.get_text()) > 1:
         text.set_text(text.get_text().rstrip("…")[:-1] + "…")
 
 
 def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """Below the axes, where it covers nothing."""
+    """Add a legend below the axes."""
     for columns in range(min(len(labels), 6), 0, -1):
         drawn = figure.legend(handles, labels, loc="outside lower left", ncols=columns)
         if drawn.get_window_extent().width <= figure.bbox.width:
@@ -154,7 +154,7 @@ def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> Non
 
 
 def mark_objective(axes: Any, seconds: float, name: str) -> None:
-    """A horizontal line at an objective, named in the margin, where nothing else is written."""
+    """Draw a horizontal line at an objective, with its name in the margin."""
     axes.axhline(seconds, color=VERMILION, linewidth=1.8, linestyle=(0, (8, 2)), zorder=2.5)
     axes.annotate(
         f"{name}\n{duration(seconds)}", (1.0, seconds), xycoords=axes.get_yaxis_transform(), xytext=(5, 0),
@@ -163,7 +163,7 @@ def mark_objective(axes: Any, seconds: float, name: str) -> None:
 
 
 def log_durations(axis: Any, values: Iterable[float], label: str, *, ticks: int = 9) -> tuple[float, float]:
-    """Make an axis logarithmic, wide enough for some seconds, with a few ticks that have units; returns its limits."""
+    """Make an axis logarithmic, with limits around the values in seconds and a few ticks with units; returns the limits."""
     shown = np.maximum(np.asarray(list(values), float), FLOOR)
     low, high = float(shown.min()) / 1.25, float(shown.max()) * 1.25
     if high / low < 8:
@@ -179,7 +179,7 @@ def log_durations(axis: Any, values: Iterable[float], label: str, *, ticks: int 
 
 
 def log_ticks(low: float, high: float, most: int = 9) -> list[float]:
-    """Round numbers between two limits, a handful."""
+    """A few round numbers between two limits."""
     decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     for mantissas in ((1,), (1, 3), (1, 2, 5)):
         ticks = [mantissa * 10.0**decade for decade in decades for mantissa in mantissas]
@@ -190,7 +190,7 @@ def log_ticks(low: float, high: float, most: int = 9) -> list[float]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the unit that suits them, to three figures."""
+    """A time given in seconds, in a suitable unit, with three significant digits."""
     if not np.isfinite(seconds):
         return "never"
     if seconds == 0:
@@ -202,7 +202,7 @@ def duration(seconds: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share; never rounded up to all, nor down to nothing."""
+    """A share in percent; a partial share never rounds to 0% or 100%."""
     if 0 < share < 0.001:
         return "under 0.1%"
     if 0.999 < share < 1:
@@ -211,7 +211,7 @@ def percent(share: float) -> str:
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:
-    """Some names as words."""
+    """Names as an enumeration, at most so many."""
     shown = [plain(name, 32) for name in names[:most]]
     if len(names) > most:
         shown.append(f"{len(names) - most:,} more")
@@ -219,12 +219,12 @@ def listed(names: Sequence[str], most: int = 3) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A number of things in words."""
+    """A number with a noun in the singular or plural."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def plain(text: str, most: int = 28) -> str:
-    """A text from somewhere else as a picture can show it: one line, known glyphs, not too long."""
+    """Make foreign text fit for a picture: one line, known glyphs, limited length."""
     known = _glyphs()
     one_line = re.sub(r"\s+", " ", text).strip()
     shown = "".join(letter if ord(letter) in known else "\N{REPLACEMENT CHARACTER}" for letter in one_line)

@@ -1,4 +1,4 @@
-"""The timeline of one run in lanes: what its agent and tools did, what was published, what the client has."""
+"""The timeline of one run in lanes: agent, tools, published events, and events at the client."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ from netra_sim.history import History, Kind
 from netra_sim.protocol import FINAL_EVENTS, EventType
 
 LANES = 4
-"""For tools, and for connections; more at the same time are left out, and the caption says so."""
+"""Most lanes for tools, and for connections; further connections are left out, and the caption says so."""
 
 _MARKS = {
     EventType.AGENT_STARTED: (">", BLUE),
@@ -51,11 +51,11 @@ _WAITING, _THINKING, _TOOL, _CONNECTED = (PALE, ""), (SKY, ""), (ORANGE, "//"), 
 
 @styled()
 def run_timeline(history: History, run: str) -> Picture:
-    """What happened in one run, with its user's connections and the faults.
+    """The timeline of one run, with its user's connections and the faults.
 
     Args:
-        history: whatever made it.
-        run: the run's id.
+        history: the history.
+        run: the id of the run.
     """
     found = read_run(history, run)
     if found is None:
@@ -65,10 +65,10 @@ def run_timeline(history: History, run: str) -> Picture:
 
 @styled()
 def worst_run_timeline(history: History) -> Picture:
-    """The timeline of the run that took longest from when it was due to its final event at the client."""
+    """The timeline of the run with the longest time from due to its final event at the client."""
     took = times_to_end(history)
     if not took:
-        return nothing_to_show("nobody asked for a run.")
+        return nothing_to_show("no run was requested.")
     answered = {run: seconds for run, seconds in took.items() if seconds is not None}
     unanswered = len(took) - len(answered)
     if answered:
@@ -194,7 +194,7 @@ def _key(figure: Any, run: OneRun, bars: Mapping[str, tuple[tuple[str, str], Seq
     if len(run.refusals):
         handles.append(_mark("P", VERMILION, "refused or lost"))
     if len(run.foreign):
-        handles.append(_mark("P", VERMILION, "at somebody else"))
+        handles.append(_mark("P", VERMILION, "at another user"))
     if handles:
         legend(figure, handles, [str(handle.get_label()) for handle in handles])
 

@@ -1,4 +1,4 @@
-"""How much too short or too long waits are, with stock asyncio and with the Windows-safe layer, on several platforms."""
+"""How much too short or too long waits are with stock asyncio and with the Windows-safe layer, on several platforms."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from netra_sim.charts.style import INK, RUST, canvas, headline, looks, plain, st
 
 @styled()
 def early_waits(errors: pd.DataFrame) -> Picture:
-    """For each wait and platform a panel with how much longer than asked each was; left of the line it ended early.
+    """A panel for each kind of wait and platform, with the error of each wait; left of the line a wait ended early.
 
     Args:
         errors: `platform`, `wait`, `side` ("stock" or "Windows-safe"), and `error` in seconds.
@@ -39,7 +39,7 @@ def early_waits(errors: pd.DataFrame) -> Picture:
         axes.set_title(plain(platform, 34), loc="left", fontsize=12)
     for line, wait in zip(panels, waits, strict=True):
         line[0].set_ylabel(plain(wait))
-    # Room for the counts, which stand right of the line.
+    # Room for the counts to the right of the line.
     panels[0][0].set_xlim(right=max(errors["error"].max() * 1000, -0.75 * errors["error"].min() * 1000, 1.0))
     for axes in panels[-1]:
         axes.set_xlabel("longer than asked (ms)")
@@ -48,9 +48,7 @@ def early_waits(errors: pd.DataFrame) -> Picture:
     title = _finding(numbers, sides)
     headline(figure, title)
     alt = f"A grid of strips, one for each wait and platform, of how much longer than asked waits were. {title}."
-    caption = (
-        "Waits of 5 to 50 ms beside a busy neighbour, timed by an exact clock. Left of the line a wait ended early."
-    )
+    caption = "Waits of 5 to 50 ms next to a busy task, timed by an exact clock. Left of the line a wait ended early."
     return Picture(figure, title, alt, caption, numbers)
 
 
@@ -58,9 +56,9 @@ def _strip(axes: Axes, place: int, values: np.ndarray, colour: str, marker: str)
     spread = np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else np.zeros(1)
     axes.plot(values, place + spread, linestyle="", marker=marker, markersize=4, color=colour, alpha=0.6)
     early = int((values < 0).sum())
-    told = f"{early:,} of {len(values):,} early"
+    text = f"{early:,} of {len(values):,} early"
     axes.annotate(
-        told,
+        text,
         (0.0, place - 0.3),
         (6, 0),
         textcoords="offset points",
@@ -71,12 +69,12 @@ def _strip(axes: Axes, place: int, values: np.ndarray, colour: str, marker: str)
 
 
 def _finding(numbers: pd.DataFrame, sides: list[str]) -> str:
-    told = []
+    findings = []
     for side in sides:
         sums = numbers[numbers["side"] == side].groupby("platform", sort=False)[["early", "timed"]].sum()
         if not sums["early"].any():
-            told.append(f"{side} nowhere")
+            findings.append(f"{side} nowhere")
             continue
         each = [f"{row.early:,} of {row.timed:,} on {platform}" for platform, row in sums.iterrows() if row.early]
-        told.append(f"{side} {' and '.join(each)}")
-    return "Waits that ended early: " + "; ".join(told)
+        findings.append(f"{side} {' and '.join(each)}")
+    return "Waits that ended early: " + "; ".join(findings)

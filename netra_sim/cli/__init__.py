@@ -11,7 +11,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line; what breaks exits with 3 and says why."""
+    """Run the command line. SIGTERM and Ctrl+Break interrupt it like Ctrl+C; a failure exits with 3 and a message."""
     try:
         import click
 
@@ -37,6 +37,6 @@ def main() -> None:
         click.echo(f"netra-sim broke: {type(error).__name__}: {error}", err=True)
         sys.exit(ExitCode.BROKE)
     except Exception as error:
-        traceback.print_exc()  # an unforeseen error: its reader needs the place
+        traceback.print_exc()  # an unexpected error: the reader needs its place
         click.echo(f"netra-sim broke: {type(error).__name__}: {error}", err=True)
         sys.exit(ExitCode.BROKE)

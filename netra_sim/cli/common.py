@@ -1,4 +1,4 @@
-"""What commands share: a progress bar, and how the results of checks are shown."""
+"""What several commands use: option types, a progress bar, and the printed results of checks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ NEW_FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
 
 @contextmanager
 def progress(total: int, unit: str) -> Iterator[Callable[[], None]]:
-    """A bar on standard error; what this gives is called once for each unit that is done."""
+    """A progress bar on standard error. Yields a function to call once for each finished unit."""
     with tqdm(total=total, desc=unit, unit="", leave=False, mininterval=0.2) as bar:
         yield lambda: bar.update() and None
 
@@ -27,12 +27,15 @@ def progress(total: int, unit: str) -> Iterator[Callable[[], None]]:
 def show(
     results: list[CheckResult], lines: Sequence[int] = (), lacks: Callable[[str], str] = lambda check: ""
 ) -> ExitCode:
-    """Print what was found, and where, or why nothing could be said.
+    """Print each result: what the check found, and where, or why it could not judge.
 
     Args:
-        results: of the checks.
-        lines: for a log the numbers of the lines that its history's rows come from.
-        lacks: what is missing for a check, by its name.
+        results: the results of the checks.
+        lines: for a log, the line number of each row of the history.
+        lacks: says for the name of a check what the log lacks.
+
+    Returns:
+        NO_GO if a check failed, else GO.
     """
     for result in results:
         click.echo(f"{result.state:>14}  {result.check}: {result.looked_at:,} {result.unit}")
@@ -44,8 +47,8 @@ def show(
             where = [finding.run, finding.event, f"number {finding.seq}" if finding.seq >= 0 else ""]
             where += [f"at {finding.time:.3f} s" if finding.time is not None and any(where) else ""]
             where += [f"line {lines[finding.row]}" if lines and finding.row >= 0 else ""]
-            told = ", ".join(part for part in where if part)
-            click.echo(f"{'':>16}{finding.message}{f' ({told})' if told else ''}")
+            place = ", ".join(part for part in where if part)
+            click.echo(f"{'':>16}{finding.message}{f' ({place})' if place else ''}")
         if result.found > 5:
             click.echo(f"{'':>16}and {result.found - 5:,} more")
     return ExitCode.NO_GO if any(result.state == "failed" for result in results) else ExitCode.GO

@@ -1,4 +1,4 @@
-"""Commands that simulate many times: a search for a failing seed, and a sweep over a grid."""
+"""Commands that simulate many times: `explore` searches for a failing seed, `sweep` runs a grid."""
 
 import sys
 from pathlib import Path
@@ -16,11 +16,13 @@ from netra_sim.simulation import find_scenario, parse_setting
 @click.command("explore")
 @click.argument("scenario", default="steady-load")
 @click.option("--users", type=click.IntRange(min=1), help="Users, instead of the scenario's number.")
-@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value of the scenario's.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value for a setting of the scenario."
+)
 @click.option("--seeds", type=click.IntRange(min=1), default=1000, show_default=True, help="Seeds to try at most.")
 @click.option(
     "--seconds", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True,
-    help="Seconds after which no more are tried.",
+    help="Try no more seeds after so many seconds.",
 )  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
 @factory_option
@@ -33,7 +35,7 @@ def explore_command(
     jobs: int | None,
     factory_class: type[ExecutionEngineFactory],
 ) -> None:
-    """Try many seeds of SCENARIO until a check fails that should not, and shrink what was found."""
+    """Try seeds of SCENARIO until a check fails unexpectedly, then shrink the failing scenario."""
     chosen = chosen_scenario(scenario, settings, users)
     tried = 0
     with progress(seeds, "seeds") as on_trial:
@@ -64,10 +66,10 @@ def explore_command(
     "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds 1 to N for every combination."
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
-@click.option("--scheduler", metavar="ADDRESS", help="An existing Dask scheduler to use instead.")
+@click.option("--scheduler", metavar="ADDRESS", help="Use this Dask scheduler instead of local processes.")
 @click.option(
     "-o", "--output", type=NEW_FOLDER, default="sweep", show_default=True,
-    help="Folder; an interrupted sweep in it goes on.",
+    help="Folder; the command continues an interrupted sweep in it.",
 )  # fmt: skip
 def sweep_command(
     scenario: str, grid: tuple[str, ...], seeds: int, jobs: int | None, scheduler: str | None, output: Path

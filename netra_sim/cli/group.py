@@ -1,4 +1,4 @@
-"""The command group: each command is imported when it is asked for, and needs only the extra that it belongs to."""
+"""The command group. It imports a command when the command is used, so that each command needs only its own extra."""
 
 from importlib import import_module
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from netra_sim.version import __version__
 
 
 class _Place(NamedTuple):
-    """Where a command is, and the extra that installs what it needs."""
+    """The module and function of a command, and the extra that installs its dependencies."""
 
     module: str
     function: str
@@ -58,7 +58,7 @@ class _Group(click.Group):
 
 
 def _what_to_install(command: str, error: ModuleNotFoundError) -> str:
-    """The message for a command that misses a module, which must be of another package."""
+    """The message for a command that needs a missing package; raises the error again if the package is not the reason."""
     missing = error.name or str(error)
     if command not in _COMMANDS or missing.partition(".")[0] == "netra_sim":
         raise error
@@ -68,7 +68,7 @@ def _what_to_install(command: str, error: ModuleNotFoundError) -> str:
 
 
 def _stand_in(name: str, message: str) -> click.Command:
-    """A command in the place of one that cannot be imported; it refuses whatever it is given."""
+    """A command in place of one that cannot be imported; it refuses all arguments with a message."""
 
     def refuse(words: tuple[str, ...]) -> None:
         raise click.UsageError(message)
@@ -87,7 +87,7 @@ def _stand_in(name: str, message: str) -> click.Command:
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
-    """Make the remediation plan run, and see whether its claims hold.
+    """Run the remediation plan, and check its claims.
 
     Exit codes: 0 GO; 1 NO-GO, a claim or an objective fell, or there was too little evidence; 2 wrong usage, or nothing
     could be judged; 3 it broke.

@@ -1,4 +1,4 @@
-"""Commands that judge what there is already: histories and logs, and source trees."""
+"""Commands that judge existing histories, logs and source trees."""
 
 import functools
 import sys
@@ -20,20 +20,18 @@ from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, 
     "--map", "fields", multiple=True, metavar="FIELD=NAME", help="What a field is called in FILE; repeatable."
 )
 @click.option(
-    "--map-value", "words", multiple=True, metavar="FIELD:THEIRS=OURS", help="What a word in FILE means; repeatable."
+    "--map-value", "words", multiple=True, metavar="FIELD:THEIRS=OURS", help="What a value in FILE means; repeatable."
 )
-@click.option(
-    "--time-unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Of times that are numbers.  [default: s]"
-)
+@click.option("--time-unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Unit of numeric times.  [default: s]")
 @click.option(
     "--unreadable-share",
     type=click.FloatRange(0, 1),
     default=0.01,
     show_default=True,
-    help="Share of lines that may be unreadable; with more the log counts as not judged.",
+    help="Largest share of unreadable lines; with more, the log counts as not judged.",
 )
 @click.option(
-    "--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A TOML file with all of these."
+    "--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A TOML file with these options."
 )
 def check_command(
     file: Path,
@@ -43,10 +41,10 @@ def check_command(
     unreadable_share: float,
     mapping: Path | None,
 ) -> None:
-    """Check FILE: a history that was kept before, or the event log of any system, as JSON lines or Parquet.
+    """Check FILE: a saved history, or the event log of any system, as JSON lines or Parquet.
 
-    docs/event-log.md says what a log may hold. Lines that cannot be read are named and left out. A log that no check can
-    judge, or of which too many lines cannot be read, exits with 2.
+    docs/event-log.md says what a log may hold. The command names unreadable lines and skips them. It exits with 2 if no
+    check can judge the log, or if too many lines are unreadable.
     """
     is_mapped = bool(fields or words or time_unit or mapping)
     if is_mapped and not is_event_log(file):
@@ -85,13 +83,13 @@ def check_command(
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 @click.option("--config", type=click.Path(path_type=Path), help="A pyproject.toml, instead of the nearest one.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default where there is much to read.")
-@click.option("--rules", is_flag=True, help="List the rules, with why and what to do.")
-@click.option("-o", "--output", type=NEW_FILE, help="File to write it to, instead of printing it.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; by default all cores for a large tree.")
+@click.option("--rules", is_flag=True, help="List the rules, with the reason for each and what to do.")
+@click.option("-o", "--output", type=NEW_FILE, help="Write to this file instead of printing.")
 def audit_command(
     path: Path | None, form: str, config: Path | None, jobs: int | None, rules: bool, output: Path | None
 ) -> None:
-    """Read the Python tree at PATH, without importing it: who goes round the factory, the bridge, the Windows-safe layer.
+    """Find code at PATH that goes round the factory, the bridge or the Windows-safe layer, without importing it.
 
     The table [tool.netra-sim.audit] of the nearest pyproject.toml says which module plays which part.
     """
@@ -108,8 +106,8 @@ def audit_command(
     if output is None:
         click.echo(text, nl=False)
     else:
-        with replacing(output) as beside:
-            beside.write_text(text, encoding="utf-8", newline="\n")
+        with replacing(output) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
     sys.exit(ExitCode.NO_GO if found.findings else ExitCode.GO)
 
 
@@ -131,7 +129,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _words(texts: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    """FIELD:THEIRS=OURS, by field."""
+    """Parse FIELD:THEIRS=OURS options into a mapping by field."""
     words: dict[str, dict[str, str]] = {}
     for text in texts:
         field, colon, meaning = text.partition(":")

@@ -6,22 +6,24 @@ import click
 import msgspec
 
 from netra_sim.cli.common import NEW_FILE, progress
-from netra_sim.cli.scenarios import keep_and_check
+from netra_sim.cli.scenarios import save_and_check
 from netra_sim.history import Objectives
 from netra_sim.loading import MOST_USERS, Load, load
 from netra_sim.runtime import run
-from netra_sim.simulation import (
-    parse_setting,
-)
+from netra_sim.simulation import parse_setting
 
 
 @click.command("load")
 @click.option(
     "--users", type=click.IntRange(1, MOST_USERS), default=50, show_default=True, help="Real WebSocket clients."
 )
-@click.option("--runs", type=click.IntRange(min=1), default=1, show_default=True, help="Requests of each.")
+@click.option("--runs", type=click.IntRange(min=1), default=1, show_default=True, help="Requests of each client.")
 @click.option(
-    "--window", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Seconds in which they are due."
+    "--window",
+    type=click.FloatRange(min=0),
+    default=2.0,
+    show_default=True,
+    help="Seconds over which the requests are due.",
 )
 @click.option(
     "--step",
@@ -32,9 +34,9 @@ from netra_sim.simulation import (
 )
 @click.option(
     "--disconnects", type=click.FloatRange(0, 1), default=0.1, show_default=True,
-    help="Share of users whose connection is cut once, during a run.",
+    help="Share of users that lose their connection once, during a run.",
 )  # fmt: skip
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of what the clients do.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the clients' actions.")
 @click.option(
     "--objective", "bounds", multiple=True, metavar="NAME=VALUE", help="Another objective, such as delivery_p95=0.2."
 )
@@ -51,9 +53,9 @@ def load_command(
     bounds: tuple[str, ...],
     output: Path,
 ) -> None:
-    """Load a real server with real clients, in a process of their own, check the run, and keep its history.
+    """Load a real server with real clients in a second process, check the run, and save its history.
 
-    Exits with 1 if a check fails, an objective is missed, or one that was given could not be judged.
+    Exits with 1 if a check fails, an objective is missed, or a given objective could not be judged.
     """
     try:
         plan = Load(users=users, runs_per_user=runs, window=window, step=step, disconnects=disconnects, seed=seed)
@@ -62,4 +64,4 @@ def load_command(
         raise click.UsageError(str(error)) from error
     with progress(users * runs, "real requests") as on_answer:
         history = run(load(plan, objectives=objectives, on_answer=on_answer))
-    keep_and_check(history, output, given=("latency",) if bounds else ())
+    save_and_check(history, output, given=("latency",) if bounds else ())

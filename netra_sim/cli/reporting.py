@@ -1,4 +1,4 @@
-"""Commands for the report: run the notebooks, list them, write the reference."""
+"""Commands that write the report, list the notebooks, and write the reference."""
 
 import sys
 from pathlib import Path
@@ -10,11 +10,11 @@ from netra_sim.files import replacing
 
 
 @click.command("report")
-@click.option("--users", type=int, help="The parameter users of every notebook that has it.")
-@click.option("--seed", type=int, help="Seed of everything that is drawn, in every notebook.")
+@click.option("--users", type=int, help="The parameter `users` of every notebook that has it.")
+@click.option("--seed", type=int, help="Seed of everything random, in every notebook.")
 @click.option(
     "-p", "texts", nargs=2, multiple=True, metavar="NAME VALUE",
-    help="A parameter of every notebook that has it, or NOTEBOOK.NAME of one; repeatable.",
+    help="A parameter for every notebook that has it, or NOTEBOOK.NAME for one notebook; repeatable.",
 )  # fmt: skip
 @click.option("--notebook", "names", multiple=True, metavar="NAME", help="Run only this notebook; repeatable.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Notebooks at a time; one for each core by default.")
@@ -23,7 +23,7 @@ from netra_sim.files import replacing
 )
 @click.option(
     "--base", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="VERDICT_JSON",
-    help="Another run's verdict, to say what has changed since.",
+    help="The verdict.json of another run to compare with.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=NEW_FOLDER, default="report", show_default=True,
@@ -39,8 +39,8 @@ def report_command(
     base: Path | None,
     output: Path,
 ) -> None:
-    """Validate the plan: run the notebooks, and write the folder with the verdict and their pages."""
-    # Not above: papermill, nbconvert and matplotlib take longer to import than a small simulation takes to run.
+    """Run the notebooks, and write a folder with the verdict and the pages."""
+    # Imported here: papermill, nbconvert and matplotlib take longer to import than a small simulation takes to run.
     from netra_sim.parameters import ParameterError
     from netra_sim.site.report import make_report, plan
 
@@ -61,7 +61,7 @@ def report_command(
 @click.command("notebooks")
 @click.argument("name", required=False)
 def notebooks_command(name: str | None) -> None:
-    """List the notebooks, or the notebook NAME: its question, and each parameter with its default and what it takes."""
+    """List all notebooks, or only NAME: the question, and each parameter with its default and allowed values."""
     from netra_sim.parameters import ParameterError
     from netra_sim.site.report import explain, plan
 
@@ -77,9 +77,9 @@ def notebooks_command(name: str | None) -> None:
 
 
 @click.command("reference")
-@click.option("-o", "--output", type=NEW_FILE, help="File to write it to, instead of printing it.")
+@click.option("-o", "--output", type=NEW_FILE, help="Write to this file instead of printing.")
 def reference_command(output: Path | None) -> None:
-    """Describe all scenarios, faults, checks, rules, claims, notebooks and commands, as docs/reference.md does."""
+    """Print the reference: all scenarios, faults, checks, rules, claims, notebooks and commands."""
     from netra_sim.cli.group import cli
     from netra_sim.site.reference import reference
 
@@ -87,5 +87,5 @@ def reference_command(output: Path | None) -> None:
     if output is None:
         click.echo(page, nl=False)
     else:
-        with replacing(output) as beside:
-            beside.write_text(page, encoding="utf-8", newline="\n")
+        with replacing(output) as temporary:
+            temporary.write_text(page, encoding="utf-8", newline="\n")

@@ -1,4 +1,4 @@
-"""How commands choose a scenario and a factory, and what they do with a history."""
+"""How commands choose a scenario and a factory, and how they save and check a history."""
 
 import sys
 from collections.abc import Collection, Iterator
@@ -17,13 +17,13 @@ from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_s
 
 
 def _factory_class(_: click.Context, __: click.Parameter, value: str | None) -> type[ExecutionEngineFactory]:
-    """The class that ``package.module:Class`` names."""
+    """Import the class ``package.module:Class``."""
     if value is None:
         return ExecutionEngineFactory
     module, colon, name = value.partition(":")
     if not colon:
         raise click.BadParameter(f"a factory is MODULE:CLASS, and this is {value!r}")
-    sys.path.insert(0, str(Path.cwd()))  # as `python -m` has it, for a module that is not installed
+    sys.path.insert(0, str(Path.cwd()))  # like `python -m`, for a module that is not installed
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
@@ -40,28 +40,28 @@ factory_option = click.option(
     metavar="MODULE:CLASS",
     help="Your own subclass of ExecutionEngineFactory, with your own agents.",
 )
-"""The option of the commands that simulate with another factory."""
+"""The option for commands that can simulate another factory."""
 
 
 def factory_words(factory_class: type[ExecutionEngineFactory]) -> str:
-    """The option as it was given, to be added to a command that repeats something; "" without it."""
+    """The ``--factory`` option for a command line that repeats a simulation; "" for the default factory."""
     if factory_class is ExecutionEngineFactory:
         return ""
     return f" --factory {factory_class.__module__}:{factory_class.__qualname__}"
 
 
 def chosen_scenario(name_or_path: str, settings: tuple[str, ...], users: int | None) -> Scenario:
-    """The scenario that a command names, with the values that its options change.
+    """Find a scenario by name or path, and apply the settings of the command's options.
 
     Raises:
-        click.UsageError: there is no such scenario or check, or a value is refused.
+        click.UsageError: the scenario, or a check that it expects, does not exist, or a value is refused.
     """
     with refusing():
         chosen = dict(map(parse_setting, settings))
         if users is not None:
             chosen["users"] = users
         scenario = find_scenario(name_or_path).with_settings(chosen)
-        known = list(CHECKS)  # read before anything runs: another package's check that cannot be used stops it here
+        known = list(CHECKS)  # read now: a broken check of another package stops the command before it runs
         if unknown := [name for name in scenario.expect if name not in known]:
             there_are = ", ".join(known)
             raise ScenarioError(f"{name_or_path}: expect: there is no check {unknown[0]!r}; there are {there_are}")
@@ -70,20 +70,20 @@ def chosen_scenario(name_or_path: str, settings: tuple[str, ...], users: int | N
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """A scenario that is refused is wrong usage of the command."""
+    """Turn a `ScenarioError` into wrong usage of the command."""
     try:
         yield
     except ScenarioError as error:
         raise click.UsageError(str(error)) from error
 
 
-def keep_and_check(history: History, output: Path, given: Collection[str] = ()) -> None:
+def save_and_check(history: History, output: Path, given: Collection[str] = ()) -> None:
     """Save the history, print what the checks say, and exit.
 
     Args:
-        history: of a simulation or a load run.
-        output: the file for it.
-        given: checks of objectives that were given, which must have judged.
+        history: the record of a simulation or a load run.
+        output: the file for the history.
+        given: the checks that judge given objectives; the command exits with 1 if one of them could not judge.
     """
     path = history.save(output)
     click.echo(f"{len(history):,} rows in {path}, digest {history.digest()[:16]}")

@@ -1,4 +1,4 @@
-"""`netra-sim serve`: a real server, until it is told to stop."""
+"""`netra-sim serve`: run a real server until a stop signal."""
 
 import asyncio
 import logging
@@ -33,21 +33,26 @@ from netra_sim.server import (
 @click.option(
     "--secret-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Secrets that sign tokens, so that a restart keeps them valid: lines of 'key-id secret'. Made if missing.",
+    help="File of signing secrets, so that tokens survive a restart: lines of 'key-id secret'. Created if missing.",
 )
 @click.option("--secret", envvar="NETRA_SECRET", hidden=True)
-@click.option("--jwks", metavar="URL", help="Take tokens that an identity provider with this key set has signed.")
-@click.option("--issuer", help="Who must have issued the tokens.")
-@click.option("--audience", default="netra_sim", show_default=True, help="What the tokens must be for.")
 @click.option(
-    "--origin", "origins", multiple=True, help="Let pages of this origin connect, such as https://app.example."
+    "--jwks", metavar="URL", help="Accept tokens signed by the identity provider that publishes this key set."
+)
+@click.option("--issuer", help="Required issuer of the tokens.")
+@click.option("--audience", default="netra_sim", show_default=True, help="Required audience of the tokens.")
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    help="Accept connections from pages of this origin, such as https://app.example.",
 )
 @click.option(
     "--drain",
     type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
-    help="Seconds that live runs may go on after SIGTERM or Ctrl+C; a second signal ends them at once.",
+    help="Seconds that live runs may continue after SIGTERM or Ctrl+C; a second signal ends them at once.",
 )
 @click.option("--log", "log_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
@@ -69,8 +74,8 @@ def serve_command(
 ) -> None:
     """Serve agents over WebSockets until SIGTERM or Ctrl+C.
 
-    Tokens are signed with --secret-file, or with the secrets in the environment variable NETRA_SECRET, or with a secret
-    that ends with the process.
+    The server signs tokens with the secrets of --secret-file or of the environment variable NETRA_SECRET; without either,
+    with a random secret that is lost when the process ends.
     """
     _log(log_format, log_level)
     try:

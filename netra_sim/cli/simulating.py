@@ -1,4 +1,4 @@
-"""Commands that simulate: one scenario, the library, and the seeded defects."""
+"""Commands that simulate one scenario, the library, or the seeded defects."""
 
 import sys
 from pathlib import Path
@@ -7,25 +7,18 @@ import click
 from tqdm import tqdm
 
 from netra_sim.cli.common import NEW_FILE, progress
-from netra_sim.cli.scenarios import chosen_scenario, factory_option, keep_and_check
+from netra_sim.cli.scenarios import chosen_scenario, factory_option, save_and_check
 from netra_sim.defects import DEFECTS, detect
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import in_order, run_trial
 from netra_sim.factory import ExecutionEngineFactory
-from netra_sim.simulation import (
-    FAULTS,
-    Scenario,
-    find_scenario,
-    scenario_names,
-    scenario_path,
-    simulate,
-)
+from netra_sim.simulation import FAULTS, Scenario, find_scenario, scenario_names, scenario_path, simulate
 
 
 @click.command("simulate")
 @click.argument("scenario", default="steady-load")
 @click.option("--users", type=click.IntRange(min=1), help="Users, instead of the scenario's number.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of everything that is drawn.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of everything random.")
 @click.option(
     "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value, such as network.latency.median=0.2."
 )
@@ -41,26 +34,26 @@ def simulate_command(
     output: Path,
     factory_class: type[ExecutionEngineFactory],
 ) -> None:
-    """Simulate SCENARIO, a name of the library's or a TOML file; check it, and keep its history."""
+    """Simulate SCENARIO, a library name or a TOML file; check the history, and save it."""
     chosen = chosen_scenario(scenario, settings, users)
     with progress(chosen.requests, "simulated requests") as on_answer:
         history = simulate(chosen, seed, factory_class=factory_class, on_answer=on_answer)
-    keep_and_check(history, output)
+    save_and_check(history, output)
 
 
 @click.command("scenarios")
 @click.argument("scenario", required=False)
-@click.option("--run", "is_run", is_flag=True, help="Simulate it, or all, and see whether each shows what it is for.")
+@click.option("--run", "is_run", is_flag=True, help="Simulate one or all, and compare the failed checks with `expect`.")
 @click.option("--faults", is_flag=True, help="List the faults that a scenario may inject.")
 def scenarios_command(scenario: str | None, is_run: bool, faults: bool) -> None:
-    """List the library's scenarios, or explain SCENARIO."""
+    """List the library scenarios, or explain SCENARIO."""
     if faults:
         for name, kind in FAULTS.items():
             click.echo(f"{name:24} {(kind.__doc__ or '').splitlines()[0]}")
     elif is_run:
         _run([chosen_scenario(name, (), None) for name in ([scenario] if scenario else scenario_names())])
     elif scenario is not None:
-        chosen_scenario(scenario, (), None)  # is refused if it is wrong
+        chosen_scenario(scenario, (), None)  # refuses a wrong scenario
         click.echo(scenario_path(scenario).read_text(encoding="utf-8-sig"))
     else:
         for name in scenario_names():
@@ -71,12 +64,14 @@ def scenarios_command(scenario: str | None, is_run: bool, faults: bool) -> None:
 
 @click.command("defects")
 @click.option(
-    "--run", "is_run", is_flag=True, help="Try every check against all of them, and against the clean runtime."
+    "--run", "is_run", is_flag=True, help="Run every check against every defect, and against the clean runtime."
 )
-@click.option("--seeds", type=click.IntRange(min=1), default=20, show_default=True, help="Seeds 1 to N for each.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=20, show_default=True, help="Seeds 1 to N for each defect."
+)
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
 def defects_command(is_run: bool, seeds: int, jobs: int | None) -> None:
-    """List the original system's defects that can be switched on, or see which checks catch them."""
+    """List the seeded defects of the original system, or show which checks catch them."""
     if not is_run:
         for one in DEFECTS.values():
             click.echo(f"{one.name:28} {', '.join(one.incidents):4} {one.symptom}")

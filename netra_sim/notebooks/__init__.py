@@ -1,4 +1,4 @@
-"""The notebooks: which there are, how they run, and what they say together."""
+"""The notebooks: the catalogue, how they run, and their joint outcome."""
 
 from netra_sim.notebooks.catalogue import NOTEBOOKS, VALIDATION, Notebook
 

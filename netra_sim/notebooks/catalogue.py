@@ -1,4 +1,4 @@
-"""The notebooks: which there are, what each answers, and what it takes."""
+"""The catalogue of notebooks: the question and the parameters of each."""
 
 from pathlib import Path
 
@@ -17,14 +17,14 @@ FOLDER = CHECKOUT / "notebooks"
 
 
 class Notebook(msgspec.Struct, frozen=True, kw_only=True):
-    """One notebook.
+    """A notebook.
 
     Attributes:
-        name: for the command line and the names of files.
-        file: its name in `FOLDER`, or its whole path.
-        title: of its page.
-        question: what it answers.
-        parameters: what it takes.
+        name: its name on the command line and in file names.
+        file: its file name in `FOLDER`, or an absolute path.
+        title: the title of its page.
+        question: the question that it answers; its first cell begins with it.
+        parameters: the class of its parameters.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Notebook(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """The path of its file."""
         return FOLDER / self.file
 
 
@@ -61,7 +61,7 @@ NOTEBOOKS: Registry[Notebook] = Registry(
             name="isolation",
             file="02_isolation.ipynb",
             title="Isolation",
-            question="Who received whose events, and what would each defect have leaked?",
+            question="Which user received which user's events, and what would each defect have leaked?",
             parameters=IsolationParameters,
         ),
         Notebook(
@@ -82,4 +82,4 @@ NOTEBOOKS: Registry[Notebook] = Registry(
     ),
     kind=Notebook,
 )
-"""All notebooks by name, in the order of their numbers, and then those of other packages."""
+"""All notebooks by name: ours in the order of their numbers, then those of other packages."""

@@ -1,8 +1,8 @@
-"""One notebook, executed in a process of its own; `netra_sim.notebooks.runner` starts this file by its path.
+"""Executes one notebook in a separate process; `netra_sim.notebooks.runner` starts this file by its path.
 
-It imports nothing of the package, so that it starts in half a second. The task comes as a line of JSON on standard input;
-each started cell and the outcome go out as lines of JSON on standard output. When standard input closes, it stops, so that
-neither a time-out nor the death of the starting process leaves a kernel behind.
+It imports nothing from the package, so that it starts in half a second. It reads the task as a line of JSON on standard
+input, and writes each started cell and the outcome as lines of JSON on standard output. It stops when standard input
+closes, so that neither a time-out nor the death of the parent process leaves a kernel behind.
 """
 
 import _thread
@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import Any, TextIO
 
-# jsonschema would compile 35 grammars here, for a second, to check formats that notebooks do not have.
+# Without this, jsonschema takes a second to compile 35 grammars for formats that notebooks do not use.
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 import papermill  # noqa: E402
@@ -23,14 +23,14 @@ from traitlets.config import Config  # noqa: E402
 
 
 def execute(task: dict[str, Any], lines: TextIO) -> str:
-    """Execute a notebook and keep it with its outputs, also when it breaks half way.
+    """Execute a notebook and save it with its outputs, even if a cell fails.
 
     Args:
         task: ``source``, ``target``, ``parameters``, ``cwd`` and ``runtime``, a folder for the kernel's own files.
-        lines: where each started cell is told.
+        lines: receives a line for each started cell.
 
     Returns:
-        why it did not run to its end, in a sentence; "" if it did, as far as papermill knows.
+        why it did not run to its end, in a sentence; "" if papermill reports no problem.
     """
 
     def tell(cell_index: int, **_: Any) -> None:
@@ -57,7 +57,7 @@ def execute(task: dict[str, Any], lines: TextIO) -> str:
 
 
 def _transport(runtime: str) -> Config:
-    """Local sockets, where there are any: no port is taken, and the kernel does not warn of unencrypted ones."""
+    """Use Unix sockets where they exist: they take no port, and the kernel does not warn about unencrypted traffic."""
     if os.name == "nt":
         return Config({"KernelManager": {"transport": "tcp"}})
     return Config({"KernelManager": {"transport": "ipc", "ip": str(Path(runtime) / "ipc")}})
@@ -72,10 +72,10 @@ def _stop_with(source: TextIO) -> None:
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.stdin.readline())
+    task = json.loads(sys.stdin.readline())
     threading.Thread(target=_stop_with, args=(sys.stdin,), daemon=True).start()
     # The kernel inherits standard output, which is for lines of JSON only.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as own_lines:
         os.dup2(2, 1)
-        print(json.dumps({"problem": execute(told, own_lines)}), file=own_lines, flush=True)
-    os._exit(0)  # the thread that waits on standard input would hold the interpreter's end up
+        print(json.dumps({"problem": execute(task, own_lines)}), file=own_lines, flush=True)
+    os._exit(0)  # a normal exit would wait for the thread that reads standard input

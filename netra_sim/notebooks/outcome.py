@@ -1,8 +1,8 @@
-"""What the whole report says: the validation's verdict, and what became of the notebooks."""
+"""The outcome of a report: the validation's verdict, and how the notebooks ran."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
@@ -11,7 +11,7 @@ from netra_sim.files import save_json
 from netra_sim.notebooks.catalogue import VALIDATION
 from netra_sim.notebooks.runner import NotebookRun, work_folder
 from netra_sim.parameters import Weaker
-from netra_sim.studies.held import Held, read_held
+from netra_sim.studies.objectives import ObjectiveResult, read_results
 from netra_sim.verdict.changes import changes_since, regressions_since
 from netra_sim.verdict.verdict import VERDICT_FILE, Verdict, read_verdict, title
 
@@ -25,31 +25,44 @@ CODES: dict[Decision, ExitCode] = {
     "NO VERDICT": ExitCode.USAGE,
     "BROKEN": ExitCode.BROKE,
 }
-"""What a report exits with."""
+"""The exit code for each decision."""
+
+
+class BrokenVerdict(msgspec.Struct, frozen=True):
+    """The content of ``verdict.json`` if there is no verdict."""
+
+    decision: Literal["BROKEN"]
+    headline: str
+    reasons: list[str]
+
+    @classmethod
+    def of(cls, reasons: list[str]) -> Self:
+        """A broken verdict with at least one reason."""
+        return cls("BROKEN", f"BROKEN: {reasons[0]}", reasons)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the whole report says.
+    """The outcome of a report.
 
     Attributes:
-        decision: the validation's; "NO-GO" also where a notebook missed an objective that it was given, "OBJECTIVES MET"
-            where it met all of them and the validation did not run, "NO VERDICT" where nothing was judged, and "BROKEN"
-            where a notebook did not run to its end.
+        decision: "BROKEN" if a notebook did not run to its end; else "NO-GO" if a notebook missed a given objective; else
+            the validation's decision, or "UNDECIDED" if that is better than "NO-GO" and a given objective was not judged.
+            Without the validation: "OBJECTIVES MET" if all given objectives were met, else "NO VERDICT".
         reasons: why it is not GO.
-        verdict: the validation's; None if it did not get that far.
-        runs: the notebooks.
-        held: the objectives that other notebooks were given, each with the notebook's name.
-        since_base: what is different from the base's verdict; None if there was none to compare with.
-        worse_than_base: what of it is worse.
+        verdict: the validation's verdict; None if there is none.
+        runs: the notebooks that ran.
+        results: how other notebooks met the objectives that they were given, each with the notebook's name.
+        since_base: the differences from the base's verdict; None without a base or a verdict.
+        worse_than_base: the differences that are worse.
         no_pdf: why there is no PDF, or "".
-        earlier: whether an earlier, complete report is kept beside.
+        earlier: whether an earlier, complete report is in ``earlier/``.
     """
 
     decision: Decision
     reasons: list[str]
     verdict: Verdict | None
     runs: list[NotebookRun]
-    held: list[tuple[str, Held]] = []
+    results: list[tuple[str, ObjectiveResult]] = []
     since_base: list[str] | None = None
     worse_than_base: list[str] = []
     no_pdf: str = ""
@@ -57,8 +70,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def weaker(self) -> list[Weaker]:
-        """What asks for less than the plan or the defaults: the validation's, and objectives that others were given."""
-        judging = {name for name, _ in self.held}
+        """Parameters that demand less than the plan or the defaults, of the validation and of notebooks with results."""
+        judging = {name for name, _ in self.results}
         others = [run.task.parameters.weaker for run in self.runs if run.task.notebook.name in judging]
         return [*(self.verdict.weaker if self.verdict else ()), *(one for own in others for one in own)]
 
@@ -69,30 +82,30 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def objectives(self) -> list[str]:
-        """The objectives that other notebooks were given, with what was measured, in sentences."""
-        return [f"{name}: {held.where}: {held.state}: {held.measured}" for name, held in self.held]
+        """The given objectives of other notebooks with the measured values, in sentences."""
+        return [f"{name}: {one.where}: {one.state}: {one.measured}" for name, one in self.results]
 
     @property
     def headline(self) -> str:
-        """The decision with what it takes to read it rightly, in a line."""
-        if self.verdict and self.decision == self.verdict.decision and not self.held:
+        """The decision with its limits and the first reason, in one line."""
+        if self.verdict and self.decision == self.verdict.decision and not self.results:
             return self.verdict.headline
         also = f"; the validation says {self.verdict.headline}" if self.verdict else ""
-        met = f"the given objectives are met in {len(self.held)} of {len(self.held)} measurements"
+        met = f"the given objectives are met in {len(self.results)} of {len(self.results)} measurements"
         met += "" if self.verdict else "; no claim of the plan was judged"
         limits = [] if self.verdict else list(map(str, self.weaker))
         return f"{self.title}: {'; '.join([*limits, self.reasons[0] if self.reasons else met])}{also}"
 
 
 def outcome_of(runs: list[NotebookRun], room: Path, base: Path | None) -> Outcome:
-    """What notebooks that have run say together.
+    """The joint outcome of notebooks that ran.
 
-    A validation that left no verdict, or one that cannot be read, is broken; ``verdict.json`` says so then.
+    A validation without a readable verdict is broken, and ``verdict.json`` then says so.
 
     Args:
-        runs: what became of the notebooks.
-        room: the folder that they have written to.
-        base: another run's verdict to compare with.
+        runs: the notebooks that ran.
+        room: the folder that they wrote to.
+        base: another run's ``verdict.json`` to compare with.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -105,10 +118,12 @@ def outcome_of(runs: list[NotebookRun], room: Path, base: Path | None) -> Outcom
         if verdict is None:
             problems.append(f"{VALIDATION.name}: it left no {VERDICT_FILE} that can be read")
     if validation is not None and verdict is None:
-        save_json(room / VERDICT_FILE, broken_verdict(problems))
-    held = _held(runs, room)
-    missed = [f"{name}: {one.where}: {one.measured}" for name, one in held if one.state == "missed"]
-    not_judged = [f"{name}: {one.where}: not judged: {one.measured}" for name, one in held if one.state == "not judged"]
+        save_json(room / VERDICT_FILE, BrokenVerdict.of(problems))
+    results = _results(runs, room)
+    missed = [f"{name}: {one.where}: {one.measured}" for name, one in results if one.state == "missed"]
+    not_judged = [
+        f"{name}: {one.where}: not judged: {one.measured}" for name, one in results if one.state == "not judged"
+    ]
     decision: Decision
     if problems:
         decision = "BROKEN"
@@ -117,7 +132,7 @@ def outcome_of(runs: list[NotebookRun], room: Path, base: Path | None) -> Outcom
     elif verdict is not None:
         decision = verdict.decision if not not_judged or verdict.decision == "NO-GO" else "UNDECIDED"
     else:
-        decision = "OBJECTIVES MET" if held and not not_judged else "NO VERDICT"
+        decision = "OBJECTIVES MET" if results and not not_judged else "NO VERDICT"
     reasons = [*problems, *missed, *(verdict.reasons if verdict else ()), *not_judged]
     if decision == "NO VERDICT" and not reasons:
         reasons = [f"nothing was judged; run the notebook {VALIDATION.name}, or give an objective such as delivery_p95"]
@@ -127,25 +142,20 @@ def outcome_of(runs: list[NotebookRun], room: Path, base: Path | None) -> Outcom
         reasons=reasons,
         verdict=verdict,
         runs=runs,
-        held=held,
+        results=results,
         since_base=since,
         worse_than_base=worse,
     )
 
 
-def broken_verdict(reasons: list[str]) -> dict[str, str | list[str]]:
-    """What ``verdict.json`` holds where there is no verdict."""
-    return {"decision": "BROKEN", "headline": f"BROKEN: {reasons[0]}", "reasons": reasons}
-
-
-def _held(runs: Sequence[NotebookRun], room: Path) -> list[tuple[str, Held]]:
-    """The objectives that were given, not those that a notebook has by default: a search for the knee misses these."""
+def _results(runs: Sequence[NotebookRun], room: Path) -> list[tuple[str, ObjectiveResult]]:
+    """The results for given objectives. Default objectives do not count: a search for the knee misses them on purpose."""
     return [
-        (run.task.notebook.name, held)
+        (run.task.notebook.name, one)
         for run in runs
         if run.task.notebook.name != VALIDATION.name and not run.problem
-        for held in read_held(work_folder(room, run.task))
-        if held.parameter in run.task.given
+        for one in read_results(work_folder(room, run.task))
+        if one.parameter in run.task.given
     ]
 
 

@@ -1,6 +1,6 @@
-"""Runs notebooks, each in a process of its own, and says what became of each from facts.
+"""Runs each notebook in a separate process, and derives how it ended from the process and the saved notebook.
 
-papermill's own record calls a dead kernel "completed".
+papermill's own record cannot be trusted: it calls a dead kernel "completed".
 """
 
 import json
@@ -22,20 +22,20 @@ from netra_sim.parameters import NotebookParameters
 from netra_sim.version import PACKAGE
 
 TIME_LIMIT = 1800.0
-"""Seconds that one notebook may take, unless told otherwise."""
+"""Seconds that a notebook may take, by default."""
 
 _EXECUTE = Path(__file__).with_name("execute.py")
 _GRACE = 4.0
-"""Seconds in which a process that was told to stop may end its kernel and keep what there is."""
+"""Seconds that a stopped process gets to end its kernel and save the notebook."""
 
 
 class Task(msgspec.Struct, frozen=True):
     """A notebook with the parameters to run it with.
 
     Attributes:
-        notebook: which one.
-        parameters: all of them.
-        given: the names of those that the caller has given, be it their default.
+        notebook: the notebook.
+        parameters: all its parameters.
+        given: the names of the parameters that the caller set, even to their defaults.
     """
 
     notebook: Notebook
@@ -44,18 +44,18 @@ class Task(msgspec.Struct, frozen=True):
 
     @property
     def cells(self) -> int:
-        """How many cells it runs.
+        """The number of code cells that are not empty.
 
         Raises:
-            FileNotFoundError: there is no such notebook.
+            FileNotFoundError: the notebook does not exist.
         """
         return sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in self.source().cells)
 
     def source(self) -> nbformat.NotebookNode:
-        """The notebook as it is in its file.
+        """Read the notebook from its file.
 
         Raises:
-            FileNotFoundError: there is no such notebook.
+            FileNotFoundError: the notebook does not exist.
         """
         path = self.notebook.path
         if not path.exists():
@@ -64,11 +64,11 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class NotebookRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a notebook.
+    """How a notebook ran.
 
     Attributes:
-        task: what was to be run.
-        executed: the notebook with the outputs that there are.
+        task: the notebook and its parameters.
+        executed: the notebook with the outputs that it produced.
         problem: why it did not run to its end, in a sentence; "" if it did.
         seconds: how long it took.
     """
@@ -87,27 +87,27 @@ def run_notebooks(
     time_limit: float = TIME_LIMIT,
     on_cell: Callable[[str], None] = lambda _: None,
 ) -> list[NotebookRun]:
-    """Run notebooks side by side; what there is of each is kept, whatever becomes of it. Ctrl+C stops those that run.
+    """Run notebooks in parallel, and save each with the outputs that it produced. Ctrl+C stops those that still run.
 
-    The validation's kernel works in ``folder``, each other in a folder with its notebook's name in it, so that notebooks
-    may keep files of the same name.
+    The validation's kernel works in ``folder``, the others in a subfolder with their notebook's name, so that notebooks
+    can save files of the same name.
 
     Args:
-        tasks: what to run.
-        folder: where ``NAME.ipynb`` is written for each.
-        jobs: how many at a time; one for each core by default.
+        tasks: the notebooks and their parameters.
+        folder: the folder for each ``NAME.ipynb``.
+        jobs: how many run at a time; one for each core by default.
         time_limit: seconds that each may take.
-        on_cell: told the notebook's name whenever one of its cells begins; comes from other threads.
+        on_cell: called from other threads with the notebook's name when a cell begins.
 
     Raises:
-        FileNotFoundError: there is no such notebook.
+        FileNotFoundError: a notebook does not exist.
     """
     sources = [task.source() for task in tasks]
     processes = [_Process(task, folder, time_limit, on_cell) for task in tasks]
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
         waiting: list[Future[None]] = [pool.submit(process.run) for process in processes]
         try:
-            # A wait without an end cannot be interrupted on Windows.
+            # Ctrl+C cannot interrupt a wait without a timeout on Windows.
             while wait(waiting, timeout=0.2).not_done:
                 pass
         except KeyboardInterrupt:
@@ -119,7 +119,7 @@ def run_notebooks(
 
 
 class _Process:
-    """The process that executes one notebook, from its start to what it leaves behind."""
+    """The process that executes one notebook, and its result."""
 
     def __init__(self, task: Task, folder: Path, time_limit: float, on_cell: Callable[[str], None]) -> None:
         self._task, self._time_limit, self._on_cell = task, time_limit, on_cell
@@ -143,7 +143,7 @@ class _Process:
         self._seconds = time.monotonic() - began
 
     def stop(self, why: str) -> None:
-        """Have the process end its kernel and itself, or never begin."""
+        """Ask the process to end its kernel and itself; if it has not started, it never will."""
         with self._lock:
             if self._is_done:
                 return
@@ -152,7 +152,7 @@ class _Process:
                 self._process.stdin.close()
 
     def end(self) -> None:
-        """Wait until a process that was told to stop has ended; kill it if it does not."""
+        """Wait `_GRACE` seconds for a stopped process to end, then kill it."""
         if self._process is not None:
             try:
                 self._process.wait(_GRACE)
@@ -160,7 +160,7 @@ class _Process:
                 self._process.kill()
 
     def outcome(self, source: nbformat.NotebookNode) -> NotebookRun:
-        """What became of it, from what it left behind."""
+        """Derive how the notebook ran from the process and the saved notebook."""
         executed, problem = source, self._stopped or self._problem
         try:
             executed = nbformat.read(self._target, as_version=4)  # type: ignore[no-untyped-call]
@@ -177,19 +177,19 @@ class _Process:
             return
         limit = threading.Timer(self._time_limit, self._give_up)
         limit.start()
-        told: dict[str, str] = {}
+        last_line: dict[str, str] = {}
         with process:
             assert process.stdout is not None  # noqa: S101 - it was opened with one
             for line in process.stdout:
-                told = json.loads(line)
-                if "cell" in told:
+                last_line = json.loads(line)
+                if "cell" in last_line:
                     self._on_cell(self._task.notebook.name)
             code = process.wait()
         limit.cancel()
         with self._lock:
             self._is_done = True
-        last = errors.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
-        self._problem = told.get("problem", f"its process ended with {code}: {last}")
+        last_error = errors.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+        self._problem = last_line.get("problem", f"its process ended with {code}: {last_error}")
 
     def _give_up(self) -> None:
         self.stop(f"it took longer than {self._time_limit:g} s")
@@ -204,7 +204,7 @@ class _Process:
             "cwd": str(self._cwd),
             "runtime": str(runtime),
         }
-        # The kernel is this interpreter's, and knows nothing of what its user has set up for interactive work.
+        # The kernel uses this interpreter, and ignores the user's Jupyter and IPython configuration.
         own = {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_RUNTIME_DIR": str(runtime), "IPYTHONDIR": str(runtime)}
         own |= {"PYTHONNOUSERSITE": "1", "PYTHONPATH": str(PACKAGE.parent)}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
@@ -218,7 +218,7 @@ class _Process:
                 stderr=stderr,
                 encoding="utf-8",
                 env=inherited | own,
-                # Ctrl+C is for the process that started this one, which then stops it in good order.
+                # Ctrl+C must reach only the parent process, which then stops this one.
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
@@ -229,7 +229,7 @@ class _Process:
 
 
 def work_folder(folder: Path, task: Task) -> Path:
-    """Where a notebook's kernel works and keeps its files; the validation's are the report's own."""
+    """The folder in which a notebook's kernel works; the report's folder for the validation."""
     return folder if task.notebook.name == VALIDATION.name else folder / task.notebook.name
 
 

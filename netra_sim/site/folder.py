@@ -1,12 +1,12 @@
-"""The report's folder: a new report is made beside what is there, and takes its place when it is complete."""
+"""The report's folder: a new report is written to a room inside it, and replaces the earlier report when it is complete."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from netra_sim.files import move
 
@@ -17,15 +17,29 @@ EARLIER = "earlier"
 _ROOM = ".making"
 
 
-@contextmanager
-def room_beside(folder: Path, runs: str) -> Iterator[Path]:
-    """An empty folder, inside the report's, to make a new report in, with copies of the verdicts that are kept.
+class FileDigest(msgspec.Struct, frozen=True):
+    """The size of a file in bytes, and its SHA-256."""
 
-    Two reports must not be made in one folder at the same time. What a killed run has left is removed.
+    bytes: int
+    sha256: str
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """What a new report must know of the manifest of an earlier report."""
+
+    complete: bool = False
+    files: dict[str, FileDigest] = {}
+
+
+@contextmanager
+def room_inside(folder: Path, runs: str) -> Iterator[Path]:
+    """Yield a folder inside the report's folder for a new report, with copies of the earlier verdicts only.
+
+    Two reports must not be made in one folder at the same time. The leftovers of a killed run are removed.
 
     Args:
-        folder: the report's.
-        runs: name of the folder with the earlier verdicts.
+        folder: the report's folder.
+        runs: the name of the folder with the earlier verdicts.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -42,42 +56,41 @@ def room_beside(folder: Path, runs: str) -> Iterator[Path]:
 
 
 def files_in(folder: Path) -> list[str]:
-    """The paths of all files below, relative and with slashes, in order; `EARLIER` is left out."""
+    """The relative paths of all files below, with slashes, sorted; without `EARLIER` and the room."""
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(path.as_posix() for path in paths if path.parts[0] not in (EARLIER, _ROOM))
 
 
-def digests(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and SHA-256 of every file below, but for the manifest's own."""
+def digests(folder: Path) -> dict[str, FileDigest]:
+    """Size and SHA-256 of every file below except the manifest."""
     return {
-        name: {"bytes": (folder / name).stat().st_size, "sha256": _sha256(folder / name)}
+        name: FileDigest((folder / name).stat().st_size, _sha256(folder / name))
         for name in files_in(folder)
         if name != MANIFEST
     }
 
 
 def will_keep_earlier(folder: Path) -> bool:
-    """Whether there is a complete report in the folder, or one that was kept before."""
-    return _manifest(folder).get("complete", False) or (folder / EARLIER / MANIFEST).exists()
+    """Whether the folder holds a complete report, or an earlier one."""
+    return _manifest(folder).complete or (folder / EARLIER / MANIFEST).exists()
 
 
 def move_into_place(room: Path, folder: Path, *, keep_earlier: bool) -> None:
-    """Replace the report in a folder by the one that was made beside it, file by file, the index last.
+    """Replace the report in a folder by the new one in its room, file by file, the index last.
 
-    What the earlier report's manifest does not name is left alone, and so is what the new one has not and is kept run by
-    run.
+    Files that the earlier report's manifest does not name stay, and so do the verdicts below ``runs/``.
 
     Args:
-        room: see `room_beside`.
-        folder: the report's.
-        keep_earlier: whether the earlier report, if it is a complete one, moves to `EARLIER` instead of going.
+        room: see `room_inside`.
+        folder: the report's folder.
+        keep_earlier: whether a complete earlier report moves to `EARLIER`; otherwise it is deleted.
 
     Raises:
         OSError: the folder cannot be written to.
     """
     manifest = _manifest(folder)
-    old = [name for name in manifest.get("files", {}) if _is_below(folder, name) and not name.startswith("runs/")]
-    if keep_earlier and manifest.get("complete"):
+    old = [name for name in manifest.files if _is_below(folder, name) and not name.startswith("runs/")]
+    if keep_earlier and manifest.complete:
         shutil.rmtree(folder / EARLIER, ignore_errors=True)
         for name in [*old, MANIFEST]:
             _move(folder / name, folder / EARLIER / name)
@@ -96,12 +109,11 @@ def _move(source: Path, target: Path) -> None:
         move(source, target)
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def _manifest(folder: Path) -> _Kept:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return manifest if isinstance(manifest, dict) else {}
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Kept)
+    except (OSError, msgspec.DecodeError):
+        return _Kept()
 
 
 def _is_below(folder: Path, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Pages of notebooks: self-contained, without JavaScript; each notebook has two, without its code and with it."""
+"""Pages of notebooks: self-contained and without JavaScript. Each notebook has a page without its code and one with it."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from netra_sim.tables import Html, render
 TEXT_SHOWN = 20_000
 """Characters of one text output that a page shows; the executed notebook has all of them."""
 KEY = "key"
-"""The tag of cells whose picture stands on the index."""
+"""The tag of cells that show a key picture, which the index repeats."""
 
 _PICTURES = ("image/png", "image/jpeg")
 _WIDGETS = "application/vnd.jupyter.widget-view+json"
@@ -31,13 +31,13 @@ class Link(msgspec.Struct, frozen=True):
 
 
 def notebook_page(run: NotebookRun, *, links: Sequence[Link], banner: str = "", with_code: bool = False) -> Html:
-    """The page of a notebook, with a link to its other form.
+    """The page of a notebook, with a link to its page with or without code.
 
     Args:
-        run: what became of it.
-        links: for the navigation.
-        banner: HTML that stands on top; where it stands, the notebook's reader sees it first.
-        with_code: whether the cells' code and their tracebacks are shown.
+        run: the finished notebook.
+        links: the navigation.
+        banner: HTML for the top of the page.
+        with_code: whether the page shows code and tracebacks.
     """
     notebook = run.task.notebook
     plain, coded = f"{notebook.name}.html", f"{notebook.name}-code.html"
@@ -57,7 +57,7 @@ def notebook_page(run: NotebookRun, *, links: Sequence[Link], banner: str = "", 
 
 
 def key_figures(run: NotebookRun, safe: SafeHtml) -> list[Html]:
-    """The pictures of the cells that are tagged for the index, rebuilt for its page."""
+    """The pictures of cells with the tag `KEY`, made safe for the index."""
     cells = [cell for cell in run.executed.cells if KEY in cell.metadata.get("tags", ())]
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
     return [figure for output in outputs for figure in figures(_output(output, safe, with_code=False))]
@@ -70,7 +70,7 @@ def _cells(run: NotebookRun, *, with_code: bool) -> Iterator[Html]:
             continue
         if cell.cell_type == "markdown":
             source = re.sub(r"\A\s*# .*\s*", "", cell.source) if number == 0 else cell.source
-            # The page's head has the title and the question already.
+            # The head of the page already has the title and the question.
             yield safe(_markdown(source.removeprefix(run.task.notebook.question)))
         elif cell.cell_type == "code":
             yield _code_cell(cell, safe, with_code=with_code)
@@ -96,7 +96,7 @@ def _output(output: nbformat.NotebookNode, safe: SafeHtml, *, with_code: bool) -
         text = "\n".join(output.traceback) if with_code else f"{output.ename}: {output.evalue}"
         return _text(text)
     if output.output_type == "stream":
-        # What a library warns of is for those who read code.
+        # Warnings of libraries appear only on the page with code.
         return _text(output.text) if with_code or output.name == "stdout" else Html()
     data: dict[str, Any] = output.data
     if "text/html" in data:
@@ -107,7 +107,7 @@ def _output(output: nbformat.NotebookNode, safe: SafeHtml, *, with_code: bool) -
             figure = Html('<figure><img src="data:{};base64,{}" alt="{}"></figure>')
             return safe(figure.format(kind, data[kind], alt))
     if _WIDGETS in data:
-        return Html('<p class="quiet">In JupyterLab, controls stand here; a page has none.</p>')
+        return Html('<p class="quiet">In JupyterLab this cell shows controls.</p>')
     if "text/markdown" in data:
         return safe(_markdown(data["text/markdown"]))
     return _text(data["text/plain"]) if "text/plain" in data else Html()
@@ -119,6 +119,6 @@ def _markdown(text: str) -> str:
 
 
 def _text(text: str) -> Html:
-    more = f"\n… {len(text) - TEXT_SHOWN:,} characters more in the executed notebook" if len(text) > TEXT_SHOWN else ""
+    more = f"\n… {len(text) - TEXT_SHOWN:,} more characters in the executed notebook" if len(text) > TEXT_SHOWN else ""
     shown = Html(ansi2html(text[:TEXT_SHOWN]))  # type: ignore[no-untyped-call]
     return Html('<pre tabindex="0">{}{}</pre>').format(shown, more)

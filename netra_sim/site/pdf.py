@@ -1,4 +1,4 @@
-"""A page as a tagged PDF, printed by the Chromium that is installed, if one is."""
+"""Prints a page as a tagged PDF, with an installed Chromium."""
 
 import os
 import shutil
@@ -19,24 +19,24 @@ _QUIET = (
     "--disable-component-update", "--disable-sync", "--disable-extensions",
 )  # fmt: skip
 _PATIENCE = 60.0
-"""Seconds that a page may take."""
+"""Seconds that printing a page may take."""
 
 
 def find_chromium() -> str | None:
-    """A Chromium on ``PATH`` or where it is usually installed; None if there is none."""
+    """Find a Chromium on ``PATH`` or in the usual places; None if there is none."""
     return next(filter(None, map(shutil.which, (*_NAMES, *_PLACES))), None)
 
 
 def write_pdf(page: Path, pdf: Path) -> str:
-    """Print a page.
+    """Print a page as a PDF.
 
     Returns:
-        why there is no PDF, in a sentence; "" if there is one.
+        why there is no PDF, in a sentence; "" on success.
     """
     chromium = find_chromium()
     if chromium is None:
         return f"no Chromium was found; looked for {', '.join(_NAMES)}"
-    # The sandbox is not to be had for root, nor in some containers; the page is ours and its policy forbids scripts.
+    # Chromium has no sandbox for root and in some containers. The page is ours, and its policy forbids scripts.
     attempts = [["--no-sandbox"]] if _is_root() else [[], ["--no-sandbox"]]
     reason = ""
     for extra in attempts:

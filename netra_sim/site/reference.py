@@ -1,4 +1,4 @@
-"""`reference`: scenarios, faults, checks, rules, defects and claims as a page of Markdown, read out of the code."""
+"""`reference`: writes scenarios, faults, checks, rules, defects, claims and commands as a page of Markdown."""
 
 import inspect
 import re
@@ -28,10 +28,10 @@ _COMMON_FAULT_FIELDS = {field.name: field.default for field in types.type_info(F
 
 
 def reference(commands: click.Group) -> str:
-    """The whole page.
+    """The page.
 
     Args:
-        commands: of the command line, which imports this package and is not imported by it.
+        commands: the command group; a parameter because this room must not import the command line.
     """
     parts = [
         "# Reference",
@@ -53,7 +53,7 @@ def reference(commands: click.Group) -> str:
         *_section("Defects", "The original system's defects, which the checks must catch.", _defects()),
         *_section(
             "Claims",
-            "Every statement of the plan that can be true or false. What must pass is told as SOURCE/CHECK; `everywhere` "
+            "Every statement of the plan that can be true or false. What must pass is written as SOURCE/CHECK; `everywhere` "
             f"stands for {_code(EVERYWHERE)}.",
             _claims(),
         ),
@@ -81,7 +81,7 @@ def _code(words: Iterable[str]) -> str:
 
 
 def _scenarios() -> Iterator[Row]:
-    yield "name", "what happens", "incidents", "checks that are to fail"
+    yield "name", "what happens", "incidents", "checks that must fail"
     for name in scenario_names():
         one = find_scenario(name)
         yield f"`{name}`", one.description, ", ".join(one.incidents), _code(one.expect) or "none"
@@ -114,19 +114,19 @@ def _faults() -> Iterator[Row]:
     yield "kind", "parameters", "what it does", "incidents"
     for name, kind in FAULTS.items():
         incidents = re.search(r"Incidents: (.*)\.", kind.__doc__ or "")
-        told = incidents[1] if incidents else ""
-        yield f"`{name}`", _parameters(kind, _COMMON_FAULT_FIELDS), _first_line(kind), told
+        ids = incidents[1] if incidents else ""
+        yield f"`{name}`", _parameters(kind, _COMMON_FAULT_FIELDS), _first_line(kind), ids
 
 
 def _parameters(kind: type[msgspec.Struct], known: dict[str, Any] | None = None) -> str:
-    """Each parameter with its default and what it takes, but those of which all is known already."""
-    told = []
+    """Each parameter with its default and allowed values, except those that equal the common ones."""
+    described = []
     for field in types.type_info(kind).fields:  # type: ignore[attr-defined]
         if known and field.name in known and known[field.name] == field.default:
             continue
         default = "" if field.default is msgspec.NODEFAULT else f" = {toml(field.default)}"
-        told.append(f"`{field.name}{default}` ({_takes(field.type)})")
-    return ", ".join(told)
+        described.append(f"`{field.name}{default}` ({_takes(field.type)})")
+    return ", ".join(described)
 
 
 def _checks() -> Iterator[Row]:
@@ -150,7 +150,7 @@ def _defects() -> Iterator[Row]:
 
 
 def _claims() -> Iterator[Row]:
-    yield "where the plan says it", "what it says", "what must pass", "incidents that this must be able to see"
+    yield "where the plan says it", "what it says", "what must pass", "incidents that the checks must catch"
     yield from ((claim.heading, claim.says, _proof(claim), ", ".join(claim.guards)) for claim in CLAIMS)
 
 
@@ -180,15 +180,14 @@ def _commands(group: click.Group) -> Iterator[Row]:
     context = click.Context(group, info_name="netra-sim")
     for name in group.list_commands(context):
         command = group.get_command(context, name)
-        if command is None:
-            continue
+        assert command is not None  # noqa: S101 - the group lists only what it has
         usage = " ".join(piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]")
         options = [
             record for option in command.params if isinstance(option, click.Option)
             if (record := option.get_help_record(context))
         ]  # fmt: skip
-        told = "; ".join(f"`{declared}` {about}".strip() for declared, about in options)
-        yield f"`{name}{f' {usage}' if usage else ''}`", command.get_short_help_str(limit=200), told
+        described = "; ".join(f"`{declared}` {about}".strip() for declared, about in options)
+        yield f"`{name}{f' {usage}' if usage else ''}`", command.get_short_help_str(limit=200), described
 
 
 def _exit_codes() -> Iterator[Row]:
@@ -202,14 +201,14 @@ def _first_line(kind: type) -> str:
 
 
 def _attributes(kind: type) -> dict[str, str]:
-    """What a class's docstring says of its attributes, by name."""
+    """The descriptions of attributes in a class docstring, by name."""
     _, _, section = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
     entries = re.findall(r"^    (\w+): ((?:.*\n?)(?:        .*\n?)*)", section, re.M)
     return {name: about.replace("``", "`") for name, about in entries}
 
 
 def _takes(kind: Any) -> str:
-    """What a type accepts, in words."""
+    """The values that a type accepts, in words."""
     match kind:
         case types.LiteralType(values):
             return " or ".join(f"`{value}`" for value in values)
@@ -223,5 +222,5 @@ def _takes(kind: Any) -> str:
     found = {sign: getattr(kind, name, None) for name, sign in _BOUNDS.items()}
     limits = [f"{sign} {limit:,}".removesuffix(".0") for sign, limit in found.items() if limit is not None]
     pattern = getattr(kind, "pattern", None)
-    told = f"that matches `{pattern}`" if pattern else " and ".join(limits)
-    return " ".join([words.get(type(kind), type(kind).__name__), told]).strip()
+    bounds = f"that matches `{pattern}`" if pattern else " and ".join(limits)
+    return " ".join([words.get(type(kind), type(kind).__name__), bounds]).strip()

@@ -1,4 +1,4 @@
-"""`make_report`: from notebooks and parameters to the folder with the report, and the exit code."""
+"""`make_report`: runs notebooks with parameters, writes the report's folder, and returns the exit code."""
 
 import difflib
 import time
@@ -13,8 +13,7 @@ from netra_sim.notebooks.catalogue import NOTEBOOKS, Notebook
 from netra_sim.notebooks.outcome import CODES, outcome_of
 from netra_sim.notebooks.runner import TIME_LIMIT, Task, run_notebooks
 from netra_sim.parameters import ParameterError
-from netra_sim.runtime import stopped_like_ctrl_c
-from netra_sim.site.folder import move_into_place, room_beside, will_keep_earlier
+from netra_sim.site.folder import move_into_place, room_inside, will_keep_earlier
 from netra_sim.site.site import INDEX
 from netra_sim.site.writing import write_last_words, write_site
 from netra_sim.verdict.verdict import RUNS_FOLDER
@@ -24,9 +23,9 @@ class Report(msgspec.Struct, frozen=True):
     """A finished report.
 
     Attributes:
-        code: what to exit with.
-        page: the index.
-        headline: the outcome, in a line.
+        code: the exit code.
+        page: the path of the index.
+        headline: the outcome in one line.
         reasons: why it is not GO.
     """
 
@@ -42,13 +41,13 @@ def plan(
     names: Sequence[str] = (),
     notebooks: Sequence[Notebook] | None = None,
 ) -> list[Task]:
-    """Which notebooks to run, with which parameters.
+    """Choose the notebooks to run, with their parameters.
 
     Args:
         texts: pairs of a parameter and its text; ``users`` is for every notebook that has it, ``validation.users`` for one.
         given: typed values, each for every notebook that has it.
-        names: of the notebooks to run; all if empty.
-        notebooks: those that there are; all of `NOTEBOOKS` unless given.
+        names: the notebooks to run; all if empty.
+        notebooks: the notebooks to choose from; `NOTEBOOKS` by default.
 
     Raises:
         ParameterError: a notebook or a parameter does not exist, or does not take its value.
@@ -69,7 +68,7 @@ def plan(
 
 
 def explain(notebook: Notebook) -> list[str]:
-    """A line for each of a notebook's parameters: name, type, bounds, default, and what it is."""
+    """Describe each parameter of a notebook in a line: name, default, meaning, type and bounds."""
     kinds = {int: "whole number", float: "number", str: "text"}
     hints = get_type_hints(notebook.parameters, include_extras=True)
     defaults = notebook.parameters()
@@ -94,28 +93,27 @@ def make_report(
     base: Path | None = None,
     on_cell: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Run the notebooks and write the report, whatever becomes of them, with the outcome on top.
+    """Run the notebooks and write the report, even if a notebook breaks or Ctrl+C interrupts the run.
 
-    Everything is written beside what an earlier run has left in the folder, and takes its place when it is complete. Where
-    a notebook breaks, or the run is interrupted, the new report says so, and the last complete one moves to ``earlier/``.
-    The verdicts in ``runs/`` stay, and so does what others have put there.
+    The new report replaces an earlier one in the folder when it is complete. If it is BROKEN, the last complete report
+    moves to ``earlier/``. The verdicts in ``runs/`` stay, and so do files that no report wrote.
 
     Args:
         tasks: see `plan`.
-        folder: for the report.
-        jobs: notebooks at a time; one for each core by default.
+        folder: the folder for the report.
+        jobs: how many notebooks run at a time; one for each core by default.
         time_limit: seconds that each notebook may take.
         base: another run's ``verdict.json`` to compare with.
-        on_cell: told the notebook's name whenever one of its cells begins.
+        on_cell: called with the notebook's name when a cell begins.
 
     Raises:
-        FileNotFoundError: there is no such notebook.
+        FileNotFoundError: a notebook does not exist.
         OSError: the folder cannot be written to.
-        KeyboardInterrupt: the run was interrupted while the pages were being written; the earlier report is as it was.
+        KeyboardInterrupt: the run was interrupted while it wrote the pages; the earlier report is unchanged.
     """
     folder = folder.resolve()
     began = time.monotonic()
-    with room_beside(folder, RUNS_FOLDER) as room, stopped_like_ctrl_c():
+    with room_inside(folder, RUNS_FOLDER) as room:
         runs = run_notebooks(tasks, room, jobs=jobs, time_limit=time_limit, on_cell=on_cell)
         outcome = outcome_of(runs, room, base)
         earlier = will_keep_earlier(folder)

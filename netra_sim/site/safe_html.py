@@ -1,4 +1,4 @@
-"""HTML that a notebook made, rebuilt so that it can do no harm to the page that shows it, and can be read by everybody."""
+"""Cleans the HTML of a notebook: it cannot harm the page, and it is accessible."""
 
 import re
 
@@ -21,7 +21,7 @@ NO_DESCRIPTION = "A picture that its notebook does not describe"
 
 
 def _harmless(tag: str, attribute: str, value: str) -> str | None:
-    """The value, or None where it would run something or load it from elsewhere."""
+    """The value; None if it would run code or load something from elsewhere."""
     allowed = {"src": _PICTURE, "href": _LINK}.get(attribute)
     return None if allowed and not allowed.match(value.strip()) else value
 
@@ -49,10 +49,10 @@ _CLEANER = Cleaner(
 
 
 class SafeHtml:
-    """Rebuilds pieces of HTML for one page: ids stay unique and headings in order from piece to piece.
+    """Rebuilds pieces of HTML for one page: ids stay unique, and headings stay in order, across pieces.
 
-    Tags and attributes that are not known to be harmless are left out. Every table gets a box of its own to scroll in, which
-    the keyboard reaches, and scopes for its headers.
+    It drops tags and attributes that are not known to be harmless. Every table gets a scrollable box that the keyboard
+    reaches, and scopes for its headers.
     """
 
     def __init__(self) -> None:
@@ -63,18 +63,18 @@ class SafeHtml:
         self._is_head = False
 
     def __call__(self, html: str) -> Html:
-        """The piece, rebuilt."""
+        """Rebuild a piece."""
         return Html(_TAG.sub(self._rebuilt, _CLEANER.clean(html)))
 
     def is_new(self, name: str) -> bool:
-        """Whether no element has had this id so far; the page's own are never new."""
+        """Register an id; False if an element of the page already has it."""
         if name in self._ids or name == "content" or name.startswith("table-"):
             return False
         self._ids.add(name)
         return True
 
     def _rebuilt(self, tag: re.Match[str]) -> str:
-        """A tag of what is clean already, where a tag begins with ``<`` and no attribute has a quotation mark in it."""
+        """Rebuild one cleaned tag: every ``<`` begins a tag, and no attribute value contains a quotation mark."""
         end, name, attributes = tag.groups()
         attributes = _ID.sub(lambda given: given[0] if self.is_new(given[1]) else "", attributes)
         match name:
@@ -89,7 +89,7 @@ class SafeHtml:
             case "img" if ' alt="' not in (attributes := _BLANK_ALT.sub("", attributes)):
                 attributes += f' alt="{NO_DESCRIPTION}"'
             case "div" if ' class="scroll"' in attributes:
-                attributes = attributes.replace(' class="scroll"', "")  # the table in it gets a box of its own
+                attributes = attributes.replace(' class="scroll"', "")  # its table gets its own box
             case "table":
                 return "</table></div>" if end else f"{self._box(tag)}<table{attributes}>"
             case "caption":
@@ -97,7 +97,7 @@ class SafeHtml:
         return f"<{end}{name}{attributes}>"
 
     def _heading(self, wanted: int) -> int:
-        """The level that a heading gets: below the page's own, and never more than one below the heading before it."""
+        """The level of a heading: below the page's own, and at most one below the previous heading."""
         self._level = max(2, min(wanted, self._level + 1))
         self._headings.append(self._level)
         return self._level
@@ -113,5 +113,5 @@ class SafeHtml:
 
 
 def figures(html: str) -> list[Html]:
-    """The figures in HTML that has been rebuilt."""
+    """The figures in rebuilt HTML."""
     return [Html(figure) for figure in _FIGURE.findall(html)]

@@ -1,4 +1,4 @@
-"""The index of the report's folder: the verdict first, then why, what changed, the key pictures, and links to everything."""
+"""The index of the report: the verdict, the reasons, what changed, the key pictures, and links to all files."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,17 +16,17 @@ TITLE = "Remediation validation"
 
 
 def links(runs: Sequence[NotebookRun]) -> list[Link]:
-    """The navigation of every page."""
+    """The links in the navigation of every page."""
     return [Link(INDEX, "Verdict")] + [Link(f"{run.task.notebook.name}.html", run.task.notebook.title) for run in runs]
 
 
 def index_page(outcome: Outcome, *, facts: Mapping[str, str], files: Mapping[str, int]) -> Html:
-    """The whole index.
+    """The index of a report.
 
     Args:
-        outcome: what to say.
-        facts: how the report was made, name by name.
-        files: sizes of the files that the notebooks' cards do not link to, in bytes, by name; 0 is not shown.
+        outcome: what the report says.
+        facts: how the report was made, by name.
+        files: the sizes in bytes of the files that no notebook entry links to, by name; the page does not show a size of 0.
     """
     safe = SafeHtml()
     claims = outcome.verdict.claims if outcome.verdict else []
@@ -45,12 +45,12 @@ def index_page(outcome: Outcome, *, facts: Mapping[str, str], files: Mapping[str
 
 
 def last_words(outcome: Outcome) -> Html:
-    """The index of a report that has nothing but its outcome."""
+    """The index of a report that contains only its outcome."""
     return _page("page", outcome, ())
 
 
 def banner(outcome: Outcome) -> Html:
-    """The decision, what it takes to read it rightly, which claims fell, and why."""
+    """The decision with its limits, the refuted claims, and the reasons."""
     verdict = outcome.verdict
     claims = verdict.claims if verdict else []
     return render(
@@ -81,5 +81,5 @@ def _counts(claims: Sequence[JudgedClaim]) -> Html:
         (heading, *(f"{states[state]:,}" if states[state] else "" for state in State))
         for heading, states in by_heading(claims).items()
     ]
-    caption = "How many of the claims under each of its headings are in which state"
+    caption = "The number of claims in each state, by heading of the plan"
     return table(caption, ("The plan's heading", *State), rows)

@@ -9,13 +9,13 @@ from xml.etree import ElementTree as Xml
 from netra_sim.checks import CheckResult, Finding
 from netra_sim.notebooks.outcome import Outcome
 from netra_sim.notebooks.runner import NotebookRun
-from netra_sim.studies.held import Held
+from netra_sim.studies.objectives import ObjectiveResult
 from netra_sim.verdict.claim_tables import SCORE_DEFINITION, claim_anchor
 from netra_sim.verdict.claims import JudgedClaim, State
 from netra_sim.verdict.verdict import Verdict
 
 LINES_SHOWN = 20
-"""Reasons, changes and regressions that the summary lists; beyond, it counts them."""
+"""How many reasons, changes or regressions the summary lists; it counts the rest."""
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~]|^[-+])")
@@ -32,7 +32,7 @@ def markdown(outcome: Outcome) -> str:
         "Refuted", [f"{claim.says}: {claim.why} (validation.html#{claim.anchor})" for claim in refuted(claims)]
     )
     parts += _listed("Why", outcome.reasons)
-    parts += _listed("Objectives that were given", outcome.objectives)
+    parts += _listed("Given objectives", outcome.objectives)
     parts += _listed("Worse than the base", outcome.worse_than_base)
     if outcome.since_base is not None:
         parts += _listed("Changed since the base", outcome.since_base)
@@ -47,18 +47,18 @@ def markdown(outcome: Outcome) -> str:
 
 
 def about(verdict: Verdict) -> str:
-    """Which code and data a verdict is about, in words."""
+    """The judged code and data, in words."""
     parts = ", ".join(f"{name} {getattr(verdict.about, name)[:12]}" for name in verdict.about.__struct_fields__)
     return f"netra_sim {verdict.version} {verdict.about.whole[:12]} ({parts})"
 
 
 class Named(NamedTuple):
-    """A claim that fell.
+    """A refuted claim.
 
     Attributes:
         says: the plan's words.
-        why: the figures, with what was promised.
-        anchor: of its evidence, on the validation's page.
+        why: the measured figures and the objective.
+        anchor: the id of its evidence on the validation's page.
     """
 
     says: str
@@ -67,7 +67,7 @@ class Named(NamedTuple):
 
 
 def refuted(claims: Sequence[JudgedClaim]) -> list[Named]:
-    """The claims that the evidence refutes, those with evidence of their own before those that rest on others."""
+    """The refuted claims: first those with a proof, then those about other claims."""
     found = [(bool(one.claim.all_of), number, one) for number, one in enumerate(claims) if one.state is State.REFUTED]
     return [
         Named(one.claim.says, one.evidence, claim_anchor(number))
@@ -83,7 +83,7 @@ def counted(claims: Sequence[JudgedClaim]) -> str:
 
 
 def not_proven(claims: Sequence[JudgedClaim]) -> list[str]:
-    """What is neither proven nor refuted, and why; a given figure is named once, however many claims name it."""
+    """Claims that are neither proven nor refuted, with the reason; each given figure once."""
     lacking = [one for one in claims if one.state in (State.UNPROVEN, State.NOT_ENOUGH)]
     given = {one.evidence: one for one in reversed(claims) if one.state is State.GIVEN}
     words = {State.NOT_ENOUGH: "Not enough evidence: "}
@@ -91,7 +91,7 @@ def not_proven(claims: Sequence[JudgedClaim]) -> list[str]:
 
 
 def by_heading(claims: Sequence[JudgedClaim]) -> dict[str, Counter[State]]:
-    """For each heading of the plan how many of its claims are in which state."""
+    """Count the claims in each state, by heading of the plan."""
     headings: dict[str, Counter[State]] = {}
     for one in claims:
         headings.setdefault(one.claim.heading, Counter())[one.state] += 1
@@ -99,11 +99,11 @@ def by_heading(claims: Sequence[JudgedClaim]) -> dict[str, Counter[State]]:
 
 
 def junit(outcome: Outcome) -> str:
-    """JUnit XML: a test case for the verdict and each notebook, claim, check of each source, self-proof and defect."""
+    """JUnit XML: a test case for the verdict and for each notebook, objective, claim, check, self-proof and defect."""
     root = Xml.Element("testsuites", name="netra_sim")
     _suite(root, "verdict", iter([_verdict_case(outcome)]))
     _suite(root, "notebooks", (_notebook_case(run) for run in outcome.runs))
-    _suite(root, "objectives", (_objective_case(name, held) for name, held in outcome.held))
+    _suite(root, "objectives", (_objective_case(name, one) for name, one in outcome.results))
     if (verdict := outcome.verdict) is not None:
         _suite(root, "claims", map(_claim_case, verdict.claims))
         for source, results in verdict.evidence.items():
@@ -129,7 +129,7 @@ def _claims_by_heading(claims: Sequence[JudgedClaim]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is: no markup, no HTML, nobody mentioned and no issue referred to."""
+    """Escape text for Markdown: no markup, no HTML, no mention of a user and no link to an issue."""
     one_line = " ".join(text.split())
     quoted = one_line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"(@|\\#)(?=\w)", "\\1\u200b", _MARKDOWN.sub(r"\\\1", quoted))
@@ -166,10 +166,10 @@ def _notebook_case(run: NotebookRun) -> Xml.Element:
     return _outcome(case, "error", run.problem) if run.problem else case
 
 
-def _objective_case(notebook: str, held: Held) -> Xml.Element:
-    case = _case(f"objectives of {notebook}", f"{held.parameter}: {held.where}")
+def _objective_case(notebook: str, one: ObjectiveResult) -> Xml.Element:
+    case = _case(f"objectives of {notebook}", f"{one.parameter}: {one.where}")
     kinds = {"met": "", "missed": "failure", "not judged": "error"}
-    return _outcome(case, kinds[held.state], held.measured) if kinds[held.state] else case
+    return _outcome(case, kinds[one.state], one.measured) if kinds[one.state] else case
 
 
 def _claim_case(one: JudgedClaim) -> Xml.Element:
@@ -178,7 +178,7 @@ def _claim_case(one: JudgedClaim) -> Xml.Element:
         case State.REFUTED:
             return _outcome(case, "failure", "refuted", one.evidence)
         case State.UNPROVEN | State.NOT_ENOUGH:
-            # What nothing can prove is left out, and not held against the code.
+            # A claim without a proof is skipped; it is not a failure of the code.
             kind = "failure" if one.claim.proof else "skipped"
             return _outcome(case, kind, f"{one.state}: {one.evidence}")
         case State.GIVEN:
@@ -204,7 +204,7 @@ def _check_case(source: str, result: CheckResult) -> Xml.Element:
 
 
 def in_a_line(finding: Finding) -> str:
-    """A finding with where to look for it."""
+    """A finding with its place, in one line."""
     where = [finding.user, finding.run, finding.event]
     where += [f"at {finding.time:.3f} s"] if finding.time is not None else []
     place = ", ".join(part for part in where if part)

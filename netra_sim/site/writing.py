@@ -13,11 +13,11 @@ import nbformat
 from netra_sim.audit import as_sarif
 from netra_sim.files import replacing, save_json
 from netra_sim.notebooks.catalogue import FOLDER, NOTEBOOKS, VALIDATION
-from netra_sim.notebooks.outcome import Outcome, broken_verdict
+from netra_sim.notebooks.outcome import BrokenVerdict, Outcome
 from netra_sim.notebooks.runner import NotebookRun
 from netra_sim.parameters import NotebookParameters
 from netra_sim.site import summaries
-from netra_sim.site.folder import MANIFEST, digests, files_in
+from netra_sim.site.folder import MANIFEST, FileDigest, digests, files_in
 from netra_sim.site.html import notebook_page
 from netra_sim.site.pdf import write_pdf
 from netra_sim.site.site import INDEX, banner, index_page, last_words, links
@@ -30,11 +30,11 @@ _PACKAGES = ("ipykernel", "matplotlib", "msgspec", "nbconvert", "numpy", "pandas
 
 
 def write_site(outcome: Outcome, folder: Path, *, seconds: float) -> None:
-    """Write everything but what the notebooks have written themselves.
+    """Write every file that the notebooks did not write themselves.
 
     Args:
-        outcome: what to say.
-        folder: where.
+        outcome: what the report says.
+        folder: the folder to write to.
         seconds: how long the notebooks took together.
 
     Raises:
@@ -50,7 +50,7 @@ def write_site(outcome: Outcome, folder: Path, *, seconds: float) -> None:
         for with_code, file in ((False, f"{name}.html"), (True, f"{name}-code.html")):
             _write(folder / file, notebook_page(run, links=navigation, banner=on_top, with_code=with_code))
         if name == VALIDATION.name:
-            # Who interrupts has no time for a browser.
+            # No PDF after an interruption: starting a browser takes seconds.
             page_file, pdf = folder / f"{name}.html", folder / f"{name}.pdf"
             no_pdf = "the notebook did not run to its end" if run.problem else write_pdf(page_file, pdf)
             outcome = msgspec.structs.replace(outcome, no_pdf=no_pdf)
@@ -67,25 +67,25 @@ def write_site(outcome: Outcome, folder: Path, *, seconds: float) -> None:
 
 
 def write_last_words(outcome: Outcome, folder: Path) -> None:
-    """Make room by removing all that the run has made, and say in a few kilobytes that it broke, and why.
+    """Free space: delete the files of this run, then write in a few kilobytes that it broke, and why.
 
     Raises:
-        OSError: not even that can be written.
+        OSError: even these files cannot be written.
     """
     for name in files_in(folder):
         if not name.startswith("runs/"):
             (folder / name).unlink()
     _write(folder / INDEX, last_words(outcome))
-    save_json(folder / VERDICT_FILE, broken_verdict(outcome.reasons))
+    save_json(folder / VERDICT_FILE, BrokenVerdict.of(outcome.reasons))
     _save_manifest(_manifest(outcome, 0.0), folder)
 
 
 def _of_validation(outcome: Outcome) -> Outcome:
-    """The validation's own verdict, whatever became of the other notebooks."""
+    """The outcome with the validation's own decision and reasons, without those of the other notebooks."""
     if outcome.verdict is None:
         return outcome
     decision, reasons = outcome.verdict.decision, outcome.verdict.reasons
-    return msgspec.structs.replace(outcome, decision=decision, reasons=reasons, held=[], earlier=False)
+    return msgspec.structs.replace(outcome, decision=decision, reasons=reasons, results=[], earlier=False)
 
 
 def _write_summaries(outcome: Outcome, folder: Path) -> None:
@@ -95,17 +95,19 @@ def _write_summaries(outcome: Outcome, folder: Path) -> None:
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """How a report was made; the keys of ``manifest.json``, but for the digests of its files.
+    """How a report was made; ``manifest.json`` holds it.
 
     Attributes:
-        complete: whether every notebook ran to its end.
-        made: when, in UTC.
+        complete: whether the report did not break.
+        made: the time, in UTC.
         seconds: how long the notebooks took together.
-        command: what makes it again.
-        revision: of the checkout that the package is in; "" if it is in none.
-        about: the digests of the code and the data.
-        notebooks: what each took, by name.
+        command: the command that makes the same report.
+        revision: the Git revision of the checkout; "" outside a checkout.
+        about: the digests of the judged code and data.
+        notebooks: how each notebook ran, by name.
         histories: the digest of each recorded history.
+        no_pdf: why there is no PDF, or "".
+        files: size and digest of each other file of the report.
     """
 
     decision: str
@@ -123,10 +125,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     notebooks: dict[str, "Ran"]
     histories: dict[str, str]
     no_pdf: str
+    files: dict[str, FileDigest] = {}
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
-    """One notebook's parameters, its seconds, and why it did not run to its end, or ""."""
+    """A notebook's parameters, how many seconds it took, and why it did not run to its end, or ""."""
 
     parameters: NotebookParameters
     seconds: float
@@ -159,11 +162,11 @@ def _manifest(outcome: Outcome, seconds: float) -> Manifest:
 
 
 def _save_manifest(manifest: Manifest, folder: Path) -> None:
-    save_json(folder / MANIFEST, msgspec.to_builtins(manifest) | {"files": digests(folder)})
+    save_json(folder / MANIFEST, msgspec.structs.replace(manifest, files=digests(folder)))
 
 
 def command(runs: list[NotebookRun]) -> str:
-    """What makes the same report again."""
+    """The command that makes the same report."""
     parts = ["netra-sim report"]
     if len(runs) < len(NOTEBOOKS):
         parts += [f"--notebook {run.task.notebook.name}" for run in runs]
@@ -190,7 +193,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
 
 
 def _revision() -> str:
-    """The revision of the checkout that the package is in; "" if it is in none."""
+    """The Git revision of the checkout; "" outside a checkout."""
     command = ["git", "-C", str(FOLDER.parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(  # noqa: S603 - fixed but for the path
@@ -215,5 +218,5 @@ def _remove_empty_folders(folder: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the notebooks call: each function returns one table, picture or result."""
+"""The functions that the notebooks call: each returns one table, picture or result."""
 
 from netra_sim.studies.concurrency import ConcurrencyParameters, LoadCurve, load_curve
 from netra_sim.studies.controls import Controls

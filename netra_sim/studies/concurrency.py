@@ -4,7 +4,6 @@ import shlex
 from typing import Annotated, Self
 
 import msgspec
-import numpy as np
 import pandas as pd
 from msgspec import Meta
 
@@ -13,17 +12,17 @@ from netra_sim.exploration import in_order
 from netra_sim.history import History, Kind
 from netra_sim.parameters import DeliveryP95, NotebookParameters, whole_path
 from netra_sim.simulation import Scenario, find_scenario, simulate
-from netra_sim.studies.held import held_p95, keep
+from netra_sim.studies.objectives import p95_result, quantile, save_results
 from netra_sim.tables import Html, table
 
 KNEE = 2.0
-"""The knee is the first load whose median over the seeds of p95 is over this many times that of the lightest."""
+"""At the knee, p95 (median over the seeds) first exceeds this multiple of the lightest load's p95."""
 
 
 class ConcurrencyParameters(NotebookParameters, frozen=True, kw_only=True):
-    """What the notebook on concurrent users takes."""
+    """The parameters of the notebook on concurrent users."""
 
-    scenario: Annotated[str, Meta(description="scenario of the library's, or a TOML file")] = "steady-load"
+    scenario: Annotated[str, Meta(description="library scenario, or a TOML file")] = "steady-load"
     most_users: Annotated[int, Meta(description="users of the heaviest load", ge=2, le=100_000)] = 2560
     loads: Annotated[int, Meta(description="loads, each half of the next", ge=2, le=12)] = 5
     seeds: Annotated[int, Meta(description="seeds of each load", ge=1, le=100)] = 2
@@ -33,7 +32,7 @@ class ConcurrencyParameters(NotebookParameters, frozen=True, kw_only=True):
     delivery_p95: DeliveryP95 = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse a scenario that does not exist, or that is wrong."""
+        """Refuse a scenario that does not exist or is invalid."""
         find_scenario(self.scenario)
 
     def with_whole_paths(self) -> Self:
@@ -42,15 +41,15 @@ class ConcurrencyParameters(NotebookParameters, frozen=True, kw_only=True):
 
 
 class LoadCurve(msgspec.Struct, frozen=True):
-    """What loads did to latency.
+    """Latency at each load.
 
     Attributes:
         table: a row for each load and seed: users, seed, p50, p95, p99 of the delivery of events, first_p95 from due to
             first event, response_p95 from due to last event, in seconds, and completed, the share of answered requests.
         lightest: the history of the lightest load, with the first seed.
-        heaviest: that of the heaviest.
-        knee: users of the first load beyond the knee, or None if no load is.
-        command: sweeps the same grid, with all seeds up to the last one.
+        heaviest: the history of the heaviest load, with the first seed.
+        knee: the number of users at the knee, or None.
+        command: the command that sweeps the same grid, with seeds 1 to the last one.
     """
 
     table: pd.DataFrame
@@ -61,7 +60,7 @@ class LoadCurve(msgspec.Struct, frozen=True):
 
     @property
     def extremes(self) -> dict[str, History]:
-        """The histories of the lightest and of the heaviest load, by their numbers of users."""
+        """The histories of the lightest and the heaviest load, by number of users."""
         loads = self.table["users"]
         return {f"{loads.min():,.0f} users": self.lightest, f"{loads.max():,.0f} users": self.heaviest}
 
@@ -98,8 +97,8 @@ def load_curve(parameters: ConcurrencyParameters) -> LoadCurve:
             kept[scenario.users] = history
     measured = pd.DataFrame(rows)
     medians = measured.groupby("users")["p95"].median()
-    held = [held_p95(f"{users:,} users", float(p95), parameters.delivery_p95) for users, p95 in medians.items()]
-    keep(parameters.output, held)
+    results = [p95_result(f"{users:,} users", float(p95), parameters.delivery_p95) for users, p95 in medians.items()]
+    save_results(parameters.output, results)
     command = (
         f"netra-sim sweep {shlex.quote(parameters.scenario)} --seeds {seeds[-1]} "
         f"--set 'users={loads}' --set platform.step_cost=[{parameters.step_cost}]"
@@ -113,15 +112,14 @@ def _figures(scenario: Scenario, seed: int, history: History) -> dict[str, float
     last = request_latencies(history, keep="last")
     answered = int((last["event"] == "agent_completed").sum())
     requested = history.frame(Kind.REQUESTED)["run"].nunique()
-    p50, p95, p99 = np.quantile(delivery, [0.5, 0.95, 0.99]) if len(delivery) else (np.nan,) * 3
     return {
         "users": scenario.users,
         "seed": seed,
-        "p50": p50,
-        "p95": p95,
-        "p99": p99,
-        "first_p95": float(np.quantile(first, 0.95)) if len(first) else np.nan,
-        "response_p95": float(last["latency"].quantile(0.95)) if len(last) else np.nan,
+        "p50": quantile(delivery, 0.5),
+        "p95": quantile(delivery),
+        "p99": quantile(delivery, 0.99),
+        "first_p95": quantile(first),
+        "response_p95": quantile(last["latency"].to_numpy(float)),
         "completed": answered / requested if requested else 1.0,
     }
 

@@ -1,6 +1,4 @@
-"""The failure explorer's controls in JupyterLab: pick scenarios, turn their faults, keep the seed, compare."""
-
-from typing import Any
+"""The failure explorer's controls in JupyterLab: pick scenarios, change their faults, compare them with one seed."""
 
 import ipywidgets as widgets
 import msgspec
@@ -14,17 +12,17 @@ _NONE = "(none)"
 
 
 class Controls:
-    """Widgets over `side_by_side`. The page that is rendered from the notebook does not have them.
+    """Widgets that call `side_by_side`. A rendered page does not have them.
 
     Args:
-        parameters: what they show first.
+        parameters: the initial values.
 
     Attributes:
-        scenarios: up to four dropdowns.
-        users: of each scenario.
-        seed: of everything that is drawn.
+        scenarios: four dropdowns.
+        users: the number of users of each scenario.
+        seed: the seed of everything random.
         simulate: the button.
-        shown: where the comparison appears, or what is wrong.
+        shown: the output for the comparison, or for an error.
     """
 
     def __init__(self, parameters: ExplorerParameters) -> None:
@@ -44,10 +42,10 @@ class Controls:
         self.simulate.on_click(lambda _: self._compare())
 
     def fault(self, scenario: int, path: str) -> widgets.FloatText:
-        """The control of one value of a fault's, such as ``faults.0.share`` of scenario 0.
+        """The control of one value of a fault, such as ``faults.0.share`` of scenario 0.
 
         Raises:
-            KeyError: that scenario has no such value.
+            KeyError: the scenario has no such value.
         """
         return self._faults[scenario].values[path]
 
@@ -90,10 +88,10 @@ class _FaultControls:
     def __init__(self) -> None:
         self.box = widgets.VBox([])
         self.values: dict[str, widgets.FloatText] = {}
-        self._originals: dict[str, Any] = {}
+        self._originals: dict[str, float | int] = {}
 
     def show(self, name: str) -> None:
-        """Show the fields of a scenario of the library's."""
+        """Show the fields of a library scenario."""
         self.values = {}
         children = []
         faults = () if name == _NONE else find_scenario(name).faults
@@ -108,7 +106,7 @@ class _FaultControls:
         self.box.children = children
 
     def settings(self) -> dict[str, float | int]:
-        """The values that were changed, by path."""
+        """The changed values, by path."""
         return {
             path: int(widget.value)
             if isinstance(self._originals[path], int) and widget.value.is_integer()

@@ -1,4 +1,4 @@
-"""Up to four scenarios side by side, with the same seed, with their faults turned as an architect wants them."""
+"""Compares up to four scenarios side by side, with the same seed and with changed settings."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, Self
@@ -12,7 +12,7 @@ from netra_sim.exploration import Trial, in_order, replay_line
 from netra_sim.history import History
 from netra_sim.parameters import NotebookParameters, whole_path
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting, simulate
-from netra_sim.studies.held import Held, keep
+from netra_sim.studies.objectives import ObjectiveResult, quantile, save_results
 from netra_sim.tables import Html, badge, table
 
 MOST = 4
@@ -27,18 +27,18 @@ _JUDGED_BY = {
     "steps_per_record": "idle-cost",
     "replay_bytes": "memory",
 }
-"""The check that judges each objective; the others are times, and `latency` judges them."""
+"""The check that judges each objective; `latency` judges the objectives that are not listed."""
 
 
 class ExplorerParameters(NotebookParameters, frozen=True, kw_only=True):
-    """What the failure explorer takes."""
+    """The parameters of the failure explorer."""
 
-    scenarios: Annotated[
-        str, Meta(description=f"names of the library's or TOML files, at most {MOST}, with commas between")
-    ] = "steady-load, disconnect-storm, stalled-sockets, backend-outage"
+    scenarios: Annotated[str, Meta(description=f"library names or TOML files, at most {MOST}, separated by commas")] = (
+        "steady-load, disconnect-storm, stalled-sockets, backend-outage"
+    )
     users: Annotated[int, Meta(description="users of each scenario", ge=1, le=100_000)] = 200
     settings: Annotated[
-        str, Meta(description="PATH=VALUE with semicolons between, for every scenario that has the path")
+        str, Meta(description="PATH=VALUE, separated by semicolons, for every scenario that has the path")
     ] = ""
 
     def __post_init__(self) -> None:
@@ -52,12 +52,12 @@ class ExplorerParameters(NotebookParameters, frozen=True, kw_only=True):
 
 
 class Explored(msgspec.Struct, frozen=True):
-    """One scenario with what came of it.
+    """One simulated scenario.
 
     Attributes:
-        origin: the name or the file that it came from.
-        trial: the scenario as it was simulated, the seed, and what the checks say.
-        history: what happened.
+        origin: the name or the file of the scenario.
+        trial: the simulated scenario, the seed, and the results of the checks.
+        history: the record of the simulation.
     """
 
     origin: str
@@ -66,7 +66,7 @@ class Explored(msgspec.Struct, frozen=True):
 
     @property
     def command(self) -> str:
-        """What simulates it again."""
+        """The command that repeats the simulation."""
         return replay_line(self.origin, find_scenario(self.origin), self.trial)
 
 
@@ -77,7 +77,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
     @property
     def histories(self) -> dict[str, History]:
-        """The histories, by the scenarios' names, with a number where one name stands twice."""
+        """The histories by scenario name; a name that occurs twice gets a number."""
         names = [one.trial.scenario.name for one in self.explored]
         return {
             name if names.count(name) == 1 else f"{name} ({names[: index + 1].count(name)})": one.history
@@ -86,23 +86,23 @@ class Comparison(msgspec.Struct, frozen=True):
 
     @property
     def objective(self) -> float:
-        """The strictest of the scenarios' objectives for 95 of 100 events, in seconds: one axis has one line."""
+        """The strictest `delivery_p95` of the scenarios, in seconds: one axis shows one line."""
         return min(one.trial.scenario.objectives.delivery_p95 for one in self.explored)
 
     def each(self, picture: Callable[[History], Picture]) -> Html:
         """The same picture of every scenario, side by side.
 
         Args:
-            picture: makes one from a history.
+            picture: draws a picture of a history.
         """
-        beside = Html("<div><h3>{}</h3>{}</div>")
-        figures = (beside.format(name, picture(one)._repr_html_()) for name, one in self.histories.items())
+        column = Html("<div><h3>{}</h3>{}</div>")
+        figures = (column.format(name, picture(one)._repr_html_()) for name, one in self.histories.items())
         return Html('<div class="side-by-side">{}</div>').format(Html().join(figures))
 
     def _repr_html_(self) -> str:
         return table(
             "The same seed, side by side",
-            ("Scenario", "Users", "Delivery p95", "Checks", "As its file expects", "Made again by"),
+            ("Scenario", "Users", "Delivery p95", "Checks", "As expected", "Reproduce with"),
             [_row(one) for one in self.explored],
         )
 
@@ -112,23 +112,24 @@ def compare(parameters: ExplorerParameters) -> Comparison:
     compared = side_by_side(chosen_scenarios(parameters), parameters.seed)
     settings = map(parse_setting, filter(None, map(str.strip, parameters.settings.split(";"))))
     names = {path.removeprefix("objectives.") for path, _ in settings if path.startswith("objectives.")}
-    held = [_held(one, name) for one in compared.explored for name in sorted(names)]
-    keep(parameters.output, held)
+    save_results(parameters.output, [_result(one, name) for one in compared.explored for name in sorted(names)])
     return compared
 
 
-def _held(one: Explored, objective: str) -> Held:
+def _result(one: Explored, objective: str) -> ObjectiveResult:
     judging = _JUDGED_BY.get(objective, "latency")
     result = next(result for result in one.trial.results if result.check == judging)
     state: dict[State, Literal["met", "missed"]] = {"passed": "met", "failed": "missed"}
     found = [finding.message for finding in result.findings[:1]]
     words = "; ".join([f"objectives.{objective}: {judging} is {result.state}", *found])
     where = one.trial.scenario.name
-    return Held(parameter="settings", where=where, measured=words, state=state.get(result.state, "not judged"))
+    return ObjectiveResult(
+        parameter="settings", where=where, measured=words, state=state.get(result.state, "not judged")
+    )
 
 
 def side_by_side(chosen: Sequence[tuple[str, Scenario]], seed: int) -> Comparison:
-    """Simulate and check scenarios, each with the name or the file that it came from, on all cores."""
+    """Simulate and check scenarios on all cores; each comes with its name or file."""
     histories = in_order(simulate, [(scenario, seed) for _, scenario in chosen])
     return Comparison(
         tuple(
@@ -143,10 +144,10 @@ def side_by_side(chosen: Sequence[tuple[str, Scenario]], seed: int) -> Compariso
 
 
 def chosen_scenarios(parameters: ExplorerParameters) -> list[tuple[str, Scenario]]:
-    """The scenarios with the settings applied, each with the name or the file that it came from.
+    """The scenarios with the settings applied, each with its name or file.
 
     Raises:
-        ScenarioError: there are none or too many, one does not exist, or no scenario has a setting's path.
+        ScenarioError: there are too few or too many scenarios, one does not exist, or no scenario accepts a setting.
     """
     names = [name.strip() for name in parameters.scenarios.split(",") if name.strip()]
     if not 1 <= len(names) <= MOST:
@@ -172,8 +173,8 @@ def _with_setting(chosen: Sequence[tuple[str, Scenario]], setting: str) -> list[
 
 
 def _row(one: Explored) -> tuple[str, ...]:
-    latencies = delivery_latencies(one.history)["latency"]
-    p95 = f"{latencies.quantile(0.95) * 1000:,.0f} ms" if len(latencies) else "nothing arrived"
+    latencies = delivery_latencies(one.history)["latency"].to_numpy(float)
+    p95 = f"{quantile(latencies) * 1000:,.0f} ms" if len(latencies) else "nothing arrived"
     trial = one.trial
     checks = badge("passed") if not trial.failed else badge("failed") + f" {', '.join(trial.failed)}"
     expected = "yes" if trial.is_as_expected else "no"

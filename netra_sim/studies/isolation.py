@@ -1,4 +1,4 @@
-"""What each defect of isolation would have leaked: who would have received whose data."""
+"""How much data each isolation defect leaks to other users."""
 
 from typing import Annotated, Self
 
@@ -12,7 +12,7 @@ from netra_sim.exploration import in_order
 from netra_sim.history import History, Kind
 from netra_sim.parameters import DeliveryP95, NotebookParameters, whole_path
 from netra_sim.simulation import Scenario, find_scenario, simulate
-from netra_sim.studies.held import keep_p95
+from netra_sim.studies.objectives import save_p95_results
 from netra_sim.tables import table
 
 ISOLATION_CHECKS = (
@@ -25,14 +25,14 @@ ISOLATION_CHECKS = (
 
 
 class IsolationParameters(NotebookParameters, frozen=True, kw_only=True):
-    """What the notebook on isolation takes."""
+    """The parameters of the notebook on isolation."""
 
-    scenario: Annotated[str, Meta(description="scenario of the library's, or a TOML file")] = "steady-load"
+    scenario: Annotated[str, Meta(description="library scenario, or a TOML file")] = "steady-load"
     users: Annotated[int, Meta(description="simulated users", ge=1, le=100_000)] = 500
     delivery_p95: DeliveryP95 = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse a scenario that does not exist, or that is wrong."""
+        """Refuse a scenario that does not exist or is invalid."""
         find_scenario(self.scenario)
 
     def with_whole_paths(self) -> Self:
@@ -44,14 +44,14 @@ class Leak(msgspec.Struct, frozen=True):
     """What one defect leaked.
 
     Attributes:
-        defect: its name.
-        incidents: that it brings back.
+        defect: the name of the defect.
+        incidents: the incidents that it brings back.
         symptom: what it does.
-        foreign: frames that reached somebody else than the owner of the data in them.
-        frames: events and control frames received with somebody's data in them.
-        readers: users who received something of somebody else's.
-        caught_by: the checks of isolation that failed.
-        history: what happened.
+        foreign: received frames with another user's data.
+        frames: received events and control frames with any user's data.
+        readers: users who received another user's data.
+        caught_by: the isolation checks that failed.
+        history: the record of the simulation.
     """
 
     defect: str
@@ -71,7 +71,7 @@ class Leaks(msgspec.Struct, frozen=True):
 
     @property
     def worst(self) -> Leak:
-        """The one that leaked the most frames."""
+        """The defect that leaked the most frames."""
         return self.leaks[0]
 
     def _repr_html_(self) -> str:
@@ -86,20 +86,20 @@ class Leaks(msgspec.Struct, frozen=True):
             )
             for one in self.leaks
         ]
-        header = ("Defect", "Incident", "What it does", "Frames to somebody else", "Users who got them", "Caught by")
+        header = ("Defect", "Incident", "What it does", "Frames to other users", "Users who got them", "Caught by")
         return table("What each defect would have leaked", header, rows)
 
 
 def simulate_clean(parameters: IsolationParameters) -> History:
-    """Simulate the scenario on the runtime as it is."""
+    """Simulate the scenario without defects."""
     scenario = find_scenario(parameters.scenario).with_settings({"users": parameters.users})
     history = simulate(scenario, parameters.seed)
-    keep_p95(parameters.output, {scenario.name: history}, parameters.delivery_p95)
+    save_p95_results(parameters.output, {scenario.name: history}, parameters.delivery_p95)
     return history
 
 
 def leaks(parameters: IsolationParameters) -> Leaks:
-    """Simulate the scenario, on all cores, under each defect that a check of isolation catches in its own scenario."""
+    """Simulate the scenario with each defect that an isolation check catches in the defect's own scenario, on all cores."""
     scenario = find_scenario(parameters.scenario).with_settings({"users": parameters.users})
     found = in_order(_leak, [(name, scenario, parameters.seed) for name in DEFECTS])
     return Leaks(tuple(sorted(filter(None, found), key=lambda one: (-one.foreign, one.defect))))
@@ -127,7 +127,7 @@ def _leak(name: str, scenario: Scenario, seed: int) -> Leak | None:
 
 
 def _failed(history: History) -> tuple[str, ...]:
-    """The checks of isolation that fail."""
+    """The isolation checks that fail."""
     return tuple(
         result.check
         for result in check(history, checks=map(CHECKS.__getitem__, ISOLATION_CHECKS))

@@ -1,4 +1,4 @@
-"""What only the validation notebook draws."""
+"""The picture that only the validation and Windows notebooks draw."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from netra_sim.defects import Detection
 
 
 def detection_picture(detection: Detection) -> Picture:
-    """The matrix of what each check caught, drawn."""
+    """Draw which check caught which defect."""
     names = detection.checks
     counts = np.array([[row.caught.get(name, 0) for name in names] for row in detection.rows]).reshape(-1, len(names))
     defects = [f"{row.defect} ({', '.join(row.incidents)})" for row in detection.rows]

@@ -1,4 +1,4 @@
-"""What Windows' clock does to waits, with the stock functions and with the Windows-safe ones."""
+"""The effect of Windows' clock on waits, with stock asyncio and with the Windows-safe functions."""
 
 from typing import Annotated
 
@@ -20,21 +20,21 @@ from netra_sim.history import History
 from netra_sim.parameters import DeliveryP95, NotebookParameters
 from netra_sim.runtime import new_event_loop
 from netra_sim.simulation import WINDOWS_TICK, CoarseClockLoop, find_scenario, simulate
-from netra_sim.studies.held import keep_p95
+from netra_sim.studies.objectives import save_p95_results
 from netra_sim.tables import Html, table
 
 DETECTION_SEEDS = 5
 
 _SIDES = ("stock", "Windows-safe")
 _LIVE_WAITS = 20
-"""Waits of each kind that are timed on this machine, in real time."""
+"""How many waits of each kind run on this machine, in real time."""
 
 _TURN = 2e-5
-"""Seconds that a step of the simulated loop takes: what a busy neighbour's turn does."""
+"""Seconds that a step of the simulated loop takes, like a busy task's turn."""
 
 
 class WindowsParameters(NotebookParameters, frozen=True, kw_only=True):
-    """What the notebook on the Windows runtime takes."""
+    """The parameters of the notebook on the Windows runtime."""
 
     users: Annotated[int, Meta(description="simulated users", ge=1, le=100_000)] = 200
     sleeps: Annotated[
@@ -44,25 +44,25 @@ class WindowsParameters(NotebookParameters, frozen=True, kw_only=True):
 
 
 def simulate_both_clocks(parameters: WindowsParameters) -> dict[str, History]:
-    """The same users on an exact clock and on one that ticks as Windows' does."""
+    """Simulate the same users on an exact clock and on a clock that ticks like Windows'."""
     scenario = find_scenario("steady-load").with_settings({"users": parameters.users})
     coarse = scenario.with_settings({"platform.tick": WINDOWS_TICK})
     histories = {
         "exact clock": simulate(scenario, parameters.seed),
         "Windows clock": simulate(coarse, parameters.seed),
     }
-    keep_p95(parameters.output, histories, parameters.delivery_p95)
+    save_p95_results(parameters.output, histories, parameters.delivery_p95)
     return histories
 
 
 def detect_windows_defects(parameters: WindowsParameters) -> Detection:
-    """Try every check against the defects of the Windows-safe layer."""
+    """Run every check against the defects of the Windows-safe layer."""
     names = [one.name for one in DEFECTS.values() if any(incident.startswith("W") for incident in one.incidents)]
     return detect(range(parameters.seed, parameters.seed + DETECTION_SEEDS), defects=names)
 
 
 class RecordedHazards(msgspec.Struct, frozen=True):
-    """What was tried on Windows, and how often each side got it wrong; a notebook shows it as tables."""
+    """Hazards tried on Windows, and how often each side failed; a notebook shows them as tables."""
 
     runs: tuple[WindowsRun, ...]
 
@@ -77,21 +77,21 @@ def _hazards_table(run: WindowsRun) -> Html:
         (one.question, f"{one.tried:,}", "has none" if one.stock is None else f"{one.stock:,}", f"{one.safe:,}")
         for one in run.hazards
     ]
-    of_other_code = "" if run.code == recorded_code() else ", of other code than this"
-    header = ("What may go wrong", "tried", "stock asyncio: wrong", "Windows-safe: wrong")
+    of_other_code = "" if run.code == recorded_code() else ", with other code than this"
+    header = ("What can go wrong", "Tried", "Stock asyncio: wrong", "Windows-safe: wrong")
     return table(f"{run.label}{of_other_code}", header, rows)
 
 
 def recorded_hazards() -> RecordedHazards:
-    """What was recorded on Windows CPython."""
+    """The hazards recorded on Windows CPython."""
     return RecordedHazards(read_windows_runs())
 
 
 def wait_errors(parameters: WindowsParameters) -> pd.DataFrame:
-    """How much longer than asked waits take, on this machine, on a simulated Windows clock, and as recorded on Windows.
+    """By how much waits exceed the requested time: on this machine, on a simulated Windows clock, and recorded on Windows.
 
     Returns:
-        `platform`, `wait`, `side` ("stock" or "Windows-safe") and `error` in seconds, less than 0 for a wait that ended
+        `platform`, `wait`, `side` ("stock" or "Windows-safe") and `error` in seconds, negative for a wait that ended
         early.
     """
 

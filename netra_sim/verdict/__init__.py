@@ -1,4 +1,4 @@
-"""From evidence to a verdict: the claims of the plan, what proves them, and what has changed."""
+"""From evidence to a verdict: the claims of the plan, what must pass for each, and what changed."""
 
 from netra_sim.verdict.changes import changes_since, regressions_since
 from netra_sim.verdict.claims import (

@@ -1,4 +1,4 @@
-"""What is different between two verdicts, and which of it is worse."""
+"""The differences between two verdicts, and those that are worse."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -14,15 +14,15 @@ WORSE = 1.05
 """A figure that is worse by this factor, under the same parameters, is a regression."""
 
 WORSE_SHARE = 0.001
-"""A share that is worse by so much is one: near 1 a factor would hide that ten times as many are lost."""
+"""A share that is worse by more than this is a regression: near 1, a factor would hide a tenfold loss."""
 
 _DRIFTS = frozenset({"output"})
 _MEASURED_IN_REAL_TIME = Source.SERVER
-"""Its figures are never the same twice, and no factor tells a busy machine from slower code."""
+"""The source with figures that differ in every run: no factor separates a busy machine from slower code."""
 
 
 def changes_since(before: "Verdict", after: "Verdict") -> list[str]:
-    """What is different from an earlier verdict, in sentences; ["nothing"] if nothing is."""
+    """The differences from an earlier verdict, in sentences; ["nothing"] if there are none."""
     changes = []
     if before.decision != after.decision:
         changes.append(f"the verdict was {before.decision} and is {after.decision}")
@@ -48,7 +48,7 @@ def changes_since(before: "Verdict", after: "Verdict") -> list[str]:
 
 
 def regressions_since(before: "Verdict", after: "Verdict") -> list[str]:
-    """What is worse than in an earlier verdict, in sentences."""
+    """The differences from an earlier verdict that are worse, in sentences."""
     worse = []
     if before.decision == "GO" and after.decision != "GO":
         worse.append(f"the verdict was GO and is {after.decision}")
@@ -74,7 +74,7 @@ def regressions_since(before: "Verdict", after: "Verdict") -> list[str]:
 
 
 def _is_worse(was: Measurement, now: Measurement) -> bool:
-    """Whether a figure has gone in the wrong direction by more than its tolerance."""
+    """Whether a figure changed in the worse direction by more than its tolerance."""
     if now.better == "neither" or was.unit != now.unit:
         return False
     low, high = (was.value, now.value) if now.better == "lower" else (now.value, was.value)

@@ -11,10 +11,10 @@ _STRONG = Html("<strong>{}</strong>")
 
 
 def claims_table(claims: Sequence[tuple[int, JudgedClaim]]) -> Html:
-    """Claims of the plan, by heading, with what the evidence says of each.
+    """Tables of judged claims, one for each heading of the plan.
 
     Args:
-        claims: each with its number in the verdict, by which other pages link to it.
+        claims: claims with their numbers in the verdict; links from other pages use the number.
     """
     headings = dict.fromkeys(one.claim.heading for _, one in claims)
     return Html().join(
@@ -44,7 +44,7 @@ def _claims_of(heading: str, claims: Sequence[tuple[int, JudgedClaim]]) -> Html:
 
 
 def proofs_table(proofs: Sequence[SelfProof]) -> Html:
-    """Each check with its planted defect: whether it found that and nothing else, and reads the references as certified."""
+    """For each check: whether it found its planted defect and nothing else, and reads the references as certified."""
     held = sum(one.holds for one in proofs)
     caption = f"Each check against its own planted defect: {held} of {len(proofs)} found"
     header = ("Check", "Planted defect", "With it", "Without it", "Reference histories")
@@ -58,6 +58,6 @@ def _proof(one: SelfProof) -> tuple[str, ...]:
 
 
 def scores_table(scores: Mapping[str, float]) -> Html:
-    """The plan's scores, computed, with their definition."""
+    """The computed scores, with their definition."""
     rows = [(name, f"{score:.1f} of 10") for name, score in scores.items()]
     return table("Scores", ("Score", "Value"), rows) + Html("<p>{}</p>").format(SCORE_DEFINITION)

@@ -1,4 +1,4 @@
-"""What the remediation plan claims, in the words of ``claims.toml``, and what the evidence says of each claim."""
+"""The claims of the remediation plan, from ``claims.toml``, and how evidence decides each claim."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -14,7 +14,7 @@ CLAIMS_FILE = Path(__file__).with_name("claims.toml")
 
 
 class Source(StrEnum):
-    """Where evidence comes from; the values are the words that ``claims.toml`` uses."""
+    """Where evidence comes from; ``claims.toml`` uses the values."""
 
     SIMULATED = "simulated"
     WINDOWS_CLOCK = "windows-clock"
@@ -28,7 +28,7 @@ class Source(StrEnum):
 
     @property
     def label(self) -> str:
-        """For readers."""
+        """The name of the source for readers."""
         return _TITLES[self]
 
 
@@ -58,13 +58,13 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_un
 
     Attributes:
         says: the plan's words.
-        proof: what must pass, as SOURCE/CHECK.
-        guards: ids of the incidents that the proof must be able to see.
-        all_of: for a statement about other claims: a score's name, the beginning of their headings, or "everything".
-        given: for a figure that nothing here can measure: the parameter that holds it.
-        why: for a claim without a proof, why there is none.
-        heading: where the plan says it.
-        score: the score that it counts for, or "".
+        proof: the checks that must pass, as SOURCE/CHECK.
+        guards: ids of the incidents that the checks must catch.
+        all_of: for a claim about other claims: a score's name, the beginning of their headings, or "everything".
+        given: for a figure that nothing here can measure: the name of its parameter.
+        why: for a claim that nothing here can prove: the reason.
+        heading: the heading of the plan that contains it.
+        score: the name of its score, or "".
     """
 
     says: str
@@ -78,7 +78,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_un
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """The proof, each check over each of its sources."""
+        """Every check of the proof, with every source that it must pass on."""
         needs = []
         for entry in self.proof:
             where, _, name = entry.partition("/")
@@ -88,7 +88,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_un
 
 
 class State(StrEnum):
-    """What the evidence says of a claim."""
+    """The state of a claim."""
 
     PROVEN = "proven"
     REFUTED = "refuted"
@@ -98,18 +98,18 @@ class State(StrEnum):
 
 
 BUSY = "the machine was busy"
-"""How `CheckResult.inconclusive` begins where a check was not judged because the machine was late by itself."""
+"""The beginning of `CheckResult.inconclusive` if the machine was too busy to judge a check."""
 
 
 class JudgedClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """A claim with what the evidence says of it.
+    """A claim with its state.
 
     Attributes:
-        evidence: why it is in its state, in words; of a refuted claim the figures, with what was promised.
-        minimum: the least evidence from which its checks conclude anything, in words; a check without an entry needs one
-            thing to look at.
+        evidence: the reason for the state, in words; for a refuted claim, the figures and the objectives.
+        minimum: the least evidence that its checks require, in words; a check without an entry requires one thing to look
+            at.
         teeth: for each incident that it guards against, which of its checks caught it.
-        is_undecided: whether all that it lacks is a machine that was not busy.
+        is_undecided: whether a busy machine is the only reason that it is not proven.
     """
 
     claim: Claim
@@ -135,7 +135,7 @@ def read_claims(path: Path = CLAIMS_FILE) -> tuple[Claim, ...]:
 
     Raises:
         msgspec.ValidationError: the file has a field that claims do not have, or lacks one.
-        ValueError: a claim names a source that does not exist, or has no one way to be judged.
+        ValueError: a claim names an unknown source, or not exactly one of proof, all-of, given and why.
     """
     claims = []
     for section in msgspec.toml.decode(path.read_bytes(), type=_File).section:
@@ -144,7 +144,7 @@ def read_claims(path: Path = CLAIMS_FILE) -> tuple[Claim, ...]:
             ways = [bool(way) for way in (claim.proof, claim.all_of, claim.given, claim.why)]
             if sum(ways) != 1 or (claim.guards and not claim.proof):
                 raise ValueError(f"{claim.says!r} must have exactly one of proof, all-of, given and why")
-            assert claim.needs or not claim.proof  # noqa: S101 - reading them refuses unknown sources
+            assert claim.needs or not claim.proof  # noqa: S101 - reading `needs` raises for unknown sources
     return tuple(claims)
 
 
@@ -158,18 +158,18 @@ def judge(
     given: Mapping[str, str],
     claims: Sequence[Claim] = CLAIMS,
 ) -> list[JudgedClaim]:
-    """Hold every claim against the evidence.
+    """Decide the state of every claim.
 
-    A claim is proven if every check that it needs looked at enough, found nothing wrong and was itself seen to detect
-    something, and if its checks have caught every incident that it guards against. One failed check refutes it; where a
-    check had too little to look at there is not enough evidence; anything else leaves it unproven.
+    A claim is refuted if a check that it needs failed. It is unproven if a result is missing, a check was never seen to
+    detect anything, or its checks did not catch an incident that it guards against. It has not enough evidence if a check
+    did not pass. Otherwise it is proven. The first of these rules that applies decides.
 
     Args:
-        results: of the checks, by source.
-        caught: for each incident the checks that caught its defects, with the number of seeds.
-        seen: for each check what it was seen to detect.
-        given: in words, the parameters that claims may name.
-        claims: which claims.
+        results: the results of the checks, by source.
+        caught: for each incident, the checks that caught its defects, with the number of seeds.
+        seen: for each check, what it was seen to detect.
+        given: the given figures in words, by parameter.
+        claims: the claims to judge.
     """
     found = {Need(source, result.check): result for source, own in results.items() for result in own}
     judged: dict[Claim, JudgedClaim] = {}
@@ -224,7 +224,7 @@ def _judge(
 
 
 def was_busy(result: CheckResult) -> bool:
-    """Whether a check was not judged because the machine was busy."""
+    """Whether a check is inconclusive because the machine was busy."""
     return result.state == "inconclusive" and result.inconclusive.startswith(BUSY)
 
 
@@ -246,11 +246,11 @@ def _covers(whole: Claim, part: Claim) -> bool:
 
 def _judge_together(claim: Claim, parts: Sequence[JudgedClaim]) -> JudgedClaim:
     states = [part.state for part in parts]
-    told = f"{states.count(State.PROVEN)} of the {len(parts)} claims that it rests on are proven"
+    evidence = f"{states.count(State.PROVEN)} of the {len(parts)} claims that it rests on are proven"
     worst = next(
         (state for state in (State.REFUTED, State.UNPROVEN, State.NOT_ENOUGH) if state in states), State.PROVEN
     )
-    return JudgedClaim(claim=claim, state=worst if parts else State.UNPROVEN, evidence=told)
+    return JudgedClaim(claim=claim, state=worst if parts else State.UNPROVEN, evidence=evidence)
 
 
 def _listed(needs: Sequence[Need]) -> str:

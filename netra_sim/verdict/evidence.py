@@ -1,4 +1,4 @@
-"""The evidence for the report: checked runs, conformance checks, the audit, and the plan's test files."""
+"""Gathers the evidence: checked runs, conformance checks, the audit, and the plan's test files."""
 
 from pathlib import Path
 
@@ -29,15 +29,15 @@ from netra_sim.version import CHECKOUT, PACKAGE
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """One source's evidence.
+    """The evidence of one source.
 
     Attributes:
-        source: the name of the source that it comes from.
-        label: the source for readers.
-        results: of the checks.
-        command: what makes it again.
-        history: the recorded run, or None where there is none.
-        objectives: that it was held against, or None where there are none.
+        source: the name of the source.
+        label: the name of the source for readers.
+        results: the results of the checks.
+        command: the command that repeats it.
+        history: the recorded run, or None.
+        objectives: the objectives of the checks, or None.
     """
 
     source: str
@@ -64,29 +64,29 @@ def _evidence(
 
 
 def simulated_evidence(parameters: ValidationParameters) -> Evidence:
-    """Simulate the users of the parameters."""
+    """Simulate the parameter `users`."""
     return _simulated(Source.SIMULATED, "steady-load", parameters, parameters.users, parameters.objectives)
 
 
 def windows_clock_evidence(parameters: ValidationParameters) -> Evidence:
-    """Simulate users on a clock that ticks as coarsely as Windows'."""
+    """Simulate users on a clock as coarse as Windows'."""
     return _simulated(
         Source.WINDOWS_CLOCK, "windows-clock", parameters, parameters.windows_users, parameters.objectives
     )
 
 
 def rollback_drill(parameters: ValidationParameters) -> Evidence:
-    """Roll a new version out under load, and back; held against the drill's own objectives."""
+    """Simulate the roll-out of a new version under load and its rollback, with the drill's own objectives."""
     return _simulated(Source.ROLLBACK, "rollback-drill", parameters)
 
 
 def limit_drill(parameters: ValidationParameters) -> Evidence:
-    """Have every user ask for as many runs at once as the limit allows, with several tabs open."""
+    """Simulate users who ask for as many concurrent runs as the limit allows, with several tabs open."""
     return _simulated(Source.LIMITS, "many-tabs", parameters)
 
 
 def server_evidence(parameters: ValidationParameters) -> Evidence:
-    """Have real clients ask a real server, on this machine, now."""
+    """Run real clients against a real server on this machine."""
     plan = Load(users=parameters.server_users, seed=parameters.seed)
     history = run(load(plan, objectives=parameters.objectives))
     command = f"netra-sim load --users {plan.users} --seed {plan.seed}"
@@ -95,7 +95,7 @@ def server_evidence(parameters: ValidationParameters) -> Evidence:
 
 
 def conformance_evidence(_: ValidationParameters | None = None) -> Evidence:
-    """Run the conformance checks of the runtime, and hold it against what it was certified for."""
+    """Run the conformance checks of the runtime, and compare the runtime with its certificate."""
     return _evidence(
         Source.CONFORMANCE,
         [*conformance_checks(), runtime_as_certified()],
@@ -104,12 +104,12 @@ def conformance_evidence(_: ValidationParameters | None = None) -> Evidence:
 
 
 def run_detection(parameters: ValidationParameters) -> Detection:
-    """Try every check against every defect and against the clean runtime."""
+    """Run every check against every defect and against the clean runtime."""
     return detect(range(parameters.seed, parameters.seed + parameters.detection_seeds))
 
 
 def audit_package() -> AuditReport:
-    """The audit of this package's source, by the configuration of its project."""
+    """Audit this package's source, with the configuration of its project."""
     if PACKAGE.parent == CHECKOUT:
         return audit(PACKAGE)
     config = config_of(CHECKOUT / "pyproject.toml")
@@ -118,7 +118,7 @@ def audit_package() -> AuditReport:
 
 
 def audit_evidence(_: ValidationParameters | None = None) -> Evidence:
-    """Audit this package's source."""
+    """The audit of this package's source, as evidence."""
     return _evidence(
         Source.AUDIT,
         as_results(audit_package()),
@@ -127,13 +127,13 @@ def audit_evidence(_: ValidationParameters | None = None) -> Evidence:
 
 
 def plan_test_evidence(_: ValidationParameters | None = None) -> Evidence:
-    """Run the test files that the plan names, each as one check; none where there is no checkout."""
+    """Run the test files that the plan names, each as one check; no results if the files are missing."""
     command = " ".join(["pytest", *(f"tests/{name}" for name in BROKEN_BY)])
     return _evidence(Source.TESTS, run_plan_tests(), command)
 
 
 def windows_evidence(_: ValidationParameters | None = None) -> Evidence:
-    """What was recorded on Windows CPython, as far as it speaks of this code."""
+    """The checks that were recorded on Windows CPython, as far as they apply to this code."""
     return _evidence(
         Source.WINDOWS,
         recorded_on_windows(),
@@ -142,13 +142,13 @@ def windows_evidence(_: ValidationParameters | None = None) -> Evidence:
 
 
 class Proofs(msgspec.Struct, frozen=True):
-    """What every check, rule and test file of the plan says of its own planted defect; a notebook shows it as a table."""
+    """The self-proofs of all checks, audit rules and test files of the plan; a notebook shows them as a table."""
 
     proofs: tuple[SelfProof, ...]
 
     @property
     def others(self) -> list[SelfProof]:
-        """Those of checks that read the reference histories otherwise than when they were certified."""
+        """The self-proofs of checks that read the reference histories differently from their certificate."""
         return [one for one in self.proofs if one.misread]
 
     def _repr_html_(self) -> str:
@@ -156,7 +156,7 @@ class Proofs(msgspec.Struct, frozen=True):
 
 
 def proofs() -> Proofs:
-    """Hold every check, rule and test file of the plan against its own planted defect, and against the same without it."""
+    """Run every check, audit rule and test file of the plan on its planted defect, most of them also without it."""
     return Proofs((*self_proofs(), *prove_plan_tests()))
 
 
@@ -177,7 +177,7 @@ def _simulated(
 
 
 def _others(option: str, held: Objectives, usual: Objectives) -> str:
-    """The options of a command for the objectives that are not the usual ones."""
+    """The options for objectives that differ from the usual ones."""
     own = msgspec.to_builtins(usual)
     values = msgspec.to_builtins(held).items()
     return "".join(f" {option}{name}={value}" for name, value in values if value != own[name])

@@ -1,4 +1,4 @@
-"""What the validation report takes."""
+"""The parameters of the validation notebook."""
 
 from typing import Annotated
 
@@ -13,10 +13,10 @@ _LARGER_SHARE = standard("objective", "share", "higher")
 
 
 class ValidationParameters(NotebookParameters, frozen=True, kw_only=True):
-    """What the validation report takes. Its objectives are those of `netra_sim.Objectives`.
+    """The parameters of the validation notebook. Its objectives are some of `netra_sim.Objectives`.
 
-    An objective may be weaker than the plan's, and the verdict says so; beyond the bounds it would mean nothing, as with
-    minutes for an event or half of the requests lost, and is refused.
+    An objective may be weaker than the plan's; the verdict then says so. Values beyond the bounds are refused because they
+    mean nothing, such as minutes for an event or half of the requests lost.
     """
 
     users: Annotated[
@@ -38,7 +38,7 @@ class ValidationParameters(NotebookParameters, frozen=True, kw_only=True):
     detection_seeds: Annotated[
         int,
         Meta(
-            description="seeds with which each check is tried against each defect",
+            description="seeds with which each check runs against each defect",
             ge=1,
             le=1000,
             extra=standard("evidence", "seeds", "lower"),

@@ -1,6 +1,6 @@
-"""The plan's four test files as evidence: run as they are, and run again over a broken runtime, which they must notice.
+"""Runs the plan's four test files as evidence, and again on a broken runtime, where they must fail.
 
-Both runs are processes that know nothing of the caller: no options of pytest, no packages of the user's, no plugins.
+Both runs are separate processes without the caller's pytest options, user packages and plugins.
 """
 
 import ast
@@ -26,29 +26,29 @@ BROKEN_BY = {
     "critical/test_websocket_emergency_cleanup_failure.py": "connections-never-leave",
     "unit/agents/supervisor/test_factory_pattern_user_isolation.py": "limit-is-never-reached",
 }
-"""The plan's test files, each with the defect that it must notice."""
+"""The plan's test files, each with the defect that it must detect."""
 
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "USERPROFILE", "LANG", "LC_ALL")
-"""What processes need to start at all; nothing else of the caller's environment reaches the tests."""
+"""The only environment variables that reach the tests; processes need them to start."""
 
 _TIME_LIMIT = 300.0
 
 
 def run_plan_tests(tests: Path = TESTS, names: Sequence[str] = tuple(BROKEN_BY)) -> list[CheckResult]:
-    """Run test files as they are; each is one check.
+    """Run test files; each is one check.
 
-    A test that the file holds and that did not run, or was skipped, is missing evidence: the check is inconclusive then.
+    If a test of the file did not run or was skipped, the check is inconclusive.
 
     Args:
-        tests: the folder that they are in.
-        names: of the files, from there; those that are not there have no result.
+        tests: the folder of the files.
+        names: the paths of the files in that folder; a missing file has no result.
     """
     present = [name for name in names if (tests / name).exists()]
     return _run(tests, present) if present else []
 
 
 def prove_plan_tests(tests: Path = TESTS, names: Sequence[str] = tuple(BROKEN_BY)) -> list[SelfProof]:
-    """Run each file again with its defect switched on."""
+    """Run each file with its defect switched on."""
     return [
         SelfProof(check=name, defect=DEFECTS[BROKEN_BY[name]].symptom, planted=result)
         for name in names
@@ -58,7 +58,7 @@ def prove_plan_tests(tests: Path = TESTS, names: Sequence[str] = tuple(BROKEN_BY
 
 
 class _Case(msgspec.Struct, frozen=True):
-    """A test as pytest's record has it."""
+    """A test in pytest's JUnit record."""
 
     file: str
     name: str
@@ -71,7 +71,7 @@ def _run(tests: Path, names: Sequence[str], *options: str) -> list[CheckResult]:
         record = Path(folder) / "junit.xml"
         command = [sys.executable, "-s", "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         command += ["-p", "netra_sim.defects.pytest_plugin", "-o", "junit_family=xunit1", f"--junitxml={record}"]
-        # The package that is validated, whatever the caller's PYTHONPATH says.
+        # The validated package, whatever the caller's PYTHONPATH contains.
         own = {"PYTHONPATH": str(PACKAGE.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(  # noqa: S603 - our own
@@ -128,10 +128,10 @@ def _result(path: Path, name: str, cases: Sequence[_Case], ended: str) -> CheckR
 
 
 def tests_in(path: Path) -> list[str]:
-    """The names of all tests that a file holds, at its own level and in its classes.
+    """The names of all tests in a file, at module level and in classes.
 
     Raises:
-        SyntaxError: the file is no Python.
+        SyntaxError: the file is not valid Python.
     """
     tree = ast.parse(path.read_bytes())
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.startswith("Test")]

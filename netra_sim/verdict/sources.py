@@ -1,4 +1,4 @@
-"""The sources of evidence: this package's, and those of other packages."""
+"""The sources of evidence, of this package and of other packages."""
 
 from collections.abc import Callable, Mapping
 
@@ -22,16 +22,16 @@ from netra_sim.verdict.evidence import (
 from netra_sim.verdict.parameters import ValidationParameters
 
 Gather = Callable[[ValidationParameters], Evidence]
-"""Gathers the evidence of a source."""
+"""A function that gathers the evidence of a source."""
 
 
 class EvidenceSource(msgspec.Struct, frozen=True, kw_only=True):
     """A source of evidence.
 
     Attributes:
-        name: as claims, commands and files spell it.
-        label: for readers.
-        gather: gathers its evidence.
+        name: its name in claims, commands and files.
+        label: its name for readers.
+        gather: the function that gathers its evidence.
     """
 
     name: str
@@ -56,19 +56,19 @@ SOURCES: Registry[EvidenceSource] = Registry(
     (EvidenceSource(name=str(name), label=name.label, gather=gather) for name, gather in _OWN.items()),
     kind=EvidenceSource,
 )
-"""All sources by name, those of other packages included."""
+"""All sources by name, including those of other packages."""
 
 
 def gather(parameters: ValidationParameters) -> dict[str, Evidence]:
-    """The evidence of every source, by its name, gathered one source after the other."""
+    """Gather the evidence of every source, one after the other, by source name."""
     return {name: source.gather(parameters) for name, source in SOURCES.items()}
 
 
 def label_of(source: str) -> str:
-    """A source for readers, by its name; the name itself where its package is not installed here."""
+    """The label of a source; its name if the source is not installed here."""
     return SOURCES[source].label if source in SOURCES else source
 
 
 def added(evidence: Mapping[str, Evidence]) -> Html:
-    """The evidence of the sources that other packages add, for readers; "" where there is none."""
+    """The evidence of sources from other packages, as HTML; "" if there are none."""
     return Html("".join(one._repr_html_() for name, one in evidence.items() if name not in _OWN))

@@ -1,4 +1,4 @@
-"""The verdict: computed from the claims and from what the checks were seen to detect, and kept run by run."""
+"""The verdict: computed from the claims and from what the checks detected, and saved for each run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,26 +29,27 @@ Decision = Literal["GO", "NO-GO", "UNDECIDED"]
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What the report says.
+    """The verdict of the validation.
 
     Attributes:
-        decision: "GO", "NO-GO" or "UNDECIDED". GO takes that no check failed, that every claim that can be proven here is,
-            that every check was seen to detect something, that every defect was caught, and that no check fired on the
-            clean runtime. UNDECIDED takes the same, but for checks that were not judged because the machine was busy.
-        headline: the decision with what it takes to read it rightly, in a line.
+        decision: "GO", "NO-GO" or "UNDECIDED". GO requires that no check failed, that every claim with a proof is proven,
+            that every check was seen to detect something and is as certified, that every defect was caught, and that no
+            check fired on the clean runtime. UNDECIDED requires the same, except for checks that a busy machine left
+            inconclusive.
+        headline: the decision with its limits, in one line.
         reasons: why it is not GO; empty for GO.
-        weaker: objectives and amounts of evidence that ask for less than the plan and the defaults.
+        weaker: objectives and amounts of evidence that demand less than the plan and the defaults.
         unseen: the checks that were never seen to detect anything.
-        seen: for each check what it was seen to detect.
-        scores: for each score the share of its claims that are proven, out of 10; given figures do not count.
+        seen: for each check, what it was seen to detect.
+        scores: for each score, the share of its claims that are proven, out of 10; given figures do not count.
         claims: every claim, judged.
-        evidence: for each source its checks.
-        commands: for each source what makes it again.
-        caught: for each defect the checks that caught it, with the number of seeds.
-        digests: for each recorded history its digest.
-        about: the digests of the code and the data that were judged.
-        changes: what is different from the run before.
-        regressions: what is worse than in the run before.
+        evidence: for each source, the results of its checks.
+        commands: for each source, the command that repeats it.
+        caught: for each defect, the checks that caught it, with the number of seeds.
+        digests: the digest of each recorded history, by source.
+        about: the digests of the judged code and data.
+        changes: the differences from the previous run.
+        regressions: what is worse than in the previous run.
     """
 
     decision: Decision
@@ -77,7 +78,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return title(self.decision, self.weaker)
 
     def section(self, heading: str) -> Html:
-        """The claims under the headings that begin so, judged.
+        """The judged claims under the headings that begin with this text.
 
         Raises:
             KeyError: the plan has no such heading.
@@ -92,12 +93,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return scores_table(self.scores)
 
     def changes_table(self) -> Html:
-        """What is different from the run before, what is worse first."""
+        """The differences from the previous run, regressions first."""
         rows = [("regression", one) for one in self.regressions] + [("change", one) for one in self.changes]
         return table("Since the last run in this folder", ("Kind", "What"), rows)
 
     def commands_table(self) -> Html:
-        """For each source the command that makes its figures again."""
+        """For each source, the command that repeats its figures."""
         rows = [(label_of(source), Html("<code>{}</code>").format(line)) for source, line in self.commands.items()]
         return table("Reproduce every figure", ("Evidence", "Command"), rows)
 
@@ -108,13 +109,13 @@ def reach_verdict(
     detection: Detection,
     proofs: Proofs,
 ) -> Verdict:
-    """Judge every claim; with an ``output`` folder, compare with the last run that is kept there, and keep this one.
+    """Judge every claim. With an ``output`` folder, compare with the last run saved there, and save this one.
 
     Args:
-        parameters: of the validation.
-        evidence: of every source.
-        detection: of every check against every defect.
-        proofs: of every check against its own planted defect.
+        parameters: the parameters of the validation.
+        evidence: the evidence of every source.
+        detection: which check caught which defect.
+        proofs: the self-proofs of every check.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -154,7 +155,7 @@ def reach_verdict(
 
 
 def read_verdict(path: Path) -> Verdict | None:
-    """The verdict in a file; None if there is none, or none of this version's form."""
+    """Read a verdict from a file; None if there is none, or if it has another form than this version's."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Verdict)
     except (OSError, msgspec.DecodeError):
@@ -162,7 +163,7 @@ def read_verdict(path: Path) -> Verdict | None:
 
 
 def save_verdict(path: Path, verdict: Verdict) -> None:
-    """Write a verdict, with each check's state beside its figures, for readers that do not know how it follows from them.
+    """Write a verdict, and add each check's state, which other programs cannot derive from its figures.
 
     Raises:
         OSError: the file cannot be written.
@@ -206,7 +207,7 @@ def _failures(evidence: Sequence[Evidence]) -> list[str]:
 def _unseen(
     evidence: Sequence[Evidence], judged: Sequence[JudgedClaim], seen: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    """The checks that looked at something, or that a claim rests on, and were never seen to detect anything."""
+    """The checks that looked at something, or that a claim needs, and were never seen to detect anything."""
     names = [result.check for one in evidence for result in one.results if result.looked_at]
     names += [need.check for one in judged if one.claim.proof for need in one.claim.needs]
     return [name for name in dict.fromkeys(names) if not seen.get(name)]
@@ -238,7 +239,7 @@ def _scores(judged: Sequence[JudgedClaim]) -> dict[str, float]:
 
 
 def _with_figures_that_are_numbers(result: CheckResult) -> CheckResult:
-    """JSON has no NaN; a figure that nothing was measured for is left out."""
+    """Drop figures that are not finite, because JSON has no NaN."""
     measured = {name: one for name, one in result.measured.items() if math.isfinite(one.value)}
     return msgspec.structs.replace(result, measured=measured)
 

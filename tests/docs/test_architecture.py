@@ -1,4 +1,4 @@
-"""The picture of the rooms is what the import contracts give, and its page names every room."""
+"""The picture of the rooms matches the import contracts, and its page names every room."""
 
 import importlib.util
 import re

@@ -1,4 +1,4 @@
-"""The README and the documents say what is so: each is followed to the letter."""
+"""The README and the documents are correct: the tests run every command and script in them."""
 
 import json
 import re
@@ -13,7 +13,7 @@ FOLLOWED = [path for path in DOCUMENTS if path.name != "ci.md"]  # ci.md has who
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory):
-    """All documents, two at a time, since most of the time goes into starting Python."""
+    """Follow all documents, two at a time: starting Python takes most of the time."""
     with ThreadPoolExecutor(2) as pool:
         yield {
             path: pool.submit(follow, path.read_text("utf-8"), tmp_path_factory.mktemp(path.stem)) for path in FOLLOWED
@@ -53,7 +53,7 @@ def test_the_event_logs_commands_find_what_the_document_says(tmp_path):
     assert "bob received agent_completed of alice's run" in found(by_file, others | {"owner": "alice"})
 
 
-def test_the_two_commands_that_no_test_here_runs_are_run_by_ci():
+def test_ci_runs_the_two_commands_that_these_tests_skip():
     readme = (ROOT / "README.md").read_text("utf-8")
     ci = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
     first = next(block for block in blocks(readme) if block.language == "sh")
@@ -87,11 +87,11 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
-def test_a_document_that_says_what_is_not_so_is_caught(text, tmp_path):
+def test_a_wrong_document_is_caught(text, tmp_path):
     with pytest.raises(DocumentError, match=r"^line \d: "):
         follow(text, tmp_path)
 
 
 @pytest.mark.parametrize("path", FOLLOWED, ids=lambda path: path.name)
-def test_every_command_and_script_of_a_document_does_what_the_document_says(path, followed):
+def test_every_command_and_script_of_a_document_does_what_it_says(path, followed):
     followed[path].result()

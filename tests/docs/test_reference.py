@@ -1,4 +1,4 @@
-"""The reference is what the code says."""
+"""The committed reference matches the code."""
 
 import re
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_every_incident_that_the_reference_names_is_explained(page):
     assert {"B6", "F5", "S7", "W3"} <= named <= explained
 
 
-def test_a_faults_own_parameters_are_told_with_default_and_bounds(page):
+def test_a_faults_own_parameters_have_default_and_bounds(page):
     row = next(line for line in page.splitlines() if line.startswith("| `tab-multiplication` |") and "`tabs" in line)
     assert "`tabs = 8` (whole number >= 1 and <= 64)" in row
     assert row.endswith("| S7, S8 |")

@@ -1,9 +1,9 @@
-"""Follows a document to the letter: writes the files that it shows, runs its commands in order, compares their output.
+"""Follows a document: writes the files that it shows, runs its commands in order, and compares their output.
 
-In a document, a fenced block that follows a line ending in "`NAME`:" is a file. `sh` blocks are commands, one a line, and
-take no shell; a comment says with what one exits (``# exits with 1``), or that it runs on (``# until Ctrl+C``). `python`
-blocks are scripts. A `text` block is what the commands or the script before it print; ``...`` stands for anything, and alone
-on its line for any number of lines.
+In a document, a fenced block after a line that ends in "`NAME`:" is a file. An `sh` block has one command in each line and
+needs no shell; a comment states the exit code (``# exits with 1``), or that the command keeps running
+(``# until Ctrl+C``). A `python` block is a script. A `text` block is the output of the commands or the script before it;
+``...`` stands for any text, and alone on its line for any number of lines. Blocks of other kinds are ignored.
 """
 
 import os
@@ -28,7 +28,7 @@ NAMED = re.compile(r"`([\w-]+\.\w+)`:\s*\Z")
 
 
 class Block(NamedTuple):
-    """A fenced block, with the line of the document that it begins in; `name` is a file's, or ""."""
+    """A fenced block, with its first line in the document; `name` is the name of a file, or ""."""
 
     language: str
     text: str
@@ -37,7 +37,7 @@ class Block(NamedTuple):
 
 
 class DocumentError(AssertionError):
-    """A document says what is not so."""
+    """A document is wrong."""
 
 
 def blocks(text):
@@ -56,10 +56,10 @@ def commands(text):
 
 
 def follow(text, folder):
-    """Do all that a document says in a folder, which is to the reader the checkout.
+    """Follow a document in a folder that stands for the reader's checkout.
 
     Raises:
-        DocumentError: the message names the line and what is not as the document says.
+        DocumentError: the document is wrong; the message names the line and the difference.
     """
     for name in ("netra_sim", "notebooks", "tests", "docs"):
         link(folder / name, ROOT / name)
@@ -94,7 +94,7 @@ def _pattern(line):
 
 
 def link(place, target):
-    """Have a folder appear in another place; on Windows by a junction, which takes no right."""
+    """Link a folder to another place; on Windows by a junction, which needs no privilege."""
     if sys.platform == "win32":
         import _winapi
 
@@ -104,14 +104,14 @@ def link(place, target):
 
 
 class Reader:
-    """Somebody who types a document's commands into one terminal."""
+    """A reader who types a document's commands into one terminal."""
 
     def __init__(self, folder):
         self.folder = folder
         self.is_activated = False
 
     def run(self, command, comment=""):
-        """Run a command, hold its exit code against the comment, and return what it printed."""
+        """Run a command, compare its exit code with the comment, and return what it printed."""
         if command == "source .venv/bin/activate":
             self.is_activated = True
             return ""
@@ -136,7 +136,7 @@ class Reader:
         return done.stdout or done.stderr
 
     def meant(self, words):
-        """The process that a command means; None for one that takes minutes, of which only the options are checked."""
+        """The process for a command; None for a command that takes minutes, after a check of its options."""
         match words:
             case ["python3", "bootstrap.py", "test"]:
                 return None
@@ -184,7 +184,7 @@ class Reader:
 
 
 def check_options(arguments):
-    """See whether a report would begin; CI makes the whole one on every change.
+    """Check the options of a report, without making it; CI makes the whole report.
 
     Raises:
         DocumentError: an option or a parameter does not exist, or does not take its value.

@@ -1,4 +1,4 @@
-"""Evidence that nobody had to gather: every check passes, every defect is caught, every self-proof holds."""
+"""Made-up evidence: every check passes, every defect is caught, every self-proof holds."""
 
 from netra_sim.checks import CheckResult, Finding
 from netra_sim.defects import DEFECTS, Detected, Detection, SelfProof
@@ -14,7 +14,7 @@ def result(check, found=0, **fields):
 
 
 def passing(**other):
-    """Evidence in which every check of every claim passes, but for others, by "source/check"."""
+    """Evidence in which every check of every claim passes, except the given results, by "source/check"."""
     changed = {tuple(name.split("/", 1)): one for name, one in other.items()}
     return [
         Evidence(

@@ -1,4 +1,4 @@
-"""What a reader of a page meets."""
+"""Parses a page of the report."""
 
 from html.parser import HTMLParser
 
@@ -6,7 +6,7 @@ _EMPTY = {"br", "col", "hr", "img", "link", "meta"}
 
 
 class Page(HTMLParser):
-    """A page's words, pictures and headings, what it would load, and whether its tags are balanced."""
+    """The words, pictures and headings of a page, what it would load, and whether its tags are balanced."""
 
     def __init__(self, path_or_html):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Runs are compared: what is different is told, what is worse is named as a regression, and no run is lost."""
+"""Two verdicts are compared: differences are listed, and those that are worse are regressions."""
 
 import msgspec
 import pytest
@@ -37,7 +37,7 @@ def measured(result):
     return other(evidence={Source.SIMULATED: [result]})
 
 
-def test_the_same_again_has_not_changed():
+def test_equal_verdicts_have_no_changes():
     after = other(
         parameters=ValidationParameters(users=5, output="there"), digests={Source.SIMULATED: "aa", Source.SERVER: "cc"}
     )
@@ -60,7 +60,7 @@ def test_the_same_again_has_not_changed():
         ({"about": msgspec.structs.replace(BEFORE.about, claims="others")}, "the claims are not the same as before"),
     ],
 )
-def test_what_is_different_is_told(values, sentence):
+def test_differences_are_listed(values, sentence):
     assert changes_since(BEFORE, other(**values)) == [sentence]
 
 
@@ -77,7 +77,7 @@ def test_what_is_different_is_told(values, sentence):
         ),
     ],
 )
-def test_what_is_worse_is_named(values, sentence):
+def test_regressions_are_listed(values, sentence):
     assert regressions_since(BEFORE, other(**values)) == [sentence]
 
 
@@ -98,12 +98,12 @@ def test_what_is_worse_is_named(values, sentence):
         ("count", "neither", 10, 1000, ""),
     ],
 )
-def test_a_figure_is_worse_by_its_own_unit_and_direction_whatever_its_name(unit, better, before, after, told):
+def test_unit_and_direction_decide_whether_a_figure_is_worse(unit, better, before, after, told):
     verdicts = [measured(checked(x=Measurement(value, unit, better))) for value in (before, after)]
     assert regressions_since(*verdicts) == ([f"simulated: latency: {told}"] if told else [])
 
 
-def test_what_was_asked_for_or_measured_in_real_time_is_no_regression():
+def test_other_parameters_and_real_time_figures_are_no_regression():
     assert regressions_since(other(decision="NO-GO"), BEFORE) == []
     # More users, other latencies.
     slower = {Source.SIMULATED: [latency(0.200)]}

@@ -1,4 +1,4 @@
-"""The pictures show what is in the data, their titles say it, and those who cannot see them have the words and numbers."""
+"""The pictures show the data, their titles say the finding, and the text and numbers say the same."""
 
 import base64
 import re
@@ -24,7 +24,7 @@ from netra_sim.simulation import find_scenario, simulate
 
 
 def recorded(*, leaks=(), delay=0.02, users=30, events=40, meta=None):
-    """Users one after the other, each with one run, whose events all take as long."""
+    """Users one after the other, each with one run; all events take the same time."""
     now = 0.0
     recorder = Recorder(lambda: now)
     for number in range(users):
@@ -43,10 +43,10 @@ def texts(axes):
     return [text.get_text() for text in axes.texts]
 
 
-def test_a_leak_is_in_the_title_in_the_words_in_the_numbers_and_in_a_cell_of_its_own():
+def test_a_leak_is_in_the_title_the_text_the_numbers_and_a_cell():
     picture = isolation_matrix(recorded(leaks=[(3, 19)], users=20))
     (axes,) = picture.figure.axes
-    assert picture.title == "1 of 801 events with a user's data reached somebody else"
+    assert picture.title == "1 of 801 events with a user's data reached another user"
     assert "user-00003 has data of user-00019" in picture.alt
     assert texts(axes) == ["1"]
     assert (axes.texts[0].get_position()) == (19, 3)
@@ -58,28 +58,28 @@ def test_a_leak_is_in_the_title_in_the_words_in_the_numbers_and_in_a_cell_of_its
 def test_without_a_leak_only_the_diagonal_is_filled():
     picture = isolation_matrix(recorded(users=20))
     (axes,) = picture.figure.axes
-    assert (texts(axes), picture.title) == ([], "0 of 800 events with a user's data reached somebody else")
+    assert (texts(axes), picture.title) == ([], "0 of 800 events with a user's data reached another user")
     filled = (np.asarray(axes.images[0].get_array()) != 255).any(axis=2)
     assert (filled == np.eye(20, dtype=bool)).all()
     assert "Only the diagonal is filled" in picture.alt
 
 
-def test_events_that_carry_nobodys_data_are_no_leak():
+def test_events_without_user_data_are_no_leak():
     history = simulate(find_scenario("steady-load").with_settings({"users": 20}), 1)
     received = history.frame(Kind.RECEIVED)
     picture = isolation_matrix(history)
     marked = int((received["subject"].astype(str) != "").sum())
     assert 0 < marked < len(received)
-    assert picture.title == f"0 of {marked:,} events with a user's data reached somebody else"
-    assert f"{len(received) - marked} more events carry nobody's data." in picture.caption
-    assert picture.numbers["whose data"].to_list() == ["their own"]
+    assert picture.title == f"0 of {marked:,} events with a user's data reached another user"
+    assert f"{len(received) - marked} more events carry no user's data." in picture.caption
+    assert picture.numbers["owner"].to_list() == ["their own"]
 
 
-def test_of_many_users_those_concerned_are_named_and_none_of_the_others_hides_them():
+def test_users_with_leaks_are_named_among_many():
     leaks = [(1500, 1501), (1500, 1501), (7, 2999)]
     picture = isolation_matrix(recorded(leaks=leaks, users=3000, events=1))
     overview, zoom = picture.figure.axes
-    assert picture.title == "3 of 3,003 events with a user's data reached somebody else"
+    assert picture.title == "3 of 3,003 events with a user's data reached another user"
     # The two are neighbours, so that their group lies on the diagonal, and is marked all the same.
     assert sorted(zip(*overview.lines[0].get_data(), strict=True)) == [(20, 20), (39, 0)]
     assert [label.get_text() for label in zoom.get_yticklabels()] == [
@@ -111,17 +111,17 @@ def test_a_percentile_curve_ends_where_ten_events_are_left():
 
 def test_a_percentile_without_ten_events_beyond_it_is_not_among_the_numbers():
     numbers = latency_percentiles({"few": np.linspace(0.01, 0.09, 200)}, 0.1).numbers.iloc[0]
-    assert numbers["p95 (ms)"] == pytest.approx(86)
+    assert numbers["p95 (ms)"] == pytest.approx(86, abs=0.1)
     assert np.isnan(numbers["p99 (ms)"])
 
 
 @pytest.mark.parametrize(("number", "told"), [(1, ""), (2, " in both"), (3, " in all 3 cases")])
-def test_a_title_says_of_how_many_curves_it_speaks(number, told):
+def test_a_title_counts_its_curves(number, told):
     picture = latency_percentiles({f"s{one}": [0.01] * 20 for one in range(number)}, 0.1)
     assert picture.title == f"95 of 100 events arrive within the objective of 100 ms{told}"
 
 
-def test_no_two_series_look_the_same_and_of_too_many_the_slowest_are_drawn():
+def test_series_look_different_and_the_slowest_of_too_many_are_drawn():
     picture = latency_percentiles({f"s{number}": [0.01 * (number + 1)] * 50 for number in range(40)}, 0.1)
     drawn = [line for line in picture.figure.axes[0].lines if line.get_label().startswith("s")]
     looks = {(line.get_color(), line.get_marker()) for line in drawn}
@@ -130,7 +130,7 @@ def test_no_two_series_look_the_same_and_of_too_many_the_slowest_are_drawn():
     assert (len(picture.numbers), "12 slowest of 40" in picture.caption) == (40, True)
 
 
-def test_distributions_say_how_much_came_within_the_objective_before_during_and_after_a_fault():
+def test_distributions_compare_before_during_and_after_a_fault():
     now = 0.0
     recorder = Recorder(lambda: now)
     for seq in range(300):
@@ -199,18 +199,18 @@ def test_the_detection_matrix_marks_what_nothing_catches_and_false_alarms():
     assert picture.numbers["caught by"].to_list() == [1, 2, 0, 1]
 
 
-def test_a_share_is_never_rounded_up_to_all_nor_down_to_nothing():
+def test_a_partial_share_never_rounds_to_0_or_100():
     picture = detection_matrix(["a", "b"], ["x"], np.array([[999], [1]]), 1000, [0])
     assert texts(picture.figure.axes[0]) == ["99", "1"]
     assert picture.title == "2 of 2 defects are caught; no false alarms"
 
 
-def test_a_detection_matrix_of_shapes_that_do_not_fit_is_refused():
+def test_a_detection_matrix_refuses_mismatched_shapes():
     with pytest.raises(ValueError, match=r"\(1, 2\).*expected \(2, 1\)"):
         detection_matrix(["a", "b"], ["x"], np.array([[1, 2]]), 3, [0])
 
 
-def test_the_same_data_make_the_same_bytes_whatever_the_style_around():
+def test_the_same_data_make_the_same_bytes_in_any_style():
     def png():
         return latency_percentiles({"one": recorded(), "two": recorded(delay=0.03)}, 0.1).png()
 
@@ -220,12 +220,12 @@ def test_the_same_data_make_the_same_bytes_whatever_the_style_around():
     assert first.startswith(b"\x89PNG")
 
 
-def test_a_picture_is_shown_with_its_words_and_the_numbers_are_one_click_away():
+def test_a_picture_comes_with_its_text_and_its_numbers():
     picture = isolation_matrix(recorded(leaks=[(3, 19)], users=20, meta={"source": "<b>", "scenario": {"name": "a&b"}}))
     html = picture._repr_html_()
     assert f'alt="{escape(picture.alt)}"' in html
     assert "&lt;b&gt;, scenario a&amp;b." in html
-    assert "<details><summary>The numbers behind it</summary>" in html
+    assert "<details><summary>The numbers of this picture</summary>" in html
     assert '<th scope="row">user-00003</th><td>user-00019</td><td>1</td>' in html
     link = re.search(r'href="data:text/csv;base64,([^"]*)"', html)
     assert base64.b64decode(link.group(1)).decode() == picture.csv()

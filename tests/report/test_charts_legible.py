@@ -1,4 +1,4 @@
-"""Every picture can be read: nothing is cut off, no two texts collide, whatever the data, down to none at all."""
+"""Every picture is legible with any data, even none: no text is cut off, and no two texts collide."""
 
 import itertools
 
@@ -91,7 +91,7 @@ def simulated(request):
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_pictures_of_the_librarys_scenarios_can_be_read(simulated, name):
+def test_pictures_of_library_scenarios_are_legible(simulated, name):
     assert is_legible(PICTURES[name](simulated))
 
 
@@ -189,21 +189,21 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", PICTURES)
-def test_pictures_of_strange_histories_can_be_read(case, name):
+def test_pictures_of_strange_histories_are_legible(case, name):
     clock = Clock()
     case(clock)
     assert is_legible(PICTURES[name](clock.recorder.finish({"scenario": {"name": "$a_"}})))
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_of_an_empty_history_there_is_nothing_to_show_and_the_picture_says_so(name):
+def test_a_picture_of_an_empty_history_says_so(name):
     picture = PICTURES[name](Recorder(lambda: 0.0).finish({}))
     assert picture.title == "Nothing to show"
     assert len(picture.alt) > len("Nothing to show: ")
 
 
 @pytest.mark.parametrize(("rows", "columns", "seeds"), [(0, 0, 0), (1, 0, 1), (1, 1, 1), (3, 30, 20), (45, 22, 1000)])
-def test_detection_matrices_of_every_size_can_be_read(rows, columns, seeds):
+def test_detection_matrices_of_every_size_are_legible(rows, columns, seeds):
     counts = np.random.default_rng(1).integers(0, seeds + 1, (rows, columns)) if seeds else np.zeros((rows, columns))
     names = [f"the defect with the number {row}" for row in range(rows)]
     checks = [f"check_with_number_{column}" for column in range(columns)]
@@ -223,30 +223,30 @@ def test_detection_matrices_of_every_size_can_be_read(rows, columns, seeds):
         pd.DataFrame({"users": [2**power for power in range(17)], "p50": 0.1, "p95": 0.2, "p99": 7.0}),
     ],
 )
-def test_curves_of_strange_loads_can_be_read(trials):
+def test_curves_of_strange_loads_are_legible(trials):
     for knee in (None, 10, 10_000):
         assert is_legible(load_against_latency(trials, 0.1, knee))
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 9, 12, 40])
-def test_distributions_of_any_number_of_series_can_be_read(count):
+def test_distributions_of_any_number_of_series_are_legible(count):
     rng = np.random.default_rng(1)
     series = {f"a series with the number {number}": rng.lognormal(-3, 1, 300) for number in range(count)}
     assert is_legible(latency_ecdfs(series, 0.1))
     assert is_legible(latency_percentiles(series, 0.1))
 
 
-def test_a_large_sample_keeps_its_tail_and_its_axis_can_be_read():
+def test_a_large_sample_keeps_its_tail_and_a_legible_axis():
     sample = np.random.default_rng(1).lognormal(-3, 1, 1_000_000)
     assert is_legible(latency_percentiles({"many": sample}, 0.1))
 
 
-def test_a_matrix_of_ten_thousand_users_can_be_read():
+def test_a_matrix_of_ten_thousand_users_is_legible():
     clock = Clock()
     for number in range(10_000):
         clock.event(0, run=f"r{number}", user=f"user-{number:05d}", subject=None if number % 500 else "user-00000")
     picture = isolation_matrix(clock.recorder.finish({}))
-    assert picture.title == "19 of 10,000 events with a user's data reached somebody else"
+    assert picture.title == "19 of 10,000 events with a user's data reached another user"
     assert is_legible(picture)
 
 
@@ -254,7 +254,7 @@ def test_a_matrix_of_ten_thousand_users_can_be_read():
     "platforms", [["this machine"], ["this machine", "simulated Windows clock", "Windows CPython 3.13.11"]]
 )
 @pytest.mark.parametrize("worst", [0.0, -0.03, 3.0])
-def test_strips_of_waits_can_be_read(platforms, worst):
+def test_strips_of_waits_are_legible(platforms, worst):
     rows = [
         (platform, wait, side, worst * share)
         for platform in platforms

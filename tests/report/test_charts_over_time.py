@@ -32,7 +32,7 @@ class Recording:
 
 
 def with_fault(*, after=0.001, late_until=0.0):
-    """Ten seconds without a fault, ten with one, ten after it, of which the first may still be late."""
+    """Ten seconds before a fault, ten with it, and ten after it, in which the first events may still be late."""
     recording = Recording()
     recording.events(10, 0.001)
     recording.fault("loop-stall")
@@ -117,7 +117,7 @@ def test_recovery_says_how_long_it_took_and_marks_the_moment():
     assert 20.2 in numbers["from (s)"].round(6).to_list()
 
 
-def test_one_late_event_long_after_the_fault_is_no_lack_of_recovery():
+def test_one_late_event_long_after_the_fault_does_not_deny_recovery():
     recording = Recording()
     recording.events(10, 0.001)
     recording.fault("deploy")
@@ -176,7 +176,7 @@ def test_a_gauge_is_drawn_with_its_peak_its_end_and_its_limit():
     assert picture.numbers["waiting frames"].to_list() == [0, 3, 12, 5]
 
 
-def test_of_many_samples_no_peak_is_lost():
+def test_many_samples_keep_their_peak():
     recording = Recording()
     values = np.zeros(50_000)
     values[31_234] = 77
@@ -188,7 +188,7 @@ def test_of_many_samples_no_peak_is_lost():
     assert (len(drawn) < 1500, max(drawn)) == (True, 77)
 
 
-def test_the_engines_picture_counts_those_alive():
+def test_the_engines_picture_counts_live_engines():
     recording = Recording()
     for run in "abc":
         recording.recorder.scope_opened(run, "u")

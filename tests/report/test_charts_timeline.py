@@ -1,4 +1,4 @@
-"""The timeline of a run shows what it waited for, and the worst run is the one that is shown."""
+"""The timeline of a run shows what it waited for; the worst run is chosen correctly."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from netra_sim.recording import Recorder
 
 
 class Recording:
-    """Runs of some users, told step by step."""
+    """Builds runs of some users step by step."""
 
     def __init__(self):
         self.now = 0.0
@@ -62,7 +62,7 @@ def test_waiting_thinking_and_tools_are_bars_and_the_answer_is_in_the_title():
     assert picture.numbers["took (ms)"].round(3).to_list() == [10, 10, 10, 10, 100]
 
 
-def test_tools_at_the_same_time_have_lanes_of_their_own():
+def test_concurrent_tools_have_separate_lanes():
     recording = Recording()
     for seq, (time, event) in enumerate(
         [(0, "tool_executing"), (1, "tool_executing"), (2, "tool_completed"), (3, "tool_completed")]
@@ -72,7 +72,7 @@ def test_tools_at_the_same_time_have_lanes_of_their_own():
     assert (bars(picture, "tool 1"), bars(picture, "tool 2")) == ([(0, 2)], [(1, 3)])
 
 
-def test_the_worst_run_is_the_one_that_was_due_longest_before_its_end():
+def test_the_worst_run_has_the_longest_time_from_due_to_end():
     recording = Recording()
     recording.run("alice", due=0.0, end=5.0)
     recording.run("bob", due=4.0, began=10.0, tool=(11, 12), end=13.0)
@@ -89,14 +89,14 @@ def test_an_error_is_no_answer():
     assert "alice.1 had an error after 5.1 s" in worst_run_timeline(recording.finish()).title
 
 
-def test_an_answer_at_somebody_else_is_none_and_is_marked():
+def test_an_answer_at_another_user_does_not_count_and_is_marked():
     recording = Recording()
     recording.run("alice", final="")
     recording.at(5).published("alice.1", "alice", "agent_completed", 4)
     recording.at(6).received("mallory/1", "mallory", "alice.1", "agent_completed", 4, subject="alice", timestamp=0.0)
     picture = worst_run_timeline(recording.finish())
     assert picture.title.startswith("No run was answered; the first of 1: alice.1 got no answer")
-    assert "at somebody else" in {text.get_text() for text in picture.figure.legends[0].get_texts()}
+    assert "at another user" in {text.get_text() for text in picture.figure.legends[0].get_texts()}
 
 
 def test_lost_connections_are_marked_where_they_were_lost_and_orderly_ends_are_not():
@@ -145,13 +145,13 @@ def test_more_tabs_than_lanes_are_counted():
 
 
 @pytest.mark.parametrize("run", ["", "unknown"])
-def test_a_run_that_the_history_does_not_know_is_nothing_to_show(run):
+def test_an_unknown_run_shows_nothing(run):
     recording = Recording()
     recording.run("alice")
     assert "does not know" in run_timeline(recording.finish(), run).alt
 
 
-def test_a_run_of_very_many_events_is_drawn_with_no_more_than_can_be_seen():
+def test_a_run_of_many_events_is_thinned():
     recording = Recording()
     for seq in range(20_000):
         recording.at(seq / 1000).published("r", "u", "agent_thinking", seq)

@@ -1,4 +1,4 @@
-"""CI's recipes: they parse, and every command in them is one that there is."""
+"""The recipes for CI parse, and every command in them exists."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ BLOCKS = re.findall(r"^```(?:sh|yaml)\n(.*?)^```", RECIPE, re.M | re.S)
 
 
 def commands(text):
-    """The arguments of each call of the command line; those that the shell keeps in "$@" are put in."""
+    """The arguments of each call of the command line, with those of the shell's "$@"."""
     kept = " ".join(re.findall(r"set -- (--[^;|\n]+)", text))
     lines = re.findall(r"python3 bootstrap\.py (.*)", text)
     return [shlex.split(line.split("||")[0].replace('"$@"', kept)) for line in lines]
@@ -28,7 +28,7 @@ def commands(text):
     [command for text in [*BLOCKS, *(step.get("run", "") for step in STEPS)] for command in commands(text)],
     ids=" ".join,
 )
-def test_every_command_of_the_recipes_is_understood(tmp_path, monkeypatch, arguments):
+def test_every_command_of_the_recipes_parses(tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
     Path("base").mkdir()
     Path("base", "verdict.json").write_text("{}")
@@ -50,7 +50,7 @@ def test_the_workflow_keeps_and_shows_the_report_whatever_its_outcome():
     assert kept == ["report", "report/junit.xml"]
 
 
-def test_only_the_report_job_may_write_and_only_what_it_writes():
+def test_only_the_report_job_has_write_permissions_and_only_those_it_needs():
     assert WORKFLOW["permissions"] == {"contents": "read"}
     assert "permissions" not in WORKFLOW["jobs"]["test"]
     rights = WORKFLOW["jobs"]["report"]["permissions"]

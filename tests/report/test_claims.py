@@ -1,4 +1,4 @@
-"""A claim stands on checks that looked at something, found nothing, and were seen to catch what they guard against."""
+"""A claim is proven only by checks that looked at enough, found nothing, and caught the incidents of the claim."""
 
 import re
 
@@ -59,7 +59,7 @@ def test_a_claim_is_judged_by_its_weakest_evidence(simulated, server, state):
 
 
 @pytest.mark.parametrize("caught", [{}, {"B1": {}}, {"B1": {"another": 20}}, {"B2": {"one": 20}}])
-def test_passing_checks_that_were_not_seen_to_catch_the_defect_prove_nothing(caught):
+def test_passing_checks_that_did_not_catch_the_defect_prove_nothing(caught):
     results = {Source.SIMULATED: [result("passed")], Source.SERVER: [result("passed")]}
     assert state_of(CLAIM, results, caught) is State.UNPROVEN
 
@@ -72,7 +72,7 @@ def test_a_check_that_was_never_seen_to_detect_anything_proves_nothing(seen):
     assert "never seen to detect anything, or not as certified: one" in judged.evidence
 
 
-def test_one_blind_check_among_those_of_a_claim_is_enough_to_leave_it_unproven():
+def test_one_blind_check_leaves_its_claim_unproven():
     claim = Claim(says="it holds", proof=("simulated/one", "simulated/two"), guards=("B1",))
     results = {Source.SIMULATED: [result("passed", "one"), result("passed", "two")]}
     assert judged_alone(claim, results).state is State.PROVEN
@@ -80,7 +80,7 @@ def test_one_blind_check_among_those_of_a_claim_is_enough_to_leave_it_unproven()
     assert (judged.state, "two" in judged.evidence) == (State.UNPROVEN, True)
 
 
-def test_a_claim_says_the_least_evidence_that_it_takes_and_what_is_lacking():
+def test_a_claim_says_its_least_evidence_and_what_is_missing():
     results = {
         Source.SIMULATED: [result("inconclusive", why="no two users overlapped")],
         Source.SERVER: [result("passed")],
@@ -92,18 +92,18 @@ def test_a_claim_says_the_least_evidence_that_it_takes_and_what_is_lacking():
 
 
 @pytest.mark.parametrize(("other", "is_undecided"), [("passed", True), ("inconclusive", False)])
-def test_a_claim_is_undecided_where_a_busy_machine_is_all_that_stands_in_its_way(other, is_undecided):
+def test_a_claim_is_undecided_if_only_a_busy_machine_prevents_proof(other, is_undecided):
     busy = result("inconclusive", why="the machine was busy: an echo took 250 ms")
     judged = judged_alone(CLAIM, {Source.SERVER: [busy], Source.SIMULATED: [result(other)]})
     assert (judged.state, judged.is_undecided) == (State.NOT_ENOUGH, is_undecided)
 
 
-def test_a_refuted_claim_says_where_by_how_much_and_what_was_promised():
+def test_a_refuted_claim_names_the_place_the_figure_and_the_objective():
     judged = judged_alone(CLAIM, {Source.SIMULATED: [result("passed")], Source.SERVER: [result("failed")]})
     assert judged.evidence == "one (real server): p95 is 140 ms, 40 ms over the objective of 100 ms"
 
 
-def test_a_claim_about_other_claims_is_as_good_as_the_worst_of_them():
+def test_a_claim_about_other_claims_has_the_worst_of_their_states():
     parts = [Claim(says=name, heading="Phase 1: x", proof=(f"simulated/{name}",)) for name in ("one", "two")]
     whole = Claim(says="all", heading="Steps", all_of="Phase 1")
     for states, expected in (
@@ -128,7 +128,7 @@ def test_the_evidence_names_checks_of_the_same_sources_together():
     )
 
 
-def test_a_given_figure_is_told_and_never_counted_as_proven():
+def test_a_given_figure_is_shown_and_never_counts_as_proven():
     judged = judge({}, {}, {}, {"mrr": "$120,000, says the plan"}, [Claim(says="MRR", given="mrr")])
     assert (judged[0].state, judged[0].evidence) == (State.GIVEN, "$120,000, says the plan")
 
@@ -168,7 +168,7 @@ def test_removing_any_one_check_turns_at_least_one_claim_unproven(name):
 
 
 ABOUT_THE_LAB = {"faults-acted"}
-"""Checks of the simulation itself: the plan says nothing of it, and a failure counts against GO all the same."""
+"""Checks of the simulation itself: no claim needs them, but their failure prevents GO."""
 
 
 def test_every_check_and_every_rule_proves_some_claim():
@@ -194,7 +194,7 @@ def test_every_guard_is_an_incident_that_has_a_defect():
     ],
     ids=["unknown source", "no way to judge", "two ways", "unknown field"],
 )
-def test_a_claims_file_that_is_wrong_is_refused(tmp_path, text):
+def test_an_invalid_claims_file_is_refused(tmp_path, text):
     path = tmp_path / "claims.toml"
     path.write_text(text)
     with pytest.raises(ValueError, match=re.compile("nowhere|exactly one|profs")):

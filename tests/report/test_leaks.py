@@ -1,4 +1,4 @@
-"""What each defect of isolation would have leaked, as the notebook tells it."""
+"""How much each isolation defect leaks, as the notebook counts it."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_only_frames_with_another_users_data_count_as_leaked(found):
     assert all(one.caught_by for one in found.values())
 
 
-def test_one_emitter_for_all_users_sends_to_few(found):
+def test_one_emitter_for_all_users_reaches_few_users(found):
     assert 1 <= found["one-emitter-for-all"].readers < 20 < found["one-emitter-for-all"].foreign
 
 

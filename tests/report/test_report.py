@@ -101,13 +101,13 @@ def test_the_histories_behind_the_report_are_kept_and_can_be_checked_again(good)
     assert "passed  cross-user-isolation" in done.stdout
 
 
-def test_a_violated_latency_objective_exits_with_1_and_says_what_where_and_by_how_much(violated, good):
+def test_a_missed_latency_objective_exits_with_1_and_names_the_figure(violated, good):
     done, _ = violated
     over = r"simulated: latency: .* p95 is [\d.]+ ms, [\d.]+ ms over the objective of 1.0 ms"
     assert done.returncode == 1
     assert re.search(over, done.stdout)
     text = Page(good[2]["index.html"].decode()).text
-    assert "held against evidence. NO-GO" in text
+    assert "with its evidence. NO-GO" in text
     assert re.search(over, text)
 
 
@@ -162,7 +162,7 @@ def test_a_notebooks_parameters_are_those_of_the_command(notebook):
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS.values(), ids=lambda notebook: notebook.name)
-def test_the_notebooks_are_listed_with_their_questions_and_all_that_their_parameters_take(notebook):
+def test_the_list_of_notebooks_has_questions_parameters_and_values(notebook):
     listed = CliRunner().invoke(cli, ["notebooks", notebook.name]).output
     assert notebook.question in listed
     assert notebook.file in listed
@@ -205,7 +205,7 @@ def test_load_runs_real_clients_and_checks_them(tmp_path):
     assert "passed  truthfulness" in done.stdout
 
 
-def test_a_bug_in_a_command_exits_with_3_and_tells_its_place(monkeypatch, capsys):
+def test_a_bug_in_a_command_exits_with_3_and_a_traceback(monkeypatch, capsys):
     def buggy(*_, **__):
         raise KeyError("nobody foresaw this")
 

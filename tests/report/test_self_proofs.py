@@ -1,4 +1,4 @@
-"""A check that can find nothing proves nothing: made blind, any of them takes the GO and its own claims away."""
+"""A check that can find nothing proves nothing: one blind check prevents GO, and leaves its claims unproven."""
 
 import msgspec
 import pytest
@@ -20,7 +20,7 @@ BLINDABLE = sorted({*CHECKS, *CONFORMANCE, *(rule.name for rule in RULES.values(
 
 @pytest.fixture(scope="module")
 def kept():
-    """The evidence of one run: what the checks caught, and what they say of their planted defects."""
+    """The evidence of one run: what the checks caught, and their self-proofs."""
     return detect([1]), [*self_proofs(), *prove_plan_tests()]
 
 
@@ -29,7 +29,7 @@ def emptied(result):
 
 
 def blinded(name, detection, proofs):
-    """The same run, had the findings of one check been empty throughout."""
+    """The same run, with one check that never finds anything."""
     rows = tuple(
         msgspec.structs.replace(row, caught={check: seeds for check, seeds in row.caught.items() if check != name})
         for row in detection.rows
@@ -55,7 +55,7 @@ def test_with_all_checks_seen_to_detect_something_the_same_evidence_is_go(kept):
 
 
 @pytest.mark.parametrize("name", BLINDABLE)
-def test_any_one_blind_check_takes_the_go_and_its_claims_away(kept, name):
+def test_one_blind_check_costs_the_go_and_its_claims(kept, name):
     verdict = verdict_of(*blinded(name, *kept))
     assert verdict.decision == "NO-GO"
     assert verdict.unseen == [name]
@@ -66,7 +66,7 @@ def test_any_one_blind_check_takes_the_go_and_its_claims_away(kept, name):
     assert not proven(verdict) & resting
 
 
-def test_a_check_that_is_another_than_was_certified_takes_the_go_and_its_claims_away(kept):
+def test_a_check_that_differs_from_its_certificate_costs_the_go_and_its_claims(kept):
     detection, proofs = kept
     told = "it finds more or less in 3 of 400 reference histories, first in 7"
     proofs = [msgspec.structs.replace(one, misread=told) if one.check == "delivery" else one for one in proofs]
@@ -78,7 +78,7 @@ def test_a_check_that_is_another_than_was_certified_takes_the_go_and_its_claims_
 
 
 @pytest.mark.parametrize("name", [*CHECKS, *(rule.name for rule in RULES.values())])
-def test_a_check_or_rule_that_has_really_gone_blind_fails_its_own_self_proof_and_no_other(monkeypatch, name):
+def test_a_blind_check_or_rule_fails_only_its_own_self_proof(monkeypatch, name):
     def blind(results):
         return [emptied(one) if one.check == name else one for one in results]
 
@@ -116,7 +116,7 @@ def test_a_check_that_fires_on_the_clean_runtime_has_caught_nothing_in_the_matri
     assert seen_to_detect([], noisy)["delivery"] == []
 
 
-def test_the_plans_test_files_pass_as_they_are_and_each_notices_its_broken_runtime(kept):
+def test_the_plans_test_files_pass_and_each_fails_on_its_broken_runtime(kept):
     assert {result.check: result.state for result in run_plan_tests()} == dict.fromkeys(BROKEN_BY, "passed")
     _, proofs = kept
     assert {one.check: one.holds for one in proofs if one.check in BROKEN_BY} == dict.fromkeys(BROKEN_BY, True)
@@ -151,7 +151,7 @@ def test_a_test_that_fails_is_a_finding(tmp_path):
 
 
 @pytest.mark.parametrize("mark", ["@pytest.mark.skip", "@pytest.mark.xfail"])
-def test_a_test_that_does_not_run_or_does_not_count_is_missing_evidence(tmp_path, mark):
+def test_a_test_that_does_not_run_is_missing_evidence(tmp_path, mark):
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     result = run_file(tmp_path, mark=mark if "skip" in mark else f"{mark}(run=False)")
     assert result.state == "inconclusive"
@@ -168,13 +168,13 @@ def test_a_test_that_does_not_run_or_does_not_count_is_missing_evidence(tmp_path
         ("PYTHONOPTIMIZE", "2"),
     ],
 )
-def test_nothing_of_the_callers_environment_reaches_the_plans_tests(tmp_path, monkeypatch, name, value):
+def test_the_callers_environment_does_not_reach_the_plans_tests(tmp_path, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     result = run_file(tmp_path)
     assert (result.state, result.looked_at) == ("passed", 3)
 
 
-def test_a_file_that_is_not_there_has_no_result_and_its_claims_are_unproven(tmp_path, kept):
+def test_a_missing_file_has_no_result_and_its_claims_are_unproven(tmp_path, kept):
     assert run_plan_tests(tmp_path) == []
     without = [one for one in passing() if one.source is not Source.TESTS]
     verdict = reach_verdict(ValidationParameters(), without, kept[0], Proofs(tuple(kept[1])))

@@ -1,4 +1,4 @@
-"""The folder that `netra-sim report` writes, as its readers meet it: pages, summaries, manifest."""
+"""The folder that `netra-sim report` writes: pages, summaries, manifest."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ SITE_FILES = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A NO-GO report whose users have names that no one should have."""
+    """A NO-GO report with hostile user names."""
     folder = tmp_path_factory.mktemp("site")
     late = check_result("latency", inconclusive="the machine was busy: an echo took 250 ms")
     found = finding(f"{NASTY} received an event of bob's", user=NASTY, run="r|1", event="agent_started", time=1.25)
@@ -75,11 +75,11 @@ def test_the_index_says_the_verdict_first_and_why_and_what_changed(site):
     assert report.code is ExitCode.NO_GO
     said = Page(folder / "index.html").text
     assert said.startswith("NO-GO: Remediation validation Skip to the content")
-    assert "held against evidence. NO-GO " in said
+    assert "with its evidence. NO-GO " in said
     assert said.index("some claims are proven") < said.index("Refuted")
     order = ["bob's", "Worse than the last run in this folder simulated: cross-user-isolation had passed", "Scores"]
     order += ["claims that are proven", "9.2 of 10", "What is not proven", "What changed", "users was 100 and is 200"]
-    order += ["What was seen", "What the plan claims", "Words", "Notebooks", "Files", "How it was made"]
+    order += ["Key pictures", "What the plan claims", "Words", "Notebooks", "Files", "How this report was made"]
     places = [said.index(words) for words in order]
     assert places == sorted(places)
 
@@ -122,13 +122,13 @@ def test_the_digests_of_code_and_data_stand_on_the_first_page_and_in_the_summary
         assert f"{name} {about[name][:12]}" in summary
 
 
-def test_go_says_what_it_means_and_what_is_not_go_does_not(site):
+def test_only_go_explains_what_go_means(site):
     go = Page(index_page(Outcome(decision="GO", reasons=[], verdict=verdict(), runs=[]), facts={}, files={})).text
     assert "GO means that no check failed" in go
     assert "GO means" not in Page(site[1] / "index.html").text
 
 
-def test_nothing_that_the_caller_has_set_up_for_python_or_pytest_reaches_a_notebook(tmp_path, monkeypatch):
+def test_the_callers_python_and_pytest_settings_do_not_reach_a_notebook(tmp_path, monkeypatch):
     for name in ("PYTHONOPTIMIZE", "PYTHONPATH", "PYTHONUSERBASE", "PYTEST_ADDOPTS"):
         monkeypatch.setenv(name, "2")
     look = "import os, site\nprint(sorted(name for name in os.environ if name.startswith(('PYTHON', 'PYTEST'))), __debug__)"
@@ -139,16 +139,16 @@ def test_nothing_that_the_caller_has_set_up_for_python_or_pytest_reaches_a_noteb
     assert "False" in said
 
 
-def test_what_only_jupyterlab_can_show_is_named_on_the_page_and_not_printed(tmp_path):
+def test_a_page_names_controls_that_only_jupyterlab_shows(tmp_path):
     made = notebook(tmp_path, "isolation", "import ipywidgets\nipywidgets.VBox([ipywidgets.IntText(7)])")
     make_report(plan((), notebooks=[made]), tmp_path / "report")
     said = Page(tmp_path / "report" / "isolation.html").text
-    assert "In JupyterLab, controls stand here" in said
+    assert "In JupyterLab this cell shows controls" in said
     assert "VBox" not in said
 
 
 @pytest.mark.parametrize("made", NOTEBOOKS.values(), ids=lambda made: made.name)
-def test_a_page_asks_its_question_once_and_speaks_of_no_cell_that_it_does_not_show(made):
+def test_a_page_asks_its_question_once_and_mentions_no_hidden_cell(made):
     (task,) = plan((), notebooks=[made])
     run = NotebookRun(task=task, executed=task.source(), problem="", seconds=1.0)
     said = Page(notebook_page(run, links=[])).text
@@ -184,7 +184,7 @@ def test_a_notebook_has_a_page_without_its_code_and_one_with_it_and_each_links_t
 
 
 @pytest.mark.parametrize("name", ["index", "isolation", "isolation-code", "validation", "validation-code"])
-def test_every_page_loads_nothing_runs_nothing_and_can_be_read_by_everybody(site, name):
+def test_every_page_is_static_self_contained_and_accessible(site, name):
     path = site[1] / f"{name}.html"
     page, html = Page(path), path.read_text("utf-8")
     assert [load for load in page.loads if not load.startswith("data:image/png;base64,")] == []
@@ -206,7 +206,7 @@ def test_every_page_loads_nothing_runs_nothing_and_can_be_read_by_everybody(site
 
 def test_a_long_output_is_cut_and_says_so(site):
     page = Page(site[1] / "isolation.html")
-    assert re.search(r"30,00\d characters more in the executed notebook", page.text)
+    assert re.search(r"30,00\d more characters in the executed notebook", page.text)
 
 
 def test_the_manifest_has_versions_parameters_times_and_the_digest_of_every_file(site):

@@ -1,4 +1,4 @@
-"""What a notebook's HTML may try against the page that shows it, and never can."""
+"""Hostile HTML of a notebook cannot harm the page."""
 
 import re
 
@@ -60,7 +60,7 @@ ATTACKS = [
 
 
 def harm(html):
-    """What of some HTML is not harmless, as a browser would meet it."""
+    """The parts of some HTML that a browser would find harmful."""
     page = Page(html)
     found = [tag for tag in page.tags if tag not in HARMLESS]
     found += [name for name in page.attributes if name.startswith("on") or name in ("style", "srcdoc", "srcset")]
@@ -80,8 +80,8 @@ def test_no_attack_leaves_anything_but_words(attack, around):
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_what_is_rebuilt_means_the_same_to_whoever_reads_it_again(attack):
-    """Mutation XSS lives on HTML that is another when it is read for the second time."""
+def test_rebuilt_html_parses_the_same_again(attack):
+    """Mutation XSS needs HTML that parses differently the second time."""
     once = SafeHtml()(f"<p>{attack}</p>")
     assert words_and_tags(SafeHtml()(once)) == words_and_tags(once)
 

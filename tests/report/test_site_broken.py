@@ -1,4 +1,4 @@
-"""Each way in which a notebook dies, with the real thing: a report that says so, an exit code that says so, nothing left."""
+"""Each way in which a real notebook can break: the report and the exit code say so, and no process is left."""
 
 import json
 import os
@@ -31,7 +31,7 @@ WAYS = {
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory):
-    """A report some of whose notebooks die, in different ways, and two do not."""
+    """A report with notebooks that break in different ways, and two that do not."""
     folder = tmp_path_factory.mktemp("broken")
     notebooks = [notebook(folder, name, "print('began')", source, "1") for name, (source, _) in WAYS.items()]
     notebooks += [notebook(folder, "well", "print('well done')"), validation(folder, verdict())]
@@ -53,7 +53,7 @@ def test_a_notebook_that_dies_is_reported_on_the_index_and_on_its_own_pages(brok
     assert problem in case.get("message")
 
 
-def test_the_others_are_complete_and_the_verdict_stands_beside(broken):
+def test_the_other_notebooks_are_complete_and_the_verdict_is_there(broken):
     _, folder = broken
     page = Page(folder / "well.html")
     assert "well done" in page.text
@@ -63,7 +63,7 @@ def test_the_others_are_complete_and_the_verdict_stands_beside(broken):
     assert "BROKEN" not in validated
     index = Page(folder / "index.html").text
     assert index.startswith("BROKEN: ")
-    assert "The validation itself ran to its end, and says GO." in index
+    assert "The validation itself was completed, and says GO." in index
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     assert manifest["decision"] == "BROKEN"
     assert not manifest["complete"]
@@ -134,7 +134,7 @@ def pages_of(folder):
     }
 
 
-def test_a_full_disk_leaves_a_report_that_says_so_beside_the_last_complete_one(life):
+def test_a_full_disk_leaves_a_report_that_says_so_and_keeps_the_last_complete_one(life):
     _, without_notebook, without_pages, _ = life
     for pages in (without_notebook, without_pages):
         assert "BROKEN" in pages["index.html"].text
@@ -165,7 +165,7 @@ def test_an_interrupted_command_leaves_a_report_that_says_so_and_no_kernel(tmp_p
     assert_nothing_is_left(tmp_path)
 
 
-def test_a_command_that_is_killed_outright_leaves_the_folder_as_it_was_and_no_kernel(tmp_path):
+def test_a_killed_command_leaves_the_folder_unchanged_and_no_kernel(tmp_path):
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "index.html").write_text("earlier")
     running = start(tmp_path)
@@ -176,7 +176,7 @@ def test_a_command_that_is_killed_outright_leaves_the_folder_as_it_was_and_no_ke
 
 
 def start(tmp_path):
-    """`netra-sim report` in a process group of its own, as soon as its kernel runs."""
+    """Start `netra-sim report` in a new process group, and wait until its kernel runs."""
     command = [sys.executable, "-m", "netra_sim", "report", "--notebook", "validation", "-p", "users", "100000"]
     running = subprocess.Popen(
         [*command, "-o", tmp_path / "report"],
@@ -192,7 +192,7 @@ def start(tmp_path):
 
 
 def processes(folder):
-    """The command lines of all processes that were told of a folder."""
+    """The command lines of all processes that mention a folder."""
     listed = subprocess.run(["ps", "-A", "-ww", "-o", "args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if str(folder) in line]
 

@@ -32,7 +32,7 @@ def test_latency_grows_with_load_and_the_knee_is_the_first_load_beyond_twice_the
     assert curve.knee == next(users for users, p95 in medians.items() if p95 > 2 * medians.iloc[0])
 
 
-def test_the_kept_histories_are_those_of_the_lightest_and_the_heaviest_load(curve):
+def test_the_lightest_and_the_heaviest_load_keep_their_histories(curve):
     requested = {name: len(history.frame(Kind.REQUESTED)) for name, history in curve.extremes.items()}
     assert requested == {"40 users": 40, "160 users": 160}
     assert "160" in curve.summary()
@@ -45,7 +45,7 @@ def test_the_command_of_the_load_study_sweeps_all_of_its_cells():
     assert line[5:] == ["--set", "users=[2, 4]", "--set", "platform.step_cost=[0.0005]"]
 
 
-def test_the_command_beside_the_evidence_fails_by_the_same_objectives_as_the_report(tmp_path):
+def test_the_evidences_command_uses_the_reports_objectives(tmp_path):
     strict = simulated_evidence(ValidationParameters(users=2, delivery_p95=0.001))
     assert [result.check for result in strict.results if result.state == "failed"] == ["latency"]
     words = [*shlex.split(strict.command)[1:], "-o", str(tmp_path / "again.parquet")]
@@ -60,7 +60,7 @@ def test_without_cpu_cost_there_is_no_knee():
     assert flat.knee is None
 
 
-def test_stock_waits_end_early_on_windows_and_on_its_simulated_clock_and_safe_ones_nowhere():
+def test_stock_waits_end_early_on_a_windows_clock_and_safe_waits_never():
     errors = wait_errors(WindowsParameters(sleeps=30))
     early = errors.assign(early=errors["error"] < 0).groupby(["platform", "side"])["early"].agg(["sum", "count"])
     platforms = ["this machine", "simulated Windows clock", "Windows CPython 3.11.9"]
@@ -101,7 +101,7 @@ def test_scenarios_are_compared_with_one_seed_and_each_says_how_it_is_repeated()
     assert {len(one.history.frame(Kind.REQUESTED)) for one in (steady, storm)} == {20}
 
 
-def test_a_comparison_is_held_against_its_own_scenarios_objective():
+def test_a_comparison_uses_the_objective_of_its_scenarios():
     assert compare(ExplorerParameters(scenarios="thin-line", users=2)).objective == 4.0
     assert compare(ExplorerParameters(scenarios="thin-line, steady-load", users=2)).objective == 0.1
 
@@ -139,7 +139,7 @@ def shown(controls):
     return json.dumps(controls.shown.outputs)
 
 
-def test_the_controls_simulate_what_was_picked_with_its_faults_turned():
+def test_the_controls_simulate_the_picked_scenarios_with_changed_faults():
     controls = Controls(ExplorerParameters(scenarios="disconnect-storm", users=5))
     controls.fault(0, "faults.0.every").value = 3.0
     controls.seed.value = 9
@@ -166,7 +166,7 @@ def test_the_controls_say_what_is_wrong_instead_of_failing():
     assert "<figure" not in shown(controls)
 
 
-def test_a_file_of_ones_own_is_found_by_a_kernel_that_runs_elsewhere(tmp_path, monkeypatch):
+def test_a_kernel_in_another_folder_finds_the_users_file(tmp_path, monkeypatch):
     (tmp_path / "mine.toml").write_text('name = "mine"\nusers = 2\n')
     monkeypatch.chdir(tmp_path)
     for task in plan([("explorer.scenarios", "mine.toml, burst"), ("concurrency.scenario", "mine.toml")]):

@@ -1,4 +1,4 @@
-"""The report's tables say what their numbers are, and no more than those bear out."""
+"""The report's tables label their numbers, and claim no more than the numbers show."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_a_check_that_looked_at_nothing_is_not_counted_as_passed(results, told):
     assert f"Real server: {told}<" in checks_table("real server", results)
 
 
-def test_counts_shares_and_times_of_the_checks_each_stand_with_what_they_are():
+def test_counts_shares_and_times_have_labels():
     results = check(simulate(find_scenario("disconnect-storm").with_settings({"users": 20}), 1))
     table = checks_table("simulated", results)
     assert "ended with an answer: 20<" in table
@@ -35,7 +35,7 @@ def test_counts_shares_and_times_of_the_checks_each_stand_with_what_they_are():
     assert f"steps for each: {idle.measured['steps for each'].value:.1f}<" in table
 
 
-def test_a_table_of_checks_tells_the_objectives_that_made_them_pass():
+def test_a_table_of_checks_names_the_objectives():
     table = checks_table("rollback drill", [result()], "again", Objectives(refused=0.97, first_event_p95=60.0))
     assert "first event within 60 s" in table
     assert "at most 97.00% of the requests" in table

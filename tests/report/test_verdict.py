@@ -1,4 +1,4 @@
-"""GO is said on everything or not at all; what limits it stands beside it wherever it is said."""
+"""GO requires everything, and its limits are named everywhere it appears."""
 
 import json
 from xml.etree import ElementTree
@@ -26,13 +26,13 @@ def busy(check):
     return result(check, inconclusive=BUSY)
 
 
-def test_go_takes_that_everything_passes():
+def test_go_requires_that_everything_passes():
     verdict = verdict_of()
     assert (verdict.decision, verdict.reasons) == ("GO", [])
     assert verdict.headline.startswith("GO: ")
 
 
-def test_a_check_that_was_not_judged_on_a_busy_machine_leaves_the_verdict_undecided_with_its_figure():
+def test_a_check_that_a_busy_machine_left_inconclusive_makes_the_verdict_undecided():
     verdict = verdict_of({"server/latency": busy("latency")})
     assert verdict.decision == "UNDECIDED"
     assert BUSY in verdict.headline
@@ -68,7 +68,7 @@ TOLD = (
 )
 
 
-def test_weaker_objectives_and_less_evidence_are_in_the_headline_beside_the_plans():
+def test_the_headline_names_weaker_objectives_and_less_evidence():
     assert verdict_of(**WEAK).headline.startswith(TOLD)
     assert verdict_of(delivery_p95=0.2).headline.startswith(
         "GO against weaker objectives: delivery p95 200 ms, the plan says 100 ms; "
@@ -91,7 +91,7 @@ def weak(tmp_path_factory):
     return make_report(plan((), notebooks=[made]), folder / "report"), folder / "report"
 
 
-def test_the_weaker_headline_stands_on_the_terminal_and_in_every_file(weak):
+def test_the_weaker_headline_is_on_the_terminal_and_in_every_file(weak):
     report, folder = weak
     assert report.code is ExitCode.GO
     assert report.headline.startswith(TOLD)
@@ -127,7 +127,7 @@ def test_a_verdict_is_read_back_as_it_was_written_and_says_the_state_of_each_che
     assert set(told["about"]) == {"package", "claims", "scenarios", "notebooks", "tests"}
 
 
-def test_each_verdict_is_kept_under_the_next_number_and_told_from_the_last(tmp_path):
+def test_each_verdict_gets_the_next_number_and_is_compared_with_the_last(tmp_path):
     for number in (1, 2, 3):
         verdict = verdict_of(output=str(tmp_path))
         assert bool(verdict.changes) == (number > 1)
@@ -150,7 +150,7 @@ OBJECTIVE_NOTEBOOKS = {
 
 
 @pytest.mark.parametrize("name", OBJECTIVE_NOTEBOOKS)
-def test_an_objective_that_was_given_and_missed_exits_with_1_whichever_notebook_it_was_given_to(tmp_path, name):
+def test_a_missed_given_objective_of_any_notebook_exits_with_1(tmp_path, name):
     done = report_of(tmp_path, name, *OBJECTIVE_NOTEBOOKS[name], "-p", "delivery_p95", "0.001")
     assert done.exit_code == 1, done.output
     assert done.stdout.lstrip().startswith(f"NO-GO: {name}: ")
@@ -160,7 +160,7 @@ def test_an_objective_that_was_given_and_missed_exits_with_1_whichever_notebook_
     assert "NO-GO" in Page(tmp_path / "index.html").text
 
 
-def test_an_objective_that_a_notebook_has_by_default_and_nobody_gave_judges_nothing(tmp_path):
+def test_a_default_objective_judges_nothing(tmp_path):
     done = report_of(tmp_path, "concurrency", *OBJECTIVE_NOTEBOOKS["concurrency"], "-p", "step_cost", "0.05")
     assert done.exit_code == 2, done.output
     assert done.stdout.lstrip().startswith("NO VERDICT: nothing was judged")
@@ -168,7 +168,7 @@ def test_an_objective_that_a_notebook_has_by_default_and_nobody_gave_judges_noth
     assert {one["state"] for one in kept} == {"missed"}
 
 
-def test_an_objective_that_was_given_and_met_exits_with_0_and_claims_no_more(tmp_path):
+def test_a_met_given_objective_exits_with_0_and_claims_no_more(tmp_path):
     done = report_of(tmp_path, "concurrency", *OBJECTIVE_NOTEBOOKS["concurrency"], "-p", "delivery_p95", "0.1")
     assert done.exit_code == 0, done.output
     met = "OBJECTIVES MET: the given objectives are met in 2 of 2 measurements; no claim of the plan was judged"
@@ -215,7 +215,7 @@ def report_of(folder, name, *arguments):
         ("windows.delivery_p95", "nan"),
     ],
 )
-def test_an_objective_that_means_nothing_is_refused_before_anything_runs(tmp_path, name, value):
+def test_a_meaningless_objective_is_refused_before_anything_runs(tmp_path, name, value):
     done = CliRunner().invoke(cli, ["report", "-p", name, value, "-o", str(tmp_path / "report")])
     assert done.exit_code == 2
     assert name.rpartition(".")[2] in done.output

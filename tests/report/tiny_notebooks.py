@@ -1,4 +1,4 @@
-"""Notebooks for tests, written by the tests, and a verdict for the one that validates."""
+"""Small notebooks for tests, and a verdict for the validation notebook."""
 
 import msgspec
 import nbformat
@@ -51,7 +51,7 @@ def validation(folder, verdict, *cells):
 
 
 def judged(claim):
-    """A claim that is as good as can be."""
+    """A claim that is proven."""
     state = State.GIVEN if claim.given else State.UNPROVEN if claim.why else State.PROVEN
     return JudgedClaim(claim=claim, state=state, evidence=claim.why or "12 looked at, none wrong")
 
