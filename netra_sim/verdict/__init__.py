@@ -10,6 +10,7 @@ from netra_sim.verdict.claims import (
     judge,
     read_claims,
 )
+from netra_sim.verdict.decision import reach_verdict
 from netra_sim.verdict.evidence import (
     Evidence,
     Proofs,
@@ -28,7 +29,7 @@ from netra_sim.verdict.evidence import (
 )
 from netra_sim.verdict.parameters import ValidationParameters
 from netra_sim.verdict.sources import SOURCES, EvidenceSource, added, gather, label_of
-from netra_sim.verdict.verdict import Verdict, reach_verdict
+from netra_sim.verdict.verdict import Verdict
 
 __all__ = [
     "CLAIMS",

@@ -1,14 +1,11 @@
 """The differences between two verdicts, and those that are worse."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from netra_sim.checks import CheckResult, Measurement
 from netra_sim.tables import figure
 from netra_sim.verdict.claims import JudgedClaim, Source, State
-
-if TYPE_CHECKING:
-    from netra_sim.verdict.verdict import Verdict
+from netra_sim.verdict.verdict import Verdict
 
 WORSE = 1.05
 """A figure that is worse by this factor, under the same parameters, is a regression."""
@@ -21,7 +18,7 @@ _MEASURED_IN_REAL_TIME = Source.SERVER
 """The source with figures that differ in every run: no factor separates a busy machine from slower code."""
 
 
-def changes_since(before: "Verdict", after: "Verdict") -> list[str]:
+def changes_since(before: Verdict, after: Verdict) -> list[str]:
     """The differences from an earlier verdict, in sentences; ["nothing"] if there are none."""
     changes = []
     if before.decision != after.decision:
@@ -47,7 +44,7 @@ def changes_since(before: "Verdict", after: "Verdict") -> list[str]:
     return changes or ["nothing"]
 
 
-def regressions_since(before: "Verdict", after: "Verdict") -> list[str]:
+def regressions_since(before: Verdict, after: Verdict) -> list[str]:
     """The differences from an earlier verdict that are worse, in sentences."""
     worse = []
     if before.decision == "GO" and after.decision != "GO":
@@ -87,7 +84,7 @@ def _key(one: JudgedClaim) -> tuple[str, str]:
     return one.claim.heading, one.claim.says
 
 
-def _checks_of_both(before: "Verdict", after: "Verdict") -> Iterator[tuple[str, CheckResult, CheckResult]]:
+def _checks_of_both(before: Verdict, after: Verdict) -> Iterator[tuple[str, CheckResult, CheckResult]]:
     for source, results in after.evidence.items():
         earlier = {result.check: result for result in before.evidence.get(source, [])}
         for result in results:
@@ -95,6 +92,6 @@ def _checks_of_both(before: "Verdict", after: "Verdict") -> Iterator[tuple[str, 
                 yield source, earlier[result.check], result
 
 
-def _same_parameters(before: "Verdict", after: "Verdict") -> bool:
+def _same_parameters(before: Verdict, after: Verdict) -> bool:
     names = set(after.parameters.__struct_fields__) - _DRIFTS
     return all(getattr(before.parameters, name) == getattr(after.parameters, name) for name in names)
