@@ -104,7 +104,7 @@ def _stable(answer: object) -> object:
     return "" if isinstance(answer, Connection) else answer
 
 
-class _DrawnAgent:
+class _Drawn:
     """An agent with drawn actions."""
 
     def __init__(self, name: str, seed: str) -> None:
@@ -191,11 +191,11 @@ class _Conversation:
         if not self._is_up:
             raise ConnectionError("the database is down")
 
-    def _pipeline(self, context: UserExecutionContext) -> list[list[_DrawnAgent]]:
+    def _pipeline(self, context: UserExecutionContext) -> list[list[_Drawn]]:
         stages = self._draw.choice(((1,), (2,), (1, 1), (3, 1)))
         seed = f"{context.run_id} {self._draw.random()}"
         return [
-            [_DrawnAgent(f"agent {stage}.{n}", f"{seed} {stage} {n}") for n in range(size)]
+            [_Drawn(f"agent {stage}.{n}", f"{seed} {stage} {n}") for n in range(size)]
             for stage, size in enumerate(stages)
         ]
 

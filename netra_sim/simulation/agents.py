@@ -27,13 +27,13 @@ def simulated_pipeline(agents: Agents, faults: Sequence[Injection[AgentFault]], 
     def pipeline(context: UserExecutionContext) -> Sequence[Sequence[Agent]]:
         stages = [list(stage) for stage in healthy(context)]
         if agents.reasoning != 0:
-            stages = [[_TalkativeAgent(agent, agents, seed) for agent in stage] for stage in stages]
+            stages = [[_Talkative(agent, agents, seed) for agent in stage] for stage in stages]
         places = [(stage, index) for stage in stages for index in range(len(stage))]
         for injection in faults:
             if injection.is_for(context.run_id):
                 drawn = uniform(key(seed, "agent", injection.fault.name, context.run_id))
                 stage, index = places[int(drawn * len(places))]
-                stage[index] = _FaultyAgent(stage[index], ref(injection))
+                stage[index] = _Faulty(stage[index], ref(injection))
         return stages
 
     return pipeline
@@ -51,7 +51,7 @@ class DrawnTiming(msgspec.Struct, frozen=True):
         return distribution.draw(uniform(key(self.seed, context.run_id, step)))
 
 
-class _TalkativeAgent:
+class _Talkative:
     """An agent that emits one more, long thought before its work."""
 
     __slots__ = ("_agent", "_agents", "_seed", "name")
@@ -71,7 +71,7 @@ class _TalkativeAgent:
         return await self._agent.run(session)
 
 
-class _FaultyAgent:
+class _Faulty:
     """An agent that a fault disturbs if the fault is active when the agent begins its work."""
 
     __slots__ = ("_agent", "_injection", "name")
