@@ -1,4 +1,4 @@
-"""HTML from templates, mainly accessible tables: each has a caption, and headers with a scope."""
+"""HTML from the package's templates, mainly tables. For screen readers, each has a caption, and headers with a scope."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,6 +11,8 @@ from netra_sim.checks import CheckResult, Finding, Measurement
 from netra_sim.history import Objectives
 
 _FINDINGS_SHOWN = 12
+"""The most findings of one check in a table; its result may keep more."""
+
 _MARKS = {
     "passed": "✓",
     "proven": "✓",
@@ -32,7 +34,7 @@ _TEMPLATES = Environment(
 
 
 class Html(Markup):
-    """HTML that a notebook displays; it escapes text that is formatted into it."""
+    """A string of HTML, which a notebook displays as HTML. Text that is formatted or joined into it is escaped."""
 
     __slots__ = ()
 
@@ -44,7 +46,7 @@ class Html(Markup):
 
 
 def render(template: str, **values: object) -> Html:
-    """Fill a template of the package; values that are not `Html` are escaped."""
+    """Fill a template of the package, which can call `table`; values that are not `Html` are escaped."""
     return Html(_TEMPLATES.get_template(template).render(values, table=table))
 
 
@@ -54,7 +56,7 @@ def table(caption: str, header: Iterable[str], rows: Iterable[Iterable[str]]) ->
 
 
 def badge(state: str) -> Html:
-    """A state as a word with a mark, so that it does not depend on colour alone."""
+    """A state as a mark and a word, so that colour is not the only sign of it."""
     span = Html('<span class="state {}">{}&nbsp;{}</span>')
     return span.format(state.replace(" ", "-"), _MARKS.get(state, ""), state)
 
@@ -65,10 +67,10 @@ def checks_table(
     """A table of check results, followed by the findings of each check.
 
     Args:
-        title: the name of the evidence.
+        title: the beginning of the caption, such as the name of the source of evidence.
         results: the results of the checks.
-        command: the command that repeats the evidence.
-        objectives: the objectives of the checks, or None.
+        command: the command that reproduces the results; "" leaves it out.
+        objectives: the objectives that the checks judged by; None leaves them out.
     """
     rows = [
         (result.question, _answer(result), f"{result.looked_at:,} {result.unit}", _figures(result))
@@ -103,7 +105,7 @@ def _found(finding: Finding) -> tuple[str, ...]:
 
 
 def figure(measurement: Measurement) -> str:
-    """A measured figure with its unit, in words."""
+    """A measured figure as text, with its unit: seconds below 2 s in ms, a share in percent, other kinds without one."""
     value = measurement.value
     match measurement.unit:
         case "s":

@@ -22,7 +22,7 @@ Steps: TypeAlias = tuple[Step, ...]
 
 
 class _Path:
-    """The operations that all paths share; each kind defines its steps and `with_steps`."""
+    """What all kinds of paths can do; each kind defines `steps` and `with_steps`."""
 
     __slots__ = ()
 
@@ -31,11 +31,11 @@ class _Path:
         raise NotImplementedError
 
     def with_steps(self, steps: Steps) -> Self:
-        """A path of the same kind with other steps."""
+        """A path of the same kind with these steps instead."""
         raise NotImplementedError
 
     def then(self, *steps: Step) -> Self:
-        """The path of an attribute, a call or an element of this value."""
+        """This path with more steps: the path of an attribute, a call or an element of its value."""
         return self.with_steps(self.steps + steps)
 
     @property
@@ -45,13 +45,13 @@ class _Path:
 
     @property
     def name(self) -> str:
-        """The last step if it is a name, else an empty text."""
+        """The last step if it is a name, else ""."""
         last = self.steps[-1] if self.steps else ""
         return last if isinstance(last, str) else ""
 
     @property
     def last_name(self) -> str:
-        """The last name, with calls and elements after it left out; empty if there is no name."""
+        """The last step that is a name, whatever calls and elements follow it; "" if no step is a name."""
         for step in reversed(self.steps):
             if isinstance(step, str):
                 return step
@@ -64,11 +64,11 @@ class _Path:
 
     @property
     def uncalled(self) -> Self:
-        """The path without a call at its end."""
+        """The path without its last step if that is a call, else the path itself."""
         return self.parent if self.is_call else self
 
     def __str__(self) -> str:
-        """The path as Python writes it."""
+        """The path as in source code, without arguments and indices, such as ``app.Hub().rooms[]``."""
         text = ""
         for step in self.steps:
             match step:
@@ -100,19 +100,19 @@ class _Wrapper(_Path, msgspec.Struct, frozen=True, array_like=True, cache_hash=T
 
 
 class Known(_Rooted, tag=0, frozen=True, gc=False):
-    """A path that begins with a module, a name of a module, or a builtin."""
+    """A path that begins with a module, a name defined in a module, or a builtin."""
 
 
 class Unknown(_Rooted, tag=1, frozen=True):
-    """A path that begins with a local name of which nothing is known; without steps, an expression without a name."""
+    """A path that begins with a name of unknown value, such as a parameter; without steps, an expression without a name."""
 
 
 class HolderOf(_Wrapper, tag=2, frozen=True):
-    """A partial or a bound method; the path is that of the function that it holds."""
+    """A partial or a `types.MethodType`; ``of`` is the path of the function that it holds."""
 
 
 class ContainerOf(_Wrapper, tag=3, frozen=True):
-    """A container; the path is that of its elements, and further steps apply to them."""
+    """A container; ``of`` is the path of its elements, and `then` adds steps to that."""
 
 
 AccessPath: TypeAlias = Known | Unknown | HolderOf | ContainerOf
@@ -126,10 +126,10 @@ def dotted(name: str) -> Known:
 
 
 def is_builtin(path: AccessPath | None) -> bool:
-    """Whether a path begins in `builtins`."""
+    """Whether a path begins with the module `builtins`."""
     return isinstance(path, Known) and path.steps[:1] == ("builtins",)
 
 
 def is_shared(path: AccessPath | None) -> bool:
-    """Whether a path leads to something of a module that has a name there."""
+    """Whether a path begins with a module or a name defined in one, not with a builtin or an unknown name."""
     return isinstance(path, Known) and not is_builtin(path)

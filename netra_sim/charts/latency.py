@@ -1,4 +1,4 @@
-"""How long events take: percentile curves, a heat map over time, and cumulative distributions."""
+"""How long events take to arrive: percentile curves, a heat map over time, and cumulative distributions."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,6 +34,8 @@ from netra_sim.charts.style import (
 from netra_sim.history import History
 
 _MARKS = {2: "50%", 10: "90%", 20: "95%", 100: "99%", 1000: "99.9%", 10_000: "99.99%", 100_000: "99.999%"}
+"""The ticks of the percentile axis: 1/(1 - q) and the label of the quantile q."""
+
 _NOTHING = "no event reached its owner."
 
 
@@ -46,9 +48,9 @@ def latency_percentiles(
     The axis is that of Gil Tene's HdrHistogram: 1/(1 - q) on a logarithmic scale.
 
     Args:
-        series: by their names; beyond a dozen, those with the highest 95th percentiles are drawn.
+        series: the latencies of each series, by name; of more than 12, those with the highest 95th percentiles are drawn.
         objective: the objective for the 95th percentile, in seconds.
-        measure: the measure of latency, also of given arrays.
+        measure: which latency of a history is drawn; for arrays, it only sets the words.
     """
     values = _samples(series, measure)
     if not values:
@@ -61,7 +63,7 @@ def latency_percentiles(
     axes = figure.subplots()
     highest, heights = 22.0, [objective]
     for name, look in looks(drawn).items():
-        # The curve ends where ten values are left: a quantile beyond that means nothing.
+        # The curve ends at the last quantile with ten values beyond it: with fewer, chance decides.
         deepest = max(len(values[name]) / 10, 2.0)
         places = np.unique([*np.geomspace(2, deepest, 160), *(mark for mark in _MARKS if mark <= deepest)])
         times = np.maximum(np.quantile(values[name], 1 - 1 / places, method="inverted_cdf"), FLOOR)
@@ -73,7 +75,7 @@ def latency_percentiles(
         highest, heights = max(highest, deepest * 1.1), [*heights, *times[[0, -1]]]
     log_durations(axes.yaxis, heights, "time to the client")
     axes.set(xscale="log", xlim=(1.9, highest), xlabel=f"share of {measure} that took no longer")
-    # On a long axis 90% is too close to 95%, where the objective is.
+    # On a long axis, the label 90% would run into the label 95%, where the objective is.
     marks = [mark for mark in _MARKS if mark <= highest and (mark != 10 or highest < 3000)]
     axes.set_xticks(marks, [_MARKS[mark] for mark in marks])
     axes.set_xticks([], minor=True)
@@ -95,11 +97,11 @@ def latency_percentiles(
 
 @styled()
 def latency_over_time(history: History, objective: float, measure: Measure = Measure.DELIVERY) -> Picture:
-    """A heat map of latencies by beginning, with the faults.
+    """A heat map of latencies over the time when they began, with the faults marked.
 
     Args:
         history: the history.
-        objective: in seconds; the title counts the latencies above it.
+        objective: in seconds; the title gives the share of the latencies above it.
         measure: the measure of latency.
     """
     _, times, _, took = measured(history, measure)
@@ -141,9 +143,9 @@ def latency_ecdfs(series: Mapping[str, Latencies], objective: float, measure: Me
     """Cumulative distributions: up to four series share one panel, more get one panel each.
 
     Args:
-        series: by their names, such as what `by_user` or `around_faults` return; the first dozen are drawn.
-        objective: in seconds; the title compares the shares within it.
-        measure: the measure of latency, also of given arrays.
+        series: the latencies of each series, by name, such as from `by_user` or `around_faults`; the first 12 are drawn.
+        objective: in seconds; the title compares the shares of latencies within it.
+        measure: which latency of a history is drawn; for arrays, it only sets the words.
     """
     values = _samples(series, measure)
     if not values:
@@ -165,7 +167,11 @@ def latency_ecdfs(series: Mapping[str, Latencies], objective: float, measure: Me
 
 
 def around_faults(history: History, measure: Measure = Measure.DELIVERY) -> dict[str, np.ndarray]:
-    """Latencies in seconds that began before, during and after the faults."""
+    """Latencies in seconds, by when they began: before the first fault, during a fault, or after one.
+
+    "after" includes the time between two faults. A part without latencies is left out. If no fault was injected, all
+    latencies are in one part, "without a fault".
+    """
     _, times, _, took = measured(history, measure)
     windows = fault_windows(history)
     if not windows:
@@ -179,11 +185,11 @@ def around_faults(history: History, measure: Measure = Measure.DELIVERY) -> dict
 def by_user(
     history: History, label: Callable[[str], str] = str, measure: Measure = Measure.DELIVERY
 ) -> dict[str, np.ndarray]:
-    """Latencies in seconds of each user, or of each class of users, in the order of the labels.
+    """Latencies in seconds of each user, or of each class of users, sorted by label.
 
     Args:
         history: the history.
-        label: returns the class of a user.
+        label: returns the label of a user's class; by default each user is a class.
         measure: the measure of latency.
     """
     found = measured(history, measure)
@@ -202,7 +208,7 @@ def _summary(values: Mapping[str, np.ndarray], objective: float, measure: Measur
     rows = []
     for name, sample in values.items():
         found = np.quantile(sample, [*quantiles.values(), 1.0], method="inverted_cdf") * 1000
-        # A quantile counts only if ten values lie beyond it.
+        # A quantile with fewer than ten values beyond it is left out; 9.999 allows for rounding.
         known = {
             column: float(value) if len(sample) * (1 - quantile) >= 9.999 else np.nan
             for (column, quantile), value in zip(quantiles.items(), found, strict=False)
@@ -219,13 +225,14 @@ def _by_time(times: np.ndarray, took: np.ndarray, edges: np.ndarray, windows: An
     table = pd.DataFrame({str(measure): grouped.size(), "p50 (ms)": grouped.median(), "p95 (ms)": grouped.quantile(0.95),
                           "slowest (ms)": grouped.max()})  # fmt: skip
     table.insert(0, "from (s)", edges[table.index])
+    # A bin is in a fault if its middle is.
     middles = (edges[table.index] + edges[table.index + 1]) / 2
     table["fault on"] = during(middles, windows)
     return table.reset_index(drop=True)
 
 
 def _cumulative(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points of the empirical distribution: all for a small sample, else evenly spaced ones."""
+    """Values and cumulative shares of an empirical distribution: all of up to 400, else 400 evenly spaced quantiles."""
     shares = np.linspace(0, 1, min(len(sample), 400) + 1)[1:]
     return np.maximum(np.quantile(sample, shares, method="inverted_cdf"), FLOOR), shares
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, SupportsFloat
 import msgspec
 
 FINDINGS_SHOWN = 50
-"""The most findings of one check that are kept; all are counted."""
+"""The most findings that the result of one check keeps; `Observation.found` counts all of them."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,9 +17,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         user: the user it concerns, or "".
         run: the run, or "".
         event: the type of the event, or "".
-        seq: the event's number, or -1.
+        seq: the sequence number of the event in its run, or -1.
         time: in seconds since the history's beginning; None if unknown.
-        row: the number of the history's row, or -1.
+        row: the row of the history, counted from 0, or -1.
     """
 
     message: str
@@ -37,7 +37,7 @@ class Measurement(msgspec.Struct, frozen=True):
     Attributes:
         value: the figure, in its unit.
         unit: "s" for seconds, "share" for a fraction of 1, "bytes", "count" for a number of things, "ratio" for a quotient.
-        better: the direction of an improvement; "neither" for a figure that only describes what was examined.
+        better: which value is better, the lower or the higher; "neither" if the figure only describes what was examined.
     """
 
     value: float
@@ -46,7 +46,7 @@ class Measurement(msgspec.Struct, frozen=True):
 
 
 def counted(number: SupportsFloat) -> Measurement:
-    """A number of things that only describes what was examined."""
+    """A count of what was examined, of which neither the lower nor the higher is better."""
     return Measurement(float(number), "count")
 
 
@@ -54,14 +54,14 @@ State = Literal["passed", "failed", "not applicable", "inconclusive"]
 
 
 class Observation(NamedTuple):
-    """What the function of a check returns.
+    """What a check function returns; a `CheckResult` adds the description of the check.
 
     Attributes:
         looked_at: how many things it examined; a check that examined nothing has not passed.
         found: how many findings there are.
-        findings: the first of them, at most `FINDINGS_SHOWN`.
+        findings: the first findings, at most `FINDINGS_SHOWN`.
         measured: figures, by name.
-        inconclusive: why the evidence proves nothing, such as too few connections for a quantile; "" if it suffices.
+        inconclusive: why the evidence allows no conclusion, such as too few connections for a quantile; "" if it does.
     """
 
     looked_at: int
@@ -80,10 +80,10 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
         looked_at: how many things it examined; a check that examined nothing has not passed.
         unit: what those things are.
         found: how many findings there are.
-        findings: the first of them, at most `FINDINGS_SHOWN`.
+        findings: the first findings, at most `FINDINGS_SHOWN`.
         measured: figures, by name.
-        minimum: the least evidence from which it concludes anything, in words; "" if one thing to examine is enough.
-        inconclusive: why the evidence proves nothing, such as too few connections for a quantile; "" if it suffices.
+        minimum: the least evidence that it needs to pass, in words; "" if one examined thing is enough.
+        inconclusive: why the evidence allows no conclusion, such as too few connections for a quantile; "" if it does.
     """
 
     check: str
@@ -98,7 +98,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def state(self) -> State:
-        """The outcome: any finding fails. Without one, a check that examined nothing is "not applicable"."""
+        """The outcome: "failed" with any finding; without one, "not applicable" if nothing was examined."""
         if self.found:
             return "failed"
         if not self.looked_at:

@@ -24,16 +24,16 @@ from netra_sim.runtime import windows_safe_wait_for
 
 
 class ExecutionEngineFactory:
-    """Makes an isolated engine for every request.
+    """Makes an isolated engine for every run.
 
-    The cost of an engine does not depend on how many engines live or have lived. After the end of its scope, nothing refers
-    to an engine, its agents, its context or its emitter.
+    Making an engine costs the same, however many engines are live or were made before. After the end of a scope, the factory
+    holds no reference to its engine, agents, context or emitter.
 
     Args:
-        websocket_bridge: carries the events; the first scope integrates it if needed.
-        pipeline: makes the agents of a run; by default the default pipeline, without delays.
-        limits: limits for each user and each engine.
-        observer: receives a call for every scope.
+        websocket_bridge: sends the events to the users; each scope first integrates it unless it is active.
+        pipeline: makes the agents of a run; None for `default_pipeline` without delays.
+        limits: the limits of each user and each engine; None for the defaults of `EngineLimits`.
+        observer: gets a call for every scope that opens, closes or is refused; its errors are reported and go no further.
 
     Raises:
         FactoryError: ``websocket_bridge`` is not a bridge.
@@ -58,6 +58,7 @@ class ExecutionEngineFactory:
         self._observer = None if observer is None else contained(observer)
         self._places_taken: dict[str, int] = {}
         self._engines: dict[str, UserExecutionEngine] = {}
+        # Of the runs whose engine is being made: the user of each, and those to cancel as they begin.
         self._opening: dict[str, str] = {}
         self._cancelled_early: set[str] = set()
         self._is_closed = False
@@ -69,34 +70,35 @@ class ExecutionEngineFactory:
         return tuple(self._engines.values())
 
     def latest_engines(self, count: int) -> tuple[UserExecutionEngine, ...]:
-        """The last ``count`` live engines that were made, newest first."""
+        """At most ``count`` live engines, newest first."""
         return tuple(islice(reversed(self._engines.values()), count))
 
     def live_engines(self, user_id: str | None = None) -> int:
-        """The number of engines that are live or being made: of one user, or of all users."""
+        """How many engines are being made, live or closing: of one user, or with None of all users."""
         return sum(self._places_taken.values()) if user_id is None else self._places_taken.get(user_id, 0)
 
     def claim_thread(self, user_id: str, thread_id: str) -> None:
-        """Check that the user owns the thread; see `AgentWebSocketBridge.claim_thread`.
+        """Make the user the owner of a thread without one, or check that it is; see `AgentWebSocketBridge.claim_thread`.
 
         Raises:
             ThreadOwnerError: the thread belongs to another user.
+            WrongLoopError: this is not the bridge's event loop.
         """
         self._bridge.claim_thread(user_id, thread_id)
 
     def cancel_run(self, user_id: str, run_id: str) -> bool:
         """End a live run of this user with ``agent_error`` "cancelled".
 
-        This returns at once. `UserExecutionEngine.execute_agent_pipeline` then returns a CANCELLED result, and the scope
-        waits for the agents for at most `EngineLimits.cleanup_seconds`. If the engine of the run is still being made, the
-        run is cancelled as it begins.
+        This returns before the run has ended. `UserExecutionEngine.execute_agent_pipeline` then returns a CANCELLED result,
+        and the scope waits for the agents for at most `EngineLimits.cleanup_seconds`. If the engine of the run is still
+        being made, the run is cancelled as it begins.
 
         Args:
             user_id: the authenticated user who asks.
             run_id: the run; `run_id_of` gives it for a client's request.
 
         Returns:
-            Whether this user has such a live run. Another user's run gives the same answer as a run that does not exist.
+            Whether the run is this user's, and is live or being opened. For another user's run, False, as for no run.
         """
         engine = self._engines.get(run_id)
         if engine is not None:
@@ -108,23 +110,25 @@ class ExecutionEngineFactory:
 
     @asynccontextmanager
     async def user_execution_scope(self, context: UserExecutionContext) -> AsyncIterator[UserExecutionEngine]:
-        """Open the scope of one run: an asynchronous context that gives its engine and closes it at the end.
+        """Open a scope for one run: ``async with`` gets its engine, and the end of the block closes the engine.
 
-        The scope counts against the user's limit before it awaits anything, and stops counting however it ends. So the limit
-        holds under any interleaving (incidents F1, F6).
+        The scope takes one of the user's places before its first ``await``, and gives it back however it ends. So scopes
+        that open at the same time cannot exceed the limit (incidents F1, F6).
 
         Raises:
             EngineLimitError: the user has as many engines as the limits allow.
             FactoryClosedError: the factory was shut down.
-            BridgeNotReadyError: the bridge could not be integrated within `EngineLimits.ready_seconds`.
+            BridgeNotReadyError: the bridge was shut down, or its integration failed or took more than
+                `EngineLimits.ready_seconds`.
             RunExistsError: the run id of the context is in use.
             ContextError: ``context`` is not a `UserExecutionContext`.
+            WrongLoopError: this is not the bridge's event loop.
         """
         if not isinstance(context, UserExecutionContext):
             raise ContextError(f"context must be a UserExecutionContext, and is a {type(context).__qualname__}")
         user_id, run_id = context.user_id, context.run_id
         try:
-            # Before the limit: a request that was sent twice gets RunExistsError even at the limit.
+            # Checked before the limit: a request that was sent twice gets RunExistsError, also from a user at the limit.
             if run_id in self._engines or run_id in self._opening:
                 raise RunExistsError(f"run {run_id!r} is being executed")
             self._take_place(user_id)
@@ -143,7 +147,7 @@ class ExecutionEngineFactory:
             finally:
                 del self._opening[run_id]
                 self._cancelled_early.discard(run_id)
-            left_over: Mapping[str, int] = {"engines": 1}
+            left_over: Mapping[str, int] = {"engines": 1}  # what the observer gets if `close` raises
             try:
                 yield engine
             finally:
@@ -159,9 +163,9 @@ class ExecutionEngineFactory:
             self._give_place_back(user_id)
 
     async def shutdown(self, drain: float = 0.0) -> None:
-        """Make no more engines, let live engines go on for up to ``drain`` seconds, then close them. Idempotent.
+        """Make no more engines, wait up to ``drain`` seconds for live ones to end, and close the others. Idempotent.
 
-        The runs of the closed engines end with ``agent_error``.
+        Runs that have not ended by then end with ``agent_error``.
         """
         self._is_closed = True
         if self._engines and drain > 0:

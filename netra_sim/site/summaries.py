@@ -1,4 +1,4 @@
-"""The verdict for other programs: Markdown for a pull request, JUnit XML, SARIF."""
+"""The outcome of a report for other programs: Markdown for a pull request, and JUnit XML."""
 
 import re
 from collections import Counter
@@ -15,14 +15,17 @@ from netra_sim.verdict.claims import JudgedClaim, State
 from netra_sim.verdict.verdict import Verdict
 
 LINES_SHOWN = 20
-"""How many reasons, changes or regressions the summary lists; it counts the rest."""
+"""The most lines of each list in the Markdown summary; it gives the number of the others."""
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""A character that XML 1.0 does not allow."""
+
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~]|^[-+])")
+"""A character that Markdown reads as markup, or a sign that begins a list."""
 
 
 def markdown(outcome: Outcome) -> str:
-    """The summary for a pull request."""
+    """The outcome of a report as Markdown for a pull request."""
     verdict = outcome.verdict
     claims = verdict.claims if verdict else []
     parts = [f"# Validation: {_plain(outcome.title)}", f"**{_plain(outcome.headline)}**"]
@@ -47,13 +50,13 @@ def markdown(outcome: Outcome) -> str:
 
 
 def about(verdict: Verdict) -> str:
-    """The judged code and data, in words."""
+    """The version and the shortened digests of the judged code and data, in one line."""
     parts = ", ".join(f"{name} {getattr(verdict.about, name)[:12]}" for name in verdict.about.__struct_fields__)
     return f"netra_sim {verdict.version} {verdict.about.whole[:12]} ({parts})"
 
 
 class Named(NamedTuple):
-    """A refuted claim.
+    """A refuted claim, as a summary names it.
 
     Attributes:
         says: the plan's words.
@@ -67,7 +70,7 @@ class Named(NamedTuple):
 
 
 def refuted(claims: Sequence[JudgedClaim]) -> list[Named]:
-    """The refuted claims: first those with a proof, then those about other claims."""
+    """The refuted claims: first those with checks of their own, then those about other claims."""
     found = [(bool(one.claim.all_of), number, one) for number, one in enumerate(claims) if one.state is State.REFUTED]
     return [
         Named(one.claim.says, one.evidence, claim_anchor(number))
@@ -76,14 +79,14 @@ def refuted(claims: Sequence[JudgedClaim]) -> list[Named]:
 
 
 def counted(claims: Sequence[JudgedClaim]) -> str:
-    """How many claims are in which state, in words."""
+    """The number of claims in each state, in words."""
     states = Counter(one.state for one in claims)
     others = [f"{states[state]:,} {state}" for state in State if state is not State.PROVEN]
     return f"{states[State.PROVEN]:,} of {len(claims):,} claims of the plan are proven; {', '.join(others)}"
 
 
 def not_proven(claims: Sequence[JudgedClaim]) -> list[str]:
-    """Claims that are neither proven nor refuted, with the reason; each given figure once."""
+    """The claims that are neither proven nor refuted, with the reason; for each given figure, only its first claim."""
     lacking = [one for one in claims if one.state in (State.UNPROVEN, State.NOT_ENOUGH)]
     given = {one.evidence: one for one in reversed(claims) if one.state is State.GIVEN}
     words = {State.NOT_ENOUGH: "Not enough evidence: "}
@@ -91,7 +94,7 @@ def not_proven(claims: Sequence[JudgedClaim]) -> list[str]:
 
 
 def by_heading(claims: Sequence[JudgedClaim]) -> dict[str, Counter[State]]:
-    """Count the claims in each state, by heading of the plan."""
+    """For each heading of the plan, the number of its claims in each state."""
     headings: dict[str, Counter[State]] = {}
     for one in claims:
         headings.setdefault(one.claim.heading, Counter())[one.state] += 1
@@ -129,7 +132,7 @@ def _claims_by_heading(claims: Sequence[JudgedClaim]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Escape text for Markdown: no markup, no HTML, no mention of a user and no link to an issue."""
+    """Put text on one line and escape it for GitHub: no markup, no HTML, no mention of a user and no link to an issue."""
     one_line = " ".join(text.split())
     quoted = one_line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"(@|\\#)(?=\w)", "\\1\u200b", _MARKDOWN.sub(r"\\\1", quoted))
@@ -178,7 +181,7 @@ def _claim_case(one: JudgedClaim) -> Xml.Element:
         case State.REFUTED:
             return _outcome(case, "failure", "refuted", one.evidence)
         case State.UNPROVEN | State.NOT_ENOUGH:
-            # A claim without a proof is skipped; it is not a failure of the code.
+            # Without checks of its own, a claim that is not proven is skipped: no code failed.
             kind = "failure" if one.claim.proof else "skipped"
             return _outcome(case, kind, f"{one.state}: {one.evidence}")
         case State.GIVEN:

@@ -1,4 +1,4 @@
-"""How a notebook other than the validation meets its objectives: a study saves the results, the report reads them."""
+"""Whether notebooks other than the validation meet their objectives: a study saves the results, the report reads them."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ class ObjectiveResult(msgspec.Struct, frozen=True, kw_only=True):
     """An objective, compared with what a study measured.
 
     Attributes:
-        parameter: the notebook parameter that sets the objective.
+        parameter: the name of the notebook parameter that sets the objective.
         where: the measured load or scenario.
         measured: the measured value and the objective, in words.
         state: whether the objective was met; "not judged" if too little was measured.
@@ -32,12 +32,12 @@ class ObjectiveResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def quantile(seconds: np.ndarray, share: float = QUANTILE) -> float:
-    """A quantile by nearest rank, as the checks compute it; NaN for no values."""
+    """The quantile at ``share`` by nearest rank, as in the checks; NaN if there are no values."""
     return nearest_rank(seconds, share) if len(seconds) else float("nan")
 
 
 def p95_result(where: str, measured: float, objective: float) -> ObjectiveResult:
-    """Compare a measured p95 with the objective ``delivery_p95``, both in seconds; NaN means that no event arrived."""
+    """Compare a measured p95 with the objective ``delivery_p95``, both in seconds. NaN, if no event arrived, is a miss."""
     if measured != measured:
         return ObjectiveResult(parameter="delivery_p95", where=where, measured="no event arrived", state="missed")
     words = f"95 of 100 events arrive within {measured * 1000:,.1f} ms, and should within {objective * 1000:,.1f} ms"
@@ -46,16 +46,16 @@ def p95_result(where: str, measured: float, objective: float) -> ObjectiveResult
 
 
 def save_p95_results(output: str, histories: Mapping[str, History], objective: float) -> None:
-    """Save how each named history meets the objective ``delivery_p95``, in seconds."""
+    """Compare the p95 of each history with the objective ``delivery_p95``, in seconds, and save the results."""
     p95s = {where: quantile(delivery_latencies(one)["latency"].to_numpy(float)) for where, one in histories.items()}
     save_results(output, [p95_result(where, measured, objective) for where, measured in p95s.items()])
 
 
 def save_results(output: str, results: Iterable[ObjectiveResult]) -> None:
-    """Save results for the report in a notebook's folder; "" saves nothing.
+    """Save results where the report reads them: in ``output``, the notebook's folder; "" saves nothing.
 
     Raises:
-        OSError: the folder cannot be written to.
+        OSError: the folder cannot be made, or the file cannot be written.
     """
     if output:
         Path(output).mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""NS201: where code makes engines, emitters and agents."""
+"""The rule NS201: only the factory makes engines, emitters and agents."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,19 @@ _OF_A_USER = frozenset({
     "user", "user_id", "run_id", "thread_id", "user_context", "connection_id", "websocket", "ws", "bridge",
     "websocket_manager", "websocket_bridge", "delivery",
 })  # fmt: skip
+"""Parameters of a constructor, any one of which shows that an emitter belongs to one user."""
+
 _NAMES_A_USER = ("*User*", "*Run*", "*WebSocket*", "*Websocket*", "*Agent*")
+"""Patterns of class names that show the same."""
 
 
 def made_outside(tree: Tree) -> Iterator[Location]:
-    """Calls that make an engine, an emitter or an agent."""
+    """Yield every call that makes an engine, an emitter or an agent, with a problem if the factory has no part in it.
+
+    There is no problem in a module with the role ``factory``, in a function that a factory receives as an argument or, for
+    an emitter, in a module with the role ``bridge``. A partial that is only stored is left out, as it makes nothing yet. So
+    is a class that makes its own instance.
+    """
     makers = _makers(tree)
     for module, _, call, target in tree.calls:
         if call.use is ResultUse.KEPT_AS_PARTIAL:
@@ -33,7 +41,7 @@ def made_outside(tree: Tree) -> Iterator[Location]:
 
 
 def _makers(tree: Tree) -> dict[tuple[str, str], str]:
-    """Class and static methods that make an instance of their class, with the kind of that class."""
+    """The class and static methods that make their own class: that class's kind, by module and function name."""
     found: dict[tuple[str, str], str] = {}
     for module, _, call, target in tree.calls:
         if call.function < 0 or target.kind is not SymbolKind.CLASS:
@@ -48,6 +56,7 @@ def _makers(tree: Tree) -> dict[tuple[str, str], str]:
 
 
 def _kind_made(tree: Tree, target: Target, makers: dict[tuple[str, str], str]) -> str:
+    """The kind of the object that a call of this target makes: by a maker, by ``Class.__new__`` or by the class itself."""
     if target.kind is SymbolKind.FUNCTION:
         return makers.get((target.module, target.name), "")
     if target.kind is SymbolKind.OTHER and target.path.name == "__new__":
@@ -56,7 +65,7 @@ def _kind_made(tree: Tree, target: Target, makers: dict[tuple[str, str], str]) -
 
 
 def _kind(tree: Tree, target: Target) -> str:
-    """What a class is: an engine, an emitter, an agent, or "" for something else."""
+    """The kind of a class: "engine", "emitter" or "agent"; "" for any other class, a frozen class, or no class."""
     if target.kind is SymbolKind.OTHER:
         return _kind_by_name(tree, target)
     known = tree.class_of(target) if target.kind is SymbolKind.CLASS else None
@@ -75,7 +84,7 @@ def _kind(tree: Tree, target: Target) -> str:
 
 
 def _kind_by_name(tree: Tree, target: Target) -> str:
-    """What a class outside of the tree is."""
+    """The kind of a class outside of the tree, by its name alone; "" also for agents, which the name does not prove."""
     name = target.path.name
     if matches_glob(name, *tree.config.engines):
         return "engine"
@@ -84,14 +93,17 @@ def _kind_by_name(tree: Tree, target: Target) -> str:
 
 
 def _is_of_a_user(tree: Tree, target: Target, names: list[str]) -> bool:
-    """Whether an emitter belongs to a user, unlike an emitter of metrics or of callbacks within the process."""
+    """Whether an emitter belongs to one user, by a class name in its lineage or a parameter of a constructor.
+
+    Emitters of metrics or of callbacks within the process do not.
+    """
     return any(matches_glob(name, *_NAMES_A_USER) for name in names) or any(
         name == "__init__" and not _OF_A_USER.isdisjoint(method.parameters) for name, method in _methods(tree, target)
     )
 
 
 def _methods(tree: Tree, target: Target) -> Iterator[tuple[str, Function]]:
-    """The methods of a class and its bases, by name."""
+    """Every method of a class and its bases with its name, overridden ones included."""
     for one in tree.lineage(target):
         known = tree.class_of(one)
         if known is not None:
@@ -100,7 +112,7 @@ def _methods(tree: Tree, target: Target) -> Iterator[tuple[str, Function]]:
 
 
 def _is_within_itself(module: Module, call: Call, target: Target) -> bool:
-    """Whether a class makes its own instance; the rule looks at the callers instead."""
+    """Whether the call is inside the class that it makes; the rule looks at the callers of that class instead."""
     if call.function < 0 or target.module != module.name:
         return False
     owners = {function.owner.partition(".")[0] for function in ancestors(module, call.function) if function.owner}
@@ -108,7 +120,7 @@ def _is_within_itself(module: Module, call: Call, target: Target) -> bool:
 
 
 def _is_called_by_factory(tree: Tree, module: Module, call: Call) -> bool:
-    """Whether a function that a factory receives as an argument, such as a pipeline, contains the call."""
+    """Whether the call is inside a function, such as a pipeline, that is an argument to something named ``*Factory``."""
     functions = ancestors(module, call.function)
     receivers = [tree.resolve(called) for function in functions for called in function.callback_of]
     return any((target.name or target.path.name).endswith("Factory") for target in receivers)
