@@ -10,19 +10,18 @@ _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 
 
-def explain(message: str, fields: object, kind: Any, within: str = "") -> str:
+def explain(message: str, fields: object, kind: type) -> str:
     """The message of a `msgspec.ValidationError`, with the value of the field and the values that it takes.
 
     Args:
         message: the text of the error.
         fields: the value that could not be converted.
         kind: the type that it should have become.
-        within: the path of ``fields`` in the scenario; "" for the whole scenario.
     """
     reason, _, path = message.partition(" - at `$")
     path = path.rstrip("`")
     place, value = _follow(path, inspect.type_info(kind), fields)
-    parts = [f"{f'{within}{path}'.lstrip('.') or 'scenario'}: {reason}"]
+    parts = [f"{path.lstrip('.') or 'scenario'}: {reason}"]
     unknown = _UNKNOWN.match(reason)
     if not unknown:
         parts.append(f"it had {value!r}")

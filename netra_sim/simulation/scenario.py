@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -234,18 +234,23 @@ class Scenario(_Part, frozen=True, kw_only=True):
                 known = " or ".join(f'"{name}"' for name in PLATFORMS)
                 raise ScenarioError(f'the platform is {known}, or a table of its own, and not "{platform}"')
             fields = fields | {"platform": dict(PLATFORMS[platform])}
-        # Built at each call: other packages may have registered more faults.
-        any_fault = reduce(or_, FAULTS.values())
-        faults = _convert(fields.get("faults", ()), tuple[any_fault, ...], "faults")  # type: ignore[valid-type]
-        scenario: Scenario = _convert(fields | {"faults": ()}, cls, "")
+        faults = _convert({"faults": fields.get("faults", ())}, _faults_alone()).faults
+        scenario: Scenario = _convert(fields | {"faults": ()}, cls)
         return msgspec.structs.replace(scenario, faults=faults)
 
 
-def _convert(fields: Any, kind: Any, path: str) -> Any:
+@cache
+def _faults_alone() -> type[msgspec.Struct]:
+    """The field ``faults`` of a scenario, of the kinds of all packages; msgspec reads the kinds of a struct only once."""
+    kinds = reduce(or_, FAULTS.values())
+    return msgspec.defstruct("Faults", [("faults", tuple[kinds, ...])])  # type: ignore[valid-type]
+
+
+def _convert(fields: dict[str, object], kind: type[msgspec.Struct]) -> Any:
     try:
         return msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
-        raise ScenarioError(explain(str(error), fields, kind, path)) from error
+        raise ScenarioError(explain(str(error), fields, kind)) from error
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
