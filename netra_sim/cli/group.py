@@ -10,26 +10,25 @@ from netra_sim.version import __version__
 
 
 class _Place(NamedTuple):
-    """The module and function of a command, and the extra that installs its dependencies."""
+    """The module of a command, in which the function ``NAME_command`` is, and the extra that installs its dependencies."""
 
     module: str
-    function: str
     extra: str
 
 
 _COMMANDS = {
-    "audit": _Place("judging", "audit_command", "lab"),
-    "check": _Place("judging", "check_command", "lab"),
-    "defects": _Place("simulating", "defects_command", "lab"),
-    "explore": _Place("exploring", "explore_command", "lab"),
-    "load": _Place("loading", "load_command", "server,lab"),
-    "notebooks": _Place("reporting", "notebooks_command", "report"),
-    "reference": _Place("reporting", "reference_command", "report"),
-    "report": _Place("reporting", "report_command", "report"),
-    "scenarios": _Place("simulating", "scenarios_command", "lab"),
-    "serve": _Place("serving", "serve_command", "server"),
-    "simulate": _Place("simulating", "simulate_command", "lab"),
-    "sweep": _Place("exploring", "sweep_command", "lab"),
+    "audit": _Place("judging", "lab"),
+    "check": _Place("judging", "lab"),
+    "defects": _Place("simulating", "lab"),
+    "explore": _Place("exploring", "lab"),
+    "load": _Place("loading", "server,lab"),
+    "notebooks": _Place("reporting", "report"),
+    "reference": _Place("reporting", "report"),
+    "report": _Place("reporting", "report"),
+    "scenarios": _Place("simulating", "lab"),
+    "serve": _Place("serving", "server"),
+    "simulate": _Place("simulating", "lab"),
+    "sweep": _Place("exploring", "lab"),
 }
 
 ADDED_COMMANDS: Registry[click.Command] = Registry("netra_sim.commands", (), kind=click.Command)
@@ -45,7 +44,7 @@ class _Group(click.Group):
             return ADDED_COMMANDS.get(name)
         place = _COMMANDS[name]
         try:
-            found: click.Command = getattr(import_module(f"netra_sim.cli.{place.module}"), place.function)
+            found: click.Command = getattr(import_module(f"netra_sim.cli.{place.module}"), f"{name}_command")
         except ModuleNotFoundError as error:
             return _stand_in(name, _what_to_install(name, error))
         return found

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from netra_sim.cli.common import NEW_FILE, progress
-from netra_sim.cli.scenarios import save_and_check
+from netra_sim.cli.common import progress
+from netra_sim.cli.scenarios import history_option, save_and_check
 from netra_sim.history import Objectives
 from netra_sim.loading import MOST_USERS, Load, load
 from netra_sim.runtime import run
@@ -40,9 +40,7 @@ from netra_sim.simulation import parse_setting
 @click.option(
     "--objective", "bounds", multiple=True, metavar="NAME=VALUE", help="Another objective, such as delivery_p95=0.2."
 )
-@click.option(
-    "-o", "--output", type=NEW_FILE, default="history.parquet", show_default=True, help="File for the history."
-)
+@history_option
 def load_command(
     users: int,
     runs: int,

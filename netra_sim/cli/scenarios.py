@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from netra_sim.checks import CHECKS, check
-from netra_sim.cli.common import show
+from netra_sim.cli.common import NEW_FILE, show
 from netra_sim.exit_code import ExitCode
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
@@ -41,6 +41,12 @@ factory_option = click.option(
     help="Your own subclass of ExecutionEngineFactory, with your own agents.",
 )
 """The option for commands that can simulate another factory."""
+
+
+history_option = click.option(
+    "-o", "--output", type=NEW_FILE, default="history.parquet", show_default=True, help="File for the history."
+)
+"""The option of the commands that record one history."""
 
 
 def factory_words(factory_class: type[ExecutionEngineFactory]) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from netra_sim.cli.common import NEW_FILE, progress
-from netra_sim.cli.scenarios import chosen_scenario, factory_option, save_and_check
+from netra_sim.cli.common import progress
+from netra_sim.cli.scenarios import chosen_scenario, factory_option, history_option, save_and_check
 from netra_sim.defects import DEFECTS, detect
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import in_order, run_trial
@@ -22,9 +22,7 @@ from netra_sim.simulation import FAULTS, Scenario, find_scenario, scenario_names
 @click.option(
     "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value, such as network.latency.median=0.2."
 )
-@click.option(
-    "-o", "--output", type=NEW_FILE, default="history.parquet", show_default=True, help="File for the history."
-)
+@history_option
 @factory_option
 def simulate_command(
     scenario: str,
