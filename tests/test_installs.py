@@ -34,7 +34,7 @@ def wheel(tmp_path_factory):
 
 def closure(name, extras=()):
     """The names of the distributions that a distribution installs, itself left out."""
-    found, waiting = {}, [(name, tuple(extras))]
+    found, waiting = set(), [(name, tuple(extras))]
     while waiting:
         name, extras = waiting.pop()
         for text in distribution(name).requires or ():
@@ -42,7 +42,7 @@ def closure(name, extras=()):
             if any(not wanted.marker or wanted.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
                 key = re.sub(r"[-_.]+", "-", wanted.name).lower(), tuple(sorted(wanted.extras))
                 if key not in found:
-                    found[key] = True
+                    found.add(key)
                     waiting.append(key)
     return {name for name, _ in found} - {"netra-sim"}
 
