@@ -90,7 +90,7 @@ def _answer(result: CheckResult) -> Html:
 
 def _counted(results: Sequence[CheckResult]) -> str:
     states = Counter(result.state for result in results)
-    others = [f"{states[state]:,} {state}" for state in ("failed", "not applicable") if states[state]]
+    others = [f"{states[state]:,} {state}" for state in ("failed", "inconclusive", "not applicable") if states[state]]
     return ", ".join([f"{states['passed']:,} of {len(results):,} checks passed", *others])
 
 

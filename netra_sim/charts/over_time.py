@@ -1,5 +1,6 @@
 """Values over time: gauges such as outbox depth, live engines, and the recovery after a fault."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from netra_sim.charts.style import (
     plain,
     styled,
 )
+from netra_sim.checks.statistics import QUANTILE, nearest_rank
 from netra_sim.history import History, Kind
 
 POINTS = 600
@@ -156,7 +158,7 @@ def _steps_around(
     firsts, lasts = np.flatnonzero(np.diff(groups, prepend=-1)), np.flatnonzero(np.diff(groups, append=groups[-1] + 1))
     grouped = pd.Series(took).groupby(groups[np.searchsorted(numbers, bins)])
     starts, ends = ended + numbers[firsts] * width, ended + (numbers[lasts] + 1) * width
-    return starts, ends, grouped.size().to_numpy(), grouped.quantile(0.95).to_numpy()
+    return starts, ends, grouped.size().to_numpy(), grouped.agg(partial(nearest_rank, share=QUANTILE)).to_numpy()
 
 
 def _how_it_came_back(

@@ -14,7 +14,7 @@ from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Measurement, Obser
 from netra_sim.history import Kind, Objectives
 
 CLEAN_CLOSE = 5.0
-"""Seconds before a clean close within which a sent event may have been on its way."""
+"""Seconds before a clean close within which a sent event may have been in flight on a line that delivers."""
 
 
 @define(
@@ -95,9 +95,11 @@ def delivery(records: Records, objectives: Objectives) -> Observation:
 def truthfulness(records: Records, objectives: Objectives) -> Observation:
     """Every event and gap that the bridge reports as sent must arrive, and every event that arrives must have been sent.
 
-    A sent event that never arrived is excused as in flight if its connection closed soon after it, and no event sent later
-    on the connection arrived; a connection keeps the order. Soon means within `IN_FLIGHT` seconds, or within `CLEAN_CLOSE`
-    seconds if the client closed with a code of `LEAVING`, since a closing handshake delivers what was sent before it.
+    A sent event that never arrived is excused as in flight if its connection closed soon after, and no event sent later on
+    the connection arrived; a connection keeps the order. Soon is counted from the later of two times: the event was sent,
+    and the last event arrived on the connection, since a slow line delivers what was sent before first. It means within
+    `IN_FLIGHT` seconds, or within `CLEAN_CLOSE` seconds if the client closed with a code of `LEAVING`, since a closing
+    handshake delivers what is not held up.
 
     An event that was never sent is excused in a log that began after its run, see `_was_sent_before`. An announced gap that
     the client never read is excused if the connection closed within `IN_FLIGHT` seconds, unless the client both received an
@@ -145,9 +147,12 @@ def _was_in_flight(
     closed = records.last_of_each("connection", records.rows(Kind.DISCONNECTED))[connections[empty]]
     arrived = sent[pd.Index(keys[sent]).isin(keys[received])]
     last_arrived = records.last_of_each("connection", arrived)[connections[empty]]
+    last_read = records.last_of_each("connection", received)[connections[empty]]
     is_clean = np.isin(records.numbers["value"][closed], LEAVING)
     patience = np.where(is_clean, CLEAN_CLOSE, IN_FLIGHT)
-    is_recent = (closed > empty) & ~(times[closed] - times[empty] > patience)
+    # A connection keeps the order: nothing arrives before what was sent earlier has arrived.
+    since = np.fmax(times[empty], np.where(last_read >= 0, times[last_read], -np.inf))
+    is_recent = (closed > empty) & ~(times[closed] - since > patience)
     return np.asarray(is_recent & (last_arrived < empty))
 
 

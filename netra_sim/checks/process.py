@@ -47,7 +47,8 @@ def unhandled_errors(records: Records, objectives: Objectives) -> Observation:
     requested, errors = records.rows(Kind.REQUESTED), records.rows(Kind.LOOP_ERROR)
 
     def describe(row: int) -> str:
-        return f"no code handled {records.text('event', row)}: {records.text('detail', row)}"
+        kind, detail = records.text("event", row), records.text("detail", row)
+        return f"no code handled {kind}: {detail}" if kind else f"asyncio reported: {detail}"
 
     return Observation(
         looked_at=max(len(requested), len(errors)) if records.records(Kind.LOOP_ERROR) else 0,

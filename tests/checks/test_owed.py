@@ -100,6 +100,27 @@ def test_a_sent_event_is_excused_within_the_time_to_notice_a_dead_peer(later, is
     assert failed(story.end(), "delivery", "truthfulness") == (set() if is_excused else {"delivery", "truthfulness"})
 
 
+@pytest.mark.parametrize(("arrives", "is_excused"), [(27.0, True), (24.0, False)])
+def test_an_event_that_waits_on_a_slow_line_may_be_lost_when_its_tab_is_closed(arrives, is_excused):
+    story = Story().run("bob", "bob.1").run(drop=(3, 4))
+    recorder, begin = story.recorder, story.now
+    recorder.sent("alice/0", "alice", "alice.1", EVENTS[3], 3)
+    recorder.sent("alice/0", "alice", "alice.1", EVENTS[4], 4)
+    story.now = begin + arrives
+    recorder.received("alice/0", "alice", "alice.1", EVENTS[3], 3, subject="alice", timestamp=begin)
+    story.now = begin + 30.0
+    recorder.disconnected("alice/0", "alice", 1000, "the tab was closed")
+    assert failed(story.end(), "truthfulness") == (set() if is_excused else {"truthfulness"})
+
+
+@pytest.mark.parametrize("at", [0.5, 2.0, 6.0])
+def test_a_tab_that_is_closed_on_a_slow_line_accuses_nobody(at):
+    faults = (SlowConsumer(at=2.0, lasts=30.0, share=1.0), TabMultiplication(at=at, lasts=30.0, share=1.0))
+    agents = Agents(think=LogNormal(0.3, 0.5), tool=LogNormal(0.2, 0.3))
+    scenario = Scenario(users=3, workload=Workload(window=4.0, runs_per_user=2), agents=agents, faults=faults)
+    assert failed(simulate(scenario), "truthfulness", "delivery") == set()
+
+
 def test_events_behind_an_unread_event_are_excused_with_it():
     story = Story().run("bob", "bob.1").run(drop=(2, 3, 4))
     story.recorder.sent("alice/0", "alice", "alice.1", EVENTS[2], 2)
