@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
@@ -29,9 +29,7 @@ from netra_sim.protocol import (
 )
 from netra_sim.runtime import windows_safe_sleep
 from netra_sim.server.handshake import AuthenticationError, AuthenticationUnavailableError
-
-if TYPE_CHECKING:
-    from netra_sim.server.service import AgentService, Slot
+from netra_sim.server.service import AgentService, Slot
 
 log = logging.getLogger(__name__)
 
@@ -103,9 +101,9 @@ async def serve_connection(
     user: AuthenticatedUser,
     receive: Receive,
     transport: Transport,
-    service: "AgentService",
+    service: AgentService,
     *,
-    slot: "Slot | None" = None,
+    slot: Slot | None = None,
 ) -> None:
     """Serve one client until either side ends the conversation, then close the transport.
 
@@ -145,7 +143,7 @@ class Conversation:
     """
 
     def __init__(
-        self, user: AuthenticatedUser, receive: Receive, transport: Transport, service: "AgentService", slot: "Slot"
+        self, user: AuthenticatedUser, receive: Receive, transport: Transport, service: AgentService, slot: Slot
     ) -> None:
         self.user = user
         self.transport = transport

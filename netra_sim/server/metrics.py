@@ -1,27 +1,45 @@
 """The metrics of the server, for Prometheus."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from netra_sim.bridge import IntegrationState
-
-if TYPE_CHECKING:
-    from netra_sim.server.service import AgentService
+from netra_sim.bridge import AgentWebSocketBridge, IntegrationState
+from netra_sim.factory import ExecutionEngineFactory
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _RUN_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
 
 
+class MeasuredServer(Protocol):
+    """What the metrics read at each scrape.
+
+    Attributes:
+        bridge: carries the events.
+        factory: makes the engines.
+        sockets: the number of open sockets.
+        unready_sockets: the number of these that have not sent ``resume``.
+    """
+
+    bridge: AgentWebSocketBridge
+    factory: ExecutionEngineFactory
+    sockets: int
+    unready_sockets: int
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether new runs can begin."""
+
+
 class ServerMetrics(Collector):
     """Counts what the server does, in a separate registry. It reads the counters of the bridge at each scrape."""
 
-    def __init__(self, service: "AgentService") -> None:
-        self._service = service
+    def __init__(self, server: MeasuredServer) -> None:
+        self._server = server
         self._registry = CollectorRegistry()
         self._messages = self._counter("netra_messages", "Messages of clients that could be read.", "type")
         self._refused = self._counter("netra_refused_messages", "Messages that were refused.", "code")
@@ -54,14 +72,14 @@ class ServerMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The counters and gauges of the bridge and the service; see `prometheus_client.registry.Collector`."""
-        service = self._service
-        now = service.bridge.metrics()
-        yield _gauge("netra_ready", "1 while new runs can begin.", service.is_ready)
+        server = self._server
+        now = server.bridge.metrics()
+        yield _gauge("netra_ready", "1 while new runs can begin.", server.is_ready)
         yield _gauge("netra_bridge_active", "1 while the bridge is integrated.", now.state is IntegrationState.ACTIVE)
-        yield _gauge("netra_sockets", "Open sockets.", service.sockets)
-        yield _gauge("netra_unready_sockets", "Sockets that have not said resume.", service.unready_sockets)
+        yield _gauge("netra_sockets", "Open sockets.", server.sockets)
+        yield _gauge("netra_unready_sockets", "Sockets that have not said resume.", server.unready_sockets)
         yield _gauge("netra_connections", "Connections that get events.", now.live_connections)
-        yield _gauge("netra_live_runs", "Runs that execute.", service.factory.live_engines())
+        yield _gauge("netra_live_runs", "Runs that execute.", server.factory.live_engines())
         yield _gauge("netra_kept_runs", "Runs that can be replayed, live or ended.", now.kept_runs)
         yield _gauge("netra_replay_bytes", "Bytes kept for replay.", now.replay_bytes)
         yield _gauge("netra_unsent_bytes", "Bytes that clients have not taken.", now.unsent_bytes)

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
+from typing import Protocol
 
 from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, Connection, IntegrationState
 from netra_sim.exceptions import NetraSimError
 from netra_sim.factory import ExecutionEngineFactory, PipelineResult, answer_message
 from netra_sim.protocol import CLOSE_REPLACED, CLOSE_UNAUTHENTICATED, Draining
 from netra_sim.runtime import windows_safe_sleep
-from netra_sim.server.conversation import Conversation
 from netra_sim.server.handshake import (
     AuthenticationError,
     AuthenticationUnavailableError,
@@ -34,6 +34,27 @@ FLUSH_SECONDS = 2.0
 """How long a stopping server waits, in seconds, until its last messages are sent."""
 
 _FLUSH_POLL = 0.02
+
+
+class ConnectedClient(Protocol):
+    """What the service needs of the conversation with one client.
+
+    Attributes:
+        user: the user of the client's newest token.
+        connection: the client's connection to the bridge; None before its ``resume``.
+        heard_at: when its last message came, in seconds of the loop's clock.
+    """
+
+    user: AuthenticatedUser
+    connection: Connection | None
+    heard_at: float
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether nothing waits to be sent."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection, if it is open."""
 
 
 class Slot:
@@ -123,13 +144,13 @@ class AgentService:
         self.limits = limits or ServerLimits()
         self.metrics = ServerMetrics(self)
         self.wall_clock = wall_clock
-        self.sockets = 0
-        self.unready_sockets = 0
+        self.sockets: int = 0
+        self.unready_sockets: int = 0
         self._authenticator = authenticator
         self._origins = normal_origins(origins)
         self._drain = drain
         self._is_draining = False
-        self._conversations: dict[str, list[Conversation]] = {}
+        self._clients: dict[str, list[ConnectedClient]] = {}
         self._answers: set[asyncio.Task[None]] = set()
         self._monitoring: asyncio.Task[None] | None = None
         self.messages = UserRates(self.limits.messages_per_second, self.limits.message_burst)
@@ -213,7 +234,7 @@ class AgentService:
             The number of closed connections.
         """
         self._revoked_users[user_id] = self.wall_clock()
-        return self._close(list(self._conversations.get(user_id, ())))
+        return self._close(list(self._clients.get(user_id, ())))
 
     def revoke_token(self, token_id: str) -> int:
         """Close the connections of a token, given by its ``jti``, with 4401, and refuse it until the process ends.
@@ -230,27 +251,27 @@ class AgentService:
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)
 
-    def enter(self, conversation: Conversation) -> None:
-        """Register a conversation. If its user has too many, close the one that seems most likely to be dead.
+    def enter(self, client: ConnectedClient) -> None:
+        """Register a client. If its user has too many, close the one that seems most likely to be dead.
 
         The newest connection wins, because a client that lost its network cannot close its old connections.
         """
-        own = self._conversations.setdefault(conversation.user.user_id, [])
+        own = self._clients.setdefault(client.user.user_id, [])
         while len(own) >= self.bridge.limits.connections_per_user:
             stalest = min(own, key=lambda one: (one.is_flushed, one.heard_at))
             own.remove(stalest)
             stalest.close(CLOSE_REPLACED, "a newer connection of this user took its place")
-        own.append(conversation)
+        own.append(client)
 
-    def leave(self, conversation: Conversation, code: int) -> None:
-        """Remove a conversation that has ended with this close code."""
+    def leave(self, client: ConnectedClient, code: int) -> None:
+        """Remove a client; its connection has ended with this close code."""
         self.metrics.closed(code)
-        user_id = conversation.user.user_id
-        left = [one for one in self._conversations.get(user_id, ()) if one is not conversation]
+        user_id = client.user.user_id
+        left = [one for one in self._clients.get(user_id, ()) if one is not client]
         if left:
-            self._conversations[user_id] = left
+            self._clients[user_id] = left
         else:
-            self._conversations.pop(user_id, None)
+            self._clients.pop(user_id, None)
 
     async def stop(self, drain: float | None = None) -> None:
         """Drain and stop: tell every client, begin no more runs, let live runs go on, end the others, close all connections.
@@ -291,13 +312,13 @@ class AgentService:
         names = {name: getattr(result, name) for name in ("run_id", "thread_id", "user_id", "seconds")}
         log.info("run ended", extra=names | {"status": str(result.status)})
 
-    def _everybody(self) -> list[Conversation]:
-        return [one for several in self._conversations.values() for one in several]
+    def _everybody(self) -> list[ConnectedClient]:
+        return [one for several in self._clients.values() for one in several]
 
-    def _close(self, conversations: list[Conversation]) -> int:
-        for one in conversations:
+    def _close(self, clients: list[ConnectedClient]) -> int:
+        for one in clients:
             one.close(CLOSE_UNAUTHENTICATED, "the proof of who you are was revoked")
-        return len(conversations)
+        return len(clients)
 
     def _refuse_revoked(self, user: AuthenticatedUser) -> None:
         revoked_at = self._revoked_users.get(user.user_id)

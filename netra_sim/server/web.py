@@ -5,14 +5,11 @@ from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from netra_sim.server.metrics import CONTENT_TYPE
-
-if TYPE_CHECKING:
-    from netra_sim.server.service import AgentService
+from netra_sim.server.service import AgentService
 
 TEXT = "text/plain; charset=utf-8"
 JAVASCRIPT = "text/javascript; charset=utf-8"
@@ -27,7 +24,7 @@ class Page(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = MappingProxyType({})
 
 
-def page(path: str, service: "AgentService") -> Page | None:
+def page(path: str, service: AgentService) -> Page | None:
     """The answer for a path, or None for an unknown path."""
     if path == "/healthz":
         return Page(HTTPStatus.OK, b"ok\n")

@@ -374,7 +374,7 @@ async def test_all_resources_are_released_when_the_clients_are_gone(carrier):
                 await asyncio.sleep(0.01)
         assert place.service.unready_sockets == 0
         assert place.bridge.metrics().live_connections == 0
-        assert not place.service._conversations
+        assert not place.service._clients
 
 
 async def test_a_full_server_turns_new_sockets_away(carrier):
