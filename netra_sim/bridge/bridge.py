@@ -150,6 +150,11 @@ class AgentWebSocketBridge:
         """The name of this bridge's memory of runs; cursors of another epoch are void."""
         return self._delivery.epoch
 
+    @property
+    def replay_bytes(self) -> int:
+        """The bytes that are kept for replay now, as in `metrics`."""
+        return self._delivery.replay_bytes
+
     async def ensure_integration(self) -> IntegrationResult:
         """Integrate the bridge unless it is active. Idempotent, and safe to call from many tasks at once.
 

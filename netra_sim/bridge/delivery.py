@@ -215,7 +215,7 @@ class Delivery:
         if run.phase is _ENDED:
             run.ended_at = self._request_expiry()
             self._ended[run.run_id] = run
-        if replay_bytes > self._replay_total_bytes:
+        if replay_bytes > self._replay_total_bytes and run.is_observed:  # a probe costs no user an event
             self._make_room(run)
         return outgoing.seq
 

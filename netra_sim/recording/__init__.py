@@ -4,10 +4,18 @@ from netra_sim.recording.answers import how_answered
 from netra_sim.recording.loop_errors import describe_loop_error, without_addresses
 from netra_sim.recording.marks import CONTEXT_MARK, mark, marked_question, marks_in
 from netra_sim.recording.recorder import Recorder
-from netra_sim.recording.snapshots import ENGINES_PER_COMPARISON, EngineWatch, record_gauges, record_left_overs
+from netra_sim.recording.snapshots import (
+    ENGINES_AT_AN_OPENING,
+    ENGINES_PER_COMPARISON,
+    EngineWatch,
+    opening_after,
+    record_gauges,
+    record_left_overs,
+)
 
 __all__ = [
     "CONTEXT_MARK",
+    "ENGINES_AT_AN_OPENING",
     "ENGINES_PER_COMPARISON",
     "EngineWatch",
     "Recorder",
@@ -16,6 +24,7 @@ __all__ = [
     "mark",
     "marked_question",
     "marks_in",
+    "opening_after",
     "record_gauges",
     "record_left_overs",
     "without_addresses",

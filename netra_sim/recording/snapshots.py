@@ -20,7 +20,13 @@ _STOCK = {name: getattr(asyncio, name) for name in ("sleep", "wait_for", "gather
 ENGINES_PER_COMPARISON = 8
 """Engines in one comparison."""
 
-_ENGINES_AT_AN_OPENING = 3
+ENGINES_AT_AN_OPENING = 3
+"""Engines in one comparison when a scope opens."""
+
+
+def opening_after(openings: int) -> int:
+    """The opening at which the next comparison takes place, after one at this opening; openings count from 1."""
+    return openings + 1 + openings // 8
 
 
 def record_gauges(recorder: Recorder, bridge: AgentWebSocketBridge) -> None:
@@ -72,15 +78,20 @@ class EngineWatch:
         self._recorder.scope_opened(run_id, user_id)
         if self._factory is None:
             return
-        engines = self._factory.latest_engines(_ENGINES_AT_AN_OPENING)
-        self.seen.update(engines[:1])
-        self._openings += 1
-        if self._openings >= self._next_look:
-            self._next_look = self._openings + 1 + self._openings // 8
+        self.seen.update(self._factory.latest_engines(1))
+        if engines := self.engines_at_opening(run_id, self._factory):
             users = {self._probe.kept_user, *(engine.context.user_id for engine in engines)} - {None}
             shared = self._probe.look_at_opening(engines)
             if len(users) >= 2:
                 self._record(shared, len(engines))
+
+    def engines_at_opening(self, run_id: str, factory: ExecutionEngineFactory) -> Sequence[UserExecutionEngine]:
+        """The engines to compare now that the scope of this run has opened, its own first; none at most openings."""
+        self._openings += 1
+        if self._openings < self._next_look:
+            return ()
+        self._next_look = opening_after(self._openings)
+        return factory.latest_engines(ENGINES_AT_AN_OPENING)
 
     def look(self, engines: Sequence[UserExecutionEngine]) -> None:
         """Compare live engines and record what they share; engines of one user alone are not compared."""

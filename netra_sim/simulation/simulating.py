@@ -1,16 +1,14 @@
 """`simulate`: simulated users drive the real factory, bridge and Windows-safe layer in virtual time."""
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Literal
 
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
-from netra_sim.runtime import run
 from netra_sim.simulation.diagnosis import DeadlockError, VirtualTimeLimitError
-from netra_sim.simulation.randomness import key
+from netra_sim.simulation.running import new_scenario_loop, run_world
 from netra_sim.simulation.scenario import Scenario
-from netra_sim.simulation.virtual_time import new_virtual_loop
+from netra_sim.simulation.shards import ShardsError, shards_for, simulate_in_shards
 from netra_sim.simulation.world import World
 
 
@@ -20,6 +18,8 @@ def simulate(
     *,
     on_answer: Callable[[], None] = lambda: None,
     factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory,
+    shards: int | Literal["auto"] = 1,
+    on_one_process: Callable[[str], None] = lambda reason: None,
 ) -> History:
     """Run a scenario to its end and return its History.
 
@@ -28,41 +28,34 @@ def simulate(
     A deadlock, the ``time_limit`` or a spinning task ends the simulation early; the History then records which task waits on
     what, and where. The History also records errors that no code handled.
 
+    With ``shards``, several processes simulate the users, and the merged History is that of one process, with the same
+    digest, or there is none. This needs users who do not act on each other; a simulation that shows that they do is given
+    up. What the caller has patched in this process does not reach the others.
+
     Args:
         scenario: what happens.
         seed: determines everything that the scenario leaves open.
         on_answer: called at the end of every request, for a progress display; it must not touch the simulation.
         factory_class: makes the engines; pass a variant of the factory to test it.
+        shards: the number of processes; "auto" for one for each core where that gives the same History and is faster.
+        on_one_process: called with the reason if ``shards`` is "auto" and one process simulates all users.
 
     Raises:
         HarnessError: a part of the simulation itself failed, such as a fault or a probe.
+        ShardsError: so many processes cannot give the History of one process.
     """
-    settings = scenario.platform
-    loop = new_virtual_loop(
-        seed=key(seed, "order"),
-        order=settings.order,
-        tick=settings.tick,
-        step_cost=settings.step_cost,
-        time_limit=scenario.time_limit,
-    )
-    world = World(scenario, seed, loop, on_answer, factory_class)
-    with _rare_collections():
-        try:
-            return run(world.run(), loop_factory=lambda: loop)
-        except (DeadlockError, VirtualTimeLimitError):
-            if world.failure is not None:
-                raise world.failure from None
-            return world.partial_history
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Run the cyclic garbage collector rarely: a simulation makes many objects and almost no cycles."""
-    thresholds = gc.get_threshold()
-    gc.set_threshold(100_000, 20, 100)
-    gc.freeze()  # collections skip all objects from before the simulation
+    if shards == "auto":
+        count, reason = shards_for(scenario, seed)
+        if count > 1:
+            try:
+                return simulate_in_shards(scenario, seed, count, on_answer=on_answer, factory_class=factory_class)
+            except ShardsError as error:
+                reason, on_answer = str(error), lambda: None  # the requests were counted once already
+        on_one_process(reason)
+    elif shards != 1:
+        return simulate_in_shards(scenario, seed, shards, on_answer=on_answer, factory_class=factory_class)
+    world = World(scenario, seed, new_scenario_loop(scenario, seed), on_answer, factory_class)
     try:
-        yield
-    finally:
-        gc.unfreeze()
-        gc.set_threshold(*thresholds)
+        return run_world(world)
+    except (DeadlockError, VirtualTimeLimitError):
+        return world.partial_history

@@ -38,16 +38,17 @@ class SimulatedUser:
     """One user from the first connection to the last answer.
 
     Attributes:
+        number: 0, 1, 2, ...
         user_id: the name of the user.
         tabs: the open tabs.
         is_present: whether the user has arrived and has not left.
     """
 
     def __init__(self, number: int, environment: ClientEnvironment) -> None:
+        self.number = number
         self.user_id = f"user-{number}"
         self.tabs: list[SimulatedClient] = []
         self.is_present = False
-        self._number = number
         self._environment = environment
         self._requests = 0
         self._tabs_opened = 0
@@ -64,7 +65,7 @@ class SimulatedUser:
             if isinstance(arrivals, Closed):
                 await self._ask_in_turn(arrivals)
                 return
-            times = list(due_times(scenario.workload, self._environment.seed, self._number, scenario.users))
+            times = list(due_times(scenario.workload, self._environment.seed, self.number, scenario.users))
             async with asyncio.TaskGroup() as group:
                 for due in times:
                     await loop.sleep_exactly(due - PAGE_LEAD - loop.exact_time())
@@ -95,7 +96,7 @@ class SimulatedUser:
 
     async def _ask_in_turn(self, arrivals: Closed) -> None:
         environment = self._environment
-        stream = key(environment.seed, "think", self._number)
+        stream = key(environment.seed, "think", self.number)
         self._arrive()
         for number in range(environment.scenario.workload.runs_per_user):
             await environment.loop.sleep_exactly(arrivals.think.draw(uniform(stream, number)))

@@ -2,13 +2,14 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import copy_context
 from typing import Any
 
 import msgspec
 
 from netra_sim.bridge import AgentWebSocketBridge, BridgeLimits, IntegrationPolicy
-from netra_sim.factory import EngineLimits, ExecutionEngineFactory, answer_to
+from netra_sim.factory import EngineLimits, ExecutionEngineFactory, UserExecutionEngine, answer_to
 from netra_sim.history import LOOP_STEPS, History, environment
 from netra_sim.recording import (
     ENGINES_PER_COMPARISON,
@@ -34,6 +35,7 @@ from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.randomness import key, uniform
 from netra_sim.simulation.scenario import SELECT_LIMIT, Scenario
+from netra_sim.simulation.turns import TURN, TurnsLoop
 from netra_sim.simulation.user import SimulatedUser
 from netra_sim.version import __version__
 
@@ -42,6 +44,11 @@ EPOCH = 1_700_000_000.0
 
 PROBE_INTERVAL = 1.0
 """Virtual seconds between two samples of what the server holds and what its engines share."""
+
+
+def first_to_look_at(seed: int, samples: int, engines: int) -> int:
+    """Which of so many live engines is the first of those that are compared at a sample of this number."""
+    return int(uniform(key(seed, "probe"), samples) * engines)
 
 
 class World:
@@ -139,8 +146,10 @@ class World:
         for injection in self.faults.injections:
             if not isinstance(injection.fault, LimitsFault):
                 self.spawn(self._inject(injection), f"fault {injection.fault.name}")
-        self._users = [SimulatedUser(number, self) for number in range(self.scenario.users)]
-        await asyncio.wait([self.spawn(user.run(), user.user_id) for user in self._users])
+        self._users = [SimulatedUser(number, self) for number in self.numbers]
+        if self._users:
+            await asyncio.wait([self._begin_user(user) for user in self._users])
+        await self.all_users_ended()
         for task in (left := list(self._background)):
             task.cancel()
         if left:
@@ -209,8 +218,12 @@ class World:
         """See `FaultTarget`."""
         for injection in self.faults.injections_of(fault):
             for user in self._present:
-                if injection.is_for(user.user_id) and sum(tab.cut() for tab in user.tabs):
-                    injection.hit.add(user.user_id)
+                if injection.is_for(user.user_id):
+                    self._in_turn(user, self._cut, user, injection)
+
+    def _cut(self, user: SimulatedUser, injection: Injection[Fault]) -> None:
+        if sum(tab.cut() for tab in user.tabs):
+            injection.hit.add(user.user_id)
 
     def reset_before_accept(self, fault: Fault) -> None:
         """See `FaultTarget`."""
@@ -253,6 +266,7 @@ class World:
         for fault in self.faults.on_for_all(LimitsFault):
             with blaming(f"fault {fault.name}"):
                 limits = fault.adjust(limits)
+        limits = self.bridge_limits(limits)
         bridge = AgentWebSocketBridge(
             limits=limits,
             policy=IntegrationPolicy(check_interval=scenario.limits.check_interval),
@@ -261,7 +275,7 @@ class World:
             epoch=f"{key(self.seed, 'epoch', number):016x}",
             observer=self.recorder,
         )
-        watch = EngineWatch(self.recorder)
+        watch = self.new_watch()
         factory = self._factory_class(
             websocket_bridge=bridge,
             pipeline=simulated_pipeline(scenario.agents, self.faults.of(AgentFault), self.seed),
@@ -315,7 +329,47 @@ class World:
             self._current = self._new_instance()
             self.spawn(self._current.start(), "start of a server")
         for user in self._present:
-            user.adapt()
+            self._in_turn(user, user.adapt)
+
+    def _begin_user(self, user: SimulatedUser) -> asyncio.Task[None]:
+        """Start a user, in the context that tells the loop whose turn a step belongs to."""
+        context = copy_context()
+        context.run(TURN.set, user.number)
+        return context.run(self.spawn, self._live(user), user.user_id)
+
+    async def _live(self, user: SimulatedUser) -> None:
+        if isinstance(self.loop, TurnsLoop):
+            await self.loop.next_turn()
+        await user.run()
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The users that are simulated here: all."""
+        return range(self.scenario.users)
+
+    async def all_users_ended(self) -> None:
+        """Called when no user is left, before the servers are stopped."""
+
+    def bridge_limits(self, limits: BridgeLimits) -> BridgeLimits:
+        """The limits of a new bridge, from those of the scenario."""
+        return limits
+
+    def new_watch(self) -> EngineWatch:
+        """What looks for shared state among the engines of a new server."""
+        return EngineWatch(self.recorder)
+
+    def engines_to_look_at(self, instance: Instance, samples: int) -> Sequence[UserExecutionEngine]:
+        """The engines to compare at a sample of this number."""
+        engines = instance.factory.engines
+        first = first_to_look_at(self.seed, samples, len(engines))
+        return engines[first : first + ENGINES_PER_COMPARISON]
+
+    def _in_turn(self, user: SimulatedUser, act: Callable[..., object], *args: object) -> None:
+        """Act on a user: at once, or where users take turns, in the user's turn of this instant."""
+        if isinstance(self.loop, TurnsLoop):
+            self.loop.call_in_turn(user.number, act, *args)
+        else:
+            act(*args)
 
     async def _sample(self) -> None:
         samples = 0
@@ -335,6 +389,4 @@ class World:
     def _sample_instance(self, instance: Instance, samples: int) -> None:
         record_gauges(self.recorder, instance.bridge)
         self.recorder.sample(LOOP_STEPS, self.loop.steps)
-        engines = instance.factory.engines
-        first = int(uniform(key(self.seed, "probe"), samples) * len(engines))
-        instance.watch.look(engines[first : first + ENGINES_PER_COMPARISON])
+        instance.watch.look(self.engines_to_look_at(instance, samples))

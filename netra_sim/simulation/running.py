@@ -1,0 +1,59 @@
+"""Runs a `World` on a loop of its own."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from netra_sim.history import History
+from netra_sim.runtime import run
+from netra_sim.simulation.diagnosis import DeadlockError, VirtualTimeLimitError
+from netra_sim.simulation.loop import VirtualTimeLoop
+from netra_sim.simulation.randomness import key
+from netra_sim.simulation.scenario import Scenario
+from netra_sim.simulation.turns import TurnsLoop
+from netra_sim.simulation.virtual_time import new_virtual_loop
+from netra_sim.simulation.world import World
+
+
+def new_scenario_loop(scenario: Scenario, seed: int) -> VirtualTimeLoop:
+    """The loop that the platform of a scenario has; in "fifo" order the users take turns within an instant."""
+    platform = scenario.platform
+    if platform.order == "fifo" and not platform.tick and not platform.step_cost:
+        return TurnsLoop(time_limit=scenario.time_limit)
+    return new_virtual_loop(
+        seed=key(seed, "order"),
+        order=platform.order,
+        tick=platform.tick,
+        step_cost=platform.step_cost,
+        time_limit=scenario.time_limit,
+    )
+
+
+def run_world(world: World) -> History:
+    """Run a world to its end and return its History.
+
+    Raises:
+        HarnessError: a part of the simulation itself failed.
+        DeadlockError: nothing could run any more; `World.partial_history` has the History so far.
+        VirtualTimeLimitError: the time limit was reached, or a task was spinning; likewise.
+    """
+    with _rare_collections():
+        try:
+            return run(world.run(), loop_factory=lambda: world.loop)
+        except (DeadlockError, VirtualTimeLimitError):
+            if world.failure is not None:
+                raise world.failure from None
+            raise
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Run the cyclic garbage collector rarely: a simulation makes many objects and almost no cycles."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 100)
+    gc.freeze()  # collections skip all objects from before the simulation
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
