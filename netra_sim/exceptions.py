@@ -31,8 +31,10 @@ argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` i
     ├── ParameterError                  a notebook does not take this parameter or value; a ValueError [parameters]
     ├── PluginError                     an installed package names an object that cannot be used [registry]
     ├── ScenarioError                   the scenario cannot be simulated; a ValueError [simulation]
+    │   └── ShardsError                 several processes cannot give the history of one [simulation]
     ├── ToolError                       a tool failed; the agent that called it may handle this
-    └── VirtualTimeLimitError           the virtual time ran out, or stood still; a RuntimeError [simulation]
+    ├── VirtualTimeLimitError           the virtual time ran out, or stood still; a RuntimeError [simulation]
+    └── WorkerError                     another process died, or cannot take the work; a RuntimeError [processes]
 """
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import cloudpickle
 
+from netra_sim.exceptions import NetraSimError
+
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 _SHARED_IMPORTS = ("simulation", "checks", "exploration", "defects")
 """The rooms that the workers' common parent imports once, if this process has imported them; the others take long."""
@@ -22,7 +24,7 @@ _SHARED_IMPORTS = ("simulation", "checks", "exploration", "defects")
 _starting = threading.Lock()
 
 
-class WorkerError(RuntimeError):
+class WorkerError(NetraSimError, RuntimeError):
     """A worker's process died, or its work cannot travel between processes."""
 
 

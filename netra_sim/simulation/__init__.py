@@ -22,6 +22,7 @@ from netra_sim.simulation.scenario import (
     Workload,
     parse_setting,
 )
+from netra_sim.simulation.shards import ShardsError
 from netra_sim.simulation.simulating import simulate
 from netra_sim.simulation.virtual_time import run_virtual
 
@@ -48,6 +49,7 @@ __all__ = [
     "Replay",
     "Scenario",
     "ScenarioError",
+    "ShardsError",
     "Uniform",
     "VirtualTimeLimitError",
     "VirtualTimeLoop",

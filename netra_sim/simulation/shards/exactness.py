@@ -65,7 +65,7 @@ def why_not(scenario: Scenario, seed: int, shards: int) -> str:
     if platform.order != "fifo":
         return (
             "in random order one stream of draws decides whose task runs next, among all users; "
-            'set platform.order="fifo", in which users take turns, or use one process'
+            'set platform.order to "fifo", in which users take turns, or use one process'
         )
     if platform.step_cost:
         return "with platform.step_cost every step delays all users; set it to 0, or use one process"

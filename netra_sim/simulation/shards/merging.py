@@ -46,7 +46,7 @@ def merge_users(shards: Sequence[Recorded]) -> Users:
     """Put the rows of the users of all shards into the order of one process: by time, then by turn.
 
     Raises:
-        ShardsError: the users of a shard did not take turns, or a user acted after the end.
+        ShardsError: the users of a shard did not take turns.
     """
     histories = [one.history for one in shards]
     turns = [turns_of(history) for history in histories]
@@ -168,14 +168,14 @@ def is_sample(history: History, gauge: str) -> np.ndarray:
 
 def _require_turns(times: np.ndarray, turns: np.ndarray) -> None:
     rows = np.flatnonzero(turns != SERVER)
-    time, turn = times[rows], turns[rows]
-    if not ((time[1:] > time[:-1]) | ((time[1:] == time[:-1]) & (turn[1:] >= turn[:-1]))).all():
-        raise ShardsError("a user acted in the turn of another one, so users do not act apart; use one process")
-    last = np.flatnonzero((turns == SERVER) & (times == times[-1]))[0]
-    if len(rows) and rows[-1] > last:
+    stopped = np.flatnonzero((turns == SERVER) & (times == times[-1]))[0]
+    if len(rows) and rows[-1] > stopped:
         raise ShardsError(
             "the server still had connections of users when it was stopped, all together; use one process"
         )
+    time, turn = times[rows], turns[rows]
+    if not ((time[1:] > time[:-1]) | ((time[1:] == time[:-1]) & (turn[1:] >= turn[:-1]))).all():
+        raise ShardsError("a user acted in the turn of another one, so users do not act apart; use one process")
 
 
 def _growth(one: Recorded) -> np.ndarray:

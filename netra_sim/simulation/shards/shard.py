@@ -158,6 +158,11 @@ class Shard(World):
                 "one process"
             )
 
+        if self._current is not None and self._current.bridge.metrics().live_connections:
+            raise ShardsError(
+                "the server still has connections of users who have left, and closes them all together; use one process"
+            )
+
     def _kept_bytes(self) -> int:
         return 0 if self._current is None else self._current.bridge.replay_bytes
 
@@ -203,6 +208,8 @@ def simulate_shard(
     shard = Shard(scenario, seed, numbers, comparisons, ask_end, factory_class, on_answer)
     try:
         recorded = shard.record()
+    except ShardsError as error:
+        channel.send(Broke(shard.loop.exact_time(), error))
     except Exception as error:
         channel.send(Broke(shard.loop.exact_time(), sent_error(error)))
     else:
