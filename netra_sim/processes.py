@@ -45,8 +45,7 @@ class Channel:
             data = cloudpickle.dumps(value)
         except Exception as error:
             raise WorkerError(
-                f"a {type(value).__qualname__} cannot be sent to another process: {error}; use one process, or give it "
-                "a form that pickle takes"
+                f"a value cannot be sent to another process: {error}; leave out what pickle cannot take, or use one process"
             ) from error
         self.connection.send_bytes(data)
 

@@ -285,6 +285,19 @@ async def test_finished_runs_are_forgotten_in_time_and_unread_ones_are_bounded()
     assert (held.kept_runs, held.replay_bytes) == (0, 0)
 
 
+async def test_a_health_check_costs_no_user_an_event():
+    bridge = await integrated(limits=BridgeLimits(replay_total_bytes=20_000))
+    for number in range(120):
+        emitter = open_run(bridge, f"user-{number}", f"run-{number}")
+        emitter.agent_started("agent")
+        emitter.agent_completed("x" * (number % 40) * 10)  # so that sometimes little room is left
+        emitter.close()
+        kept = bridge.metrics().kept_runs
+        assert (await bridge.check_health()).success
+        assert bridge.metrics().kept_runs == kept
+    assert kept < 119
+
+
 async def test_the_memory_of_live_runs_is_bounded_and_a_returning_client_gets_a_gap():  # B9
     bridge = await integrated(limits=BridgeLimits(replay_total_bytes=50_000))
     emitters = [open_run(bridge, f"user-{number}", f"run-{number}") for number in range(10)]

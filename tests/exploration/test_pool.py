@@ -4,11 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
+from netra_sim.exceptions import EngineLimitError
 from netra_sim.exploration import in_order
+from netra_sim.processes import WorkerError
 
 NOTEBOOK = """
 from netra_sim.exploration import explore, in_order
@@ -60,6 +63,63 @@ def test_closing_cancels_what_has_not_begun(tmp_path):
     results.close()
     time.sleep(1)
     assert len(list(tmp_path.iterdir())) <= 6  # two that ran, and what their processes had been handed
+
+
+SCRIPT = """
+import sys
+from netra_sim.exploration import in_order
+print("begun", flush=True)
+class Answer:
+    def __init__(self, number):
+        self.number = number
+print([one.number for one in in_order(Answer, [(1,), (2,)], 2)])
+"""
+
+
+def test_a_script_is_not_run_again_by_its_workers(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.stdout.split("\n") == ["begun", "[1, 2]", ""]
+
+
+def end_suddenly(number):
+    if number == 1:
+        os._exit(7)
+    return number
+
+
+def test_a_process_that_dies_is_an_error_with_its_exit_code():
+    results = in_order(end_suddenly, [(0,), (1,)], 2)
+    assert next(results) == 0
+    with pytest.raises(WorkerError, match="exit code 7"):
+        next(results)
+
+
+def refused(user):
+    raise EngineLimitError(user, 2, 2)
+
+
+def test_an_error_that_pickle_cannot_make_again_says_what_it_was():
+    with pytest.raises(WorkerError, match=r"EngineLimitError: .*alice"):
+        list(in_order(refused, [("alice",)], 2))
+
+
+def a_lock(_):
+    return threading.Lock()
+
+
+def test_a_result_that_cannot_travel_says_so():
+    with pytest.raises(WorkerError, match="cannot be sent to another process: .*lock"):
+        list(in_order(a_lock, [(1,)], 2))
+
+
+def doubled(numbers):
+    return [*in_order(lambda number: 2 * number, ((number,) for number in numbers), 2)]
+
+
+def test_work_that_uses_all_cores_itself_does_the_work_in_its_own_process():
+    assert [*in_order(doubled, [([1, 2],), ([3],)], 2)] == [[2, 4], [6]]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal of POSIX")
