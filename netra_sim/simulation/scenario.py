@@ -135,6 +135,7 @@ class Platform(_Part, frozen=True, kw_only=True):
         tick: the resolution of the loop's clock in seconds, 1/64 on Windows, where timers are up to two ticks early; 0 for
             an exact clock.
         order: tasks that are ready at the same instant run first come, first served, or in an order drawn from the seed.
+            First come, first served, the users who act at an instant take turns, unless time passes in steps or ticks.
         step_cost: seconds of CPU time that every step of the loop takes.
     """
 

@@ -110,7 +110,7 @@ def a_lock(_):
 
 
 def test_a_result_that_cannot_travel_says_so():
-    with pytest.raises(WorkerError, match="cannot be sent to another process: .*lock"):
+    with pytest.raises(WorkerError, match=r"cannot be sent to another process: .*lock"):
         list(in_order(a_lock, [(1,)], 2))
 
 
