@@ -28,7 +28,7 @@ class WorkerError(NetraSimError, RuntimeError):
     """A worker's process died, or its work cannot travel between processes."""
 
 
-class Channel:
+class ProcessChannel:
     """Carries Python values between this process and a worker, those of classes defined in a notebook too."""
 
     def __init__(self, connection: "Connection[Any, Any]") -> None:
@@ -72,7 +72,7 @@ class Worker:
     def __init__(self, work: Callable[..., object], *args: object) -> None:
         context = multiprocessing.get_context(_METHOD)
         ours, theirs = context.Pipe()
-        self.channel = Channel(ours)
+        self.channel = ProcessChannel(ours)
         self._process: BaseProcess = context.Process(target=_work, args=(theirs,), daemon=True)  # type: ignore[attr-defined]
         try:
             with _starting, _no_script():
@@ -140,7 +140,7 @@ def sent_error(error: Exception) -> Exception:
 
 def _work(connection: "Connection[Any, Any]") -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    channel = Channel(connection)
+    channel = ProcessChannel(connection)
     with suppress(EOFError, OSError):  # the process that we work for is gone
         sys.path[:], work, args = channel.receive()
         work(channel, *args)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
-from netra_sim.processes import Channel, Worker, can_start_workers, sent_error
+from netra_sim.processes import ProcessChannel, Worker, can_start_workers, sent_error
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ class _Pool:
             worker.stop()
 
 
-def _answer_calls(channel: Channel, work: Callable[..., Any]) -> None:
+def _answer_calls(channel: ProcessChannel, work: Callable[..., Any]) -> None:
     while True:
         call = channel.receive()
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netra_sim.runtime import run
@@ -35,6 +35,7 @@ def acting(delays_of_users):
 DELAYS = st.lists(st.sampled_from([0.5, 1.0, 1.5]), max_size=3)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.integers(0, 9), DELAYS, max_size=6).map(lambda one: list(one.items())))
 def test_users_of_one_instant_take_turns_in_the_order_of_their_numbers(delays_of_users):
     done = acting(delays_of_users)

@@ -17,7 +17,7 @@ from netra_sim.history import (
     merge,
 )
 from netra_sim.simulation.shards.exactness import ShardsError
-from netra_sim.simulation.shards.shard import Recorded
+from netra_sim.simulation.shards.shard import ShardRecord
 
 SERVER = -1
 """The turn of the rows of a server, which come before those of the users at the same instant."""
@@ -42,7 +42,7 @@ class Users(NamedTuple):
     growth: np.ndarray
 
 
-def merge_users(shards: Sequence[Recorded]) -> Users:
+def merge_users(shards: Sequence[ShardRecord]) -> Users:
     """Put the rows of the users of all shards into the order of one process: by time, then by turn.
 
     Raises:
@@ -59,7 +59,7 @@ def merge_users(shards: Sequence[Recorded]) -> Users:
     return Users(merge(histories, histories[0].meta, rows), all_turns[rows], growth[rows])
 
 
-def merge_servers(shards: Sequence[Recorded], alone: History, replay_bytes: np.ndarray) -> History:
+def merge_servers(shards: Sequence[ShardRecord], alone: History, replay_bytes: np.ndarray) -> History:
     """The rows of the server of one process.
 
     Args:
@@ -90,7 +90,7 @@ def merge_servers(shards: Sequence[Recorded], alone: History, replay_bytes: np.n
     return _with_contexts_read(History(alone.numbers | {"value": value}, alone.codes, alone.tables, alone.meta), shards)
 
 
-def _steps_too_many(shards: Sequence[Recorded], alone: History, steps: np.ndarray) -> np.ndarray:
+def _steps_too_many(shards: Sequence[ShardRecord], alone: History, steps: np.ndarray) -> np.ndarray:
     """The steps that no server takes by itself, and that one loop would not have taken, at each sample of the steps.
 
     A world takes a step when its users have ended; one world takes it once, at the end. Then it waits for the others.
@@ -100,7 +100,7 @@ def _steps_too_many(shards: Sequence[Recorded], alone: History, steps: np.ndarra
     return np.asarray(too_many)
 
 
-def _with_contexts_read(server: History, shards: Sequence[Recorded]) -> History:
+def _with_contexts_read(server: History, shards: Sequence[ShardRecord]) -> History:
     """The server's rows with a last one, if users published in a context with a mark; a server alone does not."""
     read = [one.history.numbers["value"][is_sample(one.history, CONTEXTS_READ)].sum() for one in shards]
     if not any(read):
@@ -178,7 +178,7 @@ def _require_turns(times: np.ndarray, turns: np.ndarray) -> None:
         raise ShardsError("a user acted in the turn of another one, so users do not act apart; use one process")
 
 
-def _growth(one: Recorded) -> np.ndarray:
+def _growth(one: ShardRecord) -> np.ndarray:
     growth = np.zeros(len(one.history), np.int64)
     growth[one.history.numbers["kind"] == Kind.PUBLISHED] = np.diff(np.array(one.kept_bytes, np.int64), prepend=0)
     return growth

@@ -11,7 +11,7 @@ from netra_sim.bridge import BridgeLimits
 from netra_sim.bridge.bounds import MOST_COUNT
 from netra_sim.factory import ExecutionEngineFactory, UserExecutionEngine
 from netra_sim.history import History
-from netra_sim.processes import Channel, sent_error
+from netra_sim.processes import ProcessChannel, sent_error
 from netra_sim.recording import EngineWatch, Recorder
 from netra_sim.simulation.diagnosis import DeadlockError, HarnessError, VirtualTimeLimitError
 from netra_sim.simulation.instance import Instance
@@ -39,26 +39,26 @@ class Comparisons(NamedTuple):
 NO_COMPARISONS = Comparisons({}, {})
 
 
-class Answered(NamedTuple):
+class RequestsEnded(NamedTuple):
     """So many more requests have ended."""
 
     requests: int
 
 
-class Ended(NamedTuple):
+class UsersEnded(NamedTuple):
     """The users of the shard have ended, at a virtual time in seconds."""
 
     at: float
 
 
-class Broke(NamedTuple):
+class ShardBroke(NamedTuple):
     """The simulation of the shard broke at a virtual time in seconds."""
 
     at: float
     error: Exception
 
 
-class Recorded(NamedTuple):
+class ShardRecord(NamedTuple):
     """What a shard recorded.
 
     Attributes:
@@ -102,7 +102,7 @@ class Shard(World):
         self._ask_end = ask_end
         self._ended_at = -1.0
 
-    def record(self) -> Recorded:
+    def record(self) -> ShardRecord:
         """Run the simulation and return the record.
 
         Raises:
@@ -119,7 +119,7 @@ class Shard(World):
             raise ShardsError(
                 f"the simulation was stuck ({error.how}), and one process shows who waits for what; use one process"
             ) from error
-        return Recorded(history, self._recorder.kept, self._ended_at)
+        return ShardRecord(history, self._recorder.kept, self._ended_at)
 
     @property
     def numbers(self) -> Sequence[int]:
@@ -168,7 +168,7 @@ class Shard(World):
 
 
 def simulate_shard(
-    channel: Channel,
+    channel: ProcessChannel,
     scenario: Scenario,
     seed: int,
     numbers: Sequence[int],
@@ -179,7 +179,8 @@ def simulate_shard(
     """The work of a process: simulate some users, and send what happens to the process that merges.
 
     Args:
-        channel: takes `Answered`, `Ended`, and last `Recorded` or `Broke`; gives the time at which all users have ended.
+        channel: takes `RequestsEnded`, `UsersEnded`, and last `ShardRecord` or `ShardBroke`; gives the time at which all
+            users have ended.
         scenario: what happens.
         seed: determines what the scenario leaves open.
         numbers: the users.
@@ -197,21 +198,21 @@ def simulate_shard(
 
     def tell() -> None:
         nonlocal answered, told_at
-        channel.send(Answered(answered))
+        channel.send(RequestsEnded(answered))
         answered, told_at = 0, time.monotonic()
 
     def ask_end(ended_at: float) -> float:
         tell()
-        channel.send(Ended(ended_at))
+        channel.send(UsersEnded(ended_at))
         return float(channel.receive()) if end is None else end
 
     shard = Shard(scenario, seed, numbers, comparisons, ask_end, factory_class, on_answer)
     try:
         recorded = shard.record()
     except ShardsError as error:
-        channel.send(Broke(shard.loop.exact_time(), error))
+        channel.send(ShardBroke(shard.loop.exact_time(), error))
     except Exception as error:
-        channel.send(Broke(shard.loop.exact_time(), sent_error(error)))
+        channel.send(ShardBroke(shard.loop.exact_time(), sent_error(error)))
     else:
         channel.send(recorded)
 

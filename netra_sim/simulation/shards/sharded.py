@@ -27,12 +27,12 @@ from netra_sim.simulation.shards.merging import (
 from netra_sim.simulation.shards.replaying import kept_for_replay
 from netra_sim.simulation.shards.shard import (
     NO_COMPARISONS,
-    Answered,
-    Broke,
     Comparisons,
-    Ended,
-    Recorded,
+    RequestsEnded,
     Shard,
+    ShardBroke,
+    ShardRecord,
+    UsersEnded,
     simulate_shard,
 )
 
@@ -72,11 +72,11 @@ def simulate_in_shards(
         for first in range(shards):
             workers.append(start(range(first, scenario.users, shards), NO_COMPARISONS, None))
             stack.callback(workers[-1].stop)
-        end = max(one.at for one in _wait_for(workers, Ended, on_answer))
+        end = max(one.at for one in _wait_for(workers, UsersEnded, on_answer))
         for worker in workers:
             worker.send(end)
         alone = Shard(scenario, seed, (), NO_COMPARISONS, lambda _: end, factory_class).record().history
-        recorded: list[Recorded] = _wait_for(workers, Recorded, on_answer)
+        recorded: list[ShardRecord] = _wait_for(workers, ShardRecord, on_answer)
         users = merge_users(recorded)
         sample_times = alone.numbers["time"][is_sample(alone, REPLAY_BYTES)]
         comparisons, compared_users = comparisons_of_one_process(users, sample_times, seed)
@@ -85,7 +85,7 @@ def simulate_in_shards(
         asks_again = any(isinstance(fault, MessageFault) for fault in scenario.faults)
         limit = _limits(scenario).replay_total_bytes
         server = merge_servers(recorded, alone, kept_for_replay(users, sample_times, limit, asks_again=asks_again))
-        compared: History = _wait_for([comparer], Recorded, lambda: None)[0].history
+        compared: History = _wait_for([comparer], ShardRecord, lambda: None)[0].history
     turns = turns_of(compared)
     _require_independence(users, compared, turns)
     history = insert_rows(users.history, server, compared, turns)
@@ -128,15 +128,15 @@ def _wait_for(workers: Sequence[Worker], kind: type[Any], on_answer: Callable[[]
         for connection in wait(list(waiting)):
             number = waiting[connection]
             message = workers[number].receive()
-            if isinstance(message, Answered):
+            if isinstance(message, RequestsEnded):
                 for _ in range(message.requests):
                     on_answer()
-            elif isinstance(message, kind | Broke):
+            elif isinstance(message, kind | ShardBroke):
                 got[number] = message
-    if broke := [message for message in got.values() if isinstance(message, Broke)]:
+    if broke := [message for message in got.values() if isinstance(message, ShardBroke)]:
         # A shard that cannot go on exactly says nothing about the errors of the others.
         raise min(broke, key=lambda one: (not isinstance(one.error, ShardsError), one.at)).error
-    if kind is Ended and (last := max(one.at for one in got.values())) >= REPLAY_SECONDS:
+    if kind is UsersEnded and (last := max(one.at for one in got.values())) >= REPLAY_SECONDS:
         raise ShardsError(
             f"the last user leaves at {last:g} s, and from {REPLAY_SECONDS:g} s on the bridge forgets runs by age, for all "
             "users together; shorten the workload, or use one process"
