@@ -183,8 +183,8 @@ FORMS = [
     "basic Ym9iOlMzQ1JFVA==", "session key", "connection string", "db-credentials", "jwt",
 ]  # fmt: skip
 VALUES = st.sampled_from([
-    "https://a:", "sk-a1a1a1a1a1a1a1a1a1", "AKIAA1A1A1A1A1A1A1A1", "ghp_a1a1a1a1a1a1a1a1a1a1a1a1", "eyJhbGciOiJI.eyJzdWIiOiIx.x",
-    "digest a1b2c3d4", "-----BEGIN PRIVATE KEY-----", "S3CRET-S3CRET", "session=S3CRET",
+    "https://a:", "sk-a1a1a1a1a1a1a1a1a1", "AKIAA1A1A1A1A1A1A1A1", "ghp_a1a1a1a1a1a1a1a1a1a1a1a1",
+    "eyJhbGciOiJI.eyJzdWIiOiIx.x", "digest a1b2c3d4", "-----BEGIN PRIVATE KEY-----", "S3CRET-S3CRET", "session=S3CRET",
 ])  # fmt: skip
 PIECES = (
     spelled(FORMS)
