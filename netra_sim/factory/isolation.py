@@ -7,7 +7,7 @@ import msgspec
 
 from netra_sim.factory.engine import UserExecutionEngine
 from netra_sim.factory.module_state import ModuleState
-from netra_sim.factory.reach import Path, Reach, Walks, in_words
+from netra_sim.factory.reach import Path, Reach, TypeFacts, Walks, in_words
 
 
 class SharedObject(msgspec.Struct, frozen=True):
@@ -40,6 +40,7 @@ class SharedStateProbe:
 
     def __init__(self) -> None:
         self._module_state = ModuleState()
+        self._lasting: dict[type, TypeFacts] = {}
         self._kept: _UsersReach | None = None
 
     @property
@@ -50,7 +51,7 @@ class SharedStateProbe:
     def look_at_opening(self, engines: Sequence[UserExecutionEngine]) -> list[SharedObject]:
         """Do the same as `look`, and compare the first engine, which has not begun its run, with the kept objects."""
         kept, made = self._kept, engines[0]
-        walks = Walks()
+        walks = Walks(self._lasting)
         self._kept = _UsersReach(made.context.user_id, walks.reach(made.agents, "agents"))
         return self._look(engines, walks, () if kept is None else (kept,))
 
@@ -64,7 +65,7 @@ class SharedStateProbe:
         These are the `shared_mutable_objects`, and the module globals that their agents' functions use and that have changed
         since an earlier look.
         """
-        return self._look(engines, Walks(), ())
+        return self._look(engines, Walks(self._lasting), ())
 
     def _look(
         self, engines: Sequence[UserExecutionEngine], walks: Walks, earlier: Sequence[_UsersReach]

@@ -80,10 +80,13 @@ class Walks:
     """Walks from objects to what they reference, and reads each type only once.
 
     Use one for one look: no other code runs meanwhile, so no class changes. The next look reads all classes again.
+
+    Args:
+        lasting: what earlier looks know of types that cannot change; this look adds to it.
     """
 
-    def __init__(self) -> None:
-        self._kinds = _Kinds()
+    def __init__(self, lasting: "dict[type, TypeFacts] | None" = None) -> None:
+        self._kinds = _KnownTypes({} if lasting is None else lasting)
 
     def glance(self, root: object) -> Glance:
         """Find what can be reached from an object, without paths and order. It costs a fraction of `reach`."""
@@ -137,7 +140,7 @@ class Walks:
         return Reach(objects, [kind for kind in met if kinds[kind].has_code])
 
 
-class _Kind:
+class TypeFacts:
     """What a walk needs to know about a type.
 
     Attributes:
@@ -180,26 +183,28 @@ class _Kind:
 
 _HEAP_TYPE = 1 << 9
 """CPython's flag ``Py_TPFLAGS_HEAPTYPE``: types without it, such as `str`, can neither change nor go away."""
-_STATIC: dict[type, _Kind] = {}
-"""What is known of the types without this flag."""
 
 
-class _Kinds(dict[type, _Kind]):
+class _KnownTypes(dict[type, TypeFacts]):
     """What is known of each type; it is found out when a walk first asks.
+
+    Args:
+        lasting: see `Walks`.
 
     Attributes:
         ends: the types at whose objects a walk stops, as far as they are known.
     """
 
-    def __init__(self) -> None:
-        super().__init__(_STATIC)
-        self.ends = {kind for kind, known in _STATIC.items() if known.is_end}
+    def __init__(self, lasting: "dict[type, TypeFacts]") -> None:
+        super().__init__(lasting)
+        self.ends = {kind for kind, known in lasting.items() if known.is_end}
+        self._lasting = lasting
         self._class_state: dict[type, list[tuple[object, str]]] = {}
 
-    def __missing__(self, kind: type) -> _Kind:
-        known = self[kind] = _Kind(kind)
+    def __missing__(self, kind: type) -> TypeFacts:
+        known = self[kind] = TypeFacts(kind)
         if not kind.__flags__ & _HEAP_TYPE:
-            _STATIC[kind] = known
+            self._lasting[kind] = known
         if known.is_end:
             self.ends.add(kind)
         return known

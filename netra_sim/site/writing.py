@@ -12,6 +12,7 @@ import nbformat
 
 from netra_sim.audit import as_sarif
 from netra_sim.files import replacing, save_json
+from netra_sim.fingerprint import Fingerprint, fingerprint
 from netra_sim.notebooks.catalogue import FOLDER, NOTEBOOKS, VALIDATION
 from netra_sim.notebooks.outcome import BrokenVerdict, Outcome
 from netra_sim.notebooks.runner import NotebookRun
@@ -24,7 +25,7 @@ from netra_sim.site.site import INDEX, banner, index_page, last_words, links
 from netra_sim.verdict import audit_package
 from netra_sim.verdict.sources import label_of
 from netra_sim.verdict.verdict import VERDICT_FILE
-from netra_sim.version import Fingerprint, __version__, fingerprint
+from netra_sim.version import __version__
 
 _PACKAGES = ("ipykernel", "matplotlib", "msgspec", "nbconvert", "numpy", "pandas", "papermill", "pyarrow", "websockets")
 

@@ -16,16 +16,17 @@ from netra_sim.defects import (
     runtime_as_certified,
     self_proofs,
 )
+from netra_sim.fingerprint import CHECKOUT, PACKAGE
 from netra_sim.history import History, Objectives
 from netra_sim.loading import Load, load
 from netra_sim.runtime import run
 from netra_sim.simulation import find_scenario, simulate
 from netra_sim.tables import checks_table
+from netra_sim.user_cache import cache_folder
 from netra_sim.verdict.claim_tables import proofs_table
 from netra_sim.verdict.claims import Source
 from netra_sim.verdict.parameters import ValidationParameters
 from netra_sim.verdict.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_tests
-from netra_sim.version import CHECKOUT, PACKAGE
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,10 +112,10 @@ def run_detection(parameters: ValidationParameters) -> Detection:
 def audit_package() -> AuditReport:
     """Audit this package's source, with the configuration of its project."""
     if PACKAGE.parent == CHECKOUT:
-        return audit(PACKAGE)
+        return audit(PACKAGE, cache=cache_folder())
     config = config_of(CHECKOUT / "pyproject.toml")
     exclude = [path.removeprefix(f"{PACKAGE.name}/") for path in config.exclude]
-    return audit(PACKAGE, replace(config, exclude=(*exclude, CHECKOUT.name)))
+    return audit(PACKAGE, replace(config, exclude=(*exclude, CHECKOUT.name)), cache=cache_folder())
 
 
 def audit_evidence(_: ValidationParameters | None = None) -> Evidence:

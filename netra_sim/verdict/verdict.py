@@ -8,13 +8,13 @@ import msgspec
 
 from netra_sim.checks import CheckResult
 from netra_sim.files import save_json
+from netra_sim.fingerprint import Fingerprint
 from netra_sim.parameters import Weaker
 from netra_sim.tables import Html, table
 from netra_sim.verdict.claim_tables import claims_table, scores_table
 from netra_sim.verdict.claims import JudgedClaim
 from netra_sim.verdict.parameters import ValidationParameters
 from netra_sim.verdict.sources import label_of
-from netra_sim.version import Fingerprint
 
 VERDICT_FILE = "verdict.json"
 RUNS_FOLDER = "runs"
