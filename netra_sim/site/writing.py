@@ -62,7 +62,10 @@ def write_site(outcome: Outcome, folder: Path, *, seconds: float) -> None:
     }
     others = [name for name in files_in(folder) if name not in shown]
     sizes = {name: (folder / name).stat().st_size for name in others} | {MANIFEST: 0}
-    _write(folder / INDEX, index_page(outcome, facts=_facts(manifest), files=sizes))
+    _write(
+        folder / INDEX,
+        index_page(outcome, facts=_facts(manifest, outcome.verdict.reused if outcome.verdict else ""), files=sizes),
+    )
     _remove_empty_folders(folder)
     _save_manifest(manifest, folder)
 
@@ -180,7 +183,7 @@ def command(runs: list[NotebookRun]) -> str:
     return " ".join(parts)
 
 
-def _facts(manifest: Manifest) -> dict[str, str]:
+def _facts(manifest: Manifest, reused: str) -> dict[str, str]:
     packages = ", ".join(f"{name} {number}" for name, number in manifest.packages.items())
     facts = {
         "Made": f"{manifest.made.replace('T', ' ').replace('+00:00', ' UTC')}, in {manifest.seconds:.0f} s",
@@ -189,6 +192,8 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "Python": f"{manifest.python} on {manifest.platform}",
         "Packages": packages,
     }
+    if reused:
+        facts["Reused"] = reused
     facts |= {f"SHA-256 of the {name}": getattr(manifest.about, name) for name in manifest.about.__struct_fields__}
     return facts | {f"History: {label_of(source)}": digest for source, digest in manifest.histories.items()}
 

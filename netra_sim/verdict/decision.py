@@ -67,6 +67,7 @@ def reach_verdict(
         version=__version__,
         environment=environment(),
         nest_asyncio=nest_asyncio_enabled(),
+        reused=detection.origin,
     )
     return _kept(Path(parameters.output), verdict) if parameters.output else verdict
 

@@ -105,8 +105,11 @@ def conformance_evidence(_: ValidationParameters | None = None) -> Evidence:
 
 
 def run_detection(parameters: ValidationParameters) -> Detection:
-    """Run every check against every defect and against the clean runtime."""
-    return detect(range(parameters.seed, parameters.seed + parameters.detection_seeds))
+    """Run every check against every defect and against the clean runtime.
+
+    It reuses the outcomes of an earlier run of the same code; `Detection.origin` says how many.
+    """
+    return detect(range(parameters.seed, parameters.seed + parameters.detection_seeds), cache=cache_folder())
 
 
 def audit_package() -> AuditReport:

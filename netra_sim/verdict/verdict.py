@@ -42,6 +42,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         caught: for each defect, the checks that caught it, with the number of seeds.
         digests: the digest of each recorded history, by source.
         about: the digests of the judged code and data.
+        reused: which simulations of seeded defects an earlier run of the same code made, in a sentence; "" for none.
         changes: the differences from the previous run.
         regressions: what is worse than in the previous run.
     """
@@ -63,6 +64,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     environment: dict[str, str]
     nest_asyncio: bool
+    reused: str = ""
     changes: list[str] = []
     regressions: list[str] = []
 
