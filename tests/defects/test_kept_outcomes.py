@@ -6,6 +6,7 @@ import pytest
 
 from netra_sim import fingerprint as module
 from netra_sim.defects import detect, kept_outcomes
+from netra_sim.defects.kept_outcomes import KeptOutcomes
 
 DEFECTS = ("loses-one-in-ten",)
 
@@ -27,32 +28,39 @@ def test_a_second_run_of_the_same_code_reuses_all_simulations_and_says_so(tmp_pa
     assert second.origin.startswith("2 of 2 simulations were made by an earlier run of the same code")
 
 
-def test_without_a_folder_nothing_is_reused(tmp_path):
-    matrix(tmp_path)
-    assert matrix(None).reused == 0
+CALL = ("loses-one-in-ten", (1, 2), True)
+OUTCOME = {"delivery": 2, "latency": 0}
 
 
-@pytest.mark.parametrize("change", ["code", "packages", "python", "seeds", "plug-in"])
-def test_another_code_interpreter_package_or_seed_is_simulated_again(tmp_path, monkeypatch, change):
-    matrix(tmp_path)
+def code(package):
+    """Reads the fingerprint of a package with this digest."""
+
+    def read():
+        return module.Fingerprint(package=package, claims="", scenarios="", notebooks="", tests="")
+
+    read.__wrapped__ = read
+    return read
+
+
+@pytest.mark.parametrize("change", ["code", "packages", "python", "seeds", "clean", "plug-in"])
+def test_another_code_interpreter_package_or_call_has_no_outcome_yet(tmp_path, monkeypatch, change):
+    KeptOutcomes(tmp_path).keep({CALL: OUTCOME})
+    assert KeptOutcomes(tmp_path).get(CALL) == OUTCOME
+    call = {"seeds": (CALL[0], (1,), True), "clean": (*CALL[:2], False)}.get(change, CALL)
     if change == "code":
-        other = module.fingerprint().__class__(package="other", claims="", scenarios="", notebooks="", tests="")
-        monkeypatch.setattr(kept_outcomes, "fingerprint", lambda: other)
-        kept_outcomes.fingerprint.__wrapped__ = lambda: other
+        monkeypatch.setattr(kept_outcomes, "fingerprint", code("other"))
     if change == "packages":
         monkeypatch.setattr(kept_outcomes, "distributions", lambda: [SimpleNamespace(name="msgspec", version="99")])
     if change == "python":
         monkeypatch.setattr(kept_outcomes.sys, "version", "4.0")
     if change == "plug-in":
         monkeypatch.setattr(kept_outcomes, "entry_points", lambda: SimpleNamespace(groups={"netra_sim.checks"}))
-    assert matrix(tmp_path, (2,) if change == "seeds" else (1,)).reused == 0
+    assert KeptOutcomes(tmp_path).get(call) is None
 
 
 def test_nothing_is_kept_if_a_file_of_the_package_changes_meanwhile(tmp_path, monkeypatch):
-    now = module.fingerprint()
-    other = module.fingerprint().__class__(package="edited", claims="", scenarios="", notebooks="", tests="")
-    reader = lambda: now  # noqa: E731 - it needs an attribute
-    reader.__wrapped__ = lambda: other
-    monkeypatch.setattr(kept_outcomes, "fingerprint", reader)
-    matrix(tmp_path)
-    assert matrix(tmp_path).reused == 0
+    before = code("before")
+    before.__wrapped__ = code("edited")
+    monkeypatch.setattr(kept_outcomes, "fingerprint", before)
+    KeptOutcomes(tmp_path).keep({CALL: OUTCOME})
+    assert KeptOutcomes(tmp_path).get(CALL) is None
