@@ -22,7 +22,8 @@ from netra_sim.site.folder import MANIFEST, FileDigest, digests, files_in
 from netra_sim.site.html import notebook_page
 from netra_sim.site.pdf import write_pdf
 from netra_sim.site.site import INDEX, banner, index_page, last_words, links
-from netra_sim.verdict import audit_package
+from netra_sim.verdict import saved_audit
+from netra_sim.verdict.evidence import AUDIT_FILE
 from netra_sim.verdict.sources import label_of
 from netra_sim.verdict.verdict import VERDICT_FILE
 from netra_sim.version import __version__
@@ -95,7 +96,8 @@ def _of_validation(outcome: Outcome) -> Outcome:
 def _write_summaries(outcome: Outcome, folder: Path) -> None:
     _write(folder / "summary.md", summaries.markdown(outcome))
     _write(folder / "junit.xml", summaries.junit(outcome))
-    _write(folder / "results.sarif", as_sarif(audit_package(), occasion=outcome.headline))
+    _write(folder / "results.sarif", as_sarif(saved_audit(folder), occasion=outcome.headline))
+    (folder / AUDIT_FILE).unlink(missing_ok=True)  # it says no more than the SARIF file
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from netra_sim.defects import (
     runtime_as_certified,
     self_proofs,
 )
+from netra_sim.files import save_json
 from netra_sim.fingerprint import CHECKOUT, PACKAGE
 from netra_sim.history import History, Objectives
 from netra_sim.loading import Load, load
@@ -27,6 +28,8 @@ from netra_sim.verdict.claim_tables import proofs_table
 from netra_sim.verdict.claims import Source
 from netra_sim.verdict.parameters import ValidationParameters
 from netra_sim.verdict.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_tests
+
+AUDIT_FILE = "audit.json"
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +115,14 @@ def run_detection(parameters: ValidationParameters) -> Detection:
     return detect(range(parameters.seed, parameters.seed + parameters.detection_seeds), cache=cache_folder())
 
 
+def saved_audit(folder: Path) -> AuditReport:
+    """The audit that the validation in this folder saved, or a new one if it has not come that far."""
+    try:
+        return msgspec.json.decode((folder / AUDIT_FILE).read_bytes(), type=AuditReport)
+    except (OSError, msgspec.DecodeError):
+        return audit_package()
+
+
 def audit_package() -> AuditReport:
     """Audit this package's source, with the configuration of its project."""
     if PACKAGE.parent == CHECKOUT:
@@ -121,11 +132,14 @@ def audit_package() -> AuditReport:
     return audit(PACKAGE, replace(config, exclude=(*exclude, CHECKOUT.name)), cache=cache_folder())
 
 
-def audit_evidence(_: ValidationParameters | None = None) -> Evidence:
-    """The audit of this package's source, as evidence."""
+def audit_evidence(parameters: ValidationParameters | None = None) -> Evidence:
+    """The audit of this package's source, as evidence. With an ``output`` folder, save it there for `saved_audit`."""
+    found = audit_package()
+    if parameters is not None and parameters.output:
+        save_json(Path(parameters.output) / AUDIT_FILE, found)
     return _evidence(
         Source.AUDIT,
-        as_results(audit_package()),
+        as_results(found),
         "netra-sim audit netra_sim",
     )
 
