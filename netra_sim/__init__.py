@@ -7,6 +7,7 @@ nor a server.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from netra_sim.lazy import on_first_use
 from netra_sim.version import __version__
 
 if TYPE_CHECKING:
@@ -82,13 +83,11 @@ __all__ = [
 ]
 
 
+_named = on_first_use(__name__, _ROOMS)
+
+
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS.values():
-        return import_module(f"{__name__}.{name}")
-    if name not in _ROOMS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
-    return value
+    return import_module(f"{__name__}.{name}") if name in _ROOMS.values() else _named(name)
 
 
 def __dir__() -> list[str]:

@@ -104,6 +104,48 @@ def test_the_command_line_says_which_extra_it_needs(environment, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+LOADED = """
+import sys
+sys.argv = ["netra-sim", *{words!r}]
+try:
+    from netra_sim.cli import main
+    main()
+finally:
+    print(*sorted(sys.modules), file=sys.stderr)
+"""
+SLOW_TO_IMPORT = {"numpy", "pandas", "pyarrow", "matplotlib", "tqdm", "websockets", "cryptography", "distributed"}
+
+
+def modules_of(run, *words):
+    done = run("python", "-c", LOADED.format(words=words))
+    assert done.returncode == 0, done.stderr
+    return done.stderr.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "unneeded", "most"),
+    [
+        (("--help",), SLOW_TO_IMPORT | {"msgspec", "bytecode"}, 260),
+        (("scenarios",), SLOW_TO_IMPORT, 360),
+        (("scenarios", "--faults"), SLOW_TO_IMPORT, 360),
+        (("audit", "--rules"), SLOW_TO_IMPORT - {"numpy"}, 450),
+        (("simulate", "--help"), SLOW_TO_IMPORT - {"numpy"}, 520),
+        (("explore", "--seeds", "2", "--jobs", "1", "--users", "3"), SLOW_TO_IMPORT - {"numpy", "tqdm"}, 600),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_command_loads_only_what_it_needs(environment, tmp_path, words, unneeded, most):
+    loaded = modules_of(lambda *command: environment("server", "lab").run(*command, cwd=tmp_path), *words)
+    assert not unneeded & set(loaded)
+    assert len(loaded) <= most
+
+
+def test_the_package_alone_loads_nothing_else(environment, tmp_path):
+    script = "import sys; before = set(sys.modules); import netra_sim; print(*sorted(set(sys.modules) - before))"
+    done = environment().run("python", "-c", script, cwd=tmp_path)
+    assert not {"msgspec", "asyncio", "numpy"} & set(done.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("extra", "command", "needed"),
     [

@@ -12,6 +12,7 @@ import msgspec
 
 from netra_sim.audit.config import Allowance, Config, ConfigError, find_config, matches_glob, read_config
 from netra_sim.audit.facts import Module
+from netra_sim.audit.kept_facts import KeptFacts
 from netra_sim.audit.reading import SourceFile, find_sources, is_excluded, read_module
 from netra_sim.audit.report import AuditFinding, AuditReport, RuleCount
 from netra_sim.audit.rules import RULES, STALE_ALLOWANCE, UNREADABLE_FILE
@@ -25,7 +26,12 @@ _BATCH = 40
 
 
 def audit(
-    path: str | Path, config: Config | None = None, *, jobs: int | None = None, config_file: Path | None = None
+    path: str | Path,
+    config: Config | None = None,
+    *,
+    jobs: int | None = None,
+    config_file: Path | None = None,
+    cache: Path | None = None,
 ) -> AuditReport:
     """Read a Python tree without importing it, and find code that goes round the architecture.
 
@@ -35,6 +41,8 @@ def audit(
             ``pyproject.toml``, or the default values without one.
         jobs: number of processes; by default one per core, or one process for a small tree.
         config_file: the ``pyproject.toml`` to use instead of the nearest one.
+        cache: a folder that keeps the facts of unchanged files between audits, such as that of `cache_folder`; by default
+            nothing is kept.
 
     Raises:
         ConfigError: the configuration cannot be used, or ``path`` has no Python file.
@@ -53,7 +61,7 @@ def audit(
     for pattern in config.exclude:
         if not any(True for _ in base.glob(pattern.rstrip("/"))):
             raise ConfigError(f"exclude has {pattern!r}, and there is nothing of that name in {base}; take it out")
-    tree = Tree(_read(sources, config.max_file_bytes, jobs), config)
+    tree = Tree(_facts_of(sources, config.max_file_bytes, jobs, KeptFacts(cache, root)), config)
     files = {source.shown: source.file for source in sources}
     return _report(tree, files, base.resolve())
 
@@ -67,9 +75,19 @@ def config_of(file: Path) -> Config:
     return read_config(file, [name for rule in RULES.values() for name in (rule.id, rule.name)])
 
 
+def _facts_of(sources: Sequence[SourceFile], max_bytes: int, jobs: int | None, kept: KeptFacts) -> list[Module]:
+    known = {source.module: module for source in sources if (module := kept.get(source, max_bytes)) is not None}
+    known |= {
+        module.name: module for module in _read([one for one in sources if one.module not in known], max_bytes, jobs)
+    }
+    modules = [known[source.module] for source in sources]
+    kept.keep(modules)
+    return modules
+
+
 def _read(sources: Sequence[SourceFile], max_bytes: int, jobs: int | None) -> list[Module]:
     batches = [sources[first : first + _BATCH] for first in range(0, len(sources), _BATCH)]
-    workers = min(jobs or os.cpu_count() or 1, len(batches))
+    workers = min(jobs or os.cpu_count() or 1, len(batches) or 1)
     if jobs is None and sum(map(_size, sources)) < _ENOUGH_FOR_PROCESSES:
         workers = 1
     if workers == 1:

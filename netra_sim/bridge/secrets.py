@@ -10,9 +10,9 @@ from netra_sim.bridge.secret_names import REDACTED
 HARMLESS_BELOW = 20
 """A text of fewer characters that is an identifier (letters, digits, underscores) matches none of the patterns below."""
 
-_NAMED = re.compile(
-    "passw|passphrase|pwd|secret|key|token|authori|credential|cookie|jwt|bearer|connection", re.IGNORECASE
-)
+_NAMES = (
+    "key", "token", "secret", "passw", "passphrase", "pwd", "authori", "credential", "cookie", "jwt", "bearer", "connection",
+)  # fmt: skip
 _SCHEMES = "basic|bearer|digest|token|apikey|negotiate|ntlm|hawk|key"
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?P<keep>\b[a-zA-Z][a-zA-Z0-9+.\-]{0,30}://[^\s:/@]*:)[^\s/@]+(?=@)"), rf"\g<keep>{REDACTED}"),
@@ -49,17 +49,35 @@ def is_harmless(text: str) -> bool:
 
     Each test looks for a rare character first, because that is far cheaper than a substring search.
     """
+    folded = _folded(text)
     return not (
         "=" in text
-        or (":" in text and ("://" in text or _NAMED.search(text)))
+        or (":" in text and ("://" in text or _has_name(folded)))
         or ("-" in text and ("sk-" in text or "-----BEGIN" in text))
         or ("_" in text and "gh" in text)
         or ("J" in text and "eyJ" in text)
-        or ("A" in text and ("AKIA" in text or "BASIC " in text or "BEARER " in text))
-        or ("[" in text and _NAMED.search(text))
-        or "earer " in text
-        or "asic " in text
+        or ("K" in text and "AKIA" in text)
+        or ("[" in text and _has_name(folded))
+        or "earer " in folded
+        or "asic " in folded
     )
+
+
+def _folded(text: str) -> str:
+    """The text without case: it contains an ASCII word wherever a pattern that ignores case finds it.
+
+    Such a pattern takes four other characters for ASCII letters: the long s, the sign of kelvin, and i with and without its
+    dot. `str.casefold` changes the first two, and the third into i and a combining dot.
+    """
+    folded = text.casefold()
+    return folded if text.isascii() else folded.replace("\u0307", "").replace("\u0131", "i")
+
+
+def _has_name(folded: str) -> bool:
+    for name in _NAMES:  # noqa: SIM110 - a generator for `any` would cost twice as much
+        if name in folded:
+            return True
+    return False
 
 
 def redact_text(text: str) -> str:

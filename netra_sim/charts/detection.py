@@ -16,7 +16,12 @@ CLEAN = "nothing broken"
 
 @styled()
 def detection_matrix(
-    rows: Sequence[str], columns: Sequence[str], counts: np.ndarray, seeds: int, clean: Sequence[int] | np.ndarray
+    rows: Sequence[str],
+    columns: Sequence[str],
+    counts: np.ndarray,
+    seeds: int,
+    clean: Sequence[int] | np.ndarray,
+    origin: str = "",
 ) -> Picture:
     """For each defect and check, the share of seeds that caught it; the first row is the clean run and must be empty.
 
@@ -26,6 +31,7 @@ def detection_matrix(
         counts: the number of seeds with which a check failed, by defect and check.
         seeds: the number of seeds.
         clean: the number of seeds with which each check failed on the clean runtime.
+        origin: a sentence on where the counts come from, for the caption.
 
     Raises:
         ValueError: the shapes of the arguments do not match.
@@ -54,7 +60,7 @@ def detection_matrix(
     )
     caption = (
         f"Numbers: the share of {counted(seeds, 'seed')}, in %, with which the check failed; blank: none. "
-        f"The first row is the runtime with nothing broken, and must be empty."
+        f"The first row is the runtime with nothing broken, and must be empty. {origin}".rstrip()
     )
     numbers = pd.DataFrame(cells, columns=list(columns))
     numbers.insert(0, "defect", [CLEAN, *rows])

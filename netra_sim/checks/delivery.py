@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
 from netra_sim.checks.check import define
 from netra_sim.checks.clients import LEAVING, Clients
+from netra_sim.checks.membership import is_in
 from netra_sim.checks.owing import IN_FLIGHT, excused, owed
 from netra_sim.checks.receipts import Receipts, announced
 from netra_sim.checks.records import FINAL, NOBODY, Records, places
@@ -109,8 +109,8 @@ def truthfulness(records: Records, objectives: Objectives) -> Observation:
     if not records.records(Kind.SENT, Kind.RECEIVED):
         sent, received = sent[:0], received[:0]
     keys = records.keys("connection", "run", "seq")
-    empty = sent[~pd.Index(keys[sent]).isin(keys[received])]
-    unsent = received[~pd.Index(keys[received]).isin(keys[sent])]
+    empty = sent[~is_in(keys[sent], keys[received])]
+    unsent = received[~is_in(keys[received], keys[sent])]
     unsent = unsent[~_was_sent_before(records, unsent, sent)]
     gaps = _unread_gaps(records)
     faults = {
@@ -145,7 +145,7 @@ def _was_in_flight(
     """For each event that was sent and never arrived whether it may have been in flight when its connection closed."""
     times, connections = records.numbers["time"], records.codes["connection"]
     closed = records.last_of_each("connection", records.rows(Kind.DISCONNECTED))[connections[empty]]
-    arrived = sent[pd.Index(keys[sent]).isin(keys[received])]
+    arrived = sent[is_in(keys[sent], keys[received])]
     last_arrived = records.last_of_each("connection", arrived)[connections[empty]]
     last_read = records.last_of_each("connection", received)[connections[empty]]
     is_clean = np.isin(records.numbers["value"][closed], LEAVING)
@@ -177,13 +177,13 @@ def _unread_gaps(records: Records) -> np.ndarray:
     if not records.records(Kind.GAP_RECEIVED) or not len(gaps):
         return gaps[:0]
     keys = records.keys("connection", "run", "seq")
-    unread = gaps[~pd.Index(keys[gaps]).isin(keys[read])]
+    unread = gaps[~is_in(keys[gaps], keys[read])]
     times, connections = records.numbers["time"], records.codes["connection"]
     later = records.last_of_each("connection", records.rows(Kind.RECEIVED, Kind.CONTROL_RECEIVED))
     closed = records.last_of_each("connection", records.rows(Kind.DISCONNECTED))[connections[unread]]
     is_recent = (closed > unread) & ~(times[closed] - times[unread] > IN_FLIGHT)
     sent = records.rows(Kind.SENT)
-    arrived = records.last_of_each("connection", sent[pd.Index(keys[sent]).isin(keys[records.rows(Kind.RECEIVED)])])
+    arrived = records.last_of_each("connection", sent[is_in(keys[sent], keys[records.rows(Kind.RECEIVED)])])
     has_read_on = (arrived[connections[unread]] > unread) & (later[connections[unread]] > unread)
     return np.asarray(unread[has_read_on | ~is_recent])
 
@@ -214,8 +214,8 @@ def _out_of_order(records: Records, clients: Clients, receipts: Receipts, of: np
     back, late = np.sort(rows[steps < 0]), np.sort(rows[ended & (steps > 0)])
     return {
         "was received twice by one client": again,
-        "was received after a later one": back[~pd.Index(back).isin(again)],
-        "was received after the end of its run": late[~pd.Index(late).isin(again)],
+        "was received after a later one": back[~is_in(back, again)],
+        "was received after the end of its run": late[~is_in(late, again)],
     }
 
 
@@ -223,9 +223,7 @@ def _noticed_by_clients(records: Records, clients: Clients, receipts: Receipts) 
     """What the clients' own readers noticed, and announced gaps that are wrong."""
     again = records.rows(Kind.REPEATED)
     repeated = receipts.repeated
-    is_known = pd.Index(clients.keys_for(clients.of(again), again)).isin(
-        clients.keys_for(clients.of(repeated), repeated)
-    )
+    is_known = is_in(clients.keys_for(clients.of(again), again), clients.keys_for(clients.of(repeated), repeated))
     gaps = _gaps(records)
     highest = records.numbers["value"][gaps]
     published = records.rows(Kind.PUBLISHED)
@@ -300,6 +298,6 @@ def _without_beginning(records: Records, silent: np.ndarray) -> np.ndarray:
     firsts = firsts[(numbers[firsts] > 0) & records.is_begun_here(firsts)]
     if not len(firsts):
         return np.asarray(firsts)
-    firsts = firsts[~pd.Index(keys[firsts]).isin(keys[silent[numbers[silent] == 0]])]
+    firsts = firsts[~is_in(keys[firsts], keys[silent[numbers[silent] == 0]])]
     gaps = records.rows(Kind.GAP, Kind.GAP_RECEIVED)
-    return np.asarray(firsts[~pd.Index(keys[firsts]).isin(keys[gaps[numbers[gaps] <= 0]])])
+    return np.asarray(firsts[~is_in(keys[firsts], keys[gaps[numbers[gaps] <= 0]])])

@@ -1,9 +1,8 @@
 """Checks of objectives: how long events and answers take, and how many requests are refused."""
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from netra_sim.checks.check import define
 from netra_sim.checks.records import FINAL, Records
@@ -11,6 +10,9 @@ from netra_sim.checks.results import Finding, Measurement, Observation
 from netra_sim.checks.statistics import QUANTILE, is_beyond_chance, nearest_rank
 from netra_sim.checks.times import received_too_early
 from netra_sim.history import CONTROL_LATENCY, History, Kind, Objectives
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SLOWEST_SHOWN = 10
 
@@ -27,7 +29,7 @@ BUSY_SHARE = 0.5
 """The share of an objective that the p95 of a bare echo exceeds on a busy machine."""
 
 
-def delivery_latencies(history: History) -> pd.DataFrame:
+def delivery_latencies(history: History) -> "pd.DataFrame":
     """One row for each event that its owner received; `latency` is the seconds from publishing to the first arrival."""
     records = Records(history)
     published, received = records.deliveries
@@ -37,7 +39,7 @@ def delivery_latencies(history: History) -> pd.DataFrame:
     )
 
 
-def request_latencies(history: History, *, keep: Literal["first", "last"]) -> pd.DataFrame:
+def request_latencies(history: History, *, keep: Literal["first", "last"]) -> "pd.DataFrame":
     """One row for each answered request; `latency` is the seconds from its due time to its first or final event.
 
     The due time counts, and not the time of sending, so that a late sender does not hide waiting.
@@ -276,8 +278,10 @@ def _ms(seconds: float, smallest: float = 1.0) -> str:
     return f"{seconds * 1000:.{1 if smallest >= 1e-4 else 3}f} ms"
 
 
-def _table(records: Records, rows: np.ndarray, *columns: str) -> pd.DataFrame:
+def _table(records: Records, rows: np.ndarray, *columns: str) -> "pd.DataFrame":
     """Some columns of some rows as a DataFrame, with texts instead of codes."""
+    import pandas as pd  # the checks do without it; it takes longer to import than they take for a small history
+
     values = {}
     for name in columns:
         is_text = name in records.codes

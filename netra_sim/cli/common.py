@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from tqdm import tqdm
 
-from netra_sim.checks import CheckResult
 from netra_sim.exit_code import ExitCode
+
+if TYPE_CHECKING:
+    from netra_sim.checks import CheckResult
 
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 """A file that a command writes."""
@@ -20,12 +22,14 @@ NEW_FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
 @contextmanager
 def progress(total: int, unit: str) -> Iterator[Callable[[], None]]:
     """A progress bar on standard error. Yields a function to call once for each finished unit."""
+    from tqdm import tqdm  # a command that only lists something needs no bar
+
     with tqdm(total=total, desc=unit, unit="", leave=False, mininterval=0.2) as bar:
         yield lambda: bar.update() and None
 
 
 def show(
-    results: list[CheckResult], lines: Sequence[int] = (), lacks: Callable[[str], str] = lambda check: ""
+    results: "list[CheckResult]", lines: Sequence[int] = (), lacks: Callable[[str], str] = lambda check: ""
 ) -> ExitCode:
     """Print each result: what the check found, and where, or why it could not judge.
 

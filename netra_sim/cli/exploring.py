@@ -1,16 +1,15 @@
-"""Commands that simulate many times: `explore` searches for a failing seed, `sweep` runs a grid."""
+"""`netra-sim explore`: a search for a seed that fails."""
 
 import sys
-from pathlib import Path
 
 import click
 
-from netra_sim.cli.common import NEW_FOLDER, progress, show
-from netra_sim.cli.scenarios import chosen_scenario, factory_option, factory_words, refusing
+from netra_sim.cli.common import progress, show
+from netra_sim.cli.scenarios import chosen_scenario, factory_option, factory_words
 from netra_sim.exit_code import ExitCode
-from netra_sim.exploration import cells, explore, replay_line, shrink, sweep
+from netra_sim.exploration import explore, replay_line, shrink
 from netra_sim.factory import ExecutionEngineFactory
-from netra_sim.simulation import find_scenario, parse_setting
+from netra_sim.simulation import find_scenario
 
 
 @click.command("explore")
@@ -57,30 +56,3 @@ def explore_command(
         f"to repeat it: {replay_line(scenario, find_scenario(scenario), smallest)}{factory_words(factory_class)}"
     )
     sys.exit(ExitCode.NO_GO)
-
-
-@click.command("sweep")
-@click.argument("scenario", default="steady-load")
-@click.option("--set", "grid", multiple=True, metavar="PATH=[VALUES]", help="A list of values, as TOML; repeatable.")
-@click.option(
-    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds 1 to N for every combination."
-)
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
-@click.option("--scheduler", metavar="ADDRESS", help="Use this Dask scheduler instead of local processes.")
-@click.option(
-    "-o", "--output", type=NEW_FOLDER, default="sweep", show_default=True,
-    help="Folder; the command continues an interrupted sweep in it.",
-)  # fmt: skip
-def sweep_command(
-    scenario: str, grid: tuple[str, ...], seeds: int, jobs: int | None, scheduler: str | None, output: Path
-) -> None:
-    """Simulate SCENARIO over a grid of values and seeds, and write one table of all results."""
-    chosen = chosen_scenario(scenario, (), None)
-    with refusing():
-        values = {path: value if isinstance(value, list) else [value] for path, value in map(parse_setting, grid)}
-        planned = cells(chosen, values, range(1, seeds + 1))
-    with progress(len(planned), "simulations") as on_cell:
-        table = sweep(planned, output, jobs=jobs, scheduler=scheduler, on_cell=on_cell)
-    unexpected = int((~table["as_expected"]).sum())
-    click.echo(f"{len(table)} simulations in {output / 'sweep.parquet'}, {unexpected} of them not as expected")
-    sys.exit(ExitCode.NO_GO if unexpected else ExitCode.GO)

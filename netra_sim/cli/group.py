@@ -1,6 +1,7 @@
 """The command group. It imports a command when the command is used, so that each command needs only its own extra."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import click
@@ -10,32 +11,84 @@ from netra_sim.version import __version__
 
 
 class _Place(NamedTuple):
-    """The module of a command, in which the function ``NAME_command`` is, and the extra that installs its dependencies."""
+    """Where a command is, and what ``--help`` says of it, so that ``--help`` imports no command.
+
+    Attributes:
+        module: has the function ``NAME_command``.
+        extra: installs its dependencies.
+        summary: the first sentence of its help.
+    """
 
     module: str
     extra: str
+    summary: str
 
 
 _COMMANDS = {
-    "audit": _Place("judging", "lab"),
-    "check": _Place("judging", "lab"),
-    "defects": _Place("simulating", "lab"),
-    "explore": _Place("exploring", "lab"),
-    "load": _Place("loading", "server,lab"),
-    "notebooks": _Place("reporting", "report"),
-    "reference": _Place("reporting", "report"),
-    "report": _Place("reporting", "report"),
-    "scenarios": _Place("simulating", "lab"),
-    "serve": _Place("serving", "server"),
-    "simulate": _Place("simulating", "lab"),
-    "sweep": _Place("exploring", "lab"),
+    "audit": _Place(
+        "auditing",
+        "lab",
+        "Find code at PATH that goes round the factory, the bridge or the Windows-safe layer, without importing it.",
+    ),
+    "check": _Place(
+        "checking", "lab", "Check FILE: a saved history, or the event log of any system, as JSON lines or Parquet."
+    ),
+    "defects": _Place(
+        "detecting", "lab", "List the seeded defects of the original system, or show which checks catch them."
+    ),
+    "explore": _Place(
+        "exploring", "lab", "Try seeds of SCENARIO until a check fails unexpectedly, then shrink the failing scenario."
+    ),
+    "load": _Place(
+        "loading",
+        "server,lab",
+        "Load a real server with real clients in a second process, check the run, and save its history.",
+    ),
+    "notebooks": _Place(
+        "reporting",
+        "report",
+        "List all notebooks, or only NAME: the question, and each parameter with its default and allowed values.",
+    ),
+    "reference": _Place(
+        "reporting",
+        "report",
+        "Print the reference: all scenarios, faults, checks, rules, claims, notebooks and commands.",
+    ),
+    "report": _Place("reporting", "report", "Run the notebooks, and write a folder with the verdict and the pages."),
+    "scenarios": _Place("library", "lab", "List the library scenarios, or explain SCENARIO."),
+    "serve": _Place("serving", "server", "Serve agents over WebSockets until SIGTERM or Ctrl+C."),
+    "simulate": _Place(
+        "simulating", "lab", "Simulate SCENARIO, a library name or a TOML file; check the history, and save it."
+    ),
+    "sweep": _Place(
+        "sweeping", "lab", "Simulate SCENARIO over a grid of values and seeds, and write one table of all results."
+    ),
 }
 
 ADDED_COMMANDS: Registry[click.Command] = Registry("netra_sim.commands", (), kind=click.Command)
 """The commands that other packages add."""
 
 
+_NEEDED = {"lab": ("numpy", "tqdm"), "server": ("websockets",), "report": ("papermill",)}
+"""For each extra packages that show that it is installed."""
+
+
 class _Group(click.Group):
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        names = self.list_commands(ctx)
+        width = formatter.width - 6 - max(map(len, names))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._listed(name).get_short_help_str(width)) for name in names])
+
+    def _listed(self, name: str) -> click.Command:
+        """The command, or one of the same name that has only its summary."""
+        if name not in _COMMANDS:
+            return ADDED_COMMANDS[name]
+        place = _COMMANDS[name]
+        needed = [package for extra in place.extra.split(",") for package in _NEEDED[extra]]
+        missing = [package for package in needed if find_spec(package) is None]
+        return _stand_in(name, _needs(name, missing[0])) if missing else click.Command(name, help=place.summary)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*_COMMANDS, *ADDED_COMMANDS})
 
@@ -61,9 +114,12 @@ def _what_to_install(command: str, error: ModuleNotFoundError) -> str:
     missing = error.name or str(error)
     if command not in _COMMANDS or missing.partition(".")[0] == "netra_sim":
         raise error
-    return (
-        f'{command} needs {missing}, which is not installed; run: pip install "netra-sim[{_COMMANDS[command].extra}]"'
-    )
+    return _needs(command, missing)
+
+
+def _needs(command: str, package: str) -> str:
+    extra = _COMMANDS[command].extra
+    return f'{command} needs {package}, which is not installed; run: pip install "netra-sim[{extra}]"'
 
 
 def _stand_in(name: str, message: str) -> click.Command:

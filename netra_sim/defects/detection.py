@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
 from netra_sim.checks import check
 from netra_sim.defects.conformance import conformance_checks
+from netra_sim.defects.kept_outcomes import Call, KeptOutcomes
 from netra_sim.defects.seeded import DEFECTS, silenced
 from netra_sim.exploration.pool import in_order
 from netra_sim.simulation import Scenario, simulate
@@ -36,12 +38,26 @@ class Detection(msgspec.Struct, frozen=True):
         checks: the names of all checks and conformance checks.
         rows: one for each defect.
         clean: for each check that failed with the clean runtime, in how many simulations.
+        reused: how many of the simulations an earlier run of the same code made.
+        simulations: how many there are.
     """
 
     seeds: int
     checks: tuple[str, ...]
     rows: tuple[Detected, ...]
     clean: dict[str, int]
+    reused: int = 0
+    simulations: int = 0
+
+    @property
+    def origin(self) -> str:
+        """Which of the simulations this run made, and which an earlier run of the same code, in a sentence."""
+        if not self.reused:
+            return ""
+        return (
+            f"{self.reused} of {self.simulations} simulations were made by an earlier run of the same code, interpreter and "
+            "packages on this machine, and their results were reused; NETRA_SIM_CACHE=off makes them again."
+        )
 
     @property
     def undetected(self) -> tuple[str, ...]:
@@ -71,6 +87,7 @@ def detect(
     defects: Sequence[str] = (),
     jobs: int | None = None,
     on_trial: Callable[[], None] = lambda: None,
+    cache: Path | None = None,
 ) -> Detection:
     """Run all checks with each defect and with the clean runtime, in the scenarios of the defects.
 
@@ -81,6 +98,8 @@ def detect(
         defects: names; all by default.
         jobs: processes; all cores by default. The result does not depend on it.
         on_trial: called after each defect, and after each scenario of the clean runtime.
+        cache: a folder that keeps outcomes between runs of the same code, such as that of `cache_folder`; by default nothing
+            is kept.
 
     Raises:
         KeyError: there is no such defect.
@@ -90,19 +109,27 @@ def detect(
     calls = [(one.name, tuple(seeds), True) for one in chosen] + [
         (name, tuple(seeds), False) for name in scenarios.values()
     ]
-    tried = []
-    for outcome in in_order(_try, calls, jobs):
-        tried.append(outcome)
+    kept = KeptOutcomes(cache)
+    known = {call: outcome for call in calls if (outcome := kept.get(call)) is not None}
+    left = [call for call in calls if call not in known]
+    reused = len(seeds) * len(known)
+    for _ in known:
         on_trial()
+    made: dict[Call, Mapping[str, int]] = {}
+    for call, failures in zip(left, in_order(_try, left, jobs), strict=True):
+        made[call] = failures
+        on_trial()
+    kept.keep(made)
+    tried = [known[call] if call in known else made[call] for call in calls]
     # Conformance checks have no scenario: one pass with the clean runtime counts for every simulation.
     clean = Counter(_conformance_failures(len(seeds) * len(scenarios)))
-    for outcome in tried[len(chosen) :]:
-        clean.update(outcome)
+    for failures in tried[len(chosen) :]:
+        clean.update(failures)
     rows = tuple(
-        Detected(one.name, one.incidents, one.symptom, {name: count for name, count in outcome.items() if count})
-        for one, outcome in zip(chosen, tried, strict=False)
+        Detected(one.name, one.incidents, one.symptom, {name: count for name, count in failures.items() if count})
+        for one, failures in zip(chosen, tried, strict=False)
     )
-    return Detection(len(seeds), tuple(tried[0]), rows, dict(+clean))
+    return Detection(len(seeds), tuple(tried[0]), rows, dict(+clean), reused, len(seeds) * len(calls))
 
 
 def _try(name: str, seeds: Sequence[int], is_switched_on: bool) -> Mapping[str, int]:

@@ -12,7 +12,7 @@ import msgspec
 from netra_sim.checks import CheckResult, Finding
 from netra_sim.defects.hazards import Hazard
 from netra_sim.files import replacing
-from netra_sim.version import digest_of_folders
+from netra_sim.fingerprint import digest_of_folders
 
 RECORD = Path(__file__).with_name("windows.json")
 FORMAT = 1

@@ -15,8 +15,8 @@ import pyarrow as pa
 from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.trial import run_trial
 from netra_sim.files import replacing
+from netra_sim.fingerprint import fingerprint
 from netra_sim.simulation import Scenario, ScenarioError
-from netra_sim.version import fingerprint
 
 TABLE_FILE = "sweep.parquet"
 

@@ -1,5 +1,7 @@
 """The record of one run of the system: who asked, published, sent and received what, and when."""
 
+from typing import TYPE_CHECKING
+
 from netra_sim.history.gauges import (
     ASYNCIO_REPLACED,
     CONNECTIONS_CUT,
@@ -12,11 +14,14 @@ from netra_sim.history.gauges import (
     OUTBOX_BYTES,
     REPLAY_BYTES,
 )
-from netra_sim.history.history import History, HistoryError, Kind, environment
-from netra_sim.history.log import Log, Malformed, is_event_log, read_log
-from netra_sim.history.log_mapping import LogMapping, TimeUnit
-from netra_sim.history.merging import merge
 from netra_sim.history.objectives import Objectives
+from netra_sim.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from netra_sim.history.history import History, HistoryError, Kind, environment
+    from netra_sim.history.log import Log, Malformed, is_event_log, read_log
+    from netra_sim.history.log_mapping import LogMapping, TimeUnit
+    from netra_sim.history.merging import merge
 
 __all__ = [
     "ASYNCIO_REPLACED",
@@ -42,3 +47,20 @@ __all__ = [
     "merge",
     "read_log",
 ]
+
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "History": "history",
+        "HistoryError": "history",
+        "Kind": "history",
+        "Log": "log",
+        "LogMapping": "log_mapping",
+        "Malformed": "log",
+        "TimeUnit": "log_mapping",
+        "environment": "history",
+        "is_event_log": "log",
+        "merge": "merging",
+        "read_log": "log",
+    },
+)

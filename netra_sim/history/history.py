@@ -6,17 +6,19 @@ import sys
 from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from netra_sim.exceptions import NetraSimError
 from netra_sim.files import replacing
 from netra_sim.history.objectives import Objectives
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# `frame`, `save` and `load` import pandas and pyarrow: they take longer to import than many a simulation to run and check.
 
 FORMAT = 2
 """The version of the file format; it changes when earlier files can no longer be read."""
@@ -114,8 +116,10 @@ class History:
         except msgspec.ValidationError as error:
             raise HistoryError(f"the history holds objectives that this version does not know: {error}") from error
 
-    def frame(self, *kinds: Kind) -> pd.DataFrame:
+    def frame(self, *kinds: Kind) -> "pd.DataFrame":
         """The rows of some kinds, by default all, as a DataFrame with the row numbers of the history as its index."""
+        import pandas as pd
+
         chosen = np.arange(len(self)) if not kinds else np.flatnonzero(np.isin(self.numbers["kind"], kinds))
         columns: dict[str, Any] = {name: values[chosen] for name, values in self.numbers.items()}
         for name in TEXT_COLUMNS:
@@ -145,6 +149,9 @@ class History:
         Raises:
             OSError: the file cannot be written; an earlier one is unchanged.
         """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         path = Path(path)
         columns: dict[str, Any] = dict(self.numbers)
         for name in TEXT_COLUMNS:
@@ -166,6 +173,9 @@ class History:
                 objectives that this version does not know.
             OSError: the file cannot be read.
         """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         try:
             table = pq.read_table(path)
             described = json.loads((table.schema.metadata or {})[b"netra_sim"])

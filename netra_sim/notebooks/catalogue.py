@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from netra_sim.fingerprint import CHECKOUT
 from netra_sim.parameters import NotebookParameters
 from netra_sim.registry import Registry
 from netra_sim.studies.concurrency import ConcurrencyParameters
@@ -11,7 +12,6 @@ from netra_sim.studies.explorer import ExplorerParameters
 from netra_sim.studies.isolation import IsolationParameters
 from netra_sim.studies.windows import WindowsParameters
 from netra_sim.verdict import ValidationParameters
-from netra_sim.version import CHECKOUT
 
 FOLDER = CHECKOUT / "notebooks"
 

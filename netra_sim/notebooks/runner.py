@@ -17,9 +17,9 @@ from pathlib import Path
 import msgspec
 import nbformat
 
+from netra_sim.fingerprint import PACKAGE
 from netra_sim.notebooks.catalogue import VALIDATION, Notebook
 from netra_sim.parameters import NotebookParameters
-from netra_sim.version import PACKAGE
 
 TIME_LIMIT = 1800.0
 """Seconds that a notebook may take, by default."""

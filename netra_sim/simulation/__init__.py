@@ -1,5 +1,8 @@
 """The simulator: thousands of users over the real runtime, in virtual time, from a seed."""
 
+from typing import TYPE_CHECKING
+
+from netra_sim.lazy import on_first_use
 from netra_sim.simulation.coarse_loop import CoarseClockLoop
 from netra_sim.simulation.diagnosis import DeadlockError, HarnessError, VirtualTimeLimitError
 from netra_sim.simulation.distributions import Constant, Distribution, Exponential, LogNormal, Pareto, Uniform
@@ -22,9 +25,11 @@ from netra_sim.simulation.scenario import (
     Workload,
     parse_setting,
 )
-from netra_sim.simulation.shards import ShardsError
-from netra_sim.simulation.simulating import simulate
 from netra_sim.simulation.virtual_time import run_virtual
+
+if TYPE_CHECKING:
+    from netra_sim.simulation.shards import ShardsError
+    from netra_sim.simulation.simulating import simulate
 
 __all__ = [
     "FAULTS",
@@ -61,3 +66,11 @@ __all__ = [
     "scenario_path",
     "simulate",
 ]
+
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "ShardsError": "shards",
+        "simulate": "simulating",
+    },
+)

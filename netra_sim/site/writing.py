@@ -12,6 +12,7 @@ import nbformat
 
 from netra_sim.audit import as_sarif
 from netra_sim.files import replacing, save_json
+from netra_sim.fingerprint import Fingerprint, fingerprint
 from netra_sim.notebooks.catalogue import FOLDER, NOTEBOOKS, VALIDATION
 from netra_sim.notebooks.outcome import BrokenVerdict, Outcome
 from netra_sim.notebooks.runner import NotebookRun
@@ -21,10 +22,11 @@ from netra_sim.site.folder import MANIFEST, FileDigest, digests, files_in
 from netra_sim.site.html import notebook_page
 from netra_sim.site.pdf import write_pdf
 from netra_sim.site.site import INDEX, banner, index_page, last_words, links
-from netra_sim.verdict import audit_package
+from netra_sim.verdict import saved_audit
+from netra_sim.verdict.evidence import AUDIT_FILE
 from netra_sim.verdict.sources import label_of
 from netra_sim.verdict.verdict import VERDICT_FILE
-from netra_sim.version import Fingerprint, __version__, fingerprint
+from netra_sim.version import __version__
 
 _PACKAGES = ("ipykernel", "matplotlib", "msgspec", "nbconvert", "numpy", "pandas", "papermill", "pyarrow", "websockets")
 
@@ -61,7 +63,10 @@ def write_site(outcome: Outcome, folder: Path, *, seconds: float) -> None:
     }
     others = [name for name in files_in(folder) if name not in shown]
     sizes = {name: (folder / name).stat().st_size for name in others} | {MANIFEST: 0}
-    _write(folder / INDEX, index_page(outcome, facts=_facts(manifest), files=sizes))
+    _write(
+        folder / INDEX,
+        index_page(outcome, facts=_facts(manifest, outcome.verdict.reused if outcome.verdict else ""), files=sizes),
+    )
     _remove_empty_folders(folder)
     _save_manifest(manifest, folder)
 
@@ -91,7 +96,8 @@ def _of_validation(outcome: Outcome) -> Outcome:
 def _write_summaries(outcome: Outcome, folder: Path) -> None:
     _write(folder / "summary.md", summaries.markdown(outcome))
     _write(folder / "junit.xml", summaries.junit(outcome))
-    _write(folder / "results.sarif", as_sarif(audit_package(), occasion=outcome.headline))
+    _write(folder / "results.sarif", as_sarif(saved_audit(folder), occasion=outcome.headline))
+    (folder / AUDIT_FILE).unlink(missing_ok=True)  # it says no more than the SARIF file
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +185,7 @@ def command(runs: list[NotebookRun]) -> str:
     return " ".join(parts)
 
 
-def _facts(manifest: Manifest) -> dict[str, str]:
+def _facts(manifest: Manifest, reused: str) -> dict[str, str]:
     packages = ", ".join(f"{name} {number}" for name, number in manifest.packages.items())
     facts = {
         "Made": f"{manifest.made.replace('T', ' ').replace('+00:00', ' UTC')}, in {manifest.seconds:.0f} s",
@@ -188,6 +194,8 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "Python": f"{manifest.python} on {manifest.platform}",
         "Packages": packages,
     }
+    if reused:
+        facts["Reused"] = reused
     facts |= {f"SHA-256 of the {name}": getattr(manifest.about, name) for name in manifest.about.__struct_fields__}
     return facts | {f"History: {label_of(source)}": digest for source, digest in manifest.histories.items()}
 

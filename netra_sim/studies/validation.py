@@ -11,4 +11,5 @@ def detection_picture(detection: Detection) -> Picture:
     names = detection.checks
     counts = np.array([[row.caught.get(name, 0) for name in names] for row in detection.rows]).reshape(-1, len(names))
     defects = [f"{row.defect} ({', '.join(row.incidents)})" for row in detection.rows]
-    return detection_matrix(defects, names, counts, detection.seeds, [detection.clean.get(name, 0) for name in names])
+    clean = [detection.clean.get(name, 0) for name in names]
+    return detection_matrix(defects, names, counts, detection.seeds, clean, detection.origin)

@@ -22,6 +22,7 @@ from netra_sim.runtime import new_event_loop
 from netra_sim.simulation import WINDOWS_TICK, CoarseClockLoop, find_scenario, simulate
 from netra_sim.studies.objectives import save_p95_results
 from netra_sim.tables import Html, table
+from netra_sim.user_cache import cache_folder
 
 DETECTION_SEEDS = 5
 
@@ -58,7 +59,7 @@ def simulate_both_clocks(parameters: WindowsParameters) -> dict[str, History]:
 def detect_windows_defects(parameters: WindowsParameters) -> Detection:
     """Run every check against the defects of the Windows-safe layer."""
     names = [one.name for one in DEFECTS.values() if any(incident.startswith("W") for incident in one.incidents)]
-    return detect(range(parameters.seed, parameters.seed + DETECTION_SEEDS), defects=names)
+    return detect(range(parameters.seed, parameters.seed + DETECTION_SEEDS), defects=names, cache=cache_folder())
 
 
 class RecordedHazards(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ import msgspec
 
 from netra_sim.checks import CheckResult
 from netra_sim.defects import Detection, seen_to_detect
+from netra_sim.fingerprint import fingerprint
 from netra_sim.history import environment
 from netra_sim.parameters import Weaker
 from netra_sim.runtime import nest_asyncio_enabled
@@ -16,7 +17,7 @@ from netra_sim.verdict.claims import CLAIMS, JudgedClaim, State, judge, was_busy
 from netra_sim.verdict.evidence import Evidence, Proofs
 from netra_sim.verdict.parameters import ValidationParameters
 from netra_sim.verdict.verdict import RUNS_FOLDER, VERDICT_FILE, Decision, Verdict, read_verdict, save_verdict, title
-from netra_sim.version import __version__, fingerprint
+from netra_sim.version import __version__
 
 
 def reach_verdict(
@@ -66,6 +67,7 @@ def reach_verdict(
         version=__version__,
         environment=environment(),
         nest_asyncio=nest_asyncio_enabled(),
+        reused=detection.origin,
     )
     return _kept(Path(parameters.output), verdict) if parameters.output else verdict
 

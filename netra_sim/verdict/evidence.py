@@ -16,16 +16,20 @@ from netra_sim.defects import (
     runtime_as_certified,
     self_proofs,
 )
+from netra_sim.files import save_json
+from netra_sim.fingerprint import CHECKOUT, PACKAGE
 from netra_sim.history import History, Objectives
 from netra_sim.loading import Load, load
 from netra_sim.runtime import run
 from netra_sim.simulation import find_scenario, simulate
 from netra_sim.tables import checks_table
+from netra_sim.user_cache import cache_folder
 from netra_sim.verdict.claim_tables import proofs_table
 from netra_sim.verdict.claims import Source
 from netra_sim.verdict.parameters import ValidationParameters
 from netra_sim.verdict.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_tests
-from netra_sim.version import CHECKOUT, PACKAGE
+
+AUDIT_FILE = "audit.json"
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,24 +108,38 @@ def conformance_evidence(_: ValidationParameters | None = None) -> Evidence:
 
 
 def run_detection(parameters: ValidationParameters) -> Detection:
-    """Run every check against every defect and against the clean runtime."""
-    return detect(range(parameters.seed, parameters.seed + parameters.detection_seeds))
+    """Run every check against every defect and against the clean runtime.
+
+    It reuses the outcomes of an earlier run of the same code; `Detection.origin` says how many.
+    """
+    return detect(range(parameters.seed, parameters.seed + parameters.detection_seeds), cache=cache_folder())
+
+
+def saved_audit(folder: Path) -> AuditReport:
+    """The audit that the validation in this folder saved, or a new one if it has not come that far."""
+    try:
+        return msgspec.json.decode((folder / AUDIT_FILE).read_bytes(), type=AuditReport)
+    except (OSError, msgspec.DecodeError):
+        return audit_package()
 
 
 def audit_package() -> AuditReport:
     """Audit this package's source, with the configuration of its project."""
     if PACKAGE.parent == CHECKOUT:
-        return audit(PACKAGE)
+        return audit(PACKAGE, cache=cache_folder())
     config = config_of(CHECKOUT / "pyproject.toml")
     exclude = [path.removeprefix(f"{PACKAGE.name}/") for path in config.exclude]
-    return audit(PACKAGE, replace(config, exclude=(*exclude, CHECKOUT.name)))
+    return audit(PACKAGE, replace(config, exclude=(*exclude, CHECKOUT.name)), cache=cache_folder())
 
 
-def audit_evidence(_: ValidationParameters | None = None) -> Evidence:
-    """The audit of this package's source, as evidence."""
+def audit_evidence(parameters: ValidationParameters | None = None) -> Evidence:
+    """The audit of this package's source, as evidence. With an ``output`` folder, save it there for `saved_audit`."""
+    found = audit_package()
+    if parameters is not None and parameters.output:
+        save_json(Path(parameters.output) / AUDIT_FILE, found)
     return _evidence(
         Source.AUDIT,
-        as_results(audit_package()),
+        as_results(found),
         "netra-sim audit netra_sim",
     )
 

@@ -16,7 +16,7 @@ import msgspec
 
 from netra_sim.checks import CheckResult, Finding
 from netra_sim.defects import DEFECTS, SelfProof
-from netra_sim.version import CHECKOUT, PACKAGE
+from netra_sim.fingerprint import CHECKOUT, PACKAGE
 
 TESTS = CHECKOUT / "tests"
 

@@ -8,13 +8,13 @@ import msgspec
 
 from netra_sim.checks import CheckResult
 from netra_sim.files import save_json
+from netra_sim.fingerprint import Fingerprint
 from netra_sim.parameters import Weaker
 from netra_sim.tables import Html, table
 from netra_sim.verdict.claim_tables import claims_table, scores_table
 from netra_sim.verdict.claims import JudgedClaim
 from netra_sim.verdict.parameters import ValidationParameters
 from netra_sim.verdict.sources import label_of
-from netra_sim.version import Fingerprint
 
 VERDICT_FILE = "verdict.json"
 RUNS_FOLDER = "runs"
@@ -42,6 +42,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         caught: for each defect, the checks that caught it, with the number of seeds.
         digests: the digest of each recorded history, by source.
         about: the digests of the judged code and data.
+        reused: which simulations of seeded defects an earlier run of the same code made, in a sentence; "" for none.
         changes: the differences from the previous run.
         regressions: what is worse than in the previous run.
     """
@@ -63,6 +64,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     environment: dict[str, str]
     nest_asyncio: bool
+    reused: str = ""
     changes: list[str] = []
     regressions: list[str] = []
 

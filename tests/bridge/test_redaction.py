@@ -2,6 +2,7 @@
 
 import collections
 import json
+import re
 import sys
 import time
 import typing
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, BridgeLimits, MemoryTransport
+from netra_sim.bridge.secrets import is_harmless, redact_text
 from netra_sim.simulation import run_virtual
 
 MARK = "[redacted]"
@@ -150,6 +152,66 @@ def test_json_in_json_hides_no_secret_at_any_depth(before, after, depth, around,
         value = {"inner": json.dumps(value, ensure_ascii=level % 2 == 0), "after": after}
     (sent,) = run_virtual(carry([around.replace("{}", json.dumps(value))]))
     assert SECRET not in sent
+
+
+@st.composite
+def spelled(draw, words):
+    """A word in which each letter may be any character that a pattern takes for it when it ignores case."""
+    return "".join(draw(st.sampled_from(SAME_LETTERS.get(letter, letter))) for letter in draw(st.sampled_from(words)))
+
+
+LETTERS = re.findall("[a-z]", "".join(map(chr, range(sys.maxunicode + 1))), re.IGNORECASE)
+SAME_LETTERS = {
+    letter: [one for one in LETTERS if re.match(letter, one, re.IGNORECASE)] for letter in "abcdefghijklmnopqrstuvwxyz"
+}
+NAMES = [
+    "key",
+    "token",
+    "secret",
+    "passw",
+    "passphrase",
+    "pwd",
+    "authori",
+    "credential",
+    "cookie",
+    "jwt",
+    "bearer",
+    "connection",
+]
+FORMS = [
+    "password", "api_key", "token", "authorization", "set-cookie", "client_secret", "bearer abcdefgh12345",
+    "basic Ym9iOlMzQ1JFVA==", "session key", "connection string", "db-credentials", "jwt",
+]  # fmt: skip
+VALUES = st.sampled_from([
+    "https://a:", "sk-a1a1a1a1a1a1a1a1a1", "AKIAA1A1A1A1A1A1A1A1", "ghp_a1a1a1a1a1a1a1a1a1a1a1a1",
+    "eyJhbGciOiJI.eyJzdWIiOiIx.x", "digest a1b2c3d4", "-----BEGIN PRIVATE KEY-----", "S3CRET-S3CRET", "session=S3CRET",
+])  # fmt: skip
+PIECES = (
+    spelled(FORMS)
+    | VALUES
+    | st.sampled_from(['"', "'", ":", ": ", "[", "@host", " ", ", ", "\\", "\n"])
+    | st.text(max_size=3)
+)
+
+
+@given(st.lists(PIECES, max_size=7).map("".join))
+def test_no_pattern_finds_a_secret_in_a_text_that_is_harmless(text):
+    if is_harmless(text):
+        seen = "=\n" + text  # the sign of equality makes it a text that all patterns search
+        assert redact_text(seen) == seen
+
+
+@given(spelled(NAMES), st.text(max_size=5), st.text(max_size=5))
+def test_a_name_is_seen_in_every_spelling_that_the_patterns_accept(name, before, after):
+    assert not is_harmless(f"{before}{name}:{after}")
+    assert not is_harmless(f"[{before}{name}{after}")
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="=[-_JK")))
+def test_a_text_with_a_colon_and_no_name_of_a_secret_is_harmless(text):
+    sought = re.compile("|".join([*NAMES, "earer ", "asic ", "://"]), re.IGNORECASE)
+    # Harmless texts may look like names after folding, such as those with a sharp s; they are searched in vain.
+    assert is_harmless(text + ":") or sought.search(text) or sought.search(text.casefold())
 
 
 @given(INNOCENT, INNOCENT, st.sampled_from([[SECRET], ["a", SECRET], {"a": SECRET}, [{"b": [SECRET]}]]))

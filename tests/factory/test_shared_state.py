@@ -1,11 +1,19 @@
 """The probe finds state that the engines of two users share, and nothing else: incidents F2 and F9."""
 
 import asyncio
+import gc
 import sys
-from contextlib import AsyncExitStack
+import weakref
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
+import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netra_sim import check, simulate
 from netra_sim.bridge import AgentWebSocketBridge
@@ -34,13 +42,19 @@ class Frozen(Plain):
     __slots__ = ()
 
 
-async def shared_by(pipeline, users=("alice", "bob")):
+@asynccontextmanager
+async def engines_of(pipeline, users=("alice", "bob")):
     factory = ExecutionEngineFactory(websocket_bridge=AgentWebSocketBridge(), pipeline=pipeline)
     async with AsyncExitStack() as stack:
         engines = []
         for number, user in enumerate(users):
             context = UserExecutionContext(user_id=user, thread_id="t", run_id=f"run-{number}", request={"rows": [1]})
             engines.append(await stack.enter_async_context(factory.user_execution_scope(context)))
+        yield engines
+
+
+async def shared_by(pipeline, users=("alice", "bob")):
+    async with engines_of(pipeline, users) as engines:
         return shared_mutable_objects(engines)
 
 
@@ -75,6 +89,95 @@ async def test_engines_with_separate_parts_share_nothing():
     assert await shared_by(None) == []
     assert await shared_by(lambda _: [[WithRegistry({})]]) == []
     assert await shared_by(lambda _: [[Frozen()]]) == []
+
+
+@pytest.mark.parametrize("compiled", [np.random.default_rng, pd.api.types.infer_dtype], ids=["numpy", "pandas"])
+async def test_a_function_made_by_cython_does_not_lead_into_the_globals_of_its_module(compiled):
+    class Compiled(Plain):
+        work = compiled
+
+        def __init__(self):
+            self.more_work = compiled
+
+    assert await shared_by(lambda _: [[Compiled()]]) == []
+
+
+async def test_what_a_class_gets_between_two_looks_is_found_by_the_second():
+    class Agent(Plain):
+        pass
+
+    probe = SharedStateProbe()
+    async with engines_of(lambda _: [[Agent()]]) as engines:
+        assert probe.look(engines) == []
+        Agent.cache = {}
+        assert [one.type_name for one in probe.look(engines)] == ["dict"]
+        del Agent.cache
+        assert probe.look(engines) == []
+
+
+async def test_an_agent_that_changes_its_class_is_seen_as_what_it_is_now():
+    agents = []
+
+    def pipeline(_):
+        agents.append(Plain())
+        return [[agents[-1]]]
+
+    probe = SharedStateProbe()
+    async with engines_of(pipeline) as engines:
+        assert probe.look(engines) == []
+        for agent in agents:
+            agent.__class__ = WithClassCache
+        assert [one.type_name for one in probe.look(engines)] == ["dict"]
+
+
+async def test_a_class_that_was_looked_at_can_go_away():
+    async def look():
+        class Passing(Plain):
+            cache: ClassVar = {}
+
+        assert len(await shared_by(lambda _: [[Passing()]])) == 1
+        return weakref.ref(Passing)
+
+    passing = await look()
+    gc.collect()
+    assert passing() is None
+
+
+@dataclass(frozen=True)
+class Fixed:
+    held: object
+
+
+@dataclass
+class Loose:
+    held: object
+
+
+def holders(held):
+    """What an agent can hold: containers, views, frozen and other objects, closures and defaults, around what is held."""
+    return st.one_of(
+        st.lists(held, max_size=3),
+        st.lists(held, max_size=3).map(tuple),
+        st.dictionaries(st.sampled_from("ab"), held, max_size=2),
+        st.dictionaries(st.sampled_from("ab"), held, max_size=2).map(MappingProxyType),
+        held.map(Fixed),
+        held.map(Loose),
+        held.map(lambda part: lambda: part),
+        held.map(lambda part: lambda default=part: default),
+    )
+
+
+COMMON = ([], {"a": 1}, MappingProxyType({"a": [1]}), Fixed({}), Loose(1), ([],), WithRegistry([]), None, "text")
+
+
+@given(st.lists(st.recursive(st.sampled_from(COMMON) | st.builds(list), holders, max_leaves=6), min_size=3, max_size=3))
+def test_a_quick_look_finds_exactly_what_a_full_walk_finds(held):
+    async def compare():
+        pipelines = iter([[[WithRegistry(one)]] for one in held])
+        async with engines_of(lambda _: next(pipelines), ("alice", "bob", "carol")) as engines:
+            assert SharedStateProbe().look(engines) == shared_mutable_objects(engines)
+
+    asyncio.run(compare())
 
 
 async def test_two_engines_of_one_user_may_share():

@@ -1,8 +1,11 @@
 """Marks in the data of users and runs, and answers that are compared with their questions."""
 
 import json
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netra_sim import Scenario, simulate
 from netra_sim.factory import answer_to, pipeline
@@ -33,6 +36,20 @@ def test_all_events_of_a_run_except_the_first_have_its_mark():
 )
 def test_the_marks_in_a_frame_name_the_owner_and_the_run(frame, owner):
     assert marks_in(frame.encode(), "alice", "alice.1") == owner
+
+
+IDS = st.sampled_from(["alice", "bob", "a;b", 'a"b', "a;run:b", "Zoë", ""])
+PIECES = st.builds(mark, IDS, IDS) | st.sampled_from(["canary:", "run:alice;", "text", ";"])
+
+
+@given(st.lists(PIECES, max_size=4).map("".join), IDS, IDS)
+def test_the_first_mark_of_another_user_or_else_of_another_run_counts(frame, reader, run_id):
+    marks = re.findall(r"canary:([^;\"\\]+);(?:run:([^;\"\\]+);)?", frame)
+    users = [user for user, _ in marks]
+    others = [user for user in users if user != reader]
+    runs = [run for _, run in marks if run and run_id and run != run_id]
+    expected = (others[0], "") if others else (reader if users else "", runs[0] if runs else "")
+    assert marks_in(frame.encode(), reader, run_id) == expected
 
 
 def test_a_stale_answer_of_the_users_other_run_is_recorded(monkeypatch):

@@ -3,16 +3,18 @@
 import json
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from kept_evidence import caught, passing, proven, result
 from pages import Page
 from tiny_notebooks import notebook, validation
 
+from netra_sim.audit import as_results
 from netra_sim.cli.group import cli
 from netra_sim.exit_code import ExitCode
 from netra_sim.site.report import make_report, plan
-from netra_sim.verdict import State, ValidationParameters, reach_verdict
+from netra_sim.verdict import State, ValidationParameters, audit_evidence, reach_verdict, saved_audit
 from netra_sim.verdict.verdict import read_verdict, save_verdict
 
 BUSY = "the machine was busy: an echo took 250 ms at p95, and 20 ms is the most"
@@ -234,3 +236,23 @@ def test_the_bounds_of_the_objectives_are_listed():
     assert "number > 0 and <= 60" in listed
     assert "number >= 0.5 and <= 1" in listed
     assert "number >= 0 and <= 0.5" in listed
+
+
+def test_the_audit_of_the_validation_is_the_one_in_the_sarif_file_and_is_not_made_again(tmp_path, monkeypatch):
+    evidence = audit_evidence(ValidationParameters(output=str(tmp_path)))
+    made = []
+    monkeypatch.setattr("netra_sim.verdict.evidence.audit", lambda *_, **__: made.append(1))
+    assert as_results(saved_audit(tmp_path)) == evidence.results
+    assert made == []
+    (tmp_path / "audit.json").unlink()
+    saved_audit(tmp_path)
+    assert made == [1]
+
+
+def test_what_was_reused_stands_on_the_first_page_and_in_the_verdict(tmp_path):
+    detection = msgspec.structs.replace(caught(), reused=3, simulations=4)
+    verdict = reach_verdict(ValidationParameters(), passing(), detection, proven())
+    make_report(plan((), notebooks=[validation(tmp_path, verdict)]), tmp_path / "report")
+    said = "3 of 4 simulations were made by an earlier run of the same code"
+    assert said in Page(tmp_path / "report" / "index.html").text
+    assert read_verdict(tmp_path / "report" / "verdict.json").reused.startswith(said)

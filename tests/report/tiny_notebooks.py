@@ -5,11 +5,11 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from netra_sim.checks import CheckResult, Finding
+from netra_sim.fingerprint import fingerprint
 from netra_sim.notebooks import VALIDATION, Notebook
 from netra_sim.parameters import NotebookParameters
 from netra_sim.verdict import CLAIMS, JudgedClaim, Source, State, ValidationParameters, Verdict
 from netra_sim.verdict.verdict import save_verdict
-from netra_sim.version import fingerprint
 
 PARAMETERS = 'seed: int = 1\noutput: str = ""'
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -4,26 +4,26 @@ import shutil
 
 import pytest
 
-from netra_sim import version
+from netra_sim import fingerprint as module
 
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     for name in ("netra_sim", "notebooks", "tests"):
-        shutil.copytree(version.CHECKOUT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(version, "PACKAGE", tmp_path / "netra_sim")
-    monkeypatch.setattr(version, "CHECKOUT", tmp_path)
+        shutil.copytree(module.CHECKOUT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(module, "PACKAGE", tmp_path / "netra_sim")
+    monkeypatch.setattr(module, "CHECKOUT", tmp_path)
     return tmp_path
 
 
 def now():
-    return version.fingerprint.__wrapped__()
+    return module.fingerprint.__wrapped__()
 
 
 def test_a_copy_elsewhere_has_the_same_fingerprint(checkout):
     (checkout / "netra_sim" / "__pycache__").mkdir()
     (checkout / "netra_sim" / "__pycache__" / "x.pyc").write_bytes(b"x")
-    assert now() == version.fingerprint()
+    assert now() == module.fingerprint()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Commands that judge existing histories, logs and source trees."""
+"""`netra-sim check`: a saved history, or the event log of another system."""
 
 import functools
 import sys
@@ -6,11 +6,9 @@ from pathlib import Path
 
 import click
 
-from netra_sim.audit import FORMATS, ConfigError, audit, describe_rules
 from netra_sim.checks import Records, check, lacks
-from netra_sim.cli.common import NEW_FILE, show
+from netra_sim.cli.common import show
 from netra_sim.exit_code import ExitCode
-from netra_sim.files import replacing
 from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, read_log
 
 
@@ -77,38 +75,6 @@ def check_command(
             "the mapping, or allow more with --unreadable-share"
         )
     sys.exit(code)
-
-
-@click.command("audit")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
-@click.option("--config", type=click.Path(path_type=Path), help="A pyproject.toml, instead of the nearest one.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes; by default all cores for a large tree.")
-@click.option("--rules", is_flag=True, help="List the rules, with the reason for each and what to do.")
-@click.option("-o", "--output", type=NEW_FILE, help="Write to this file instead of printing.")
-def audit_command(
-    path: Path | None, form: str, config: Path | None, jobs: int | None, rules: bool, output: Path | None
-) -> None:
-    """Find code at PATH that goes round the factory, the bridge or the Windows-safe layer, without importing it.
-
-    The table [tool.netra-sim.audit] of the nearest pyproject.toml says which module plays which part.
-    """
-    if rules:
-        click.echo(describe_rules(), nl=False)
-        return
-    if path is None:
-        raise click.UsageError("name a folder or a Python file, or ask for --rules")
-    try:
-        found = audit(path, jobs=jobs, config_file=config)
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
-    text = FORMATS[form](found)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        with replacing(output) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
-    sys.exit(ExitCode.NO_GO if found.findings else ExitCode.GO)
 
 
 def _show_reading(log: Log) -> None:

@@ -1,0 +1,39 @@
+"""`netra-sim sweep`: a scenario over a grid of settings and seeds."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from netra_sim.cli.common import NEW_FOLDER, progress
+from netra_sim.cli.scenarios import chosen_scenario, refusing
+from netra_sim.exit_code import ExitCode
+from netra_sim.exploration import cells, sweep
+from netra_sim.simulation import parse_setting
+
+
+@click.command("sweep")
+@click.argument("scenario", default="steady-load")
+@click.option("--set", "grid", multiple=True, metavar="PATH=[VALUES]", help="A list of values, as TOML; repeatable.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds 1 to N for every combination."
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
+@click.option("--scheduler", metavar="ADDRESS", help="Use this Dask scheduler instead of local processes.")
+@click.option(
+    "-o", "--output", type=NEW_FOLDER, default="sweep", show_default=True,
+    help="Folder; the command continues an interrupted sweep in it.",
+)  # fmt: skip
+def sweep_command(
+    scenario: str, grid: tuple[str, ...], seeds: int, jobs: int | None, scheduler: str | None, output: Path
+) -> None:
+    """Simulate SCENARIO over a grid of values and seeds, and write one table of all results."""
+    chosen = chosen_scenario(scenario, (), None)
+    with refusing():
+        values = {path: value if isinstance(value, list) else [value] for path, value in map(parse_setting, grid)}
+        planned = cells(chosen, values, range(1, seeds + 1))
+    with progress(len(planned), "simulations") as on_cell:
+        table = sweep(planned, output, jobs=jobs, scheduler=scheduler, on_cell=on_cell)
+    unexpected = int((~table["as_expected"]).sum())
+    click.echo(f"{len(table)} simulations in {output / 'sweep.parquet'}, {unexpected} of them not as expected")
+    sys.exit(ExitCode.NO_GO if unexpected else ExitCode.GO)
