@@ -30,6 +30,7 @@ argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` i
     ├── MessageError                    the client's message cannot be routed; a ValueError
     ├── ParameterError                  a notebook does not take this parameter or value; a ValueError [parameters]
     ├── PluginError                     an installed package names an object that cannot be used [registry]
+    ├── ResourceBusyError               all slots are taken, and the queue is full; a RuntimeError [simulation]
     ├── ScenarioError                   the scenario cannot be simulated; a ValueError [simulation]
     ├── ToolError                       a tool failed; the agent that called it may handle this
     └── VirtualTimeLimitError           the virtual time ran out, or stood still; a RuntimeError [simulation]

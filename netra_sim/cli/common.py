@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from netra_sim.checks import CheckResult
+from netra_sim.checks import CheckResult, ResourceUse, which_saturates
 from netra_sim.exit_code import ExitCode
 
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
@@ -52,3 +52,11 @@ def show(
         if result.found > 5:
             click.echo(f"{'':>16}and {result.found - 5:,} more")
     return ExitCode.NO_GO if any(result.state == "failed" for result in results) else ExitCode.GO
+
+
+def show_use(uses: Sequence[ResourceUse]) -> None:
+    """Print how each limited resource was used, and which one saturates; nothing if none is limited."""
+    for use in uses:
+        click.echo(f"{'':>14}  {use.resource}: {use}")
+    if uses:
+        click.echo(which_saturates(uses))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from netra_sim.checks import CHECKS, check
-from netra_sim.cli.common import NEW_FILE, show
+from netra_sim.checks import CHECKS, check, resource_use, steady_state
+from netra_sim.cli.common import NEW_FILE, show, show_use
 from netra_sim.exit_code import ExitCode
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
@@ -95,6 +95,7 @@ def save_and_check(history: History, output: Path, given: Collection[str] = ()) 
     click.echo(f"{len(history):,} rows in {path}, digest {history.digest()[:16]}")
     results = check(history)
     code = show(results)
+    show_use(resource_use(history, steady_state(history)))
     if unjudged := [one.check for one in results if one.check in given and one.state not in ("passed", "failed")]:
         click.echo(f"not judged, though objectives were given: {', '.join(unjudged)}")
         code = ExitCode.NO_GO

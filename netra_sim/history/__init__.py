@@ -5,12 +5,15 @@ from netra_sim.history.gauges import (
     CONNECTIONS_CUT,
     CONTEXTS_READ,
     CONTROL_LATENCY,
+    CPU_BUSY,
     DRIVER_LATENESS,
     ENGINES_COMPARED,
     LOOP_STEPS,
     MOST_UNSENT_BYTES,
     OUTBOX_BYTES,
     REPLAY_BYTES,
+    STEPS_READY,
+    wait_for,
 )
 from netra_sim.history.history import History, HistoryError, Kind, environment
 from netra_sim.history.log import Log, Malformed, is_event_log, read_log
@@ -23,12 +26,14 @@ __all__ = [
     "CONNECTIONS_CUT",
     "CONTEXTS_READ",
     "CONTROL_LATENCY",
+    "CPU_BUSY",
     "DRIVER_LATENESS",
     "ENGINES_COMPARED",
     "LOOP_STEPS",
     "MOST_UNSENT_BYTES",
     "OUTBOX_BYTES",
     "REPLAY_BYTES",
+    "STEPS_READY",
     "History",
     "HistoryError",
     "Kind",
@@ -41,4 +46,5 @@ __all__ = [
     "is_event_log",
     "merge",
     "read_log",
+    "wait_for",
 ]

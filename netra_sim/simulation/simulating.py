@@ -42,7 +42,7 @@ def simulate(
         seed=key(seed, "order"),
         order=settings.order,
         tick=settings.tick,
-        step_cost=settings.step_cost,
+        step_cost=settings.step_cost / scenario.processes,
         time_limit=scenario.time_limit,
     )
     world = World(scenario, seed, loop, on_answer, factory_class)
