@@ -30,6 +30,7 @@ from netra_sim.checks.resources import engine_limit, memory, unsent_bytes
 from netra_sim.checks.results import CheckResult, Finding, Measurement, Observation, State
 from netra_sim.checks.scopes import scopes
 from netra_sim.checks.silence import silence
+from netra_sim.checks.statistics import nearest_rank
 from netra_sim.checks.steady import SteadyState, steady_state
 from netra_sim.checks.times import timestamps
 from netra_sim.checks.tools import tools
@@ -110,6 +111,7 @@ __all__ = [
     "define",
     "delivery_latencies",
     "lacks",
+    "nearest_rank",
     "request_latencies",
     "resource_use",
     "steady_state",

@@ -15,7 +15,13 @@ POOLED = ("model", "tools", "database")
 """The resources with slots that steps of runs hold."""
 
 SATURATED = 0.9
-"""The share of a resource's slots that is busy when the resource is saturated."""
+"""The share of a resource's slots that is busy when the resource is saturated, whatever its queue does."""
+
+BUSY = 0.7
+"""The share of a resource's slots that is busy when the resource is saturated, if its queue grows."""
+
+GROWTH = 1.5
+"""A queue grows if this many times as many wait in the last quarter of the time as in the first, and at least one."""
 
 _PARTS = 4
 
@@ -47,16 +53,22 @@ class ResourceUse(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_saturated(self) -> bool:
-        """Whether at least `SATURATED` of the slots are busy."""
-        return self.utilisation >= SATURATED
+        """Whether at least `SATURATED` of the slots are busy, or `BUSY` with a queue that grows."""
+        is_growing = self.queue_ended >= max(1.0, GROWTH * self.queue_began)
+        return self.utilisation >= (BUSY if is_growing else SATURATED)
+
+    @property
+    def share(self) -> str:
+        """The utilisation in words."""
+        one, many = ("process", "processes") if self.resource == "cpu" else ("slot", "slots")
+        slots = f"1 {one} is" if self.slots == 1 else f"{self.slots:,} {many} are"
+        return f"{self.utilisation:.1%} of {slots} busy"
 
     def __str__(self) -> str:
-        text = f"{self.utilisation:.1%} of {_slots(self.resource, self.slots)} busy"
+        text = self.share
         if not np.isnan(self.queue_ended):
-            text += (
-                f", {self.queue_began:.1f} steps waiting in the first quarter and {self.queue_ended:.1f} in the last"
-            )
-        return text + (f", {self.refused:,} refused" if self.refused else "")
+            text += f"; waiting: {self.queue_began:.1f} in the first quarter of the time, {self.queue_ended:.1f} in the last"
+        return text + (f"; {self.refused:,} refused" if self.refused else "")
 
 
 def resource_use(history: History, part: SteadyState | None = None) -> list[ResourceUse]:
@@ -82,10 +94,14 @@ def which_saturates(uses: Sequence[ResourceUse]) -> str:
     if not uses:
         return "no resource is limited, and none can saturate"
     busiest = max(uses, key=lambda use: (use.utilisation, use.queue_ended))
-    others = [use.resource for use in uses if use.is_saturated and use is not busiest]
-    if not busiest.is_saturated:
-        return f"no resource saturates; the busiest is {busiest.resource}: {busiest}"
-    return f"{busiest.resource} saturates: {busiest}" + (f"; so does {' and '.join(others)}" if others else "")
+    saturated = [use.resource for use in uses if use.is_saturated]
+    if not saturated:
+        return f"no resource saturates; the busiest is {busiest.resource}: {busiest.share}"
+    if len(saturated) > 1:
+        names = f"{', '.join(saturated[:-1])} and {saturated[-1]}"
+        return f"{names} saturate; the busiest is {busiest.resource}: {busiest.share}"
+    saturates = next(use for use in uses if use.is_saturated)
+    return f"{saturates.resource} saturates: {saturates.share}"
 
 
 class Visits(NamedTuple):
@@ -179,8 +195,3 @@ def _gauge(records: Records, gauge: str) -> tuple[np.ndarray, np.ndarray]:
     samples = records.rows(Kind.SAMPLE)
     rows = samples[records.one_of("detail", samples, gauge)]
     return records.numbers["time"][rows], records.numbers["value"][rows]
-
-
-def _slots(resource: str, slots: int) -> str:
-    one, many = ("process", "processes") if resource == "cpu" else ("slot", "slots")
-    return f"1 {one} is" if slots == 1 else f"{slots:,} {many} are"

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from netra_sim.checks import CheckResult, ResourceUse, which_saturates
+from netra_sim.checks import CheckResult, ResourceUse
 from netra_sim.exit_code import ExitCode
 
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
@@ -18,8 +18,8 @@ NEW_FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
 
 
 @contextmanager
-def progress(total: int, unit: str) -> Iterator[Callable[[], None]]:
-    """A progress bar on standard error. Yields a function to call once for each finished unit."""
+def progress(total: int | None, unit: str) -> Iterator[Callable[[], None]]:
+    """A progress bar on standard error. Yields a function to call once for each finished unit; the total may be unknown."""
     with tqdm(total=total, desc=unit, unit="", leave=False, mininterval=0.2) as bar:
         yield lambda: bar.update() and None
 
@@ -55,8 +55,6 @@ def show(
 
 
 def show_use(uses: Sequence[ResourceUse]) -> None:
-    """Print how each limited resource was used, and which one saturates; nothing if none is limited."""
+    """Print how each limited resource was used."""
     for use in uses:
-        click.echo(f"{'':>14}  {use.resource}: {use}")
-    if uses:
-        click.echo(which_saturates(uses))
+        click.echo(f"{use.resource:>14}  {use}")

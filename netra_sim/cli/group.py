@@ -18,6 +18,8 @@ class _Place(NamedTuple):
 
 _COMMANDS = {
     "audit": _Place("judging", "lab"),
+    "calibrate": _Place("measuring", "lab"),
+    "capacity": _Place("measuring", "lab"),
     "check": _Place("judging", "lab"),
     "defects": _Place("simulating", "lab"),
     "explore": _Place("exploring", "lab"),

@@ -7,10 +7,17 @@ import click
 from tqdm import tqdm
 
 from netra_sim.cli.common import progress
-from netra_sim.cli.scenarios import chosen_scenario, factory_option, history_option, save_and_check
+from netra_sim.cli.scenarios import (
+    calibrated,
+    calibration_option,
+    chosen_scenario,
+    factory_option,
+    history_option,
+    save_and_check,
+)
 from netra_sim.defects import DEFECTS, detect
 from netra_sim.exit_code import ExitCode
-from netra_sim.exploration import in_order, run_trial
+from netra_sim.exploration import Calibration, cpu_sentence, in_order, run_trial
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.simulation import FAULTS, Scenario, find_scenario, scenario_names, scenario_path, simulate
 
@@ -22,6 +29,7 @@ from netra_sim.simulation import FAULTS, Scenario, find_scenario, scenario_names
 @click.option(
     "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value, such as network.latency.median=0.2."
 )
+@calibration_option
 @history_option
 @factory_option
 def simulate_command(
@@ -29,13 +37,18 @@ def simulate_command(
     users: int | None,
     seed: int,
     settings: tuple[str, ...],
+    calibration: Calibration | None,
     output: Path,
     factory_class: type[ExecutionEngineFactory],
 ) -> None:
     """Simulate SCENARIO, a library name or a TOML file; check the history, and save it."""
-    chosen = chosen_scenario(scenario, settings, users)
+    chosen = calibrated(chosen_scenario(scenario, settings, users), calibration, settings)
     with progress(chosen.requests, "simulated requests") as on_answer:
         history = simulate(chosen, seed, factory_class=factory_class, on_answer=on_answer)
+    if calibration is not None:
+        history.meta["environment"]["calibration"] = str(calibration)
+    if chosen.platform.step_cost:
+        click.echo(cpu_sentence(chosen, calibration))
     save_and_check(history, output)
 
 

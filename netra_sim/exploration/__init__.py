@@ -1,14 +1,27 @@
-"""Many simulations: a search over seeds until one fails, the reduction of a failure, and sweeps over a grid."""
+"""Many simulations: a search over seeds until one fails, the reduction of a failure, sweeps over a grid, and capacity."""
 
+from netra_sim.exploration.bounds import Bound, BoundError, Figure
+from netra_sim.exploration.calibration import Calibration, CalibrationError, calibrate, cpu_sentence
+from netra_sim.exploration.capacity import Capacity, Point, capacity
 from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.search import explore, shrink
 from netra_sim.exploration.sweeps import Cell, cells, sweep
 from netra_sim.exploration.trial import Trial, replay_line, run_trial
 
 __all__ = [
+    "Bound",
+    "BoundError",
+    "Calibration",
+    "CalibrationError",
+    "Capacity",
     "Cell",
+    "Figure",
+    "Point",
     "Trial",
+    "calibrate",
+    "capacity",
     "cells",
+    "cpu_sentence",
     "explore",
     "in_order",
     "replay_line",
