@@ -34,7 +34,7 @@ from netra_sim.checks.statistics import nearest_rank
 from netra_sim.checks.steady import SteadyState, steady_state
 from netra_sim.checks.times import timestamps
 from netra_sim.checks.tools import tools
-from netra_sim.checks.usage import POOLED, ResourceUse, Visits, resource_use, visits, which_saturates
+from netra_sim.checks.usage import POOLED, ResourceUse, Visits, resource_use, use_over_time, visits, which_saturates
 from netra_sim.history import History, Objectives
 from netra_sim.registry import Registry
 
@@ -115,6 +115,7 @@ __all__ = [
     "request_latencies",
     "resource_use",
     "steady_state",
+    "use_over_time",
     "visits",
     "which_saturates",
 ]

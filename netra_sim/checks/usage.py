@@ -36,7 +36,6 @@ class ResourceUse(msgspec.Struct, frozen=True, kw_only=True):
         queue: how many steps wait, on average over the time; NaN if not recorded.
         queue_began: the same in the first quarter of the time.
         queue_ended: the same in the last quarter.
-        queue_most: the most that wait at once.
         wait_p95: the 95th percentile of the seconds that steps wait, for those that ask in the time; NaN if not recorded.
         refused: how many steps are refused in the time, because the queue is full.
     """
@@ -47,7 +46,6 @@ class ResourceUse(msgspec.Struct, frozen=True, kw_only=True):
     queue: float
     queue_began: float
     queue_ended: float
-    queue_most: float
     wait_p95: float
     refused: int
 
@@ -58,15 +56,19 @@ class ResourceUse(msgspec.Struct, frozen=True, kw_only=True):
         return self.utilisation >= (BUSY if is_growing else SATURATED)
 
     @property
+    def size(self) -> str:
+        """The slots in words."""
+        one, many = ("process", "processes") if self.resource == "cpu" else ("slot", "slots")
+        return f"1 {one}" if self.slots == 1 else f"{self.slots:,} {many}"
+
+    @property
     def share(self) -> str:
         """The utilisation in words."""
-        one, many = ("process", "processes") if self.resource == "cpu" else ("slot", "slots")
-        slots = f"1 {one} is" if self.slots == 1 else f"{self.slots:,} {many} are"
-        return f"{self.utilisation:.1%} of {slots} busy"
+        return f"{self.utilisation:.1%} of {self.size} {'is' if self.slots == 1 else 'are'} busy"
 
     def __str__(self) -> str:
         text = self.share
-        if not np.isnan(self.queue_ended):
+        if not np.isnan(self.queue_began + self.queue_ended):
             text += f"; waiting: {self.queue_began:.1f} in the first quarter of the time, {self.queue_ended:.1f} in the last"
         return text + (f"; {self.refused:,} refused" if self.refused else "")
 
@@ -78,15 +80,10 @@ def resource_use(history: History, part: SteadyState | None = None) -> list[Reso
         history: of a simulation; other histories have no resources.
         part: the part to look at; by default all of the history.
     """
-    records = Records(history)
     if part is None:
-        part = SteadyState(0.0, float(records.numbers["time"].max(initial=0.0)))
-    scenario = history.meta.get("scenario", {})
-    settings = scenario.get("resources", {})
-    found = [_pool_use(records, name, settings[name]["slots"], part) for name in POOLED if name in settings]
-    if "cpu" in settings:
-        found.append(_cpu_use(records, settings["cpu"]["slots"], part))
-    return found
+        part = SteadyState(0.0, float(history.numbers["time"].max(initial=0.0)))
+    settings = history.meta.get("scenario", {}).get("resources", {})
+    return [_use(history, name, settings[name]["slots"], part) for name in (*POOLED, "cpu") if name in settings]
 
 
 def which_saturates(uses: Sequence[ResourceUse]) -> str:
@@ -133,61 +130,71 @@ def visits(history: History, resource: str) -> Visits:
     return Visits(asked, waited, began, ended, records.one_of("event", rows, "refused"))
 
 
-def _pool_use(records: Records, name: str, slots: int, part: SteadyState) -> ResourceUse:
-    found = visits(records, name)
+def use_over_time(history: History, resource: str, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many slots are busy and how many steps wait, on average between each two edges.
+
+    For the CPU, the first is in processes, and the second in steps of the loop, sampled once a second.
+
+    Args:
+        history: of a simulation that limits the resource.
+        resource: its name.
+        edges: times in seconds, ascending.
+    """
+    if resource == "cpu":
+        records = Records(history)
+        times, busy = (np.append(0.0, values) for values in _gauge(records, CPU_BUSY))
+        at, ready = _gauge(records, STEPS_READY)
+        processes = history.meta["scenario"]["resources"]["cpu"]["slots"]
+        shares = _per_second(np.interp(edges, times, busy), edges)
+        return np.minimum(shares, 1.0) * processes, _means(at, ready, edges)
+    found = visits(history, resource)
     left_queue = np.where(np.isnan(found.began), found.ended, found.began)
-    quarters = np.linspace(part.begins, part.ends, _PARTS + 1)
+    return _mean_present(found.began, found.ended, edges), _mean_present(found.asked, left_queue, edges)
+
+
+def _use(history: History, resource: str, slots: int, part: SteadyState) -> ResourceUse:
+    whole, quarters = np.array(part), np.linspace(*part, _PARTS + 1)
+    busy, queue = use_over_time(history, resource, whole)
+    queues = use_over_time(history, resource, quarters)[1]
+    found = visits(history, resource)
     asks = part.has(found.asked)
     waits = found.waited[asks & ~found.is_refused]
     return ResourceUse(
-        resource=name,
+        resource=resource,
         slots=slots,
-        utilisation=_mean_present(found.began, found.ended, part.begins, part.ends) / slots,
-        queue=_mean_present(found.asked, left_queue, part.begins, part.ends),
-        queue_began=_mean_present(found.asked, left_queue, quarters[0], quarters[1]),
-        queue_ended=_mean_present(found.asked, left_queue, quarters[-2], quarters[-1]),
-        queue_most=float(_most_present(found.asked, left_queue, part)),
+        utilisation=float(busy[0]) / slots,
+        queue=float(queue[0]),
+        queue_began=float(queues[0]),
+        queue_ended=float(queues[-1]),
         wait_p95=nearest_rank(waits, QUANTILE) if len(waits) else np.nan,
         refused=int((asks & found.is_refused).sum()),
     )
 
 
-def _mean_present(came: np.ndarray, went: np.ndarray, begins: float, ends: float) -> float:
-    """How many are present on average between two times, if each is present from when it came until it went."""
-    if ends <= begins:
-        return 0.0
-    return float(np.nansum(np.maximum(np.minimum(went, ends) - np.maximum(came, begins), 0.0)) / (ends - begins))
+def _mean_present(came: np.ndarray, went: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """How many are present on average between each two edges, if each is present from when it came until it went."""
+    is_known = ~np.isnan(came)
+    return _per_second(_time_since(came[is_known], edges) - _time_since(went[is_known], edges), edges)
 
 
-def _most_present(came: np.ndarray, went: np.ndarray, part: SteadyState) -> int:
-    """The most that are present at once, counted when one comes; who goes at that instant has gone."""
-    comings, goings = np.sort(came[came < went]), np.sort(went[came < went])
-    present = np.arange(1, len(comings) + 1) - np.searchsorted(goings, comings, side="right")
-    return int(present[part.has(comings)].max(initial=0))
+def _time_since(begins: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """For each time the sum of the seconds since all of the beginnings before it."""
+    begins = np.sort(begins)
+    before = np.searchsorted(begins, at)
+    return np.asarray(before * at - np.append(0.0, np.cumsum(begins))[before])
 
 
-def _cpu_use(records: Records, processes: int, part: SteadyState) -> ResourceUse:
-    times, busy = (np.append(0.0, values) for values in _gauge(records, CPU_BUSY))
-    begins, ends = np.interp([part.begins, part.ends], times, busy)
-    at, ready = _gauge(records, STEPS_READY)
-    quarters = np.linspace(part.begins, part.ends, _PARTS + 1)
+def _per_second(total: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The growth of a total between each two edges, per second, without rounding errors below 0; 0 between equal edges."""
+    growth, seconds = np.maximum(np.diff(total), 0.0), np.diff(edges)
+    return np.asarray(np.divide(growth, seconds, out=np.zeros(len(seconds)), where=seconds > 0))
 
-    def waiting(since: float, until: float) -> float:
-        values = ready[SteadyState(since, until).has(at)]
-        return float(values.mean()) if len(values) else np.nan
 
-    length = part.ends - part.begins
-    return ResourceUse(
-        resource="cpu",
-        slots=processes,
-        utilisation=min(1.0, float(ends - begins) / length) if length > 0 else 0.0,
-        queue=waiting(part.begins, part.ends),
-        queue_began=waiting(quarters[0], quarters[1]),
-        queue_ended=waiting(quarters[-2], quarters[-1]),
-        queue_most=float(ready[part.has(at)].max(initial=0)),
-        wait_p95=np.nan,
-        refused=0,
-    )
+def _means(at: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The mean of the values between each two edges; NaN without any."""
+    firsts, sums = np.searchsorted(at, edges), np.append(0.0, np.cumsum(values))
+    counts = np.diff(firsts)
+    return np.asarray(np.divide(np.diff(sums[firsts]), counts, out=np.full(len(counts), np.nan), where=counts > 0))
 
 
 def _gauge(records: Records, gauge: str) -> tuple[np.ndarray, np.ndarray]:

@@ -198,7 +198,7 @@ def _point(users: int, bound: Bound, outcomes: Sequence[tuple[Figure, list[Resou
 
 
 def _on_average(uses: Sequence[ResourceUse]) -> ResourceUse:
-    names = ("utilisation", "queue", "queue_began", "queue_ended", "queue_most", "wait_p95")
+    names = ("utilisation", "queue", "queue_began", "queue_ended", "wait_p95")
     means = {name: float(np.mean([getattr(use, name) for use in uses])) for name in names}
     return msgspec.structs.replace(uses[0], refused=round(np.mean([use.refused for use in uses])), **means)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netra_sim.checks import check, resource_use, visits, which_saturates
+from netra_sim.checks import check, resource_use, use_over_time, visits, which_saturates
 from netra_sim.factory import UserExecutionContext
 from netra_sim.history import Kind
 from netra_sim.recording import Recorder
@@ -57,7 +57,7 @@ def test_who_asks_first_is_served_first():
 def test_a_full_queue_refuses_the_step_and_its_run_ends_with_an_error_that_says_so():
     history = simulate(crowd(resources__model__slots=2, resources__model__queue=3), 1)
     use = resource_use(history)[0]
-    assert use.queue_most == 3
+    assert use_over_time(history, "model", np.linspace(2, 9, 500))[1].max() == pytest.approx(3)
     failed = next(result for result in check(history) if result.check == "completion")
     ends = history.frame(Kind.RECEIVED)
     assert use.refused > 0
@@ -133,7 +133,7 @@ def test_two_processes_are_one_that_is_twice_as_fast():
 def test_the_cpu_saturates_when_its_steps_take_all_time():
     use = resource_use(simulate(crowd(platform__step_cost=0.05, resources__cpu__slots=2, users=40), 1))
     assert which_saturates(use).startswith("cpu saturates: 9")
-    assert use[0].queue_most > 20
+    assert use[0].queue > 20
 
 
 @pytest.mark.parametrize(
