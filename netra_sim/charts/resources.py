@@ -51,8 +51,8 @@ def resources_over_time(history: History) -> Picture:
         f"{use.resource}: {use}." for use in uses
     )
     caption = (
-        f"{origin(history)} Averages over {duration(edges[1])} each; waiting for the CPU is sampled once a second. Grey is left "
-        "out of the title: warm-up, as long as the longest response but half of the arrivals at most, and drain, after the "
-        f"last request is due.{HATCHED if windows else ''}"
+        f"{origin(history)} Averages over {duration(edges[1])} each; waiting for the CPU is sampled once a second. Grey: "
+        "left out of the title, as warm-up (as long as the longest response, half of the arrivals at most) or as drain "
+        f"(after the last request is due).{HATCHED if windows else ''}"
     )
     return Picture(figure, title, alt, caption, table)

@@ -93,7 +93,8 @@ def which_saturates(uses: Sequence[ResourceUse]) -> str:
     busiest = max(uses, key=lambda use: (use.utilisation, use.queue_ended))
     saturated = [use.resource for use in uses if use.is_saturated]
     if not saturated:
-        return f"no resource saturates; the busiest is {busiest.resource}: {busiest.share}"
+        wait = "" if np.isnan(busiest.wait_p95) else f", and 95 of 100 steps wait {busiest.wait_p95:.3g} s at most"
+        return f"no resource saturates; the busiest is {busiest.resource}: {busiest.share}{wait}"
     if len(saturated) > 1:
         names = f"{', '.join(saturated[:-1])} and {saturated[-1]}"
         return f"{names} saturate; the busiest is {busiest.resource}: {busiest.share}"
