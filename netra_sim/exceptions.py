@@ -8,6 +8,7 @@ argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` i
     NetraSimError
     ├── AuthenticationError             nothing proves who the client is [server]
     ├── AuthenticationUnavailableError  the proof cannot be checked now; try again later [server]
+    ├── BoundError                      the text is no bound of a figure; a ValueError [exploration]
     ├── BridgeError
     │   ├── BridgeNotReadyError         the bridge is not integrated, or was shut down
     │   ├── ConnectionLimitError        the user already has as many connections as the limits allow
@@ -17,6 +18,7 @@ argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` i
     │   ├── RunOrderError               the event is out of order, such as a second ``agent_started``
     │   ├── ThreadOwnerError            the thread belongs to another user
     │   └── WrongLoopError              the bridge was used outside its event loop; nothing changed
+    ├── CalibrationError                the file is no calibration; a ValueError [exploration]
     ├── ClientGoneError                 the client has closed or lost its connection; a ConnectionError [server]
     ├── ConfigError                     the configuration of the audit cannot be used; a ValueError [audit]
     ├── ContextError                    the user execution context is not valid; a ValueError
@@ -30,6 +32,7 @@ argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` i
     ├── MessageError                    the client's message cannot be routed; a ValueError
     ├── ParameterError                  a notebook does not take this parameter or value; a ValueError [parameters]
     ├── PluginError                     an installed package names an object that cannot be used [registry]
+    ├── ResourceBusyError               all slots are taken, and the queue is full; a RuntimeError [simulation]
     ├── ScenarioError                   the scenario cannot be simulated; a ValueError [simulation]
     │   └── ShardsError                 several processes cannot give the history of one [simulation]
     ├── ToolError                       a tool failed; the agent that called it may handle this

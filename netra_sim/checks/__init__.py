@@ -30,8 +30,11 @@ from netra_sim.checks.resources import engine_limit, memory, unsent_bytes
 from netra_sim.checks.results import CheckResult, Finding, Measurement, Observation, State
 from netra_sim.checks.scopes import scopes
 from netra_sim.checks.silence import silence
+from netra_sim.checks.statistics import nearest_rank
+from netra_sim.checks.steady import SteadyState, steady_state
 from netra_sim.checks.times import timestamps
 from netra_sim.checks.tools import tools
+from netra_sim.checks.usage import POOLED, ResourceUse, Visits, resource_use, use_over_time, visits, which_saturates
 from netra_sim.history import History, Objectives
 from netra_sim.registry import Registry
 
@@ -92,6 +95,7 @@ def check(
 __all__ = [
     "CHECKS",
     "OWN_CHECKS",
+    "POOLED",
     "Check",
     "CheckResult",
     "Finding",
@@ -99,10 +103,19 @@ __all__ = [
     "Objectives",
     "Observation",
     "Records",
+    "ResourceUse",
     "State",
+    "SteadyState",
+    "Visits",
     "check",
     "define",
     "delivery_latencies",
     "lacks",
+    "nearest_rank",
     "request_latencies",
+    "resource_use",
+    "steady_state",
+    "use_over_time",
+    "visits",
+    "which_saturates",
 ]

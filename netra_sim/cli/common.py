@@ -10,7 +10,7 @@ import click
 from netra_sim.exit_code import ExitCode
 
 if TYPE_CHECKING:
-    from netra_sim.checks import CheckResult
+    from netra_sim.checks import CheckResult, ResourceUse
 
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 """A file that a command writes."""
@@ -20,8 +20,8 @@ NEW_FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
 
 
 @contextmanager
-def progress(total: int, unit: str) -> Iterator[Callable[[], None]]:
-    """A progress bar on standard error. Yields a function to call once for each finished unit."""
+def progress(total: int | None, unit: str) -> Iterator[Callable[[], None]]:
+    """A progress bar on standard error. Yields a function to call once for each finished unit; the total may be unknown."""
     from tqdm import tqdm  # a command that only lists something needs no bar
 
     with tqdm(total=total, desc=unit, unit="", leave=False, mininterval=0.2) as bar:
@@ -56,3 +56,9 @@ def show(
         if result.found > 5:
             click.echo(f"{'':>16}and {result.found - 5:,} more")
     return ExitCode.NO_GO if any(result.state == "failed" for result in results) else ExitCode.GO
+
+
+def show_use(uses: Sequence[ResourceUse]) -> None:
+    """Print how each limited resource was used."""
+    for use in uses:
+        click.echo(f"{use.resource:>14}  {use}")

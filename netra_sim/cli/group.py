@@ -30,6 +30,14 @@ _COMMANDS = {
         "lab",
         "Find code at PATH that goes round the factory, the bridge or the Windows-safe layer, without importing it.",
     ),
+    "calibrate": _Place(
+        "measuring", "lab", "Measure how much CPU time a step of the event loop takes on this machine."
+    ),
+    "capacity": _Place(
+        "measuring",
+        "lab",
+        "Find how many users SCENARIO can have until a figure exceeds its bound, and which resource gives out then.",
+    ),
     "check": _Place(
         "checking", "lab", "Check FILE: a saved history, or the event log of any system, as JSON lines or Parquet."
     ),

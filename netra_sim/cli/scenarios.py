@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from netra_sim.checks import CHECKS, check
-from netra_sim.cli.common import NEW_FILE, show
+from netra_sim.checks import CHECKS, check, resource_use, steady_state, which_saturates
+from netra_sim.cli.common import NEW_FILE, show, show_use
 from netra_sim.exit_code import ExitCode
+from netra_sim.exploration import Calibration, CalibrationError
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting
@@ -41,6 +42,20 @@ factory_option = click.option(
     help="Your own subclass of ExecutionEngineFactory, with your own agents.",
 )
 """The option for commands that can simulate another factory."""
+
+
+def _calibration(_: click.Context, __: click.Parameter, value: Path | None) -> Calibration | None:
+    try:
+        return None if value is None else Calibration.load(value)
+    except CalibrationError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+calibration_option = click.option(
+    "--calibration", type=click.Path(exists=True, dir_okay=False, path_type=Path), callback=_calibration,
+    help="A file of `netra-sim calibrate`: every step takes the CPU time that it says.",
+)  # fmt: skip
+"""The option for commands whose simulations may take the CPU time that was measured on a machine."""
 
 
 history_option = click.option(
@@ -74,6 +89,19 @@ def chosen_scenario(name_or_path: str, settings: tuple[str, ...], users: int | N
         return scenario
 
 
+def calibrated(scenario: Scenario, calibration: Calibration | None, settings: tuple[str, ...]) -> Scenario:
+    """The scenario with the step cost of the calibration, if there is one.
+
+    Raises:
+        click.UsageError: the settings name a step cost too.
+    """
+    if calibration is None:
+        return scenario
+    if any(text.partition("=")[0].strip() == "platform.step_cost" for text in settings):
+        raise click.UsageError("--calibration and --set platform.step_cost both say what a step costs; leave one out")
+    return calibration.apply(scenario)
+
+
 @contextmanager
 def refusing() -> Iterator[None]:
     """Turn a `ScenarioError` into wrong usage of the command."""
@@ -95,6 +123,9 @@ def save_and_check(history: History, output: Path, given: Collection[str] = ()) 
     click.echo(f"{len(history):,} rows in {path}, digest {history.digest()[:16]}")
     results = check(history)
     code = show(results)
+    if uses := resource_use(history, steady_state(history)):
+        show_use(uses)
+        click.echo(which_saturates(uses))
     if unjudged := [one.check for one in results if one.check in given and one.state not in ("passed", "failed")]:
         click.echo(f"not judged, though objectives were given: {', '.join(unjudged)}")
         code = ExitCode.NO_GO

@@ -6,7 +6,16 @@ from typing import Literal
 import click
 
 from netra_sim.cli.common import progress
-from netra_sim.cli.scenarios import chosen_scenario, factory_option, history_option, refusing, save_and_check
+from netra_sim.cli.scenarios import (
+    calibrated,
+    calibration_option,
+    chosen_scenario,
+    factory_option,
+    history_option,
+    refusing,
+    save_and_check,
+)
+from netra_sim.exploration import Calibration, cpu_sentence
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.simulation import simulate
 
@@ -39,6 +48,7 @@ class Shards(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="Processes that simulate the users, or auto: all cores, where that gives the same history and is faster.",
 )
+@calibration_option
 @history_option
 @factory_option
 def simulate_command(
@@ -47,11 +57,12 @@ def simulate_command(
     seed: int,
     settings: tuple[str, ...],
     shards: int | Literal["auto"],
+    calibration: Calibration | None,
     output: Path,
     factory_class: type[ExecutionEngineFactory],
 ) -> None:
     """Simulate SCENARIO, a library name or a TOML file; check the history, and save it."""
-    chosen = chosen_scenario(scenario, settings, users)
+    chosen = calibrated(chosen_scenario(scenario, settings, users), calibration, settings)
     with refusing(), progress(chosen.requests, "simulated requests") as on_answer:
         history = simulate(
             chosen,
@@ -63,4 +74,8 @@ def simulate_command(
         )
     if (count := history.meta["environment"].get("shards")) is not None:
         click.echo(f"{count} processes simulated the users; a mix-up of users shows only within one of them")
+    if calibration is not None:
+        history.meta["environment"]["calibration"] = str(calibration)
+    if chosen.platform.step_cost:
+        click.echo(cpu_sentence(chosen, calibration))
     save_and_check(history, output)

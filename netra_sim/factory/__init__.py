@@ -11,7 +11,7 @@ from netra_sim.factory.engine import EngineLimits, PipelineResult, RunOutcome, U
 from netra_sim.factory.factory import ExecutionEngineFactory
 from netra_sim.factory.isolation import SharedObject, SharedStateProbe, shared_mutable_objects
 from netra_sim.factory.observer import FactoryObserver
-from netra_sim.factory.pipeline import Timing, answer_to, default_pipeline
+from netra_sim.factory.pipeline import Slots, Timing, answer_to, default_pipeline
 from netra_sim.factory.routing import (
     MESSAGE_TYPES,
     ExecuteAgent,
@@ -34,6 +34,7 @@ __all__ = [
     "RunOutcome",
     "SharedObject",
     "SharedStateProbe",
+    "Slots",
     "Timing",
     "Tool",
     "UserExecutionContext",

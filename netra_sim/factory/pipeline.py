@@ -7,6 +7,7 @@ owner, so a result in the wrong run can be recognised.
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol
 
 import msgspec
@@ -43,12 +44,27 @@ class NoDelay(msgspec.Struct, frozen=True):
         return 0.0
 
 
-def default_pipeline(timing: Timing | None = None) -> Pipeline:
+class Slots(Protocol):
+    """Decides when a step may begin, such as when the model service has a free slot for it."""
+
+    def slot(self, context: UserExecutionContext, step: str) -> AbstractAsyncContextManager[object]:
+        """Enter it to wait for a slot for a step, such as ``triage.think``; leave it to release the slot."""
+
+
+class NoLimit(msgspec.Struct, frozen=True):
+    """Lets every step begin at once."""
+
+    def slot(self, context: UserExecutionContext, step: str) -> AbstractAsyncContextManager[object]:
+        """A slot that is always free."""
+        return nullcontext()
+
+
+def default_pipeline(timing: Timing | None = None, slots: Slots | None = None) -> Pipeline:
     """Six agents in five stages, each with a tool; the agents of one stage run at once."""
-    pace = timing or NoDelay()
+    pace, places = timing or NoDelay(), slots or NoLimit()
 
     def pipeline(context: UserExecutionContext) -> Sequence[Sequence[Agent]]:
-        steps = {name: _Step(name, thought, tool, pace) for name, thought, tool in _STEPS}
+        steps = {name: _Step(name, thought, tool, pace, places) for name, thought, tool in _STEPS}
         return tuple(tuple(steps[name] for name in stage) for stage in _STAGES)
 
     return pipeline
@@ -65,22 +81,28 @@ def answer_to(question: str) -> object:
 class _Step:
     """An agent that publishes a thought, uses its tool and returns the result."""
 
-    __slots__ = ("_pace", "_thought", "_work", "name")
+    __slots__ = ("_pace", "_slots", "_thought", "_work", "name")
 
-    def __init__(self, name: str, thought: str, work: Work | None, pace: Timing) -> None:
+    def __init__(self, name: str, thought: str, work: Work | None, pace: Timing, slots: Slots) -> None:
         self.name = name
         self._thought = thought
         self._work = work
         self._pace = pace
+        self._slots = slots
 
     @windows_asyncio_safe
     async def run(self, session: AgentSession) -> object:
         context = session.context
         question = str(context.request.get("message", ""))
         session.think(self._thought.format(question=question))
-        await asyncio.sleep(self._pace.seconds(context, f"{self.name}.think"))
-        seconds = self._pace.seconds(context, f"{self.name}.tool")
-        tool = _UsageQuery(seconds) if self._work is None else _TimedTool(self._work, session.answers, seconds)
+        step = f"{self.name}.think"
+        async with self._slots.slot(context, step):
+            await asyncio.sleep(self._pace.seconds(context, step))
+        step = f"{self.name}.tool"
+        seconds, slot = self._pace.seconds(context, step), self._slots.slot(context, step)
+        tool = (
+            _UsageQuery(seconds, slot) if self._work is None else _TimedTool(self._work, session.answers, seconds, slot)
+        )
         return await session.use_tool(tool, question=question)
 
 
@@ -91,28 +113,33 @@ QUERY_SECONDS = 120.0
 class _TimedTool:
     """A tool that waits and then calls a function."""
 
-    __slots__ = ("_known", "_seconds", "_work", "name")
+    __slots__ = ("_known", "_seconds", "_slot", "_work", "name")
 
-    def __init__(self, work: Work, known: Mapping[str, Any], seconds: float) -> None:
+    def __init__(
+        self, work: Work, known: Mapping[str, Any], seconds: float, slot: AbstractAsyncContextManager[object]
+    ) -> None:
         self.name = work.__name__
         self._work = work
         self._known = known
         self._seconds = seconds
+        self._slot = slot
 
     @windows_asyncio_safe
     async def __call__(self, *, question: str) -> object:
-        await asyncio.sleep(self._seconds)
+        async with self._slot:
+            await asyncio.sleep(self._seconds)
         return self._work(question, self._known)
 
 
 class _UsageQuery:
     """A tool that queries all services at the same moment: none answers before all have been asked."""
 
-    __slots__ = ("_seconds", "name")
+    __slots__ = ("_seconds", "_slot", "name")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, slot: AbstractAsyncContextManager[object]) -> None:
         self.name = "query_usage"
         self._seconds = seconds
+        self._slot = slot
 
     @windows_asyncio_safe
     async def __call__(self, *, question: str) -> object:
@@ -123,8 +150,9 @@ class _UsageQuery:
             await asyncio.sleep(self._seconds)
             return usage(question, index)
 
-        rows = asyncio.gather(*(ask(index) for index in range(len(_SERVICES))))
-        return await asyncio.wait_for(rows, QUERY_SECONDS)
+        async with self._slot:
+            rows = asyncio.gather(*(ask(index) for index in range(len(_SERVICES))))
+            return await asyncio.wait_for(rows, QUERY_SECONDS)
 
 
 def classify_request(question: str, known: Mapping[str, Any]) -> object:

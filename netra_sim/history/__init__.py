@@ -7,12 +7,15 @@ from netra_sim.history.gauges import (
     CONNECTIONS_CUT,
     CONTEXTS_READ,
     CONTROL_LATENCY,
+    CPU_BUSY,
     DRIVER_LATENESS,
     ENGINES_COMPARED,
     LOOP_STEPS,
     MOST_UNSENT_BYTES,
     OUTBOX_BYTES,
     REPLAY_BYTES,
+    STEPS_READY,
+    wait_for,
 )
 from netra_sim.history.objectives import Objectives
 from netra_sim.lazy import on_first_use
@@ -28,12 +31,14 @@ __all__ = [
     "CONNECTIONS_CUT",
     "CONTEXTS_READ",
     "CONTROL_LATENCY",
+    "CPU_BUSY",
     "DRIVER_LATENESS",
     "ENGINES_COMPARED",
     "LOOP_STEPS",
     "MOST_UNSENT_BYTES",
     "OUTBOX_BYTES",
     "REPLAY_BYTES",
+    "STEPS_READY",
     "History",
     "HistoryError",
     "Kind",
@@ -46,6 +51,7 @@ __all__ = [
     "is_event_log",
     "merge",
     "read_log",
+    "wait_for",
 ]
 
 __getattr__ = on_first_use(

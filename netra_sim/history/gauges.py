@@ -12,6 +12,9 @@ CONTEXTS_READ = "context variables read"
 CONTROL_LATENCY = "control latency"
 """Half of the seconds from when a round trip to a bare echo was due to its end: the latency of the machine itself."""
 
+CPU_BUSY = "cpu busy"
+"""How many seconds of CPU time the steps of the event loop took since its start."""
+
 DRIVER_LATENESS = "driver lateness"
 """Seconds from when a request was due until the load driver sent it; latencies count from the due time."""
 
@@ -29,3 +32,15 @@ OUTBOX_BYTES = "outbox bytes"
 
 REPLAY_BYTES = "replay bytes"
 """Bytes that the bridge keeps for replay."""
+
+STEPS_READY = "loop steps ready"
+"""How many steps of the event loop could run, and wait for the CPU."""
+
+
+def wait_for(resource: str) -> str:
+    """The gauge that has a sample for every visit to a resource that is limited, such as "model", when the visit ends.
+
+    Such a sample also names the user and the run. Its value is the seconds that the visit waited, its event how it ended:
+    "served", with the seconds that it held its slot as the duration, "refused" because the queue was full, or "gave up".
+    """
+    return f"wait for {resource}"

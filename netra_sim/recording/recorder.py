@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from netra_sim.history import CONTEXTS_READ
+from netra_sim.history import CONTEXTS_READ, wait_for
 from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS, History, Kind
 from netra_sim.protocol import Event, Gap, Reading, ToolCompleted
 from netra_sim.recording.marks import CONTEXT_MARK, marks_in
@@ -151,6 +151,11 @@ class Recorder:
     def sample(self, gauge: str, value: float) -> None:
         """A gauge was read."""
         self._row(Kind.SAMPLE, detail=gauge, value=value)
+
+    def visited(self, resource: str, run_id: str, user_id: str, how: str, waited: float, held: float = nan) -> None:
+        """A step of a run left a resource: "served", "refused" or "gave up", with seconds waited, and held if served."""
+        detail = wait_for(resource)
+        self._rows.append((self._clock(), nan, Kind.SAMPLE, -1, waited, held, user_id, run_id, "", "", how, "", detail))
 
     def connected(self, connection_id: str, user_id: str) -> None:
         """See `BridgeObserver`."""

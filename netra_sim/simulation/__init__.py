@@ -9,6 +9,7 @@ from netra_sim.simulation.distributions import Constant, Distribution, Exponenti
 from netra_sim.simulation.faults import FAULTS, Fault
 from netra_sim.simulation.library import find_scenario, scenario_names, scenario_path
 from netra_sim.simulation.loop import VirtualTimeLoop
+from netra_sim.simulation.resources import Cpu, Database, Resource, ResourceBusyError, Resources
 from netra_sim.simulation.scenario import (
     WINDOWS_TICK,
     Agents,
@@ -39,6 +40,8 @@ __all__ = [
     "Closed",
     "CoarseClockLoop",
     "Constant",
+    "Cpu",
+    "Database",
     "DeadlockError",
     "Distribution",
     "Exponential",
@@ -52,6 +55,9 @@ __all__ = [
     "Poisson",
     "Ramp",
     "Replay",
+    "Resource",
+    "ResourceBusyError",
+    "Resources",
     "Scenario",
     "ScenarioError",
     "ShardsError",

@@ -9,25 +9,30 @@ from netra_sim.factory import Agent, AgentSession, Pipeline, UserExecutionContex
 from netra_sim.simulation.fault_state import Injection
 from netra_sim.simulation.faults import AgentFault
 from netra_sim.simulation.randomness import key, uniform
+from netra_sim.simulation.resources import ResourcePools
 from netra_sim.simulation.scenario import Agents
 
 
-def simulated_pipeline(agents: Agents, faults: Sequence[Injection[AgentFault]], seed: int) -> Pipeline:
+def simulated_pipeline(
+    agents: Agents, faults: Sequence[Injection[AgentFault]], pools: ResourcePools, seed: int
+) -> Pipeline:
     """The default pipeline as a scenario changes it.
 
     Args:
         agents: the durations of steps, and the length of thoughts.
         faults: each hits one agent of every run that it is for; the seed and the run determine which.
+        pools: the limited resources that the agents use.
         seed: determines all draws.
     """
-    healthy = default_pipeline(DrawnTiming(agents, key(seed, "timing")))
-    if not faults and agents.reasoning == 0:
+    healthy = default_pipeline(DrawnTiming(agents, key(seed, "timing")), pools.slots)
+    if not faults and agents.reasoning == 0 and pools.pool("database") is None:
         return healthy
 
     def pipeline(context: UserExecutionContext) -> Sequence[Sequence[Agent]]:
         stages = [list(stage) for stage in healthy(context)]
         if agents.reasoning != 0:
             stages = [[_Talkative(agent, agents, seed) for agent in stage] for stage in stages]
+        stages[0][0] = pools.loading(stages[0][0])
         places = [(stage, index) for stage in stages for index in range(len(stage))]
         for injection in faults:
             if injection.is_for(context.run_id):

@@ -87,7 +87,7 @@ class SimulatedClient:
             await self._is_connected.wait()
             connection, transport, instance = self._connection, self._transport, self._instance
             if connection is None or transport is None or instance is None:
-                raise AssertionError("connected without a connection")
+                continue  # the connection was lost before this step: wait for the next one
             await self._environment.loop.sleep_exactly(transport.latency)
             if connection.is_open and not transport.is_gone:
                 deliver(message, connection, instance)

@@ -23,6 +23,8 @@ def explain(message: str, fields: object, kind: type) -> str:
     place, value = _follow(path, inspect.type_info(kind), fields)
     parts = [f"{path.lstrip('.') or 'scenario'}: {reason}"]
     unknown = _UNKNOWN.match(reason)
+    if not path and not unknown:
+        return reason  # each field is valid, and they do not fit together
     if not unknown:
         parts.append(f"it had {value!r}")
     choices = _choices(place, value)

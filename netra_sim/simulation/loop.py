@@ -54,6 +54,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
 
     Attributes:
         steps: the number of steps so far.
+        busy: the seconds of CPU time that were spent so far.
         on_stuck: called with a deadlock or a reached limit before the loop raises it and the tasks are cancelled.
     """
 
@@ -67,6 +68,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     ) -> None:
         super().__init__()
         self.steps = 0
+        self.busy = 0.0
         self.on_stuck: Callable[[DeadlockError | VirtualTimeLimitError], None] | None = None
         self._now = 0.0
         self._clock_resolution = 1e-9
@@ -103,6 +105,11 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         """Virtual seconds since the loop was made, exact even if the clock of the loop is coarse."""
         return self._now
 
+    @property
+    def steps_ready(self) -> int:
+        """How many steps could run now, and wait for their turn."""
+        return len(self._ready) + len(self._ready_tasks)
+
     def has_plans(self, ignoring: Collection["asyncio.Task[Any]"] = ()) -> bool:
         """Whether anything is ready or scheduled, except the sleeps of the tasks to ignore."""
         sleeps = [getattr(task, "_fut_waiter", None) for task in ignoring]
@@ -126,6 +133,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         if not seconds >= 0:
             raise ValueError(f"seconds must not be negative, and is {seconds}; time cannot go backwards")
         self._now += seconds
+        self.busy += seconds
 
     def _install_call_soon(self) -> None:
         """Give the instance a `call_soon` that makes no Handle for the steps of C tasks."""
@@ -297,6 +305,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
                     context, callback, argument = next_ready()
                 if cost:
                     self._now += cost
+                    self.busy += cost
                 if context is None:
                     callback(argument)
                 else:

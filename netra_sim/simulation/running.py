@@ -24,7 +24,7 @@ def new_scenario_loop(scenario: Scenario, seed: int) -> VirtualTimeLoop:
         seed=key(seed, "order"),
         order=platform.order,
         tick=platform.tick,
-        step_cost=platform.step_cost,
+        step_cost=platform.step_cost / scenario.processes,
         time_limit=scenario.time_limit,
     )
 

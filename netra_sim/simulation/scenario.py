@@ -13,7 +13,8 @@ from netra_sim.exceptions import NetraSimError
 from netra_sim.history import Objectives
 from netra_sim.simulation.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
 from netra_sim.simulation.explanation import explain
-from netra_sim.simulation.faults import FAULTS, Fault
+from netra_sim.simulation.faults import FAULTS, Fault, LoopStall
+from netra_sim.simulation.resources import Resources
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -172,6 +173,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
         objectives: the bounds that the figures must keep.
         expect: the checks that must fail; all other checks must not fail.
         users: the number of users.
+        resources: what runs share and can run out; unset if nothing is limited but the CPU, which is one process.
         tools_required: whether every completed run must use a tool; false for custom agents that may answer without one.
         time_limit: virtual seconds after which a simulation that has not ended is stopped.
     """
@@ -180,6 +182,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     description: str = "Independent users each have one agent run."
     incidents: tuple[str, ...] = ()
     users: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100
+    resources: Resources | msgspec.UnsetType = msgspec.UNSET
     tools_required: bool = True
     workload: Workload = Workload()
     agents: Agents = Agents()
@@ -190,6 +193,20 @@ class Scenario(_Part, frozen=True, kw_only=True):
     objectives: Objectives = Objectives()
     expect: tuple[str, ...] = ()
     time_limit: Positive = 86_400.0
+
+    def __post_init__(self) -> None:
+        if self.processes == 1:
+            return
+        if self.platform.loop != "netra-sim":
+            raise ScenarioError('several processes (resources.cpu) need platform.loop = "netra-sim"')
+        if any(isinstance(fault, LoopStall) for fault in self.faults):
+            raise ScenarioError("several processes (resources.cpu) take no loop-stall, which would stall all of them")
+
+    @property
+    def processes(self) -> int:
+        """The number of server processes, each with a CPU to itself."""
+        cpu = msgspec.UNSET if self.resources is msgspec.UNSET else self.resources.cpu
+        return 1 if cpu is msgspec.UNSET else cpu.slots
 
     @property
     def requests(self) -> int:
@@ -271,15 +288,23 @@ def parse_setting(text: str) -> tuple[str, Any]:
         ) from error
 
 
+_OPTIONAL = {name for name, default in zip(
+    reversed(Scenario.__struct_fields__), reversed(Scenario.__struct_defaults__), strict=False
+) if default is msgspec.UNSET}  # fmt: skip
+"""The fields that an encoded scenario leaves out while they are unset."""
+
+
 def _set(fields: Any, path: str, value: object) -> None:
     *parents, last = path.split(".")
-    place = fields
+    place, may_add = fields, path.partition(".")[0] in _OPTIONAL
     try:
         for part in parents:
+            if may_add and isinstance(place, dict):
+                place.setdefault(part, {})
             place = place[int(part)] if isinstance(place, list) else place[part]
         if isinstance(place, list):
             place[int(last)] = value
-        elif last not in place:
+        elif last not in place and not may_add:
             raise KeyError(last)
         else:
             place[last] = value

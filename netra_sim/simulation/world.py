@@ -10,7 +10,7 @@ import msgspec
 
 from netra_sim.bridge import AgentWebSocketBridge, BridgeLimits, IntegrationPolicy
 from netra_sim.factory import EngineLimits, ExecutionEngineFactory, UserExecutionEngine, answer_to
-from netra_sim.history import LOOP_STEPS, History, environment
+from netra_sim.history import CPU_BUSY, LOOP_STEPS, STEPS_READY, History, environment
 from netra_sim.recording import (
     ENGINES_PER_COMPARISON,
     EngineWatch,
@@ -34,6 +34,7 @@ from netra_sim.simulation.faults import AgentFault, BackendFault, Deploy, Fault,
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.randomness import key, uniform
+from netra_sim.simulation.resources import ResourcePools
 from netra_sim.simulation.scenario import SELECT_LIMIT, Scenario
 from netra_sim.simulation.turns import TURN, TurnsLoop
 from netra_sim.simulation.user import SimulatedUser
@@ -78,6 +79,7 @@ class World:
         self.loop = loop
         self.recorder = Recorder(loop.exact_time)
         self.faults = FaultState(scenario.faults, seed)
+        self.pools = ResourcePools(scenario.resources, seed, self.recorder, loop.exact_time)
         self.on_answer = on_answer
         self.failure: HarnessError | None = None
         self._factory_class = factory_class
@@ -278,7 +280,7 @@ class World:
         watch = self.new_watch()
         factory = self._factory_class(
             websocket_bridge=bridge,
-            pipeline=simulated_pipeline(scenario.agents, self.faults.of(AgentFault), self.seed),
+            pipeline=simulated_pipeline(scenario.agents, self.faults.of(AgentFault), self.pools, self.seed),
             limits=EngineLimits(
                 engines_per_user=scenario.limits.engines_per_user,
                 agent_seconds=scenario.limits.agent_seconds,
@@ -389,4 +391,7 @@ class World:
     def _sample_instance(self, instance: Instance, samples: int) -> None:
         record_gauges(self.recorder, instance.bridge)
         self.recorder.sample(LOOP_STEPS, self.loop.steps)
+        if self.scenario.resources is not msgspec.UNSET and self.scenario.resources.cpu is not msgspec.UNSET:
+            self.recorder.sample(CPU_BUSY, self.loop.busy)
+            self.recorder.sample(STEPS_READY, self.loop.steps_ready)
         instance.watch.look(self.engines_to_look_at(instance, samples))

@@ -98,10 +98,25 @@ def _fields(value: msgspec.Struct, prefix: str) -> Iterator[Row]:
         part, path = getattr(value, field.name), f"{prefix}{field.name}"
         if isinstance(part, msgspec.Struct) and part.__struct_config__.tag is None:
             yield from _fields(part, f"{path}.")
+        elif part is msgspec.UNSET:
+            yield f"`{path}`", "unset", _takes(field.type), about[field.name]
+            yield from _fields_of_unset(field.type, f"{path}.")
         else:
             default = toml(part)
             words = about.get(field.name) or _first_line(type(value))
             yield f"`{path}`", f"`{default}`", _takes(field.type), words
+
+
+def _fields_of_unset(kind: Any, prefix: str) -> Iterator[Row]:
+    """The fields of a table that a scenario may leave out."""
+    if not isinstance(kind, types.StructType) or kind.tag_field:
+        return
+    about = {name: text for cls in reversed(kind.cls.__mro__) for name, text in _attributes(cls).items()}
+    for field in kind.fields:
+        has_default = field.default is not msgspec.NODEFAULT
+        default = f"`{toml(field.default)}`" if has_default else "must be given" if field.required else "unset"
+        yield f"`{prefix}{field.name}`", default, _takes(field.type), about[field.name]
+        yield from _fields_of_unset(field.type, f"{prefix}{field.name}.")
 
 
 def _kinds(kinds: Iterable[type[msgspec.Struct]]) -> Iterator[Row]:
@@ -216,6 +231,8 @@ def _takes(kind: Any) -> str:
             return "a list, see below"
         case types.UnionType():
             return "a `kind`, see below"
+        case types.StructType():
+            return "a table"
         case types.VarTupleType(item):
             return f"a list of: {_takes(item)}"
     words: dict[type, str] = {types.IntType: "whole number", types.FloatType: "number", types.StrType: "text"}

@@ -21,6 +21,7 @@ from netra_sim.charts import (
     live_engines,
     load_against_latency,
     recovery,
+    resources_over_time,
     run_timeline,
     worst_run_timeline,
 )
@@ -40,6 +41,7 @@ PICTURES = {
     "gauge": lambda history: gauge_over_time(history, "replay bytes", unit="bytes", limit=1_000_000),
     "engines": live_engines,
     "recovery": lambda history: recovery(history, 0.1),
+    "resources": resources_over_time,
 }
 
 

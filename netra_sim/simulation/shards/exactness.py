@@ -73,7 +73,7 @@ def why_not(scenario: Scenario, seed: int, shards: int) -> str:
         return "with platform.tick the timers of all users fire in common turns of the loop; set it to 0, or use one process"
     if platform.loop == "selector":
         return "the selector loop limits the connections of all users together; choose another loop, or use one process"
-    if getattr(scenario, "resources", msgspec.UNSET) is not msgspec.UNSET:
+    if scenario.resources is not msgspec.UNSET:
         return "users wait for each other at the [resources]; leave them out, or use one process"
     for fault in scenario.faults:
         if not _acts_on_each_user(fault):
