@@ -86,6 +86,11 @@ def waits_report(loop: asyncio.AbstractEventLoop, limit: int = 20) -> str:
     return "\n".join(lines) or "  no task is left"
 
 
+def suspended_at(task: asyncio.Task[Any]) -> str:
+    """The innermost line outside of asyncio at which a task is suspended, such as ``seats.py:19 (await paid(user))``."""
+    return _wait_of(task)[0]
+
+
 def _wait_of(task: asyncio.Task[Any]) -> tuple[str, str]:
     """The innermost line outside of asyncio at which a task is suspended, and what it waits on there."""
     where, primitive = "its beginning", ""

@@ -14,6 +14,7 @@ from netra_sim.history import Objectives
 from netra_sim.simulation.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
 from netra_sim.simulation.explanation import explain
 from netra_sim.simulation.faults import FAULTS, Fault
+from netra_sim.simulation.schedule import PATTERN as SCHEDULE_PATTERN
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -134,13 +135,14 @@ class Platform(_Part, frozen=True, kw_only=True):
             first stops listening after a ``reset-before-accept`` fault, the second holds at most `SELECT_LIMIT` sockets.
         tick: the resolution of the loop's clock in seconds, 1/64 on Windows, where timers are up to two ticks early; 0 for
             an exact clock.
-        order: tasks that are ready at the same instant run first come, first served, or in an order drawn from the seed.
+        order: tasks that are ready at the same instant run first come, first served ("fifo"), in an order drawn from the
+            seed ("random"), or as a schedule says that `explore` found, such as "holds:3.12+5".
         step_cost: seconds of CPU time that every step of the loop takes.
     """
 
     loop: Literal["netra-sim", "proactor", "selector"] = "netra-sim"
     tick: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
-    order: Literal["fifo", "random"] = "random"
+    order: Annotated[str, msgspec.Meta(pattern=SCHEDULE_PATTERN)] = "random"
     step_cost: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
 

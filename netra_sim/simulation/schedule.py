@@ -1,0 +1,293 @@
+"""Which ready step runs next: the strategies of a virtual-time loop, each written as a short text.
+
+========================= ==============================================================================================
+``fifo``                  asyncio's own order
+``random``                each ready task with the same probability
+``sticky:P``              the task that ran last runs on with probability P, else as ``random``
+``priorities:D:N``        the ready task with the highest drawn priority; D - 1 drops within the first N steps
+``delays:A,B,...``        a task runs until it blocks, except that choice number A, B, ... goes to the back of the queue
+``held:A+M,...``          asyncio's order, except that the step with number A is passed over while M others run
+``holds:T.S+M,...``       the same, named by task number T and the number S of its step; without ``+M`` while any can run
+========================= ==============================================================================================
+
+Plain callbacks keep their order among themselves under every strategy, as asyncio documents.
+"""
+
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from contextvars import Context
+from random import Random
+from typing import Any, NamedTuple
+
+from netra_sim.simulation.timers import run_handle
+
+Entry = tuple[Context | None, Callable[..., object], Any]
+"""For a task: its context, its wake-up, the future it waited for; or None, the `run` of its context, its step.
+
+For anything else: None, `run_handle`, a handle.
+"""
+
+CALLBACK = -1
+"""The number of a plain callback, where a task has its own number."""
+
+PATTERN = (
+    r"^(fifo|random|sticky:(0|0?\.\d+)|priorities:[1-9]\d*:[1-9]\d*|delays:(\d+(,\d+)*)?"
+    r"|held:(\d+\+\d+(,\d+\+\d+)*)?|holds:(-?\d+\.\d+(\+\d+)?(,-?\d+\.\d+(\+\d+)?)*)?)$"
+)
+"""What a schedule looks like."""
+
+FAIR_STEPS = 50
+"""Steps after which ``priorities`` and ``delays`` let the others run: code that polls with ``sleep(0)`` gets an answer."""
+
+MOST_RANKED = 50
+"""Ready tasks above which ``priorities`` goes on as ``sticky``: it looks at every ready task before each step."""
+
+FALLBACK_STICKINESS = 0.9
+FOR_EVER = 1 << 62
+
+
+def owner_of(entry: Entry) -> Any:
+    """The task whose step an entry is; not to be called for a plain callback."""
+    bound: Any = entry[2] if entry[0] is None else entry[1]
+    return bound.__self__
+
+
+def number_of(entry: Entry) -> int:
+    """The number of the task whose step an entry is, in the order of creation; `CALLBACK` if it is no task's."""
+    return CALLBACK if entry[1] is run_handle else getattr(owner_of(entry), "_number", CALLBACK)
+
+
+class Hold(NamedTuple):
+    """One deviation from asyncio's order.
+
+    Attributes:
+        task: the number of the task that is passed over; `CALLBACK` for plain callbacks.
+        step: the number of its step, from 0.
+        length: how many steps others make meanwhile; the hold ends earlier if no other step is ready.
+    """
+
+    task: int
+    step: int
+    length: int = FOR_EVER
+
+    def __str__(self) -> str:
+        return f"{self.task}.{self.step}" + ("" if self.length >= FOR_EVER else f"+{self.length}")
+
+
+def holds_text(holds: Iterable[Hold]) -> str:
+    """The schedule that is asyncio's order with these holds."""
+    return "holds:" + ",".join(map(str, holds))
+
+
+class Strategy:
+    """Holds the ready steps and hands them out.
+
+    Attributes:
+        ready: the plain callbacks; of a strategy `in_one_queue` all steps, in asyncio's order.
+        tasks: the steps of tasks; of a strategy `in_one_queue` those put aside.
+    """
+
+    in_one_queue = False
+
+    def __init__(self) -> None:
+        self.ready: deque[Entry] = deque()
+        self.tasks: list[Any] = []
+
+    def take(self) -> Entry:
+        """Remove a ready step and return it; there is one."""
+        raise NotImplementedError
+
+
+class Sticky(Strategy):
+    """The task that ran last runs on with some probability; else each ready task is as likely.
+
+    A uniform draw loses a factor of two for every step that one task must make alone; this loses little. O(1) a step.
+    """
+
+    def __init__(self, draw: Callable[[], float], stickiness: float) -> None:
+        super().__init__()
+        self._draw, self.stickiness, self._last = draw, stickiness, CALLBACK
+        self._scale = 1.0 / (1.0 - stickiness)
+
+    def take(self) -> Entry:
+        """See `Strategy`."""
+        tasks, drawn = self.tasks, self._draw()
+        if tasks and self._last >= 0 and number_of(tasks[-1]) == self._last:
+            if drawn < self.stickiness:
+                return tasks.pop()  # type: ignore[no-any-return]
+            drawn = (drawn - self.stickiness) * self._scale
+        index = int(drawn * (len(tasks) + len(self.ready)))
+        if index >= len(tasks):
+            self._last = CALLBACK
+            return self.ready.popleft()
+        entry: Entry = tasks[index]
+        tasks[index] = tasks[-1]
+        del tasks[-1]
+        self._last = number_of(entry)
+        return entry
+
+
+class Priorities(Strategy):
+    """Probabilistic concurrency testing: the ready task with the highest priority runs; drops happen at drawn steps.
+
+    Burckhardt, Kothari, Musuvathi and Nagarakatte, "A randomized scheduler with probabilistic guarantees of finding bugs",
+    ASPLOS 2010: with n tasks and N steps, a bug of depth D is found with a probability of 1 / (n N^(D-1)) at least. Here a
+    task also drops below all others after `FAIR_STEPS` steps, which the paper does not do and which bounds every wait.
+    """
+
+    def __init__(self, draw: Callable[[], float], depth: int, steps: int) -> None:
+        super().__init__()
+        self._draw, self._taken, self._floor = draw, 0, 0.0
+        self._drops = {int(draw() * steps) for _ in range(depth - 1)}
+        self._ranks: dict[int, float] = {}
+        self._since_drop: Counter[int] = Counter()
+        self._crowded = Sticky(draw, FALLBACK_STICKINESS)
+
+    def take(self) -> Entry:
+        """See `Strategy`."""
+        tasks, ready = self.tasks, self.ready
+        self._taken += 1
+        if len(tasks) > MOST_RANKED:
+            self._crowded.ready, self._crowded.tasks = ready, tasks
+            return self._crowded.take()
+        best, number, rank = -1, CALLBACK, self._rank(CALLBACK) if ready else -1e18
+        for index, entry in enumerate(tasks):
+            if (its := self._rank(one := number_of(entry))) > rank:
+                best, number, rank = index, one, its
+        self._since_drop[number] += 1
+        if self._taken - 1 in self._drops or self._since_drop[number] >= FAIR_STEPS:
+            self._floor -= 1.0
+            self._ranks[number], self._since_drop[number] = self._floor, 0
+        return tasks.pop(best) if best >= 0 else ready.popleft()
+
+    def _rank(self, number: int) -> float:
+        rank = self._ranks.get(number)
+        if rank is None:
+            rank = self._ranks[number] = self._draw()
+        return rank
+
+
+class Delays(Strategy):
+    """A task runs until it blocks; then comes the next in asyncio's order. A delayed task goes to the back of the queue.
+
+    Delay bounding: Emmi, Qadeer and Rakamaric, "Delay-bounded scheduling", POPL 2011. A task that runs on for `FAIR_STEPS`
+    steps lets the others run.
+
+    Attributes:
+        choices: how often so far a task was to run while another step was ready; these can be delayed.
+    """
+
+    in_one_queue = True
+
+    def __init__(self, delayed: Iterable[int]) -> None:
+        super().__init__()
+        self.choices = 0
+        self._delayed = frozenset(delayed)
+        self._last, self._in_a_row = CALLBACK, 0
+
+    def take(self) -> Entry:
+        """See `Strategy`."""
+        ready = self.ready
+        while True:
+            runs_on = self._last >= 0 and self._in_a_row < FAIR_STEPS and number_of(ready[-1]) == self._last
+            number = self._last if runs_on else number_of(ready[0])
+            is_choice = number >= 0 and len(ready) > 1
+            self.choices += is_choice
+            if not is_choice or self.choices - 1 not in self._delayed:
+                break
+            if not runs_on:
+                ready.rotate(-1)
+            self._last = CALLBACK
+        self._in_a_row = self._in_a_row + 1 if runs_on else 0
+        self._last = number
+        return ready.pop() if runs_on else ready.popleft()
+
+
+class Holds(Strategy):
+    """Asyncio's order, except that some steps are passed over for a while.
+
+    Args:
+        holds: steps by task.
+        positions: steps by their place among all steps, with the number of steps that others make meanwhile.
+    """
+
+    in_one_queue = True
+
+    def __init__(self, holds: Iterable[Hold] = (), positions: Iterable[tuple[int, int]] = ()) -> None:
+        super().__init__()
+        self._holds = {(hold.task, hold.step): hold.length for hold in holds}
+        self._positions = dict(positions)
+        self._steps: Counter[int] = Counter()
+        self._seen = self._taken = 0
+
+    def take(self) -> Entry:
+        """See `Strategy`."""
+        ready, aside = self.ready, self.tasks
+        self._taken += 1
+        if not aside or min(aside, key=_first)[0] > self._taken:
+            while ready:
+                entry = ready.popleft()
+                length = self._length(entry)
+                if not length:
+                    return entry
+                aside.append((self._taken + length, entry))
+        return aside.pop(aside.index(min(aside, key=_first)))[1]  # type: ignore[no-any-return]
+
+    def _length(self, entry: Entry) -> int:
+        number = number_of(entry)
+        if number >= 0:
+            self._seen += 1
+        step = self._steps[number]
+        self._steps[number] = step + 1
+        length = self._positions.get(self._seen - 1, 0) if number >= 0 else 0
+        return length or self._holds.get((number, step), 0)
+
+
+def _first(held: tuple[int, Entry]) -> int:
+    return held[0]
+
+
+IN_THE_LOOP = {"fifo": "holds:", "random": "sticky:0"}
+"""What the loop does without a strategy, and the schedule that gives the same order with one."""
+
+
+def strategy_of(schedule: str, seed: int) -> Strategy:
+    """The strategy of a schedule.
+
+    Args:
+        schedule: see the table above.
+        seed: determines what the schedule leaves open.
+
+    Raises:
+        ValueError: the text is no schedule.
+    """
+    if not re.match(PATTERN, schedule):
+        raise ValueError(f"the order is fifo, random, or a schedule such as sticky:0.75, and not {schedule!r}")
+    kind, _, settings = IN_THE_LOOP.get(schedule, schedule).partition(":")
+    draw = Random(seed).random
+    parts = settings.split(",") if settings else []
+    match kind:
+        case "sticky":
+            return Sticky(draw, float(settings))
+        case "priorities":
+            depth, steps = map(int, settings.split(":"))
+            return Priorities(draw, depth, steps)
+        case "delays":
+            return Delays(map(int, parts))
+        case "held":
+            return Holds(
+                positions=[(int(at), int(length)) for at, _, length in (part.partition("+") for part in parts)]
+            )
+        case _:
+            return Holds(parse_holds(parts))
+
+
+def parse_holds(texts: Iterable[str]) -> list[Hold]:
+    """Holds from texts such as ``3.12+5``."""
+    found = []
+    for text in texts:
+        step, _, length = text.partition("+")
+        number, _, of_task = step.partition(".")
+        found.append(Hold(int(number), int(of_task), int(length) if length else FOR_EVER))
+    return found
