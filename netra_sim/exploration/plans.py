@@ -8,6 +8,9 @@ STICKINESS = (0.0, 0.5, 0.75, 0.9)
 STEP_COSTS = (0.0, 1e-5, 1e-4, 1e-3)
 """Seconds; without any, timers that are nearly due together never change places."""
 
+KINDS = 10
+"""Seeds in a row that have different kinds of plans."""
+
 
 class Plan(NamedTuple):
     """How one seed orders the steps.
@@ -21,29 +24,47 @@ class Plan(NamedTuple):
     step_cost: float = 0.0
 
 
-def plan_of(seed: int, steps: int) -> Plan:
-    """The plan of a seed; of seed 0 it is asyncio's own order.
+IN_ORDER, RUN_ON = Plan(), Plan("delays:")
+"""Asyncio's own order, and that in which each task runs until it blocks: both run first, and give the `Horizon`."""
 
-    Args:
-        seed: the seed.
-        steps: how many steps a run has, about: the horizon within which steps are held or priorities drop.
+
+class Horizon(NamedTuple):
+    """How large a program is: a plan draws its holds and delays within these bounds.
+
+    Attributes:
+        steps: of all tasks and callbacks, in asyncio's order.
+        tasks: how many there are.
+        in_order: choices in asyncio's order.
+        run_on: choices if each task runs until it blocks.
     """
-    if seed == 0:
-        return Plan()
+
+    steps: int
+    tasks: int
+    in_order: int
+    run_on: int
+
+
+def plan_of(seed: int, horizon: Horizon) -> Plan:
+    """The plan of a seed from 1 on."""
     stream = key(seed, "plan")
-    drawn = [uniform(stream, index) for index in range(8)]
-    step_cost = STEP_COSTS[int(drawn[0] * len(STEP_COSTS))]
-    steps = max(steps, 2)
-    count = 1 + int(drawn[1] * 2)
-    places = sorted({int(one * steps) for one in drawn[2 : 2 + count]})
-    kind = seed % 8
+    draws = (uniform(stream, index) for index in range(100))
+    step_cost = STEP_COSTS[int(next(draws) * len(STEP_COSTS))]
+    kind, turn = seed % KINDS, seed // KINDS
+    longest = max(2, 2 * horizon.steps)
+    in_order, run_on = max(1, horizon.in_order), max(1, horizon.run_on)
     if kind < 4:
-        order = f"sticky:{STICKINESS[kind]:g}"
-    elif kind == 4:
-        lengths = [max(1, round(steps**one)) for one in drawn[4:6]]
-        order = "held:" + ",".join(f"{place}+{length}" for place, length in zip(places, lengths, strict=False))
-    elif kind == 5:
-        order = f"priorities:{1 + int(drawn[1] * 3)}:{steps}"
-    else:
-        order = "delays:" + ",".join(map(str, places))
-    return Plan(order, step_cost)
+        return Plan(f"sticky:{STICKINESS[kind]:g}", step_cost)
+    if kind == 4:
+        # One hold at each choice in turn, as long as it takes, or several of any length.
+        if turn % 2:
+            return Plan(f"held:{turn // 2 % in_order}+{longest}", step_cost)
+        places = sorted({int(next(draws) * in_order) for _ in range(2)})
+        return Plan("held:" + ",".join(f"{place}+{int(longest ** next(draws))}" for place in places), step_cost)
+    if kind == 5:
+        return Plan(f"priorities:{1 + int(next(draws) * 4)}:{max(in_order, run_on)}", step_cost)
+    if kind < 8:
+        return Plan(f"slow:{int(next(draws) * horizon.tasks)}:{longest}", step_cost)
+    if kind == 8:
+        return Plan(f"delays:{turn % run_on}", step_cost)
+    places = sorted({int(next(draws) ** 2 * (run_on + in_order)) for _ in range(2 + int(next(draws) * 3))})
+    return Plan("delays:" + ",".join(map(str, places)), step_cost)

@@ -44,6 +44,8 @@ class Outcome(NamedTuple):
         place: the innermost line of the program that the error passed.
         traceback: as Python prints it, without the frames of the loop.
         steps: how many steps the loop ran.
+        choices: how often a task ran while another step was ready, in the orders in which choices have numbers.
+        tasks: how many tasks it made.
         trail: a hash of the order of the marked operations, or of the tasks' steps if none is marked.
     """
 
@@ -52,6 +54,8 @@ class Outcome(NamedTuple):
     place: str
     traceback: str
     steps: int
+    choices: int
+    tasks: int
     trail: int
 
     @property
@@ -78,12 +82,19 @@ class Program(NamedTuple):
             ProgramError: it does not exist, or is no coroutine function without arguments.
         """
         function = self.function if self.function is not None else _imported(self.target)
-        if not inspect.iscoroutinefunction(function) or inspect.signature(function).parameters:
+        if not inspect.iscoroutinefunction(function) or _needs_arguments(function):
             name = self.target or getattr(function, "__qualname__", repr(function))
             raise ProgramError(
                 f"{name} is no `async def` function without arguments; explore runs it as `await main()`"
             )
         return function
+
+
+def _needs_arguments(function: Main) -> bool:
+    return any(
+        one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+        for one in inspect.signature(function).parameters.values()
+    )
 
 
 def program_of(function: Main) -> Program:
@@ -151,9 +162,11 @@ def run_program(
     loop.set_exception_handler(
         lambda _, context: logged.append(context["exception"]) if "exception" in context else None
     )
-    make_task, made = loop.create_task, weakref.WeakSet[Any]()
+    make_task, made, tasks = loop.create_task, weakref.WeakSet[Any](), 0
 
     def create_task(coroutine: Coroutine[Any, Any, Any], **settings: Any) -> Any:
+        nonlocal tasks
+        tasks += 1
         task = make_task(coroutine, **settings)
         made.add(task)
         return task
@@ -172,12 +185,12 @@ def run_program(
     if error is None:
         logged += [task.exception() for task in sorted(made, key=hash) if getattr(task, "_log_traceback", False)]
         error = logged[0] if logged else None
-    return _outcome(error, is_unhandled, loop.steps, loop.marks or loop.trail or 0)
+    size = (loop.steps, loop.choices, max(1, tasks - _OF_THE_RUNNER), loop.marks or loop.trail or 0)
+    return Outcome("", "", "", "", *size) if error is None else Outcome(*_described(error, is_unhandled), *size)
 
 
-def _outcome(error: BaseException | None, is_unhandled: bool, steps: int, trail: int) -> Outcome:
-    if error is None:
-        return Outcome("", "", "", "", steps, trail)
+def _described(error: BaseException, is_unhandled: bool) -> tuple[str, str, str, str]:
+    """The first four fields of an `Outcome`."""
     kind = "unhandled" if is_unhandled else "exception"
     if isinstance(error, DeadlockError):
         kind = "deadlock"
@@ -192,7 +205,7 @@ def _outcome(error: BaseException | None, is_unhandled: bool, steps: int, trail:
         *traceback.format_list(own),
         *traceback.format_exception_only(error),
     ]
-    return Outcome(kind, summary, place, "".join(lines), steps, trail)
+    return kind, summary, place, "".join(lines)
 
 
 def _is_of_the_loop(file: str) -> bool:
@@ -201,6 +214,10 @@ def _is_of_the_loop(file: str) -> bool:
 
 _ASYNCIO = str(Path(asyncio.__file__).parent)
 _NETRA_SIM = str(Path(__file__).parents[1])
+
+
+_OF_THE_RUNNER = 2
+"""Tasks that `asyncio.Runner.close` makes: they close async generators and the executor."""
 
 
 @contextmanager

@@ -4,13 +4,14 @@
 ``fifo``                  asyncio's own order
 ``random``                each ready task with the same probability
 ``sticky:P``              the task that ran last runs on with probability P, else as ``random``
-``priorities:D:N``        the ready task with the highest drawn priority; D - 1 drops within the first N steps
+``priorities:D:N``        the ready task with the highest drawn priority; D - 1 drops within the first N choices
 ``delays:A,B,...``        a task runs until it blocks, except that choice number A, B, ... goes to the back of the queue
-``held:A+M,...``          asyncio's order, except that the step with number A is passed over while M others run
+``slow:T:M``              asyncio's order, except that task T is passed over before each step while up to M others run
+``held:A+M,...``          asyncio's order, except that at choice A the task is passed over while M others run
 ``holds:T.S+M,...``       the same, named by task number T and the number S of its step; without ``+M`` while any can run
 ========================= ==============================================================================================
 
-Plain callbacks keep their order among themselves under every strategy, as asyncio documents.
+A choice is a step of a task that is to run while another step is ready; choices count from 0. Plain callbacks keep their order among themselves under every strategy, as asyncio documents.
 """
 
 import re
@@ -33,7 +34,7 @@ CALLBACK = -1
 
 PATTERN = (
     r"^(fifo|random|sticky:(0|0?\.\d+)|priorities:[1-9]\d*:[1-9]\d*|delays:(\d+(,\d+)*)?"
-    r"|held:(\d+\+\d+(,\d+\+\d+)*)?|holds:(-?\d+\.\d+(\+\d+)?(,-?\d+\.\d+(\+\d+)?)*)?)$"
+    r"|slow:\d+:[1-9]\d*|held:(\d+\+\d+(,\d+\+\d+)*)?|holds:(-?\d+\.\d+(\+\d+)?(,-?\d+\.\d+(\+\d+)?)*)?)$"
 )
 """What a schedule looks like."""
 
@@ -86,11 +87,13 @@ class Strategy:
     Attributes:
         ready: the plain callbacks; of a strategy `in_one_queue` all steps, in asyncio's order.
         tasks: the steps of tasks; of a strategy `in_one_queue` those put aside.
+        choices: how often so far a task was to run while another step was ready; `Sticky` does not count.
     """
 
     in_one_queue = False
 
     def __init__(self) -> None:
+        self.choices = 0
         self.ready: deque[Entry] = deque()
         self.tasks: list[Any] = []
 
@@ -136,10 +139,10 @@ class Priorities(Strategy):
     task also drops below all others after `FAIR_STEPS` steps, which the paper does not do and which bounds every wait.
     """
 
-    def __init__(self, draw: Callable[[], float], depth: int, steps: int) -> None:
+    def __init__(self, draw: Callable[[], float], depth: int, choices: int) -> None:
         super().__init__()
-        self._draw, self._taken, self._floor = draw, 0, 0.0
-        self._drops = {int(draw() * steps) for _ in range(depth - 1)}
+        self._draw, self._floor = draw, 0.0
+        self._drops = {int(draw() * choices) for _ in range(depth - 1)}
         self._ranks: dict[int, float] = {}
         self._since_drop: Counter[int] = Counter()
         self._crowded = Sticky(draw, FALLBACK_STICKINESS)
@@ -147,7 +150,6 @@ class Priorities(Strategy):
     def take(self) -> Entry:
         """See `Strategy`."""
         tasks, ready = self.tasks, self.ready
-        self._taken += 1
         if len(tasks) > MOST_RANKED:
             self._crowded.ready, self._crowded.tasks = ready, tasks
             return self._crowded.take()
@@ -156,7 +158,9 @@ class Priorities(Strategy):
             if (its := self._rank(one := number_of(entry))) > rank:
                 best, number, rank = index, one, its
         self._since_drop[number] += 1
-        if self._taken - 1 in self._drops or self._since_drop[number] >= FAIR_STEPS:
+        if is_choice := best >= 0 and len(tasks) + len(ready) > 1:
+            self.choices += 1
+        if (is_choice and self.choices - 1 in self._drops) or self._since_drop[number] >= FAIR_STEPS:
             self._floor -= 1.0
             self._ranks[number], self._since_drop[number] = self._floor, 0
         return tasks.pop(best) if best >= 0 else ready.popleft()
@@ -173,16 +177,12 @@ class Delays(Strategy):
 
     Delay bounding: Emmi, Qadeer and Rakamaric, "Delay-bounded scheduling", POPL 2011. A task that runs on for `FAIR_STEPS`
     steps lets the others run.
-
-    Attributes:
-        choices: how often so far a task was to run while another step was ready; these can be delayed.
     """
 
     in_one_queue = True
 
     def __init__(self, delayed: Iterable[int]) -> None:
         super().__init__()
-        self.choices = 0
         self._delayed = frozenset(delayed)
         self._last, self._in_a_row = CALLBACK, 0
 
@@ -209,7 +209,7 @@ class Holds(Strategy):
 
     Args:
         holds: steps by task.
-        positions: steps by their place among all steps, with the number of steps that others make meanwhile.
+        positions: choices, with the number of steps that others make meanwhile.
     """
 
     in_one_queue = True
@@ -219,7 +219,7 @@ class Holds(Strategy):
         self._holds = {(hold.task, hold.step): hold.length for hold in holds}
         self._positions = dict(positions)
         self._steps: Counter[int] = Counter()
-        self._seen = self._taken = 0
+        self._taken = 0
 
     def take(self) -> Entry:
         """See `Strategy`."""
@@ -235,13 +235,32 @@ class Holds(Strategy):
         return aside.pop(aside.index(min(aside, key=_first)))[1]  # type: ignore[no-any-return]
 
     def _length(self, entry: Entry) -> int:
+        """How many steps of others come first."""
         number = number_of(entry)
-        if number >= 0:
-            self._seen += 1
         step = self._steps[number]
         self._steps[number] = step + 1
-        length = self._positions.get(self._seen - 1, 0) if number >= 0 else 0
-        return length or self._holds.get((number, step), 0)
+        length = self._holds.get((number, step), 0)
+        if number >= 0 and (self.ready or self.tasks):
+            length = length or self._positions.get(self.choices, 0)
+            self.choices += 1
+        return length
+
+
+class Slow(Holds):
+    """Asyncio's order, except that one task is slow: before each of its steps others make some, up to ``longest``.
+
+    One slow participant is what many races need, however many awaits they need it for.
+    """
+
+    def __init__(self, draw: Callable[[], float], task: int, longest: int) -> None:
+        super().__init__()
+        self._draw, self._task, self._longest = draw, task, longest
+
+    def _length(self, entry: Entry) -> int:
+        super()._length(entry)
+        if number_of(entry) != self._task or (drawn := 2.0 * self._draw()) < 1.0:
+            return 0
+        return int(self._longest ** (drawn - 1.0))
 
 
 def _first(held: tuple[int, Entry]) -> int:
@@ -271,8 +290,11 @@ def strategy_of(schedule: str, seed: int) -> Strategy:
         case "sticky":
             return Sticky(draw, float(settings))
         case "priorities":
-            depth, steps = map(int, settings.split(":"))
-            return Priorities(draw, depth, steps)
+            depth, choices = map(int, settings.split(":"))
+            return Priorities(draw, depth, choices)
+        case "slow":
+            task, longest = map(int, settings.split(":"))
+            return Slow(draw, task, longest)
         case "delays":
             return Delays(map(int, parts))
         case "held":
