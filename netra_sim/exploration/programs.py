@@ -44,8 +44,6 @@ class Outcome(NamedTuple):
         place: the innermost line of the program that the error passed.
         traceback: as Python prints it, without the frames of the loop.
         steps: how many steps the loop ran.
-        choices: how often a task ran while another step was ready, in the orders in which choices have numbers.
-        tasks: how many tasks it made.
         trail: a hash of the order of the marked operations, or of the tasks' steps if none is marked.
     """
 
@@ -54,8 +52,6 @@ class Outcome(NamedTuple):
     place: str
     traceback: str
     steps: int
-    choices: int
-    tasks: int
     trail: int
 
     @property
@@ -162,11 +158,9 @@ def run_program(
     loop.set_exception_handler(
         lambda _, context: logged.append(context["exception"]) if "exception" in context else None
     )
-    make_task, made, tasks = loop.create_task, weakref.WeakSet[Any](), 0
+    make_task, made = loop.create_task, weakref.WeakSet[Any]()
 
     def create_task(coroutine: Coroutine[Any, Any, Any], **settings: Any) -> Any:
-        nonlocal tasks
-        tasks += 1
         task = make_task(coroutine, **settings)
         made.add(task)
         return task
@@ -185,7 +179,7 @@ def run_program(
     if error is None:
         logged += [task.exception() for task in sorted(made, key=hash) if getattr(task, "_log_traceback", False)]
         error = logged[0] if logged else None
-    size = (loop.steps, loop.choices, max(1, tasks - _OF_THE_RUNNER), loop.marks or loop.trail or 0)
+    size = (loop.steps, loop.marks or loop.trail or 0)
     return Outcome("", "", "", "", *size) if error is None else Outcome(*_described(error, is_unhandled), *size)
 
 
@@ -214,10 +208,6 @@ def _is_of_the_loop(file: str) -> bool:
 
 _ASYNCIO = str(Path(asyncio.__file__).parent)
 _NETRA_SIM = str(Path(__file__).parents[1])
-
-
-_OF_THE_RUNNER = 2
-"""Tasks that `asyncio.Runner.close` makes: they close async generators and the executor."""
 
 
 @contextmanager

@@ -91,18 +91,29 @@ def suspended_at(task: asyncio.Task[Any]) -> str:
     return _wait_of(task)[0]
 
 
+def lines_of(task: asyncio.Task[Any]) -> tuple[tuple[str, int], ...]:
+    """All lines at which a task is suspended, from the outermost, each as a file and a number."""
+    return tuple((frame.f_code.co_filename, frame.f_lineno) for frame in _frames(task))
+
+
 def _wait_of(task: asyncio.Task[Any]) -> tuple[str, str]:
     """The innermost line outside of asyncio at which a task is suspended, and what it waits on there."""
     where, primitive = "its beginning", ""
+    for frame in _frames(task):
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, _PRIMITIVES):
+            primitive = f"{type(owner).__name__} at {id(owner):#x}"
+        elif not frame.f_globals.get("__name__", "").startswith("asyncio."):
+            where, primitive = _place(frame), ""
+    return where, primitive or _awaited(task)
+
+
+def _frames(task: asyncio.Task[Any]) -> Iterator[FrameType]:
+    """The frames of a suspended task, from the outermost."""
     awaited: Any = task.get_coro()
     while awaited is not None:
-        frame = _frame(awaited)
-        if frame is not None:
-            owner = frame.f_locals.get("self")
-            if isinstance(owner, _PRIMITIVES):
-                primitive = f"{type(owner).__name__} at {id(owner):#x}"
-            elif not frame.f_globals.get("__name__", "").startswith("asyncio."):
-                where, primitive = _place(frame), ""
+        if (frame := _frame(awaited)) is not None:
+            yield frame
         awaited = next(
             (
                 inner
@@ -111,7 +122,6 @@ def _wait_of(task: asyncio.Task[Any]) -> tuple[str, str]:
             ),
             None,
         )
-    return where, primitive or _awaited(task)
 
 
 def _awaited(task: asyncio.Task[Any]) -> str:

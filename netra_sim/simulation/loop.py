@@ -121,11 +121,6 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         """Virtual seconds since the loop was made, exact even if the clock of the loop is coarse."""
         return self._now
 
-    @property
-    def choices(self) -> int:
-        """How often a task ran while another step was ready; counted only in the orders in which choices have numbers."""
-        return 0 if self._strategy is None else self._strategy.choices
-
     def has_plans(self, ignoring: Collection["asyncio.Task[Any]"] = ()) -> bool:
         """Whether anything is ready or scheduled, except the sleeps of the tasks to ignore."""
         sleeps = [getattr(task, "_fut_waiter", None) for task in ignoring]

@@ -1,19 +1,21 @@
 """Which ready step runs next: the strategies of a virtual-time loop, each written as a short text.
 
-========================= ==============================================================================================
-``fifo``                  asyncio's own order
-``random``                each ready task with the same probability
-``sticky:P``              the task that ran last runs on with probability P, else as ``random``
-``priorities:D:N``        the ready task with the highest drawn priority; D - 1 drops within the first N choices
-``delays:A,B,...``        a task runs until it blocks, except that choice number A, B, ... goes to the back of the queue
-``slow:T:M``              asyncio's order, except that task T is passed over before each step while up to M others run
-``held:A+M,...``          asyncio's order, except that at choice A the task is passed over while M others run
-``holds:T.S+M,...``       the same, named by task number T and the number S of its step; without ``+M`` while any can run
-========================= ==============================================================================================
+======================= ==============================================================================================
+``fifo``                asyncio's own order
+``random``              each ready task with the same probability
+``sticky:P``            the task that ran last runs on with probability P, else as ``random``
+``priorities:T.S,...``  the ready task with the highest drawn priority; task T drops to the lowest before its step S
+``delays:T.S,...``      a task runs until it blocks, except that step S of task T goes to the back of the queue
+``slow:T:M``            asyncio's order, except that task T is passed over before each step while up to M others run
+``holds:T.S+M,...``     asyncio's order, except that step S of task T is passed over while M others run, without ``+M`` while
+                        any can run
+======================= ==============================================================================================
 
-A choice is a step of a task that is to run while another step is ready; choices count from 0. Plain callbacks keep their order among themselves under every strategy, as asyncio documents.
+Tasks are numbered in the order of their creation, and the steps of a task from 0. Plain callbacks keep their order among
+themselves under every strategy, as asyncio documents.
 """
 
+import math
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
@@ -32,9 +34,10 @@ For anything else: None, `run_handle`, a handle.
 CALLBACK = -1
 """The number of a plain callback, where a task has its own number."""
 
+_STEPS = r"(\d+\.\d+(,\d+\.\d+)*)?"
+_HOLDS = r"(-?\d+\.\d+(\+\d+)?(,-?\d+\.\d+(\+\d+)?)*)?"
 PATTERN = (
-    r"^(fifo|random|sticky:(0|0?\.\d+)|priorities:[1-9]\d*:[1-9]\d*|delays:(\d+(,\d+)*)?"
-    r"|slow:\d+:[1-9]\d*|held:(\d+\+\d+(,\d+\+\d+)*)?|holds:(-?\d+\.\d+(\+\d+)?(,-?\d+\.\d+(\+\d+)?)*)?)$"
+    rf"^(fifo|random|sticky:(0|0?\.\d+)|priorities:{_STEPS}|delays:{_STEPS}|slow:\d+:[1-9]\d*|holds:{_HOLDS})$"
 )
 """What a schedule looks like."""
 
@@ -87,13 +90,11 @@ class Strategy:
     Attributes:
         ready: the plain callbacks; of a strategy `in_one_queue` all steps, in asyncio's order.
         tasks: the steps of tasks; of a strategy `in_one_queue` those put aside.
-        choices: how often so far a task was to run while another step was ready; `Sticky` does not count.
     """
 
     in_one_queue = False
 
     def __init__(self) -> None:
-        self.choices = 0
         self.ready: deque[Entry] = deque()
         self.tasks: list[Any] = []
 
@@ -135,16 +136,17 @@ class Priorities(Strategy):
     """Probabilistic concurrency testing: the ready task with the highest priority runs; drops happen at drawn steps.
 
     Burckhardt, Kothari, Musuvathi and Nagarakatte, "A randomized scheduler with probabilistic guarantees of finding bugs",
-    ASPLOS 2010: with n tasks and N steps, a bug of depth D is found with a probability of 1 / (n N^(D-1)) at least. Here a
-    task also drops below all others after `FAIR_STEPS` steps, which the paper does not do and which bounds every wait.
+    ASPLOS 2010: with n tasks and N steps to drop at, a bug of depth D is found with a probability of 1 / (n N^(D-1)) at
+    least, for D - 1 drops. Here a task also drops below all others after `FAIR_STEPS` steps, which the paper does not do and
+    which bounds every wait. Above `MOST_RANKED` ready tasks the bound does not hold.
     """
 
-    def __init__(self, draw: Callable[[], float], depth: int, choices: int) -> None:
+    def __init__(self, draw: Callable[[], float], drops: Iterable[tuple[int, int]]) -> None:
         super().__init__()
-        self._draw, self._floor = draw, 0.0
-        self._drops = {int(draw() * choices) for _ in range(depth - 1)}
+        self._draw, self._floor, self._drops = draw, 0.0, frozenset(drops)
         self._ranks: dict[int, float] = {}
-        self._since_drop: Counter[int] = Counter()
+        self._steps: Counter[int] = Counter()
+        self._drops_at: Counter[int] = Counter()
         self._crowded = Sticky(draw, FALLBACK_STICKINESS)
 
     def take(self) -> Entry:
@@ -153,16 +155,18 @@ class Priorities(Strategy):
         if len(tasks) > MOST_RANKED:
             self._crowded.ready, self._crowded.tasks = ready, tasks
             return self._crowded.take()
-        best, number, rank = -1, CALLBACK, self._rank(CALLBACK) if ready else -1e18
-        for index, entry in enumerate(tasks):
-            if (its := self._rank(one := number_of(entry))) > rank:
-                best, number, rank = index, one, its
-        self._since_drop[number] += 1
-        if is_choice := best >= 0 and len(tasks) + len(ready) > 1:
-            self.choices += 1
-        if (is_choice and self.choices - 1 in self._drops) or self._since_drop[number] >= FAIR_STEPS:
+        while True:
+            best, number, rank = -1, CALLBACK, self._rank(CALLBACK) if ready else -math.inf
+            for index, entry in enumerate(tasks):
+                if (its := self._rank(one := number_of(entry))) > rank:
+                    best, number, rank = index, one, its
+            step = self._steps[number]
+            if step < self._drops_at[number] or ((number, step) not in self._drops and step % FAIR_STEPS < FAIR_STEPS - 1):
+                break
+            self._drops_at[number] = step + 1
             self._floor -= 1.0
-            self._ranks[number], self._since_drop[number] = self._floor, 0
+            self._ranks[number] = self._floor
+        self._steps[number] += 1
         return tasks.pop(best) if best >= 0 else ready.popleft()
 
     def _rank(self, number: int) -> float:
@@ -181,9 +185,10 @@ class Delays(Strategy):
 
     in_one_queue = True
 
-    def __init__(self, delayed: Iterable[int]) -> None:
+    def __init__(self, delayed: Iterable[tuple[int, int]]) -> None:
         super().__init__()
-        self._delayed = frozenset(delayed)
+        self._delayed = set(delayed)
+        self._steps: Counter[int] = Counter()
         self._last, self._in_a_row = CALLBACK, 0
 
     def take(self) -> Entry:
@@ -192,32 +197,27 @@ class Delays(Strategy):
         while True:
             runs_on = self._last >= 0 and self._in_a_row < FAIR_STEPS and number_of(ready[-1]) == self._last
             number = self._last if runs_on else number_of(ready[0])
-            is_choice = number >= 0 and len(ready) > 1
-            self.choices += is_choice
-            if not is_choice or self.choices - 1 not in self._delayed:
+            step = number, self._steps[number]
+            if step not in self._delayed or len(ready) == 1:
                 break
+            self._delayed.discard(step)
             if not runs_on:
                 ready.rotate(-1)
             self._last = CALLBACK
+        self._steps[number] += 1
         self._in_a_row = self._in_a_row + 1 if runs_on else 0
         self._last = number
         return ready.pop() if runs_on else ready.popleft()
 
 
 class Holds(Strategy):
-    """Asyncio's order, except that some steps are passed over for a while.
-
-    Args:
-        holds: steps by task.
-        positions: choices, with the number of steps that others make meanwhile.
-    """
+    """Asyncio's order, except that some steps are passed over for a while."""
 
     in_one_queue = True
 
-    def __init__(self, holds: Iterable[Hold] = (), positions: Iterable[tuple[int, int]] = ()) -> None:
+    def __init__(self, holds: Iterable[Hold] = ()) -> None:
         super().__init__()
         self._holds = {(hold.task, hold.step): hold.length for hold in holds}
-        self._positions = dict(positions)
         self._steps: Counter[int] = Counter()
         self._taken = 0
 
@@ -239,11 +239,7 @@ class Holds(Strategy):
         number = number_of(entry)
         step = self._steps[number]
         self._steps[number] = step + 1
-        length = self._holds.get((number, step), 0)
-        if number >= 0 and (self.ready or self.tasks):
-            length = length or self._positions.get(self.choices, 0)
-            self.choices += 1
-        return length
+        return self._holds.get((number, step), 0)
 
 
 class Slow(Holds):
@@ -257,7 +253,6 @@ class Slow(Holds):
         self._draw, self._task, self._longest = draw, task, longest
 
     def _length(self, entry: Entry) -> int:
-        super()._length(entry)
         if number_of(entry) != self._task or (drawn := 2.0 * self._draw()) < 1.0:
             return 0
         return int(self._longest ** (drawn - 1.0))
@@ -290,26 +285,27 @@ def strategy_of(schedule: str, seed: int) -> Strategy:
         case "sticky":
             return Sticky(draw, float(settings))
         case "priorities":
-            depth, choices = map(int, settings.split(":"))
-            return Priorities(draw, depth, choices)
+            return Priorities(draw, map(_step, parts))
+        case "delays":
+            return Delays(map(_step, parts))
         case "slow":
             task, longest = map(int, settings.split(":"))
             return Slow(draw, task, longest)
-        case "delays":
-            return Delays(map(int, parts))
-        case "held":
-            return Holds(
-                positions=[(int(at), int(length)) for at, _, length in (part.partition("+") for part in parts)]
-            )
         case _:
             return Holds(parse_holds(parts))
 
 
 def parse_holds(texts: Iterable[str]) -> list[Hold]:
     """Holds from texts such as ``3.12+5``."""
-    found = []
-    for text in texts:
-        step, _, length = text.partition("+")
-        number, _, of_task = step.partition(".")
-        found.append(Hold(int(number), int(of_task), int(length) if length else FOR_EVER))
-    return found
+    split = (text.partition("+") for text in texts)
+    return [Hold(*_step(step), int(length) if length else FOR_EVER) for step, _, length in split]
+
+
+def _step(text: str) -> tuple[int, int]:
+    task, _, step = text.partition(".")
+    return int(task), int(step)
+
+
+def steps_text(steps: Iterable[tuple[int, int]]) -> str:
+    """Steps as a schedule names them, such as ``3.12,4.0``."""
+    return ",".join(f"{task}.{step}" for task, step in steps)

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from netra_sim.simulation.diagnosis import suspended_at
+from netra_sim.simulation.diagnosis import lines_of, suspended_at
 from netra_sim.simulation.schedule import CALLBACK, Entry, Hold, Strategy, number_of, owner_of
 
 MOST_SHOWN = 40
@@ -19,12 +19,16 @@ class Step(NamedTuple):
         step: its number among the steps of the task, from 0.
         time: the virtual time at which it ran, in seconds.
         place: the line at which the task was suspended before.
+        is_choice: whether it is a task's, and another step was ready.
+        is_new: whether the task was suspended at other lines than before its last step.
     """
 
     task: int
     step: int
     time: float
     place: str
+    is_choice: bool
+    is_new: bool
 
 
 class ScheduleLog:
@@ -42,6 +46,7 @@ class ScheduleLog:
         self._names: dict[int, str] = {CALLBACK: "the loop's callbacks"}
         self._became_ready: list[tuple[int, int]] = []  # for each arrival: the number of its task, the steps before it
         self._counts: Counter[int] = Counter()
+        self._lines: dict[int, tuple[tuple[str, int], ...]] = {}
 
     def name(self, task: int) -> str:
         """A task as its coroutine and arguments, such as ``book('ann')``."""
@@ -57,8 +62,11 @@ class ScheduleLog:
         def logged() -> Entry:
             entry = take()
             number, now = number_of(entry), clock()
-            place = suspended_at(owner_of(entry)) if number >= 0 else ""
-            self.steps.append(Step(number, self._counts[number], now, place))
+            place, lines = ("", ()) if number < 0 else (suspended_at(owner_of(entry)), lines_of(owner_of(entry)))
+            is_choice = number >= 0 and bool(strategy.ready or strategy.tasks)
+            is_new = self._lines.get(number) != lines
+            self._lines[number] = lines
+            self.steps.append(Step(number, self._counts[number], now, place, is_choice, is_new))
             self._counts[number] += 1
             self.fingerprint = hash((self.fingerprint, number, now))
             return entry
