@@ -1,5 +1,6 @@
 """Which strategy and step cost each seed gets: no strategy is best everywhere, so the seeds share them out."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ STEP_COSTS = (0.0, 1e-5, 1e-4, 1e-3)
 KINDS = 10
 """Seeds in a row that have different kinds of plans."""
 
-MOST_STEPS = 10_000
-"""Steps of each kind that a horizon names at most."""
+MOST_STEPS = 1_000
+"""Steps of each kind that a horizon names at most, the first ones."""
 
 NamedStep = tuple[int, int]
 """The number of a task, and the number of its step."""
@@ -42,7 +43,7 @@ class Choices(NamedTuple):
 
     Attributes:
         every: all of these steps.
-        new: those before which the task was suspended at another line than before. A race needs a task to be held between
+        new: those before which the task was suspended at another await than before. A race needs a task to be held between
             two certain operations; of a hundred steps in one loop one will mostly do.
     """
 
@@ -79,42 +80,52 @@ class Horizon(NamedTuple):
 def plan_of(seed: int, horizon: Horizon) -> Plan:
     """The plan of a seed from 1 on."""
     stream = key(seed, "plan")
-    draws = (uniform(stream, index) for index in range(100))
+    draws = (uniform(stream, index) for index in itertools.count())
     step_cost = STEP_COSTS[int(next(draws) * len(STEP_COSTS))]
     kind, turn = seed % KINDS, seed // KINDS
-    if kind < 4:
-        return Plan(f"sticky:{STICKINESS[kind]:g}", step_cost)
+    if kind < 3:
+        # Both extremes find less: they take turns.
+        level = kind if kind else 3 * (turn % 2)
+        return Plan(f"sticky:{STICKINESS[level]:g}", step_cost)
     return Plan(_order(kind, turn, draws, horizon), step_cost)
 
 
 def _order(kind: int, turn: int, draws: Iterator[float], horizon: Horizon) -> str:
     longest = max(2, 2 * horizon.steps)
     if kind == 4:
-        # One hold at each new line in turn, as long as it takes.
-        steps = _in_turn(horizon.in_order, turn)
-        return holds_text(Hold(*step, longest) for step in steps)
+        # One hold at each new await in turn, as long as it takes.
+        return holds_text(Hold(*step, longest) for step in _in_turn(horizon.in_order, turn))
     if kind == 5:
-        steps = _drawn(horizon.in_order, draws, 2)
-        return holds_text(Hold(*step, int(longest ** next(draws))) for step in steps)
-    if kind == 6:
-        return f"priorities:{steps_text(_drawn(horizon.run_on, draws, int(next(draws) * 4)))}"
-    if kind == 7:
+        # Of two long holds the longer one ends last, whichever began first.
+        steps = _drawn(horizon.in_order, draws, next(draws))
+        return holds_text(Hold(*step, _length(next(draws), next(draws), longest)) for step in steps)
+    if kind == 7 and turn % 2:
         tasks = sorted({task for task, _ in horizon.in_order.every}) or [0]
         return f"slow:{tasks[int(next(draws) * len(tasks))]}:{longest}"
-    if kind == 8 and turn % 2:
+    if kind == 7:
         return f"delays:{steps_text(_in_turn(horizon.run_on, turn // 2))}"
-    return f"delays:{steps_text(_drawn(horizon.run_on, draws, 2 + int(next(draws) * 2)))}"
+    if kind in (3, 8):
+        share = next(draws)
+        return (
+            f"delays:{steps_text(sorted(_drawn(horizon.run_on, draws, share) + _drawn(horizon.run_on, draws, share)))}"
+        )
+    share = next(draws) if kind == 6 else 1.0 - next(draws) ** 2
+    return f"priorities:{steps_text(_drawn(horizon.run_on, draws, share))}"
 
 
 def _in_turn(choices: Choices, turn: int) -> Sequence[NamedStep]:
     return (choices.new[turn % len(choices.new)],) if choices.new else ()
 
 
-def _drawn(choices: Choices, draws: Iterator[float], count: int) -> list[NamedStep]:
-    """So many different steps: mostly new ones, but any step may be the right one."""
-    drawn = set()
-    for _ in range(count):
-        steps = choices.new if next(draws) < 0.8 else choices.every
-        if steps:
-            drawn.add(steps[int(next(draws) * len(steps))])
-    return sorted(drawn)
+def _drawn(choices: Choices, draws: Iterator[float], share: float) -> list[NamedStep]:
+    """About this share of the steps at new awaits, and sometimes any other step: it may be the one that matters."""
+    drawn = [step for step in choices.new if next(draws) < share]
+    if next(draws) < 0.25 and choices.every:
+        drawn.append(choices.every[int(next(draws) * len(choices.every))])
+    return sorted(set(drawn))
+
+
+def _length(kind: float, drawn: float, longest: int) -> int:
+    if kind < 0.2:
+        return int(longest**drawn)
+    return longest if drawn < 0.5 else 2 * longest

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from netra_sim.exploration.holds import sentence, shrink_holds
-from netra_sim.exploration.plans import Plan, plan_of
+from netra_sim.exploration.plans import IN_ORDER, RUN_ON, Horizon, Plan, plan_of
 from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.programs import (
     SPIN_LIMIT,
@@ -84,31 +84,41 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def first_runs(program: Program, limits: Limits) -> tuple[list[tuple[Plan, Outcome]], Horizon]:
+    """Run a program in asyncio's own order, and each task until it blocks; this is seed 0, and gives the horizon."""
+    main, logs = program.load(), (ScheduleLog(), ScheduleLog())
+    runs = [
+        (plan, run_program(main, plan, 0, **limits._asdict(), log=log))
+        for plan, log in zip((IN_ORDER, RUN_ON), logs, strict=True)
+    ]
+    return runs, Horizon.of(*logs)
+
+
 def outcomes(
-    program: Program, seeds: Sequence[int], steps: int, limits: Limits, jobs: int | None
+    program: Program, seeds: Sequence[int], horizon: Horizon, limits: Limits, jobs: int | None
 ) -> Generator[Outcome, None, None]:
     """The outcome of each seed, in order; those after the first failure may be left out."""
     began, done = time.monotonic(), 0
     main = program.load()
     with frozen_heap():
         for seed in seeds:
-            yield run_program(main, plan_of(seed, steps), seed, **limits._asdict())
+            yield run_program(main, plan_of(seed, horizon), seed, **limits._asdict())
             done += 1
             if jobs != 1 and time.monotonic() - began > ALONE:
                 break
     size = max(1, int(done * CHUNK_SECONDS / ALONE))
-    calls = ((program, seeds[at : at + size], steps, limits) for at in range(done, len(seeds), size))
+    calls = ((program, seeds[at : at + size], horizon, limits) for at in range(done, len(seeds), size))
     if done < len(seeds):
         with closing(in_order(_chunk, calls, jobs)) as chunks:
             for chunk in chunks:
                 yield from chunk
 
 
-def _chunk(program: Program, seeds: Sequence[int], steps: int, limits: Limits) -> list[Outcome]:
+def _chunk(program: Program, seeds: Sequence[int], horizon: Horizon, limits: Limits) -> list[Outcome]:
     main, found = program.load(), []
     with frozen_heap():
         for seed in seeds:
-            found.append(run_program(main, plan_of(seed, steps), seed, **limits._asdict()))
+            found.append(run_program(main, plan_of(seed, horizon), seed, **limits._asdict()))
             if found[-1].kind:
                 break
     return found

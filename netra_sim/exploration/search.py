@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, overload
 from netra_sim.exploration.coverage import Coverage
 from netra_sim.exploration.plans import Plan, plan_of
 from netra_sim.exploration.pool import in_order
-from netra_sim.exploration.program_search import Failure, Limits, examined, outcomes
+from netra_sim.exploration.program_search import Failure, Limits, examined, first_runs, outcomes
 from netra_sim.exploration.programs import SPIN_LIMIT, TIME_LIMIT, Main, Program, program_of, run_program
 from netra_sim.exploration.trial import Trial, run_trial
 from netra_sim.factory import ExecutionEngineFactory
@@ -125,11 +125,12 @@ def _explore_program(
         on_trial()
         found = examined(program, seeds[0], planned, outcome, limits) if outcome.kind else None
         return Exploration(found, Coverage(1, 1, seeds[0]))
-    first = run_program(program.load(), Plan(), 0, **limits._asdict())
-    if first.kind:
-        return Exploration(examined(program, 0, Plan(), first, limits), Coverage(1, 1, 0))
-    seen, last_new, tried = {first.trail}, 0, 0
-    with closing(outcomes(program, seeds, first.steps, limits, jobs)) as results:
+    first, horizon = first_runs(program, limits)
+    for plan, outcome in first:
+        if outcome.kind:
+            return Exploration(examined(program, 0, plan, outcome, limits), Coverage(1, 1, 0))
+    seen, last_new, tried = {outcome.trail for _, outcome in first}, 0, 0
+    with closing(outcomes(program, seeds, horizon, limits, jobs)) as results:
         for seed, outcome in zip(seeds, results, strict=False):
             on_trial()
             tried += 1
@@ -138,7 +139,7 @@ def _explore_program(
                 last_new = seed
             coverage = Coverage(tried, len(seen), last_new)
             if outcome.kind:
-                return Exploration(examined(program, seed, plan_of(seed, first.steps), outcome, limits), coverage)
+                return Exploration(examined(program, seed, plan_of(seed, horizon), outcome, limits), coverage)
             if time.monotonic() > ends:
                 break
     return Exploration(None, Coverage(tried, len(seen), last_new))

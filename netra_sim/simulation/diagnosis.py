@@ -5,7 +5,7 @@ import linecache
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from netra_sim.exceptions import NetraSimError
@@ -91,9 +91,9 @@ def suspended_at(task: asyncio.Task[Any]) -> str:
     return _wait_of(task)[0]
 
 
-def lines_of(task: asyncio.Task[Any]) -> tuple[tuple[str, int], ...]:
-    """All lines at which a task is suspended, from the outermost, each as a file and a number."""
-    return tuple((frame.f_code.co_filename, frame.f_lineno) for frame in _frames(task))
+def awaits_of(task: asyncio.Task[Any]) -> tuple[tuple[CodeType, int], ...]:
+    """The awaits at which a task is suspended, from the outermost, each as the code and the place in it."""
+    return tuple((frame.f_code, frame.f_lasti) for frame in _frames(task))
 
 
 def _wait_of(task: asyncio.Task[Any]) -> tuple[str, str]:

@@ -5,7 +5,8 @@
 ``random``              each ready task with the same probability
 ``sticky:P``            the task that ran last runs on with probability P, else as ``random``
 ``priorities:T.S,...``  the ready task with the highest drawn priority; task T drops to the lowest before its step S
-``delays:T.S,...``      a task runs until it blocks, except that step S of task T goes to the back of the queue
+``delays:T.S,...``      a task runs until it blocks, except that step S of task T goes to the back of the queue,
+                        as often as it is named
 ``slow:T:M``            asyncio's order, except that task T is passed over before each step while up to M others run
 ``holds:T.S+M,...``     asyncio's order, except that step S of task T is passed over while M others run, without ``+M`` while
                         any can run
@@ -36,9 +37,7 @@ CALLBACK = -1
 
 _STEPS = r"(\d+\.\d+(,\d+\.\d+)*)?"
 _HOLDS = r"(-?\d+\.\d+(\+\d+)?(,-?\d+\.\d+(\+\d+)?)*)?"
-PATTERN = (
-    rf"^(fifo|random|sticky:(0|0?\.\d+)|priorities:{_STEPS}|delays:{_STEPS}|slow:\d+:[1-9]\d*|holds:{_HOLDS})$"
-)
+PATTERN = rf"^(fifo|random|sticky:(0|0?\.\d+)|priorities:{_STEPS}|delays:{_STEPS}|slow:\d+:[1-9]\d*|holds:{_HOLDS})$"
 """What a schedule looks like."""
 
 FAIR_STEPS = 50
@@ -161,7 +160,9 @@ class Priorities(Strategy):
                 if (its := self._rank(one := number_of(entry))) > rank:
                     best, number, rank = index, one, its
             step = self._steps[number]
-            if step < self._drops_at[number] or ((number, step) not in self._drops and step % FAIR_STEPS < FAIR_STEPS - 1):
+            if step < self._drops_at[number] or (
+                (number, step) not in self._drops and step % FAIR_STEPS < FAIR_STEPS - 1
+            ):
                 break
             self._drops_at[number] = step + 1
             self._floor -= 1.0
@@ -187,7 +188,7 @@ class Delays(Strategy):
 
     def __init__(self, delayed: Iterable[tuple[int, int]]) -> None:
         super().__init__()
-        self._delayed = set(delayed)
+        self._delayed = Counter(delayed)
         self._steps: Counter[int] = Counter()
         self._last, self._in_a_row = CALLBACK, 0
 
@@ -198,9 +199,9 @@ class Delays(Strategy):
             runs_on = self._last >= 0 and self._in_a_row < FAIR_STEPS and number_of(ready[-1]) == self._last
             number = self._last if runs_on else number_of(ready[0])
             step = number, self._steps[number]
-            if step not in self._delayed or len(ready) == 1:
+            if not self._delayed[step] or len(ready) == 1:
                 break
-            self._delayed.discard(step)
+            self._delayed[step] -= 1
             if not runs_on:
                 ready.rotate(-1)
             self._last = CALLBACK

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from netra_sim.simulation.diagnosis import lines_of, suspended_at
+from netra_sim.simulation.diagnosis import awaits_of, suspended_at
 from netra_sim.simulation.schedule import CALLBACK, Entry, Hold, Strategy, number_of, owner_of
 
 MOST_SHOWN = 40
@@ -20,7 +20,7 @@ class Step(NamedTuple):
         time: the virtual time at which it ran, in seconds.
         place: the line at which the task was suspended before.
         is_choice: whether it is a task's, and another step was ready.
-        is_new: whether the task was suspended at other lines than before its last step.
+        is_new: whether the task was suspended at another await than before its last step.
     """
 
     task: int
@@ -46,7 +46,7 @@ class ScheduleLog:
         self._names: dict[int, str] = {CALLBACK: "the loop's callbacks"}
         self._became_ready: list[tuple[int, int]] = []  # for each arrival: the number of its task, the steps before it
         self._counts: Counter[int] = Counter()
-        self._lines: dict[int, tuple[tuple[str, int], ...]] = {}
+        self._awaits: dict[int, tuple[object, ...]] = {}
 
     def name(self, task: int) -> str:
         """A task as its coroutine and arguments, such as ``book('ann')``."""
@@ -62,10 +62,10 @@ class ScheduleLog:
         def logged() -> Entry:
             entry = take()
             number, now = number_of(entry), clock()
-            place, lines = ("", ()) if number < 0 else (suspended_at(owner_of(entry)), lines_of(owner_of(entry)))
+            place, awaits = ("", ()) if number < 0 else (suspended_at(owner_of(entry)), awaits_of(owner_of(entry)))
             is_choice = number >= 0 and bool(strategy.ready or strategy.tasks)
-            is_new = self._lines.get(number) != lines
-            self._lines[number] = lines
+            is_new = self._awaits.get(number) != awaits
+            self._awaits[number] = awaits
             self.steps.append(Step(number, self._counts[number], now, place, is_choice, is_new))
             self._counts[number] += 1
             self.fingerprint = hash((self.fingerprint, number, now))
