@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from netra_sim.cli.common import NEW_FOLDER, progress, show
-from netra_sim.cli.scenarios import chosen_scenario, factory_option, factory_words, refusing
+from netra_sim.cli.scenarios import chosen_scenario, factory_option, refusing
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import (
     Exploration,
@@ -124,8 +124,9 @@ def _show_trial(found: Trial, origin: str, factory_class: type[ExecutionEngineFa
     click.echo(f"seed {found.seed} fails {', '.join(found.failed_checks)}; shrinking")
     smallest = shrink(found, factory_class=factory_class)
     show(list(smallest.results))
-    line = replay_line(origin, find_scenario(origin), smallest)
-    click.echo(f"to repeat it: {line}{factory_words(factory_class)}")
+    if smallest.sentence:
+        click.echo(smallest.sentence)
+    click.echo(f"to repeat it: {replay_line(origin, find_scenario(origin), smallest, factory_class)}")
 
 
 @click.command("sweep")

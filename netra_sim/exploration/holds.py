@@ -1,7 +1,7 @@
 """Shrinks a failing order of steps to the fewest holds: who is passed over, where, while who else runs."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from netra_sim.simulation.schedule import CALLBACK, FOR_EVER, Hold
 from netra_sim.simulation.schedule_log import ScheduleLog
@@ -51,13 +51,11 @@ def shrink_holds(holds: Sequence[Hold], fails: Fails, most: int = MOST_RUNS) -> 
         if not budget(found):
             return None
     while True:
-        smaller = _merged(_fewer(found, budget), budget)
-        smaller = _single(smaller, budget)
-        if len(smaller) >= len(found) or len(smaller) <= 1:
-            found = smaller
-            break
+        smaller = _single(_absorbed(_fewer(found, budget), budget), budget)
+        is_over = len(smaller) in (1, len(found))
         found = smaller
-    return tuple(_shorter(found, budget))
+        if is_over:
+            return tuple(_shorter(found, budget))
 
 
 def _fewer(holds: list[Hold], fails: _Budget) -> list[Hold]:
@@ -78,47 +76,28 @@ def _fewer(holds: list[Hold], fails: _Budget) -> list[Hold]:
     return holds
 
 
-def _merged(holds: list[Hold], fails: _Budget) -> list[Hold]:
-    """One long hold in place of several of one task."""
-    for task in dict.fromkeys(hold.task for hold in holds):
-        own = [hold for hold in holds if hold.task == task]
-        if len(own) < 2:
-            continue
-        for first in own:
-            for length in (sum(hold.length for hold in own), FOR_EVER):
-                merged = [
-                    hold._replace(length=length) if hold == first else hold
-                    for hold in holds
-                    if hold not in own or hold == first
-                ]
-                if fails(merged):
-                    return _merged(merged, fails)
+def _absorbed(holds: list[Hold], fails: _Budget) -> list[Hold]:
+    """Drop one hold and lengthen another instead: many short holds of one task are mostly one long hold."""
+    for dropped in holds:
+        rest = [hold for hold in holds if hold != dropped]
+        for index, hold in enumerate(rest):
+            for length in (hold.length + dropped.length, 2 * hold.length, FOR_EVER):
+                if fails(longer := _with(rest, index, length)):
+                    return _absorbed(longer, fails)
     return holds
 
 
 def _single(holds: list[Hold], fails: _Budget) -> list[Hold]:
-    """One hold, or two, in place of all: each at a step that is held, or just before or after."""
+    """One hold in place of several, at a step that is held, or just before or after."""
     if len(holds) > 1:
-        for hold in _near(holds):
-            if fails([hold]):
-                return [hold]
-    if len(holds) > 2:
-        for first in holds:
-            for second in holds:
-                pair = [first._replace(length=FOR_EVER), second]
-                if first != second and fails(pair):
-                    return pair
+        places = {
+            (hold.task, hold.step + shift): None for shift in (0, 1, -1) for hold in holds if hold.task != CALLBACK
+        }
+        for length in (FOR_EVER, 16, 4, 8, 32, 2):
+            for task, step in places:
+                if step >= 0 and fails(one := [Hold(task, step, length)]):
+                    return one
     return holds
-
-
-def _near(holds: Sequence[Hold]) -> Iterator[Hold]:
-    seen: dict[tuple[int, int], None] = {}
-    for shift in (0, 1, -1):
-        for hold in holds:
-            place = hold.task, hold.step + shift
-            if place[1] >= 0 and place not in seen:
-                seen[place] = None
-                yield Hold(*place)
 
 
 def _shorter(holds: list[Hold], fails: _Budget) -> list[Hold]:
@@ -146,25 +125,27 @@ def _with(holds: list[Hold], index: int, length: int) -> list[Hold]:
     return [*holds[:index], holds[index]._replace(length=length), *holds[index + 1 :]]
 
 
-def sentence(holds: Sequence[Hold], log: ScheduleLog) -> str:
+def sentence(holds: Sequence[Hold], log: ScheduleLog, step_cost: float = 0.0) -> str:
     """What has to happen for the failure, in words.
 
     Args:
         holds: the least holds.
         log: of the run with these holds.
+        step_cost: seconds that every step must take.
     """
+    cost = f" if each step takes {step_cost * 1000:g} ms" if step_cost else ""
     if not holds:
-        return "fails in asyncio's own order"
-    lines = ["passes in asyncio's order; fails if"]
+        return f"fails in asyncio's own order{cost}"
+    lines = [f"passes in asyncio's order; fails{cost + ' and' if cost else ' if'}"]
     ran = {(step.task, step.step): index for index, step in enumerate(log.steps)}
     for hold in holds:
         index = ran.get((hold.task, hold.step))
         if index is None:
             continue
-        began = max(0, index - hold.length)
-        step = log.steps[index]
+        step, began = log.steps[index], max(0, index - hold.length)
         others = Counter(one.task for one in log.steps[began:index])
-        where = f" at {step.place}" if step.place else ""
+        where = f" at {step.place}" if step.step else " before it starts"
+        where = "" if step.task == CALLBACK else where
         lines.append(
             f"  t={log.steps[began].time:.3f}  {log.name(hold.task)} is held{where} while {_made(others, log)}"
         )
@@ -175,7 +156,7 @@ def _made(steps: Counter[int], log: ScheduleLog) -> str:
     ranked = steps.most_common()
     shown = [f"{log.name(task)} makes {_steps(count)}" for task, count in ranked[:2]]
     if len(ranked) > 2:
-        shown.append(f"{len(ranked) - 2} others make {_steps(sum(count for _, count in ranked[2:]))}")
+        shown.append(f"{_steps(sum(count for _, count in ranked[2:]))} of others run")
     return " and ".join(shown) if len(shown) < 3 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 

@@ -77,6 +77,12 @@ class Horizon(NamedTuple):
         return cls(len(in_order.steps), Choices.of(in_order), Choices.of(run_on))
 
 
+def scenario_plan(seed: int) -> Plan:
+    """The plan of a seed of a scenario, whose steps are too many to hold them one by one."""
+    step_cost = STEP_COSTS[int(uniform(key(seed, "plan")) * len(STEP_COSTS))]
+    return Plan(f"sticky:{STICKINESS[seed % len(STICKINESS)]:g}", step_cost)
+
+
 def plan_of(seed: int, horizon: Horizon) -> Plan:
     """The plan of a seed from 1 on."""
     stream = key(seed, "plan")

@@ -79,7 +79,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
                 self.sentence,
                 f"{self.error}      {held}of {self.steps:,} steps; {self.shrinking_runs} runs to shrink; seed {self.seed}",
                 self.traceback.rstrip(),
-                f"to repeat it: {self.replay}",
+                f"to repeat it: {self.replay}  (run {self.fingerprint})",
             )
         )
 
@@ -130,13 +130,15 @@ def examined(program: Program, seed: int, plan: Plan, outcome: Outcome, limits: 
     with frozen_heap():
         again = run_program(main, plan, seed, **limits._asdict(), log=log)
         is_repeatable = (again.failure, again.trail) == (outcome.failure, outcome.trail)
-        holds, runs = _shrunk(main, seed, plan, outcome, limits, log) if is_repeatable else (None, 0)
+        holds, step_cost, runs = None, plan.step_cost, 0
+        if is_repeatable:
+            holds, step_cost, runs = _shrunk(main, seed, plan, outcome, limits, log)
         if holds is not None:
-            plan = Plan(holds_text(holds), plan.step_cost)
+            plan = Plan(holds_text(holds), step_cost)
             log = ScheduleLog()
             again = run_program(main, plan, seed, **limits._asdict(), log=log)
     if holds is not None:
-        why = sentence(holds, log)
+        why = sentence(holds, log, step_cost)
     elif is_repeatable:
         why = "fails in the order of the seed; no smaller order was found"
     else:
@@ -160,16 +162,19 @@ def examined(program: Program, seed: int, plan: Plan, outcome: Outcome, limits: 
 
 def _shrunk(
     main: Main, seed: int, plan: Plan, outcome: Outcome, limits: Limits, log: ScheduleLog
-) -> tuple[tuple[Hold, ...] | None, int]:
-    runs = 0
+) -> tuple[tuple[Hold, ...] | None, float, int]:
+    """The fewest holds, the step cost that they need, and the number of runs that it took."""
+    runs, step_cost, all_holds = 0, 0.0, log.holds()
 
     def fails(holds: Sequence[Hold]) -> bool:
         nonlocal runs
         runs += 1
-        tried = run_program(main, Plan(holds_text(holds), plan.step_cost), seed, **limits._asdict())
+        tried = run_program(main, Plan(holds_text(holds), step_cost), seed, **limits._asdict())
         return tried.failure == outcome.failure
 
-    return shrink_holds(log.holds(), fails), runs
+    if plan.step_cost and not fails(all_holds):
+        step_cost = plan.step_cost
+    return shrink_holds(all_holds, fails), step_cost, runs
 
 
 def replay_of(program: Program, seed: int, plan: Plan | None) -> str:

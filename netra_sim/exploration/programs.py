@@ -95,9 +95,12 @@ def _needs_arguments(function: Main) -> bool:
 
 def program_of(function: Main) -> Program:
     """A function as a program, with the file where another process finds it, if it can be found by its name."""
-    name, path = getattr(function, "__qualname__", ""), inspect.getsourcefile(inspect.unwrap(function))
-    is_found = path is not None and Path(path).is_file() and name.isidentifier() and function.__module__ != "__main__"
-    return Program(f"{path}:{name}" if is_found else "", function)
+    if not inspect.isfunction(function):
+        return Program("", function)
+    module = sys.modules.get(function.__module__)
+    is_found = module is not None and getattr(module, function.__qualname__, None) is function
+    file = getattr(module, "__file__", None)
+    return Program(f"{file}:{function.__qualname__}" if is_found and file else "", function)
 
 
 def _imported(target: str) -> Any:

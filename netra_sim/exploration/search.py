@@ -11,7 +11,7 @@ from netra_sim.exploration.plans import Plan, plan_of
 from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.program_search import Failure, Limits, examined, first_runs, outcomes
 from netra_sim.exploration.programs import SPIN_LIMIT, TIME_LIMIT, Main, Program, program_of, run_program
-from netra_sim.exploration.trial import Trial, run_trial
+from netra_sim.exploration.trial import Trial, explored_trial
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.simulation import Scenario
 
@@ -155,7 +155,7 @@ def _explore_scenario(
 ) -> Exploration[Trial]:
     tried = 0
     calls = ((scenario, seed, factory_class) for seed in seeds)
-    with closing(in_order(run_trial, calls, jobs)) as trials:
+    with closing(in_order(explored_trial, calls, jobs)) as trials:
         for trial in trials:
             on_trial()
             tried += 1

@@ -86,9 +86,9 @@ def waits_report(loop: asyncio.AbstractEventLoop, limit: int = 20) -> str:
     return "\n".join(lines) or "  no task is left"
 
 
-def suspended_at(task: asyncio.Task[Any]) -> str:
-    """The innermost line outside of asyncio at which a task is suspended, such as ``seats.py:19 (await paid(user))``."""
-    return _wait_of(task)[0]
+def awaits_at(task: asyncio.Task[Any]) -> str:
+    """The line of a task's own coroutine at which it is suspended, such as ``seats.py:19 (await paid(user))``."""
+    return next((_place(frame) for frame in _frames(task)), "")
 
 
 def awaits_of(task: asyncio.Task[Any]) -> tuple[tuple[CodeType, int], ...]:

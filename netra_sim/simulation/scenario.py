@@ -1,7 +1,7 @@
 """A scenario: users, workload, network, limits and faults, as one validated value; scenario files are TOML."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, reduce
 from operator import or_
 from pathlib import Path
@@ -14,7 +14,7 @@ from netra_sim.history import Objectives
 from netra_sim.simulation.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
 from netra_sim.simulation.explanation import explain
 from netra_sim.simulation.faults import FAULTS, Fault
-from netra_sim.simulation.schedule import PATTERN as SCHEDULE_PATTERN
+from netra_sim.simulation.schedule import strategy_of
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -142,8 +142,11 @@ class Platform(_Part, frozen=True, kw_only=True):
 
     loop: Literal["netra-sim", "proactor", "selector"] = "netra-sim"
     tick: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
-    order: Annotated[str, msgspec.Meta(pattern=SCHEDULE_PATTERN)] = "random"
+    order: str = "random"
     step_cost: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+
+    def __post_init__(self) -> None:
+        strategy_of(self.order, seed=0)
 
 
 class Limits(_Part, frozen=True, kw_only=True):
@@ -173,6 +176,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
         objectives: the bounds that the figures must keep.
         expect: the checks that must fail; all other checks must not fail.
         users: the number of users.
+        only_users: the numbers of the users who take part, from 0; all of them if it is left out. The others' draws do not
+            change, so that two users who race do so without the rest.
         tools_required: whether every completed run must use a tool; false for custom agents that may answer without one.
         time_limit: virtual seconds after which a simulation that has not ended is stopped.
     """
@@ -181,6 +186,9 @@ class Scenario(_Part, frozen=True, kw_only=True):
     description: str = "Independent users each have one agent run."
     incidents: tuple[str, ...] = ()
     users: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100
+    only_users: (
+        Annotated[tuple[Annotated[int, msgspec.Meta(ge=0)], ...], msgspec.Meta(min_length=1)] | msgspec.UnsetType
+    ) = msgspec.UNSET
     tools_required: bool = True
     workload: Workload = Workload()
     agents: Agents = Agents()
@@ -193,10 +201,22 @@ class Scenario(_Part, frozen=True, kw_only=True):
     time_limit: Positive = 86_400.0
 
     @property
+    def present_users(self) -> Sequence[int]:
+        """The numbers of the users who take part."""
+        return range(self.users) if isinstance(self.only_users, msgspec.UnsetType) else self.only_users
+
+    @property
     def requests(self) -> int:
-        """The total number of requests of all users."""
+        """The total number of requests of all users who take part."""
         arrivals = self.workload.arrivals
-        return len(arrivals.times) if isinstance(arrivals, Replay) else self.users * self.workload.runs_per_user
+        if isinstance(arrivals, Replay):
+            return sum(len(arrivals.times[user :: self.users]) for user in self.present_users)
+        return len(self.present_users) * self.workload.runs_per_user
+
+    def __post_init__(self) -> None:
+        present = self.present_users
+        if isinstance(present, tuple) and not (max(present) < self.users and len(set(present)) == len(present)):
+            raise ValueError(f"only_users names users from 0 to {self.users - 1}, each once, and is {list(present)}")
 
     def with_settings(self, settings: Mapping[str, object]) -> "Scenario":
         """A copy with other values, each named by its path, such as ``network.latency.median`` or ``faults.0.share``.
@@ -206,7 +226,10 @@ class Scenario(_Part, frozen=True, kw_only=True):
         """
         fields = msgspec.json.decode(msgspec.json.encode(self))
         for path, value in settings.items():
-            _set(fields, path, value)
+            if path == "only_users":
+                fields[path] = value  # may be left out, so that it is not among the fields
+            else:
+                _set(fields, path, value)
         return Scenario.from_mapping(fields)
 
     @classmethod

@@ -278,7 +278,9 @@ def strategy_of(schedule: str, seed: int) -> Strategy:
         ValueError: the text is no schedule.
     """
     if not re.match(PATTERN, schedule):
-        raise ValueError(f"the order is fifo, random, or a schedule such as sticky:0.75, and not {schedule!r}")
+        raise ValueError(
+            f"the order is fifo, random, or a schedule such as sticky:0.75 or holds:3.12+5, and not {schedule!r}"
+        )
     kind, _, settings = IN_THE_LOOP.get(schedule, schedule).partition(":")
     draw = Random(seed).random
     parts = settings.split(",") if settings else []

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from netra_sim.simulation.diagnosis import awaits_of, suspended_at
+from netra_sim.simulation.diagnosis import awaits_at, awaits_of
 from netra_sim.simulation.schedule import CALLBACK, Entry, Hold, Strategy, number_of, owner_of
 
 MOST_SHOWN = 40
@@ -18,7 +18,7 @@ class Step(NamedTuple):
         task: the number of its task; `CALLBACK` for a plain callback.
         step: its number among the steps of the task, from 0.
         time: the virtual time at which it ran, in seconds.
-        place: the line at which the task was suspended before.
+        place: the line of its own coroutine at which the task was suspended before.
         is_choice: whether it is a task's, and another step was ready.
         is_new: whether the task was suspended at another await than before its last step.
     """
@@ -43,7 +43,7 @@ class ScheduleLog:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.fingerprint = 0
-        self._names: dict[int, str] = {CALLBACK: "the loop's callbacks"}
+        self._names: dict[int, str] = {CALLBACK: "a callback of the loop"}
         self._became_ready: list[tuple[int, int]] = []  # for each arrival: the number of its task, the steps before it
         self._counts: Counter[int] = Counter()
         self._awaits: dict[int, tuple[object, ...]] = {}
@@ -62,7 +62,7 @@ class ScheduleLog:
         def logged() -> Entry:
             entry = take()
             number, now = number_of(entry), clock()
-            place, awaits = ("", ()) if number < 0 else (suspended_at(owner_of(entry)), awaits_of(owner_of(entry)))
+            place, awaits = ("", ()) if number < 0 else (awaits_at(owner_of(entry)), awaits_of(owner_of(entry)))
             is_choice = number >= 0 and bool(strategy.ready or strategy.tasks)
             is_new = self._awaits.get(number) != awaits
             self._awaits[number] = awaits

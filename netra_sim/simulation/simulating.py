@@ -10,6 +10,7 @@ from netra_sim.runtime import run
 from netra_sim.simulation.diagnosis import DeadlockError, VirtualTimeLimitError
 from netra_sim.simulation.randomness import key
 from netra_sim.simulation.scenario import Scenario
+from netra_sim.simulation.schedule_log import ScheduleLog
 from netra_sim.simulation.virtual_time import new_virtual_loop
 from netra_sim.simulation.world import World
 
@@ -20,6 +21,7 @@ def simulate(
     *,
     on_answer: Callable[[], None] = lambda: None,
     factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory,
+    log: ScheduleLog | None = None,
 ) -> History:
     """Run a scenario to its end and return its History.
 
@@ -33,6 +35,7 @@ def simulate(
         seed: determines everything that the scenario leaves open.
         on_answer: called at the end of every request, for a progress display; it must not touch the simulation.
         factory_class: makes the engines; pass a variant of the factory to test it.
+        log: is told of every step of the loop.
 
     Raises:
         HarnessError: a part of the simulation itself failed, such as a fault or a probe.
@@ -44,6 +47,7 @@ def simulate(
         tick=settings.tick,
         step_cost=settings.step_cost,
         time_limit=scenario.time_limit,
+        log=log,
     )
     world = World(scenario, seed, loop, on_answer, factory_class)
     with _rare_collections():

@@ -139,7 +139,7 @@ class World:
         for injection in self.faults.injections:
             if not isinstance(injection.fault, LimitsFault):
                 self.spawn(self._inject(injection), f"fault {injection.fault.name}")
-        self._users = [SimulatedUser(number, self) for number in range(self.scenario.users)]
+        self._users = [SimulatedUser(number, self) for number in self.scenario.present_users]
         await asyncio.wait([self.spawn(user.run(), user.user_id) for user in self._users])
         for task in (left := list(self._background)):
             task.cancel()
