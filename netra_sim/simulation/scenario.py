@@ -14,7 +14,7 @@ from netra_sim.history import Objectives
 from netra_sim.simulation.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
 from netra_sim.simulation.explanation import explain
 from netra_sim.simulation.faults import FAULTS, Fault
-from netra_sim.simulation.schedule import strategy_of
+from netra_sim.simulation.schedule import refuse_unless_schedule
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -146,7 +146,7 @@ class Platform(_Part, frozen=True, kw_only=True):
     step_cost: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
     def __post_init__(self) -> None:
-        strategy_of(self.order, seed=0)
+        refuse_unless_schedule(self.order)
 
 
 class Limits(_Part, frozen=True, kw_only=True):

@@ -37,8 +37,9 @@ CALLBACK = -1
 
 _STEPS = r"(\d+\.\d+(,\d+\.\d+)*)?"
 _HOLDS = r"(-?\d+\.\d+(\+\d+)?(,-?\d+\.\d+(\+\d+)?)*)?"
-PATTERN = rf"^(fifo|random|sticky:(0|0?\.\d+)|priorities:{_STEPS}|delays:{_STEPS}|slow:\d+:[1-9]\d*|holds:{_HOLDS})$"
-"""What a schedule looks like."""
+_SCHEDULE = re.compile(
+    rf"fifo|random|sticky:(0|0?\.\d+)|priorities:{_STEPS}|delays:{_STEPS}|slow:\d+:[1-9]\d*|holds:{_HOLDS}"
+)
 
 FAIR_STEPS = 50
 """Steps after which ``priorities`` and ``delays`` let the others run: code that polls with ``sleep(0)`` gets an answer."""
@@ -267,6 +268,18 @@ IN_THE_LOOP = {"fifo": "holds:", "random": "sticky:0"}
 """What the loop does without a strategy, and the schedule that gives the same order with one."""
 
 
+def refuse_unless_schedule(text: str) -> None:
+    """Refuse what is no schedule.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    if not _SCHEDULE.fullmatch(text):
+        raise ValueError(
+            f"the order is fifo, random, or a schedule such as sticky:0.75 or holds:3.12+5, and not {text!r}"
+        )
+
+
 def strategy_of(schedule: str, seed: int) -> Strategy:
     """The strategy of a schedule.
 
@@ -277,10 +290,7 @@ def strategy_of(schedule: str, seed: int) -> Strategy:
     Raises:
         ValueError: the text is no schedule.
     """
-    if not re.match(PATTERN, schedule):
-        raise ValueError(
-            f"the order is fifo, random, or a schedule such as sticky:0.75 or holds:3.12+5, and not {schedule!r}"
-        )
+    refuse_unless_schedule(schedule)
     kind, _, settings = IN_THE_LOOP.get(schedule, schedule).partition(":")
     draw = Random(seed).random
     parts = settings.split(",") if settings else []
