@@ -26,7 +26,7 @@ from netra_sim.simulation import find_scenario, parse_setting
 
 
 @click.command("explore")
-@click.argument("what", metavar="SCENARIO|FILE.py:FUNCTION", default="steady-load")
+@click.argument("what", metavar="[SCENARIO|FILE.py:FUNCTION]", default="steady-load")
 @click.option("--users", type=click.IntRange(min=1), help="Users, instead of the scenario's number.")
 @click.option(
     "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value for a setting of the scenario."

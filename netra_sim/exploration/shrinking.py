@@ -14,6 +14,9 @@ from netra_sim.simulation.schedule_log import ScheduleLog
 SEEDS_PER_STEP = 8
 """Seeds tried for each smaller scenario: a race may need several seeds to show, and more so in a small scenario."""
 
+MOST_RUNS = 600
+"""Simulations after which no smaller scenario is looked for; the order of steps has a budget of its own."""
+
 MOST_MORE_SEEDS = 8
 """How many times as many seeds are tried with fewer users, at most."""
 
@@ -32,18 +35,24 @@ def shrink(
     The search is greedy: it applies the first reduction that still fails, large ones first, and starts again, until no
     reduction fails any more. All draws of a user are named by the user, so that those who race do so without the others.
     """
-    checks = set(trial.failed_checks)
+    checks, runs = set(trial.failed_checks), 0
 
     def tried(scenario: Scenario, seed: int, log: ScheduleLog | None = None) -> Trial:
+        nonlocal runs
+        runs += 1
         result = run_trial(scenario, seed, factory_class, trial.ignored, log)
         on_trial()
         return result
 
-    trial = _reduced(trial, checks, tried)
+    def fails(scenario: Scenario, seed: int) -> Trial | None:
+        result = tried(scenario, seed) if runs < MOST_RUNS else None
+        return result if result is not None and checks & set(result.failed_checks) else None
+
+    trial = _reduced(trial, fails)
     seed = trial.seed
-    fewest = _least_users(trial.scenario, lambda scenario: bool(checks & set(tried(scenario, seed).failed_checks)))
+    fewest = _least_users(trial.scenario, lambda scenario: fails(scenario, seed) is not None)
     if fewest is not trial.scenario:
-        trial = _reduced(tried(fewest, seed), checks, tried)
+        trial = _reduced(tried(fewest, seed), fails)
     return _least_holds(trial, checks, tried)
 
 
@@ -63,32 +72,34 @@ def _least_users(scenario: Scenario, fails: Callable[[Scenario], bool]) -> Scena
     return scenario
 
 
-def _reduced(trial: Trial, checks: set[str], tried: Callable[[Scenario, int], Trial]) -> Trial:
-    while (smaller := _first_failing(trial, checks, tried)) is not None:
+def _reduced(trial: Trial, fails: Callable[[Scenario, int], Trial | None]) -> Trial:
+    while (smaller := _first_failing(trial, fails)) is not None:
         trial = smaller
     return trial
 
 
-def _first_failing(trial: Trial, checks: set[str], tried: Callable[[Scenario, int], Trial]) -> Trial | None:
+def _first_failing(trial: Trial, fails: Callable[[Scenario, int], Trial | None]) -> Trial | None:
     users = len(trial.scenario.present_users)
     for smaller in _reductions(trial.scenario):
         # A run with a tenth of the users takes a tenth of the time, and shows a race of one user a tenth as often.
         seeds = SEEDS_PER_STEP * min(MOST_MORE_SEEDS, users // len(smaller.present_users))
         for seed in range(trial.seed, trial.seed + seeds):
-            result = tried(smaller, seed)
-            if checks & set(result.failed_checks):
+            if (result := fails(smaller, seed)) is not None:
                 return result
     return None
 
 
 def _reductions(scenario: Scenario) -> Iterator[Scenario]:
     replace = msgspec.structs.replace
+    platform = scenario.platform
+    if (platform.order, platform.step_cost) != ("random", 0.0):
+        yield replace(scenario, platform=replace(platform, order="random", step_cost=0.0))
     present = tuple(scenario.present_users)
     for count in _smaller(len(present)):
         is_all = len(present) == scenario.users
         yield replace(scenario, users=count) if is_all else replace(scenario, only_users=present[:count])
-    if scenario.platform.step_cost:
-        yield replace(scenario, platform=replace(scenario.platform, step_cost=0.0))
+    if platform.step_cost:
+        yield replace(scenario, platform=replace(platform, step_cost=0.0))
     for index in range(len(scenario.faults)):
         yield replace(scenario, faults=scenario.faults[:index] + scenario.faults[index + 1 :])
     workload = scenario.workload
@@ -122,6 +133,8 @@ def _least_holds(trial: Trial, checks: set[str], tried: Callable[..., Trial]) ->
     holds = shrink_holds(log.holds(), lambda held: bool(checks & set(tried(ordered(held), trial.seed).failed_checks)))
     if holds is None:
         return trial
+    if not holds:
+        return msgspec.structs.replace(trial, sentence=sentence((), log, trial.scenario.platform.step_cost))
     log = ScheduleLog()
     least = tried(ordered(holds), trial.seed, log)
     return msgspec.structs.replace(least, sentence=sentence(holds, log, least.scenario.platform.step_cost))

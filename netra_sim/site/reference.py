@@ -99,9 +99,9 @@ def _fields(value: msgspec.Struct, prefix: str) -> Iterator[Row]:
         if isinstance(part, msgspec.Struct) and part.__struct_config__.tag is None:
             yield from _fields(part, f"{path}.")
         else:
-            default = toml(part)
+            default = "left out" if part is msgspec.UNSET else f"`{toml(part)}`"
             words = about.get(field.name) or _first_line(type(value))
-            yield f"`{path}`", f"`{default}`", _takes(field.type), words
+            yield f"`{path}`", default, _takes(field.type), words
 
 
 def _kinds(kinds: Iterable[type[msgspec.Struct]]) -> Iterator[Row]:
