@@ -1,24 +1,41 @@
 """`netra-sim explore`: a search for a seed that fails."""
 
 import sys
+from collections.abc import Callable
 
 import click
 
 from netra_sim.cli.common import progress, show
-from netra_sim.cli.scenarios import chosen_scenario, factory_option, factory_words
+from netra_sim.cli.scenarios import chosen_scenario, factory_option
 from netra_sim.exit_code import ExitCode
-from netra_sim.exploration import explore, replay_line, shrink
+from netra_sim.exploration import (
+    Exploration,
+    Failure,
+    Program,
+    ProgramError,
+    Trial,
+    explore,
+    replay_line,
+    shrink,
+)
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.simulation import find_scenario
 
 
 @click.command("explore")
-@click.argument("scenario", default="steady-load")
+@click.argument("what", metavar="[SCENARIO|FILE.py:FUNCTION]", default="steady-load")
 @click.option("--users", type=click.IntRange(min=1), help="Users, instead of the scenario's number.")
 @click.option(
     "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value for a setting of the scenario."
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=1000, show_default=True, help="Seeds to try at most.")
+@click.option("--seed", type=click.IntRange(min=0), help="Try this seed only.")
+@click.option(
+    "--order", help="The order of the steps of a program, as a failure's line says it, instead of the seed's."
+)
+@click.option(
+    "--step-cost", type=click.FloatRange(min=0), default=0.0, help="Seconds that every step takes, with --order."
+)
 @click.option(
     "--seconds", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True,
     help="Try no more seeds after so many seconds.",
@@ -26,33 +43,84 @@ from netra_sim.simulation import find_scenario
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
 @factory_option
 def explore_command(
-    scenario: str,
+    what: str,
     users: int | None,
     settings: tuple[str, ...],
     seeds: int,
+    seed: int | None,
+    order: str | None,
+    step_cost: float,
     seconds: float,
     jobs: int | None,
     factory_class: type[ExecutionEngineFactory],
 ) -> None:
-    """Try seeds of SCENARIO until a check fails unexpectedly, then shrink the failing scenario."""
-    chosen = chosen_scenario(scenario, settings, users)
-    tried = 0
-    with progress(seeds, "seeds") as on_trial:
+    """Try seeds of a scenario until a check fails unexpectedly, or of a program until it fails; then shrink the failure.
 
-        def on_seed() -> None:
-            nonlocal tried
-            tried += 1
-            on_trial()
-
-        found = explore(chosen, factory_class=factory_class, seeds=seeds, seconds=seconds, jobs=jobs, on_trial=on_seed)
-    if found is None:
-        more = "" if tried == seeds else f"; the {seconds:g} s were over before the others, --seconds takes more"
-        click.echo(f"no failure in {tried:,} of {seeds:,} seeds{more}")
+    A program is an ``async def`` function without arguments. It fails with an exception, also with one of a task that nobody
+    awaited, with a deadlock, or if it spins.
+    """
+    first, most = (1, seeds) if seed is None else (seed, 1)
+    found: Exploration[Failure] | Exploration[Trial]
+    with progress(most, "seeds") as on_trial:
+        if ".py:" in what:
+            _refuse(users=users, settings=settings, factory=factory_class is not ExecutionEngineFactory)
+            found = _explored_program(what, first, most, order, step_cost, seconds, jobs, on_trial)
+        else:
+            if order is not None or step_cost:
+                raise click.UsageError(
+                    "--order and --step-cost are for a program; a scenario has --set platform.order=..."
+                )
+            chosen = chosen_scenario(what, settings, users)
+            found = explore(
+                chosen,
+                factory_class=factory_class,
+                first_seed=first,
+                seeds=most,
+                seconds=seconds,
+                jobs=jobs,
+                on_trial=on_trial,
+            )
+    if found.failure is None:
+        tried = found.coverage.runs
+        more = "" if tried == most else f"; the {seconds:g} s were over before the others, --seconds takes more"
+        click.echo(f"no failure in {tried:,} of {most:,} seeds{more}")
+        click.echo(str(found.coverage))
         return
+    if isinstance(found.failure, Failure):
+        click.echo(str(found.failure))
+    else:
+        _show_trial(found.failure, what, factory_class)
+    sys.exit(ExitCode.NO_GO)
+
+
+def _refuse(**given: object) -> None:
+    if wrong := [name for name, value in given.items() if value]:
+        raise click.UsageError(f"--{wrong[0].replace('settings', 'set')} is for a scenario, and a program is given")
+
+
+def _explored_program(
+    target: str,
+    first: int,
+    seeds: int,
+    order: str | None,
+    step_cost: float,
+    seconds: float,
+    jobs: int | None,
+    on_trial: Callable[[], None],
+) -> Exploration[Failure]:
+    try:
+        return explore(
+            Program(target), first_seed=first, seeds=seeds, seconds=seconds, jobs=jobs, order=order, step_cost=step_cost,
+            on_trial=on_trial,
+        )  # fmt: skip
+    except (ProgramError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _show_trial(found: Trial, origin: str, factory_class: type[ExecutionEngineFactory]) -> None:
     click.echo(f"seed {found.seed} fails {', '.join(found.failed_checks)}; shrinking")
     smallest = shrink(found, factory_class=factory_class)
     show(list(smallest.results))
-    click.echo(
-        f"to repeat it: {replay_line(scenario, find_scenario(scenario), smallest)}{factory_words(factory_class)}"
-    )
-    sys.exit(ExitCode.NO_GO)
+    if smallest.sentence:
+        click.echo(smallest.sentence)
+    click.echo(f"to repeat it: {replay_line(origin, find_scenario(origin), smallest, factory_class)}")

@@ -45,7 +45,9 @@ _COMMANDS = {
         "detecting", "lab", "List the seeded defects of the original system, or show which checks catch them."
     ),
     "explore": _Place(
-        "exploring", "lab", "Try seeds of SCENARIO until a check fails unexpectedly, then shrink the failing scenario."
+        "exploring",
+        "lab",
+        "Try seeds of a scenario until a check fails unexpectedly, or of a program until it fails; then shrink the failure.",
     ),
     "load": _Place(
         "loading",

@@ -1,4 +1,4 @@
-"""Many simulations: a search over seeds until one fails, the reduction of a failure, sweeps over a grid, and capacity."""
+"""Many runs: a search until a scenario or a program fails, the reduction of a failure, sweeps over a grid, and capacity."""
 
 from typing import TYPE_CHECKING
 
@@ -8,8 +8,13 @@ if TYPE_CHECKING:
     from netra_sim.exploration.bounds import Bound, BoundError, Figure
     from netra_sim.exploration.calibration import Calibration, CalibrationError, calibrate, cpu_sentence
     from netra_sim.exploration.capacity_search import Capacity, Point, capacity
+    from netra_sim.exploration.coverage import Coverage
+    from netra_sim.exploration.plans import Plan, plan_of
     from netra_sim.exploration.pool import in_order
-    from netra_sim.exploration.search import explore, shrink
+    from netra_sim.exploration.program_search import Failure
+    from netra_sim.exploration.programs import Program, ProgramError
+    from netra_sim.exploration.search import Exploration, explore
+    from netra_sim.exploration.shrinking import shrink
     from netra_sim.exploration.sweeps import Cell, cells, sweep
     from netra_sim.exploration.trial import Trial, replay_line, run_trial
 
@@ -20,8 +25,14 @@ __all__ = [
     "CalibrationError",
     "Capacity",
     "Cell",
+    "Coverage",
+    "Exploration",
+    "Failure",
     "Figure",
+    "Plan",
     "Point",
+    "Program",
+    "ProgramError",
     "Trial",
     "calibrate",
     "capacity",
@@ -29,6 +40,7 @@ __all__ = [
     "cpu_sentence",
     "explore",
     "in_order",
+    "plan_of",
     "replay_line",
     "run_trial",
     "shrink",
@@ -44,8 +56,14 @@ __getattr__ = on_first_use(
         "CalibrationError": "calibration",
         "Capacity": "capacity_search",
         "Cell": "sweeps",
+        "Coverage": "coverage",
+        "Exploration": "search",
+        "Failure": "program_search",
         "Figure": "bounds",
+        "Plan": "plans",
         "Point": "capacity_search",
+        "Program": "programs",
+        "ProgramError": "programs",
         "Trial": "trial",
         "calibrate": "calibration",
         "capacity": "capacity_search",
@@ -53,9 +71,10 @@ __getattr__ = on_first_use(
         "cpu_sentence": "calibration",
         "explore": "search",
         "in_order": "pool",
+        "plan_of": "plans",
         "replay_line": "trial",
         "run_trial": "trial",
-        "shrink": "search",
+        "shrink": "shrinking",
         "sweep": "sweeps",
     },
 )

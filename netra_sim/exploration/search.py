@@ -1,22 +1,44 @@
-"""`explore` simulates many seeds of one scenario until one fails a check; `shrink` finds a smaller failing scenario."""
+"""`explore` tries one seed after another of a scenario, or of a program, until one fails."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, overload
 
-import msgspec
-
+from netra_sim.exploration.coverage import Coverage
+from netra_sim.exploration.plans import Plan, plan_of
 from netra_sim.exploration.pool import in_order
-from netra_sim.exploration.trial import Trial, run_trial
+from netra_sim.exploration.program_search import Failure, Limits, examined, first_runs, outcomes
+from netra_sim.exploration.programs import SPIN_LIMIT, TIME_LIMIT, Main, Program, program_of, run_program
+from netra_sim.exploration.trial import Trial, explored_trial
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.simulation import Scenario
 
-SEEDS_PER_STEP = 8
-"""Seeds tried for each smaller scenario: a race may need several seeds to show, and more so in a small scenario."""
+F = TypeVar("F")
 
 
+@dataclass(frozen=True)
+class Exploration(Generic[F]):
+    """What a search found.
+
+    Attributes:
+        failure: of the lowest seed that fails: a `Failure` of a program, a `Trial` of a scenario; None if none failed.
+        coverage: how many seeds ran, and how many orders they gave; without a failure, its `bound` says how likely one is.
+    """
+
+    failure: F | None
+    coverage: Coverage
+
+    def __str__(self) -> str:
+        if self.failure is not None:
+            return str(self.failure)
+        return f"no failure in {self.coverage.runs:,} seeds: {self.coverage}"
+
+
+@overload
 def explore(
-    scenario: Scenario,
+    what: Scenario,
     *,
     first_seed: int = 1,
     seeds: int = 1000,
@@ -24,82 +46,121 @@ def explore(
     jobs: int | None = None,
     factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory,
     on_trial: Callable[[], None] = lambda: None,
-) -> Trial | None:
-    """Simulate a scenario with one seed after another; each seed gives other interleavings.
+) -> Exploration[Trial]: ...
+
+
+@overload
+def explore(
+    what: Main | Program,
+    *,
+    first_seed: int = 1,
+    seeds: int = 1000,
+    seconds: float = 60.0,
+    jobs: int | None = None,
+    time_limit: float = TIME_LIMIT,
+    spin_limit: int = SPIN_LIMIT,
+    order: str | None = None,
+    step_cost: float = 0.0,
+    on_trial: Callable[[], None] = lambda: None,
+) -> Exploration[Failure]: ...
+
+
+def explore(
+    what: Scenario | Main | Program,
+    *,
+    first_seed: int = 1,
+    seeds: int = 1000,
+    seconds: float = 60.0,
+    jobs: int | None = None,
+    factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory,
+    time_limit: float = TIME_LIMIT,
+    spin_limit: int = SPIN_LIMIT,
+    order: str | None = None,
+    step_cost: float = 0.0,
+    on_trial: Callable[[], None] = lambda: None,
+) -> Exploration[Any]:
+    """Try one seed after another; each gives another interleaving, in a way that the number of the seed decides.
+
+    A scenario fails if a check fails unexpectedly. A program is an `async def` function without arguments. It fails with any
+    exception, with an error that asyncio would only log (an exception of a task that nobody awaited, or of a callback), with
+    a deadlock, or at a limit. A program runs in asyncio's own order first; that is seed 0. It makes all its state itself,
+    and does no real input or output.
 
     Args:
-        scenario: the scenario.
+        what: the scenario or the program.
         first_seed: the first seed.
         seeds: the most seeds to try.
         seconds: wall-clock time after which the search stops.
         jobs: processes; all cores by default.
-        factory_class: makes the engines.
-        on_trial: called after every trial.
+        factory_class: makes the engines of a scenario.
+        time_limit: virtual seconds after which a run of a program fails.
+        spin_limit: steps without any progress of virtual time after which a run of a program fails.
+        order: the order of every run of a program, in place of that of its seed, to repeat a failure.
+        step_cost: seconds of CPU time of every step of a program, if an order is given.
+        on_trial: called after every seed.
 
-    Returns:
-        The failing trial with the lowest seed, or None if there was none within the budget.
+    Raises:
+        ProgramError: the program is no coroutine function without arguments.
     """
     ends = time.monotonic() + seconds
-    calls = ((scenario, seed, factory_class) for seed in range(first_seed, first_seed + seeds))
-    with closing(in_order(run_trial, calls, jobs)) as trials:
+    if isinstance(what, Scenario):
+        return _explore_scenario(what, range(first_seed, first_seed + seeds), ends, jobs, factory_class, on_trial)
+    program, limits = what if isinstance(what, Program) else program_of(what), Limits(time_limit, spin_limit)
+    program.load()
+    planned = None if order is None else Plan(order, step_cost)
+    return _explore_program(program, range(first_seed, first_seed + seeds), ends, jobs, limits, planned, on_trial)
+
+
+def _explore_program(
+    program: Program,
+    seeds: range,
+    ends: float,
+    jobs: int | None,
+    limits: Limits,
+    planned: Plan | None,
+    on_trial: Callable[[], None],
+) -> Exploration[Failure]:
+    if planned is not None:
+        outcome = run_program(program.load(), planned, seeds[0], **limits._asdict())
+        on_trial()
+        found = examined(program, seeds[0], planned, outcome, limits) if outcome.kind else None
+        return Exploration(found, Coverage(1, 1, seeds[0]))
+    first, horizon = first_runs(program, limits)
+    for plan, outcome in first:
+        if outcome.kind:
+            return Exploration(examined(program, 0, plan, outcome, limits), Coverage(1, 1, 0))
+    seen, last_new, tried = {outcome.trail for _, outcome in first}, 0, 0
+    with closing(outcomes(program, seeds, horizon, limits, jobs)) as results:
+        for seed, outcome in zip(seeds, results, strict=False):
+            on_trial()
+            tried += 1
+            if outcome.trail not in seen:
+                seen.add(outcome.trail)
+                last_new = seed
+            coverage = Coverage(tried, len(seen), last_new)
+            if outcome.kind:
+                return Exploration(examined(program, seed, plan_of(seed, horizon), outcome, limits), coverage)
+            if time.monotonic() > ends:
+                break
+    return Exploration(None, Coverage(tried, len(seen), last_new))
+
+
+def _explore_scenario(
+    scenario: Scenario,
+    seeds: range,
+    ends: float,
+    jobs: int | None,
+    factory_class: type[ExecutionEngineFactory],
+    on_trial: Callable[[], None],
+) -> Exploration[Trial]:
+    tried = 0
+    calls = ((scenario, seed, factory_class) for seed in seeds)
+    with closing(in_order(explored_trial, calls, jobs)) as trials:
         for trial in trials:
             on_trial()
+            tried += 1
             if trial.failed_checks:
-                return trial
+                return Exploration(trial, Coverage(tried, tried, trial.seed))
             if time.monotonic() > ends:
-                return None
-    return None
-
-
-def shrink(
-    trial: Trial,
-    *,
-    factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory,
-    on_trial: Callable[[], None] = lambda: None,
-) -> Trial:
-    """Reduce a failing scenario: fewer users, faults, requests, tabs, seconds, while one of its checks still fails.
-
-    The search is greedy: it applies the first reduction that still fails, large ones first, and starts again, until no
-    reduction fails any more.
-    """
-    smallest = trial
-    while True:
-        smaller = _first_failing(smallest, set(trial.failed_checks), factory_class, on_trial)
-        if smaller is None:
-            return smallest
-        smallest = smaller
-
-
-def _first_failing(
-    trial: Trial, checks: set[str], factory_class: type[ExecutionEngineFactory], on_trial: Callable[[], None]
-) -> Trial | None:
-    for smaller in _reductions(trial.scenario):
-        for seed in range(trial.seed, trial.seed + SEEDS_PER_STEP):
-            tried = run_trial(smaller, seed, factory_class)
-            on_trial()
-            if checks & set(tried.failed_checks):
-                return tried
-    return None
-
-
-def _reductions(scenario: Scenario) -> Iterator[Scenario]:
-    replace = msgspec.structs.replace
-    for users in _smaller(scenario.users):
-        yield replace(scenario, users=users)
-    for index in range(len(scenario.faults)):
-        yield replace(scenario, faults=scenario.faults[:index] + scenario.faults[index + 1 :])
-    workload = scenario.workload
-    for runs in _smaller(workload.runs_per_user):
-        yield replace(scenario, workload=replace(workload, runs_per_user=runs))
-    for tabs in _smaller(workload.tabs_per_user):
-        yield replace(scenario, workload=replace(workload, tabs_per_user=tabs))
-    if workload.window > 1.0:
-        yield replace(scenario, workload=replace(workload, window=round(workload.window / 2, 6)))
-
-
-def _smaller(number: int) -> Iterator[int]:
-    """1, 2, 3, 5, 8, ... below a number."""
-    step = 1
-    while step < number:
-        yield step
-        step = max(step + 1, step * 8 // 5)
+                break
+    return Exploration(None, Coverage(tried, tried, seeds[0] + tried - 1))

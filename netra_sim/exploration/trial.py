@@ -7,8 +7,10 @@ import msgspec
 import tomli_w
 
 from netra_sim.checks import CheckResult, check
+from netra_sim.exploration.plans import scenario_plan
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.simulation import Scenario, simulate
+from netra_sim.simulation.schedule_log import ScheduleLog
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,12 +21,16 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         seed: of the simulation.
         digest: of the history.
         results: of all checks.
+        ignored: checks that count as no failure here, as their figures rest on a step cost that the search has made up.
+        sentence: which order of steps the failure needs, once `shrink` has found it.
     """
 
     scenario: Scenario
     seed: int
     digest: str
     results: tuple[CheckResult, ...]
+    ignored: tuple[str, ...] = ()
+    sentence: str = ""
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -34,7 +40,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def failed_checks(self) -> tuple[str, ...]:
         """The checks that failed unexpectedly. A fault that hit nothing ("faults-acted") is no failure of the system."""
-        return tuple(name for name in self.failed if name not in (*self.scenario.expect, "faults-acted"))
+        accepted = (*self.scenario.expect, "faults-acted", *self.ignored)
+        return tuple(name for name in self.failed if name not in accepted)
 
     @property
     def is_as_expected(self) -> bool:
@@ -43,22 +50,51 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_trial(
-    scenario: Scenario, seed: int, factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory
+    scenario: Scenario,
+    seed: int,
+    factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory,
+    ignored: tuple[str, ...] = (),
+    log: ScheduleLog | None = None,
 ) -> Trial:
     """Simulate a scenario and run all checks on its history."""
-    history = simulate(scenario, seed, factory_class=factory_class)
-    return Trial(scenario=scenario, seed=seed, digest=history.digest(), results=tuple(check(history)))
+    history = simulate(scenario, seed, factory_class=factory_class, log=log)
+    results = tuple(check(history))
+    return Trial(scenario=scenario, seed=seed, digest=history.digest(), results=results, ignored=ignored)
 
 
-def replay_line(origin: str, original: Scenario, trial: Trial) -> str:
+TIMED = ("latency", "silence")
+"""The checks of times: with a step cost that nobody has measured, they say nothing about the system."""
+
+
+def explored_trial(scenario: Scenario, seed: int, factory_class: type[ExecutionEngineFactory]) -> Trial:
+    """One trial of a search: the seed also decides the order of steps and their cost, unless the scenario sets them."""
+    platform = scenario.platform
+    if platform.order != "random":
+        return run_trial(scenario, seed, factory_class)
+    order, step_cost = scenario_plan(seed)
+    is_drawn = step_cost > platform.step_cost == 0.0
+    varied = msgspec.structs.replace(platform, order=order, step_cost=step_cost if is_drawn else platform.step_cost)
+    varied_scenario = msgspec.structs.replace(scenario, platform=varied)
+    return run_trial(varied_scenario, seed, factory_class, TIMED if is_drawn else ())
+
+
+def replay_line(
+    origin: str,
+    original: Scenario,
+    trial: Trial,
+    factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory,
+) -> str:
     """The one command that repeats a trial.
 
     Args:
         origin: the name or the file of the original scenario.
         original: the scenario as it is there.
         trial: the trial to repeat.
+        factory_class: made the engines; the command finds it if it is at the top of a module that can be imported.
     """
     parts = ["netra-sim", "simulate", origin, "--seed", str(trial.seed)]
+    if factory_class is not ExecutionEngineFactory:
+        parts += ["--factory", f"{factory_class.__module__}:{factory_class.__qualname__}"]
     before, after = (msgspec.to_builtins(scenario) for scenario in (original, trial.scenario))
     for path, value in _differences(before, after, ""):
         parts += ["--set", f"{path}={toml(value)}"]
@@ -66,11 +102,11 @@ def replay_line(origin: str, original: Scenario, trial: Trial) -> str:
 
 
 def _differences(before: Any, after: Any, path: str) -> list[tuple[str, Any]]:
-    if isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys():
+    if isinstance(before, dict) and isinstance(after, dict) and before.keys() <= after.keys():
         return [
             difference
-            for key in before
-            for difference in _differences(before[key], after[key], f"{path}.{key}" if path else key)
+            for key in after
+            for difference in _differences(before.get(key), after[key], f"{path}.{key}" if path else key)
         ]
     return [] if before == after else [(path, after)]
 

@@ -9,6 +9,7 @@ from netra_sim.simulation.distributions import Constant, Distribution, Exponenti
 from netra_sim.simulation.faults import FAULTS, Fault
 from netra_sim.simulation.library import find_scenario, scenario_names, scenario_path
 from netra_sim.simulation.loop import VirtualTimeLoop
+from netra_sim.simulation.marks import mark
 from netra_sim.simulation.resources import Cpu, Database, Resource, ResourceBusyError, Resources
 from netra_sim.simulation.scenario import (
     WINDOWS_TICK,
@@ -66,6 +67,7 @@ __all__ = [
     "VirtualTimeLoop",
     "Workload",
     "find_scenario",
+    "mark",
     "parse_setting",
     "run_virtual",
     "scenario_names",

@@ -76,7 +76,7 @@ class CoarseClockLoop(VirtualTimeLoop):
         """Repeat the turn of `BaseEventLoop._run_once`: run what is ready, wait if nothing is, and fire due timers."""
         spins_at = self.steps + SPIN_LIMIT
         while True:
-            self._run_ready_in_drawn_order(len(self._ready) + len(self._ready_tasks), due=())
+            self._run_ready(self, len(self._ready) + len(self._ready_tasks), ())
             if self._stopping:  # type: ignore[attr-defined]
                 return
             if self._ready or self._ready_tasks:

@@ -5,7 +5,7 @@ import linecache
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from netra_sim.exceptions import NetraSimError
@@ -86,18 +86,34 @@ def waits_report(loop: asyncio.AbstractEventLoop, limit: int = 20) -> str:
     return "\n".join(lines) or "  no task is left"
 
 
+def awaits_at(task: asyncio.Task[Any]) -> str:
+    """The line of a task's own coroutine at which it is suspended, such as ``seats.py:19 (await paid(user))``."""
+    return next((_place(frame) for frame in _frames(task)), "")
+
+
+def awaits_of(task: asyncio.Task[Any]) -> tuple[tuple[CodeType, int], ...]:
+    """The awaits at which a task is suspended, from the outermost, each as the code and the place in it."""
+    return tuple((frame.f_code, frame.f_lasti) for frame in _frames(task))
+
+
 def _wait_of(task: asyncio.Task[Any]) -> tuple[str, str]:
     """The innermost line outside of asyncio at which a task is suspended, and what it waits on there."""
     where, primitive = "its beginning", ""
+    for frame in _frames(task):
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, _PRIMITIVES):
+            primitive = f"{type(owner).__name__} at {id(owner):#x}"
+        elif not frame.f_globals.get("__name__", "").startswith("asyncio."):
+            where, primitive = _place(frame), ""
+    return where, primitive or _awaited(task)
+
+
+def _frames(task: asyncio.Task[Any]) -> Iterator[FrameType]:
+    """The frames of a suspended task, from the outermost."""
     awaited: Any = task.get_coro()
     while awaited is not None:
-        frame = _frame(awaited)
-        if frame is not None:
-            owner = frame.f_locals.get("self")
-            if isinstance(owner, _PRIMITIVES):
-                primitive = f"{type(owner).__name__} at {id(owner):#x}"
-            elif not frame.f_globals.get("__name__", "").startswith("asyncio."):
-                where, primitive = _place(frame), ""
+        if (frame := _frame(awaited)) is not None:
+            yield frame
         awaited = next(
             (
                 inner
@@ -106,7 +122,6 @@ def _wait_of(task: asyncio.Task[Any]) -> tuple[str, str]:
             ),
             None,
         )
-    return where, primitive or _awaited(task)
 
 
 def _awaited(task: asyncio.Task[Any]) -> str:

@@ -7,6 +7,9 @@ from typing import Any
 from msgspec import inspect
 
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+_REASONS = ("Expected", "Object", "Invalid")
+"""How the reasons of msgspec begin."""
+
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 
 
@@ -20,6 +23,8 @@ def explain(message: str, fields: object, kind: type) -> str:
     """
     reason, _, path = message.partition(" - at `$")
     path = path.rstrip("`")
+    if not reason.startswith(_REASONS):
+        return f"{path.lstrip('.') or 'scenario'}: {reason}"  # of the type itself, which names the value
     place, value = _follow(path, inspect.type_info(kind), fields)
     parts = [f"{path.lstrip('.') or 'scenario'}: {reason}"]
     unknown = _UNKNOWN.match(reason)

@@ -14,13 +14,16 @@ import threading
 import types
 from asyncio import base_events, events, futures
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import Executor
 from contextvars import Context
 from functools import partial
-from typing import Any, Literal, NoReturn, TypeVar, TypeVarTuple
+from typing import Any, NoReturn, TypeVar, TypeVarTuple
 
 from netra_sim.simulation.diagnosis import DeadlockError, VirtualTimeLimitError, waits_report
+from netra_sim.simulation.schedule import IN_THE_LOOP, Entry, strategy_of
+from netra_sim.simulation.schedule_log import ScheduleLog
+from netra_sim.simulation.stepping import run_taken, runner_of
 from netra_sim.simulation.timers import SLEEPER, Sleeper, each_timer, is_dead, run_handle
 
 T = TypeVar("T")
@@ -46,15 +49,22 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     Do not use it with real input or output: virtual time does not pass while that is under way.
 
     Args:
-        seed: determines the order in which ready tasks run, if `order` is "random".
+        seed: determines the order in which ready tasks run, if the order leaves it open.
         order: "fifo" is the order of stock asyncio. "random" draws the next task from all that are ready at the same
-            instant; plain callbacks keep their order among themselves, as asyncio promises.
+            instant; plain callbacks keep their order among themselves, as asyncio promises. Other orders: see
+            `netra_sim.simulation.schedule`.
         step_cost: seconds of CPU time that every step takes.
         time_limit: virtual seconds after which the loop raises `VirtualTimeLimitError`.
+        spin_limit: steps without any progress of virtual time, after which the loop reports that a task is spinning;
+            `SPIN_LIMIT` by default.
+        log: is told of every step; this makes the loop slow and changes nothing else.
 
     Attributes:
         steps: the number of steps so far.
         busy: the seconds of CPU time that were spent so far.
+        trail: a hash of the order in which the steps of tasks ran; set it to 0 before the loop runs, with an order that is
+            neither "fifo" nor "random". It is the same in every process.
+        marks: a hash of the operations marked with `netra_sim.simulation.mark`, in their order; 0 if there were none.
         on_stuck: called with a deadlock or a reached limit before the loop raises it and the tasks are cancelled.
     """
 
@@ -62,23 +72,31 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         self,
         *,
         seed: int = 0,
-        order: Literal["fifo", "random"] = "fifo",
+        order: str = "fifo",
         step_cost: float = 0.0,
         time_limit: float | None = None,
+        spin_limit: int | None = None,
+        log: ScheduleLog | None = None,
     ) -> None:
         super().__init__()
         self.steps = 0
         self.busy = 0.0
+        self.trail: int | None = None
+        self.marks = 0
         self.on_stuck: Callable[[DeadlockError | VirtualTimeLimitError], None] | None = None
         self._now = 0.0
         self._clock_resolution = 1e-9
         self._step_cost = step_cost
         self._time_limit = math.inf if time_limit is None else time_limit
         self._draw = random.Random(seed).random
+        self._spin_limit = spin_limit
         self._is_drawn = order == "random"
-        # For a task: its context, its wake-up, the future it waited for. For anything else: None, a function, its argument.
-        self._ready: deque[tuple[Context | None, Callable[..., object], Any]] = deque()
-        self._ready_tasks: list[tuple[Context | None, Callable[..., object], Any]] = []
+        self._strategy = strategy_of(order, seed) if order not in IN_THE_LOOP or log is not None else None
+        self._run_ready = runner_of(order) if log is None else run_taken
+        if self._strategy is not None:
+            self._take = self._strategy.take if log is None else log.watch(self._strategy, self.exact_time)
+        self._ready: deque[Entry] = deque() if self._strategy is None else self._strategy.ready
+        self._ready_tasks: list[Entry] = [] if self._strategy is None else self._strategy.tasks
         # A heap of the instants that have timers (floats compare fast), and the timer of each instant, or a list of them.
         self._due: list[float] = []
         self._timers: dict[float, Any] = {}
@@ -138,7 +156,8 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     def _install_call_soon(self) -> None:
         """Give the instance a `call_soon` that makes no Handle for the steps of C tasks."""
         enqueue = self._ready.append
-        enqueue_task = self._ready_tasks.append if self._is_drawn else enqueue
+        is_apart = self._is_drawn if self._strategy is None else not self._strategy.in_one_queue
+        enqueue_task = self._ready_tasks.append if is_apart else enqueue
         loop, handle_class, task_class, builtin = self, events.Handle, _Task, types.BuiltinFunctionType
 
         # The first argument has a name: a wake-up has exactly one, and then needs no tuple.
@@ -249,11 +268,12 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     def _run_once(self) -> None:
         """Repeat until the loop is to stop: run all that is ready, and jump to the next timer."""
         ready, due, timers, steps = self._ready, self._due, self._timers, self.steps
-        next_ready, in_order = ready.popleft, not self._is_drawn and not self._step_cost
+        next_ready, in_order = ready.popleft, self._strategy is None and not self._is_drawn and not self._step_cost
+        spin_limit = SPIN_LIMIT if self._spin_limit is None else self._spin_limit
         while True:
             # The most frequent case is inlined: a step costs only as much as a few function calls.
             if in_order:
-                spins_at = steps + SPIN_LIMIT
+                spins_at = steps + spin_limit
                 while left := len(ready):
                     self.steps = steps = steps + left
                     while left:
@@ -268,7 +288,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
                     if steps > spins_at:
                         self._fail_spinning()
             else:
-                self._run_ready_in_drawn_order(SPIN_LIMIT, due)
+                self._run_ready(self, spin_limit, due)
                 if (ready or self._ready_tasks) and not self._stopping:  # type: ignore[attr-defined]
                     self._fail_spinning()
             if self._stopping:  # type: ignore[attr-defined]
@@ -283,40 +303,6 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
                 timer[0].set_result(timer[1])
             else:
                 self._fire(when, timer)
-
-    def _run_ready_in_drawn_order(self, most: int, due: Sequence[float]) -> None:
-        """Run at most so many ready steps, in a drawn order, and charge `step_cost` for each.
-
-        Timers of ``due`` that are past after a step fire before the next step.
-        """
-        ready, tasks, draw, cost = self._ready, self._ready_tasks, self._draw, self._step_cost
-        next_ready, left = ready.popleft, most
-        try:
-            while left and (ready or tasks):
-                left -= 1
-                if len(tasks) == 1 and not ready:
-                    draw()  # one draw for each step, however many tasks are ready
-                    context, callback, argument = tasks.pop()
-                elif tasks and (index := int(draw() * (len(tasks) + len(ready)))) < len(tasks):
-                    context, callback, argument = tasks[index]
-                    tasks[index] = tasks[-1]  # no local variable: it would keep the task alive
-                    del tasks[-1]
-                else:
-                    context, callback, argument = next_ready()
-                if cost:
-                    self._now += cost
-                    self.busy += cost
-                if context is None:
-                    callback(argument)
-                else:
-                    context.run(callback, argument)
-                if self._stopping:  # type: ignore[attr-defined]
-                    return
-                if cost and due and due[0] <= self._now:
-                    self._check_time_limit(self._now)
-                    self._fire(when := _heappop(self._due), self._timers.pop(when))
-        finally:
-            self.steps += most - left
 
     def _advance(self) -> None:
         """Jump to the next instant that has timers; without one, wait for a thread."""
@@ -357,7 +343,8 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
             self._fail(VirtualTimeLimitError(reason, waits_report(self)))
 
     def _fail_spinning(self) -> None:
-        reason = f"{SPIN_LIMIT:,} steps were taken at {self._now:.6f} s without time passing; a task is spinning"
+        limit = SPIN_LIMIT if self._spin_limit is None else self._spin_limit
+        reason = f"{limit:,} steps were taken at {self._now:.6f} s without time passing; a task is spinning"
         self._fail(VirtualTimeLimitError(reason, waits_report(self), is_spinning=True))
 
     def _fail(self, error: "DeadlockError | VirtualTimeLimitError") -> NoReturn:

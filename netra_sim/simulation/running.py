@@ -10,12 +10,13 @@ from netra_sim.simulation.diagnosis import DeadlockError, VirtualTimeLimitError
 from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.randomness import key
 from netra_sim.simulation.scenario import Scenario
+from netra_sim.simulation.schedule_log import ScheduleLog
 from netra_sim.simulation.turns import TurnsLoop
 from netra_sim.simulation.virtual_time import new_virtual_loop
 from netra_sim.simulation.world import World
 
 
-def new_scenario_loop(scenario: Scenario, seed: int) -> VirtualTimeLoop:
+def new_scenario_loop(scenario: Scenario, seed: int, log: ScheduleLog | None = None) -> VirtualTimeLoop:
     """The loop that the platform of a scenario has; in "fifo" order the users take turns within an instant."""
     platform = scenario.platform
     if platform.order == "fifo" and not platform.tick and not platform.step_cost:
@@ -26,6 +27,7 @@ def new_scenario_loop(scenario: Scenario, seed: int) -> VirtualTimeLoop:
         tick=platform.tick,
         step_cost=platform.step_cost / scenario.processes,
         time_limit=scenario.time_limit,
+        log=log,
     )
 
 

@@ -1,7 +1,7 @@
 """A scenario: users, workload, network, limits and faults, as one validated value; scenario files are TOML."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, reduce
 from operator import or_
 from pathlib import Path
@@ -15,6 +15,7 @@ from netra_sim.simulation.distributions import Distribution, Exponential, LogNor
 from netra_sim.simulation.explanation import explain
 from netra_sim.simulation.faults import FAULTS, Fault, LoopStall
 from netra_sim.simulation.resources import Resources
+from netra_sim.simulation.schedule import refuse_unless_schedule
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -135,15 +136,19 @@ class Platform(_Part, frozen=True, kw_only=True):
             first stops listening after a ``reset-before-accept`` fault, the second holds at most `SELECT_LIMIT` sockets.
         tick: the resolution of the loop's clock in seconds, 1/64 on Windows, where timers are up to two ticks early; 0 for
             an exact clock.
-        order: tasks that are ready at the same instant run first come, first served, or in an order drawn from the seed.
-            First come, first served, the users who act at an instant take turns, unless time passes in steps or ticks.
+        order: tasks that are ready at the same instant run first come, first served ("fifo"), in an order drawn from the
+            seed ("random"), or as a schedule says that `explore` found, such as "holds:3.12+5". In "fifo" order, users who act
+            at the same instant take turns, unless time passes in steps or ticks.
         step_cost: seconds of CPU time that every step of the loop takes.
     """
 
     loop: Literal["netra-sim", "proactor", "selector"] = "netra-sim"
     tick: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
-    order: Literal["fifo", "random"] = "random"
+    order: str = "random"
     step_cost: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+
+    def __post_init__(self) -> None:
+        refuse_unless_schedule(self.order)
 
 
 class Limits(_Part, frozen=True, kw_only=True):
@@ -174,6 +179,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
         expect: the checks that must fail; all other checks must not fail.
         users: the number of users.
         resources: what runs share and can run out; unset if nothing is limited but the CPU, which is one process.
+        only_users: the numbers of the users who take part, from 0; all of them if it is left out. The others' draws do not
+            change, so that two users who race do so without the rest.
         tools_required: whether every completed run must use a tool; false for custom agents that may answer without one.
         time_limit: virtual seconds after which a simulation that has not ended is stopped.
     """
@@ -183,6 +190,9 @@ class Scenario(_Part, frozen=True, kw_only=True):
     incidents: tuple[str, ...] = ()
     users: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100
     resources: Resources | msgspec.UnsetType = msgspec.UNSET
+    only_users: (
+        Annotated[tuple[Annotated[int, msgspec.Meta(ge=0)], ...], msgspec.Meta(min_length=1)] | msgspec.UnsetType
+    ) = msgspec.UNSET
     tools_required: bool = True
     workload: Workload = Workload()
     agents: Agents = Agents()
@@ -195,6 +205,9 @@ class Scenario(_Part, frozen=True, kw_only=True):
     time_limit: Positive = 86_400.0
 
     def __post_init__(self) -> None:
+        present = self.present_users
+        if isinstance(present, tuple) and not (max(present) < self.users and len(set(present)) == len(present)):
+            raise ValueError(f"only_users names users from 0 to {self.users - 1}, each once, and is {list(present)}")
         if self.processes == 1:
             return
         if self.platform.loop != "netra-sim":
@@ -209,10 +222,17 @@ class Scenario(_Part, frozen=True, kw_only=True):
         return 1 if cpu is msgspec.UNSET else cpu.slots
 
     @property
+    def present_users(self) -> Sequence[int]:
+        """The numbers of the users who take part."""
+        return range(self.users) if isinstance(self.only_users, msgspec.UnsetType) else self.only_users
+
+    @property
     def requests(self) -> int:
-        """The total number of requests of all users."""
+        """The total number of requests of all users who take part."""
         arrivals = self.workload.arrivals
-        return len(arrivals.times) if isinstance(arrivals, Replay) else self.users * self.workload.runs_per_user
+        if isinstance(arrivals, Replay):
+            return sum(len(arrivals.times[user :: self.users]) for user in self.present_users)
+        return len(self.present_users) * self.workload.runs_per_user
 
     def with_settings(self, settings: Mapping[str, object]) -> "Scenario":
         """A copy with other values, each named by its path, such as ``network.latency.median`` or ``faults.0.share``.
@@ -222,7 +242,10 @@ class Scenario(_Part, frozen=True, kw_only=True):
         """
         fields = msgspec.json.decode(msgspec.json.encode(self))
         for path, value in settings.items():
-            _set(fields, path, value)
+            if path == "only_users":
+                fields[path] = value  # may be left out, so that it is not among the fields
+            else:
+                _set(fields, path, value)
         return Scenario.from_mapping(fields)
 
     @classmethod

@@ -8,6 +8,7 @@ from netra_sim.history import History
 from netra_sim.simulation.diagnosis import DeadlockError, VirtualTimeLimitError
 from netra_sim.simulation.running import new_scenario_loop, run_world
 from netra_sim.simulation.scenario import Scenario
+from netra_sim.simulation.schedule_log import ScheduleLog
 from netra_sim.simulation.shards import ShardsError, shards_for, simulate_in_shards
 from netra_sim.simulation.world import World
 
@@ -20,6 +21,7 @@ def simulate(
     factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory,
     shards: int | Literal["auto"] = 1,
     on_one_process: Callable[[str], None] = lambda reason: None,
+    log: ScheduleLog | None = None,
 ) -> History:
     """Run a scenario to its end and return its History.
 
@@ -39,6 +41,7 @@ def simulate(
         factory_class: makes the engines; pass a variant of the factory to test it.
         shards: the number of processes; "auto" for one for each core where that gives the same History and is faster.
         on_one_process: called with the reason if ``shards`` is "auto" and one process simulates all users.
+        log: is told of every step of the loop; with one process only.
 
     Raises:
         HarnessError: a part of the simulation itself failed, such as a fault or a probe.
@@ -54,7 +57,7 @@ def simulate(
         on_one_process(reason)
     elif shards != 1:
         return simulate_in_shards(scenario, seed, shards, on_answer=on_answer, factory_class=factory_class)
-    world = World(scenario, seed, new_scenario_loop(scenario, seed), on_answer, factory_class)
+    world = World(scenario, seed, new_scenario_loop(scenario, seed, log), on_answer, factory_class)
     try:
         return run_world(world)
     except (DeadlockError, VirtualTimeLimitError):

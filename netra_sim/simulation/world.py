@@ -346,8 +346,8 @@ class World:
 
     @property
     def numbers(self) -> Sequence[int]:
-        """The users that are simulated here: all."""
-        return range(self.scenario.users)
+        """The users that are simulated here: all who take part."""
+        return self.scenario.present_users
 
     async def all_users_ended(self) -> None:
         """Called when no user is left, before the servers are stopped."""

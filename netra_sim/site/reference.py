@@ -102,9 +102,9 @@ def _fields(value: msgspec.Struct, prefix: str) -> Iterator[Row]:
             yield f"`{path}`", "unset", _takes(field.type), about[field.name]
             yield from _fields_of_unset(field.type, f"{path}.")
         else:
-            default = toml(part)
+            default = "left out" if part is msgspec.UNSET else f"`{toml(part)}`"
             words = about.get(field.name) or _first_line(type(value))
-            yield f"`{path}`", f"`{default}`", _takes(field.type), words
+            yield f"`{path}`", default, _takes(field.type), words
 
 
 def _fields_of_unset(kind: Any, prefix: str) -> Iterator[Row]:

@@ -24,7 +24,7 @@ BUSY = Scenario(
 
 def test_a_planted_race_is_found_and_shrunk_to_three_users_at_most():
     scenario = msgspec.structs.replace(BUSY, workload=Workload(arrivals=Burst(at=2.0, width=0.0), runs_per_user=4))
-    found = explore(scenario, seeds=50, jobs=1, factory_class=RacyFactory)
+    found = explore(scenario, seeds=50, jobs=1, factory_class=RacyFactory).failure
     assert found is not None
     assert found.failed_checks == ("engine-limit",)
     smallest = shrink(found, factory_class=RacyFactory)
@@ -34,12 +34,12 @@ def test_a_planted_race_is_found_and_shrunk_to_three_users_at_most():
 
 
 def test_the_real_factory_has_no_such_race():
-    assert explore(BUSY, seeds=20, jobs=1) is None
+    assert explore(BUSY, seeds=20, jobs=1).failure is None
 
 
 def test_the_finding_does_not_depend_on_the_number_of_processes():
     scenario = find_scenario("agent-crashes").with_settings({"expect": [], "users": 5, "faults.0.share": 0.03})
-    alone, together = (explore(scenario, seeds=40, jobs=jobs) for jobs in (1, 2))
+    alone, together = (explore(scenario, seeds=40, jobs=jobs).failure for jobs in (1, 2))
     assert alone is not None
     assert alone.failed_checks == ("completion",)
     assert (alone.seed, alone.digest) == (together.seed, together.digest)

@@ -27,7 +27,7 @@ class Told:
 
 assert [one.number for one in in_order(Told, [(1,), (2,), (3,)], 2)] == [1, 2, 3]
 assert [*in_order(lambda a, b: a + b, [(1, 2), (3, 4)], 2)] == [3, 7]
-assert explore(Scenario(users=2), seeds=3, jobs=2, factory_class=Mine) is None
+assert explore(Scenario(users=2), seeds=3, jobs=2, factory_class=Mine).failure is None
 """
 
 

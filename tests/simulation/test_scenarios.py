@@ -103,9 +103,11 @@ def test_digests_are_reproducible_under_faults(name):
         ({"network.latency": {"kind": "lognormal", "medain": 1}}, "latency: .*`medain`; did you mean median"),
         ({"network.latency": {"median": 1}}, 'latency: .*it takes kind = "constant", .*kind = "lognormal"'),
         ({"workload.arrivals": {"kind": "replay"}}, "arrivals: .*`times`; it had .*; it takes kind, times"),
-        ({"platform.order": "lifo"}, "order: .*; it had 'lifo'; it takes one of fifo, random"),
+        ({"platform.order": "lifo"}, "platform: the order is fifo, random, or .*, and not 'lifo'"),
         ({"objectives.delivery_p95": -1}, "delivery_p95: .*; it had -1"),
         ({"objectives.refused": 2}, "refused: .*; it had 2"),
+        ({"users": 3, "only_users": [3]}, r"scenario: only_users names users from 0 to 2, each once, and is \[3\]"),
+        ({"only_users": [1, 1]}, r"scenario: only_users .*, each once, and is \[1, 1\]"),
         ({"users": "many"}, "users: .*; it had 'many'"),
     ],
 )

@@ -47,10 +47,10 @@ def shards_for(scenario: Scenario, seed: int) -> tuple[int, str]:
         return 1, reason
     if cores == 1:
         return 1, "this machine has one core"
-    if scenario.users < WORTHWHILE_USERS:
+    if (users := len(scenario.present_users)) < WORTHWHILE_USERS:
         return (
             1,
-            f"{scenario.users} users are simulated faster by one process; several pay from {WORTHWHILE_USERS:,} on",
+            f"{users} users are simulated faster by one process; several pay from {WORTHWHILE_USERS:,} on",
         )
     return cores, ""
 
@@ -60,8 +60,8 @@ def why_not(scenario: Scenario, seed: int, shards: int) -> str:
     platform = scenario.platform
     if not can_start_workers():
         return "this process is a worker of another one and cannot start processes; simulate with one"
-    if shards > scenario.users:
-        return f"{scenario.users} users cannot be split over {shards} processes; use fewer"
+    if shards > (users := len(scenario.present_users)):
+        return f"{users} users cannot be split over {shards} processes; use fewer"
     if platform.order != "fifo":
         return (
             "in random order one stream of draws decides whose task runs next, among all users; "
@@ -97,5 +97,5 @@ def _last_due(scenario: Scenario, seed: int) -> float:
     """When the last request of an open-loop workload is due, in seconds; 0 for a closed loop, which is not known before."""
     if isinstance(scenario.workload.arrivals, Closed):
         return 0.0
-    users = scenario.users
-    return max((due for user in range(users) for due in due_times(scenario.workload, seed, user, users)), default=0.0)
+    due = (due_times(scenario.workload, seed, user, scenario.users) for user in scenario.present_users)
+    return max((time for times in due for time in times), default=0.0)

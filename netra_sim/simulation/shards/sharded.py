@@ -70,7 +70,7 @@ def simulate_in_shards(
     with ExitStack() as stack:
         workers = []
         for first in range(shards):
-            workers.append(start(range(first, scenario.users, shards), NO_COMPARISONS, None))
+            workers.append(start(scenario.present_users[first::shards], NO_COMPARISONS, None))
             stack.callback(workers[-1].stop)
         end = max(one.at for one in _wait_for(workers, UsersEnded, on_answer))
         for worker in workers:

@@ -1,0 +1,33 @@
+"""What a search without a failure has shown: how many orders it saw, and the bound on how likely a failure still is."""
+
+from typing import NamedTuple
+
+
+class Coverage(NamedTuple):
+    """The distinct orders that a search has seen.
+
+    Attributes:
+        runs: seeds tried.
+        orders: distinct orders of the marked operations, or of all steps of tasks if none is marked.
+        last_new: the last seed that gave a new one.
+    """
+
+    runs: int
+    orders: int
+    last_new: int
+
+    @property
+    def bound(self) -> float:
+        """The share of all seeds that fail, at most, with a confidence of 95 %, if none of these did: 3 / n.
+
+        The rule of three: Hanley and Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 1983. It is
+        about seeds, not about orders: an order that no strategy prefers stays unlikely.
+        """
+        return min(1.0, 3.0 / self.runs) if self.runs else 1.0
+
+    def __str__(self) -> str:
+        share = f"{self.bound:.2%}" if self.bound < 0.1 else f"{self.bound:.0%}"
+        return (
+            f"fewer than {share} of seeds fail (95 % confidence); {self.orders:,} distinct orders, the last new one at seed "
+            f"{self.last_new}"
+        )

@@ -1,0 +1,140 @@
+"""`shrink` reduces a failing scenario to a smaller one that fails too, and its order of steps to the fewest holds."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from netra_sim.exploration.holds import sentence, shrink_holds
+from netra_sim.exploration.trial import Trial, run_trial
+from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.simulation import Scenario
+from netra_sim.simulation.schedule import Hold, holds_text
+from netra_sim.simulation.schedule_log import ScheduleLog
+
+SEEDS_PER_STEP = 8
+"""Seeds tried for each smaller scenario: a race may need several seeds to show, and more so in a small scenario."""
+
+MOST_RUNS = 600
+"""Simulations after which no smaller scenario is looked for; the order of steps has a budget of its own."""
+
+MOST_MORE_SEEDS = 8
+"""How many times as many seeds are tried with fewer users, at most."""
+
+MOST_STEPS = 3_000
+"""Steps above which the order is not shrunk: too many holds for the runs that this may take."""
+
+
+def shrink(
+    trial: Trial,
+    *,
+    factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory,
+    on_trial: Callable[[], None] = lambda: None,
+) -> Trial:
+    """Reduce a failing scenario while one of its checks still fails: users, faults, requests, tabs, seconds, the order.
+
+    The search is greedy: it applies the first reduction that still fails, large ones first, and starts again, until no
+    reduction fails any more. All draws of a user are named by the user, so that those who race do so without the others.
+    """
+    checks, runs = set(trial.failed_checks), 0
+
+    def tried(scenario: Scenario, seed: int, log: ScheduleLog | None = None) -> Trial:
+        nonlocal runs
+        runs += 1
+        result = run_trial(scenario, seed, factory_class, trial.ignored, log)
+        on_trial()
+        return result
+
+    def fails(scenario: Scenario, seed: int) -> Trial | None:
+        result = tried(scenario, seed) if runs < MOST_RUNS else None
+        return result if result is not None and checks & set(result.failed_checks) else None
+
+    trial = _reduced(trial, fails)
+    seed = trial.seed
+    fewest = _least_users(trial.scenario, lambda scenario: fails(scenario, seed) is not None)
+    if fewest is not trial.scenario:
+        trial = _reduced(tried(fewest, seed), fails)
+    return _least_holds(trial, checks, tried)
+
+
+def _least_users(scenario: Scenario, fails: Callable[[Scenario], bool]) -> Scenario:
+    """Leave out halves of the users, then quarters, down to single ones, as long as it fails with the same seed."""
+    size = len(scenario.present_users)
+    while size > 1:
+        size = (size + 1) // 2
+        users = tuple(scenario.present_users)
+        for start in range(0, len(users), size):
+            part = set(users[start : start + size])
+            for kept in (part, set(scenario.present_users) - part):
+                fewer = msgspec.structs.replace(scenario, only_users=tuple(sorted(kept))) if kept else scenario
+                if kept < set(scenario.present_users) and fails(fewer):
+                    scenario = fewer
+        size = min(size, len(scenario.present_users))
+    return scenario
+
+
+def _reduced(trial: Trial, fails: Callable[[Scenario, int], Trial | None]) -> Trial:
+    while (smaller := _first_failing(trial, fails)) is not None:
+        trial = smaller
+    return trial
+
+
+def _first_failing(trial: Trial, fails: Callable[[Scenario, int], Trial | None]) -> Trial | None:
+    users = len(trial.scenario.present_users)
+    for smaller in _reductions(trial.scenario):
+        # A run with a tenth of the users takes a tenth of the time, and shows a race of one user a tenth as often.
+        seeds = SEEDS_PER_STEP * min(MOST_MORE_SEEDS, users // len(smaller.present_users))
+        for seed in range(trial.seed, trial.seed + seeds):
+            if (result := fails(smaller, seed)) is not None:
+                return result
+    return None
+
+
+def _reductions(scenario: Scenario) -> Iterator[Scenario]:
+    replace = msgspec.structs.replace
+    platform = scenario.platform
+    if (platform.order, platform.step_cost) != ("random", 0.0):
+        yield replace(scenario, platform=replace(platform, order="random", step_cost=0.0))
+    present = tuple(scenario.present_users)
+    for count in _smaller(len(present)):
+        is_all = len(present) == scenario.users
+        yield replace(scenario, users=count) if is_all else replace(scenario, only_users=present[:count])
+    if platform.step_cost:
+        yield replace(scenario, platform=replace(platform, step_cost=0.0))
+    for index in range(len(scenario.faults)):
+        yield replace(scenario, faults=scenario.faults[:index] + scenario.faults[index + 1 :])
+    workload = scenario.workload
+    for runs in _smaller(workload.runs_per_user):
+        yield replace(scenario, workload=replace(workload, runs_per_user=runs))
+    for tabs in _smaller(workload.tabs_per_user):
+        yield replace(scenario, workload=replace(workload, tabs_per_user=tabs))
+    if workload.window > 1.0:
+        yield replace(scenario, workload=replace(workload, window=round(workload.window / 2, 6)))
+
+
+def _smaller(number: int) -> Iterator[int]:
+    """1, 2, 3, 5, 8, ... below a number."""
+    step = 1
+    while step < number:
+        yield step
+        step = max(step + 1, step * 8 // 5)
+
+
+def _least_holds(trial: Trial, checks: set[str], tried: Callable[..., Trial]) -> Trial:
+    """The trial in asyncio's order with the fewest holds, if few enough steps ran to look for them."""
+
+    def ordered(holds: Sequence[Hold]) -> Scenario:
+        platform = msgspec.structs.replace(trial.scenario.platform, order=holds_text(holds))
+        return msgspec.structs.replace(trial.scenario, platform=platform)
+
+    log = ScheduleLog()
+    tried(trial.scenario, trial.seed, log)
+    if len(log.steps) > MOST_STEPS:
+        return trial
+    holds = shrink_holds(log.holds(), lambda held: bool(checks & set(tried(ordered(held), trial.seed).failed_checks)))
+    if holds is None:
+        return trial
+    if not holds:
+        return msgspec.structs.replace(trial, sentence=sentence((), log, trial.scenario.platform.step_cost))
+    log = ScheduleLog()
+    least = tried(ordered(holds), trial.seed, log)
+    return msgspec.structs.replace(least, sentence=sentence(holds, log, least.scenario.platform.step_cost))

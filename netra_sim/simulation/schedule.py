@@ -1,0 +1,324 @@
+"""Which ready step runs next: the strategies of a virtual-time loop, each written as a short text.
+
+======================= ==============================================================================================
+``fifo``                asyncio's own order
+``random``              each ready task with the same probability
+``sticky:P``            the task that ran last runs on with probability P, else as ``random``
+``priorities:T.S,...``  the ready task with the highest drawn priority; task T drops to the lowest before its step S
+``delays:T.S,...``      a task runs until it blocks, except that step S of task T goes to the back of the queue,
+                        as often as it is named
+``slow:T:M``            asyncio's order, except that task T is passed over before each step while up to M others run
+``holds:T.S+M,...``     asyncio's order, except that step S of task T is passed over while M others run, without ``+M`` while
+                        any can run
+======================= ==============================================================================================
+
+Tasks are numbered in the order of their creation, and the steps of a task from 0. Plain callbacks keep their order among
+themselves under every strategy, as asyncio documents.
+"""
+
+import math
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from contextvars import Context
+from random import Random
+from typing import Any, NamedTuple
+
+from netra_sim.simulation.timers import run_handle
+
+Entry = tuple[Context | None, Callable[..., object], Any]
+"""For a task: its context, its wake-up, the future it waited for; or None, the `run` of its context, its step.
+
+For anything else: None, `run_handle`, a handle.
+"""
+
+CALLBACK = -1
+"""The number of a plain callback, where a task has its own number."""
+
+_STEPS = r"(\d+\.\d+(,\d+\.\d+)*)?"
+_HOLDS = r"(-?\d+\.\d+(\+\d+)?(,-?\d+\.\d+(\+\d+)?)*)?"
+_SCHEDULE = re.compile(
+    rf"fifo|random|sticky:(0|0?\.\d+)|priorities:{_STEPS}|delays:{_STEPS}|slow:\d+:[1-9]\d*|holds:{_HOLDS}"
+)
+
+FAIR_STEPS = 50
+"""Steps after which ``priorities`` and ``delays`` let the others run: code that polls with ``sleep(0)`` gets an answer."""
+
+MOST_RANKED = 50
+"""Ready tasks above which ``priorities`` goes on as ``sticky``: it looks at every ready task before each step."""
+
+FALLBACK_STICKINESS = 0.9
+FOR_EVER = 1 << 62
+
+
+def owner_of(entry: Entry) -> Any:
+    """The task whose step an entry is; not to be called for a plain callback."""
+    bound: Any = entry[2] if entry[0] is None else entry[1]
+    return bound.__self__
+
+
+def number_of(entry: Entry) -> int:
+    """The number of the task whose step an entry is, in the order of creation; `CALLBACK` if it is no task's."""
+    return CALLBACK if entry[1] is run_handle else getattr(owner_of(entry), "_number", CALLBACK)
+
+
+class Hold(NamedTuple):
+    """One deviation from asyncio's order.
+
+    Attributes:
+        task: the number of the task that is passed over; `CALLBACK` for plain callbacks.
+        step: the number of its step, from 0.
+        length: how many steps others make meanwhile; the hold ends earlier if no other step is ready.
+    """
+
+    task: int
+    step: int
+    length: int = FOR_EVER
+
+    def __str__(self) -> str:
+        return f"{self.task}.{self.step}" + ("" if self.length >= FOR_EVER else f"+{self.length}")
+
+
+def holds_text(holds: Iterable[Hold]) -> str:
+    """The schedule that is asyncio's order with these holds."""
+    return "holds:" + ",".join(map(str, holds))
+
+
+class Strategy:
+    """Holds the ready steps and hands them out.
+
+    Attributes:
+        ready: the plain callbacks; of a strategy `in_one_queue` all steps, in asyncio's order.
+        tasks: the steps of tasks; of a strategy `in_one_queue` those put aside.
+    """
+
+    in_one_queue = False
+
+    def __init__(self) -> None:
+        self.ready: deque[Entry] = deque()
+        self.tasks: list[Any] = []
+
+    def take(self) -> Entry:
+        """Remove a ready step and return it; there is one."""
+        raise NotImplementedError
+
+
+class Sticky(Strategy):
+    """The task that ran last runs on with some probability; else each ready task is as likely.
+
+    A uniform draw loses a factor of two for every step that one task must make alone; this loses little. O(1) a step.
+    """
+
+    def __init__(self, draw: Callable[[], float], stickiness: float) -> None:
+        super().__init__()
+        self._draw, self.stickiness, self._last = draw, stickiness, CALLBACK
+        self._scale = 1.0 / (1.0 - stickiness)
+
+    def take(self) -> Entry:
+        """See `Strategy`."""
+        tasks, drawn = self.tasks, self._draw()
+        if tasks and self._last >= 0 and number_of(tasks[-1]) == self._last:
+            if drawn < self.stickiness:
+                return tasks.pop()  # type: ignore[no-any-return]
+            drawn = (drawn - self.stickiness) * self._scale
+        index = int(drawn * (len(tasks) + len(self.ready)))
+        if index >= len(tasks):
+            self._last = CALLBACK
+            return self.ready.popleft()
+        entry: Entry = tasks[index]
+        tasks[index] = tasks[-1]
+        del tasks[-1]
+        self._last = number_of(entry)
+        return entry
+
+
+class Priorities(Strategy):
+    """Probabilistic concurrency testing: the ready task with the highest priority runs; drops happen at drawn steps.
+
+    Burckhardt, Kothari, Musuvathi and Nagarakatte, "A randomized scheduler with probabilistic guarantees of finding bugs",
+    ASPLOS 2010: with n tasks and N steps to drop at, a bug of depth D is found with a probability of 1 / (n N^(D-1)) at
+    least, for D - 1 drops. Here a task also drops below all others after `FAIR_STEPS` steps, which the paper does not do and
+    which bounds every wait. Above `MOST_RANKED` ready tasks the bound does not hold.
+    """
+
+    def __init__(self, draw: Callable[[], float], drops: Iterable[tuple[int, int]]) -> None:
+        super().__init__()
+        self._draw, self._floor, self._drops = draw, 0.0, frozenset(drops)
+        self._ranks: dict[int, float] = {}
+        self._steps: Counter[int] = Counter()
+        self._drops_at: Counter[int] = Counter()
+        self._crowded = Sticky(draw, FALLBACK_STICKINESS)
+
+    def take(self) -> Entry:
+        """See `Strategy`."""
+        tasks, ready = self.tasks, self.ready
+        if len(tasks) > MOST_RANKED:
+            self._crowded.ready, self._crowded.tasks = ready, tasks
+            return self._crowded.take()
+        while True:
+            best, number, rank = -1, CALLBACK, self._rank(CALLBACK) if ready else -math.inf
+            for index, entry in enumerate(tasks):
+                if (its := self._rank(one := number_of(entry))) > rank:
+                    best, number, rank = index, one, its
+            step = self._steps[number]
+            if step < self._drops_at[number] or (
+                (number, step) not in self._drops and step % FAIR_STEPS < FAIR_STEPS - 1
+            ):
+                break
+            self._drops_at[number] = step + 1
+            self._floor -= 1.0
+            self._ranks[number] = self._floor
+        self._steps[number] += 1
+        return tasks.pop(best) if best >= 0 else ready.popleft()
+
+    def _rank(self, number: int) -> float:
+        rank = self._ranks.get(number)
+        if rank is None:
+            rank = self._ranks[number] = self._draw()
+        return rank
+
+
+class Delays(Strategy):
+    """A task runs until it blocks; then comes the next in asyncio's order. A delayed task goes to the back of the queue.
+
+    Delay bounding: Emmi, Qadeer and Rakamaric, "Delay-bounded scheduling", POPL 2011. A task that runs on for `FAIR_STEPS`
+    steps lets the others run.
+    """
+
+    in_one_queue = True
+
+    def __init__(self, delayed: Iterable[tuple[int, int]]) -> None:
+        super().__init__()
+        self._delayed = Counter(delayed)
+        self._steps: Counter[int] = Counter()
+        self._last, self._in_a_row = CALLBACK, 0
+
+    def take(self) -> Entry:
+        """See `Strategy`."""
+        ready = self.ready
+        while True:
+            runs_on = self._last >= 0 and self._in_a_row < FAIR_STEPS and number_of(ready[-1]) == self._last
+            number = self._last if runs_on else number_of(ready[0])
+            step = number, self._steps[number]
+            if not self._delayed[step] or len(ready) == 1:
+                break
+            self._delayed[step] -= 1
+            if not runs_on:
+                ready.rotate(-1)
+            self._last = CALLBACK
+        self._steps[number] += 1
+        self._in_a_row = self._in_a_row + 1 if runs_on else 0
+        self._last = number
+        return ready.pop() if runs_on else ready.popleft()
+
+
+class Holds(Strategy):
+    """Asyncio's order, except that some steps are passed over for a while."""
+
+    in_one_queue = True
+
+    def __init__(self, holds: Iterable[Hold] = ()) -> None:
+        super().__init__()
+        self._holds = {(hold.task, hold.step): hold.length for hold in holds}
+        self._steps: Counter[int] = Counter()
+        self._taken = 0
+
+    def take(self) -> Entry:
+        """See `Strategy`."""
+        ready, aside = self.ready, self.tasks
+        self._taken += 1
+        if not aside or min(aside, key=_first)[0] > self._taken:
+            while ready:
+                entry = ready.popleft()
+                length = self._length(entry)
+                if not length:
+                    return entry
+                aside.append((self._taken + length, entry))
+        return aside.pop(aside.index(min(aside, key=_first)))[1]  # type: ignore[no-any-return]
+
+    def _length(self, entry: Entry) -> int:
+        """How many steps of others come first."""
+        number = number_of(entry)
+        step = self._steps[number]
+        self._steps[number] = step + 1
+        return self._holds.get((number, step), 0)
+
+
+class Slow(Holds):
+    """Asyncio's order, except that one task is slow: before each of its steps others make some, up to ``longest``.
+
+    One slow participant is what many races need, however many awaits they need it for.
+    """
+
+    def __init__(self, draw: Callable[[], float], task: int, longest: int) -> None:
+        super().__init__()
+        self._draw, self._task, self._longest = draw, task, longest
+
+    def _length(self, entry: Entry) -> int:
+        if number_of(entry) != self._task or (drawn := 2.0 * self._draw()) < 1.0:
+            return 0
+        return int(self._longest ** (drawn - 1.0))
+
+
+def _first(held: tuple[int, Entry]) -> int:
+    return held[0]
+
+
+IN_THE_LOOP = {"fifo": "holds:", "random": "sticky:0"}
+"""What the loop does without a strategy, and the schedule that gives the same order with one."""
+
+
+def refuse_unless_schedule(text: str) -> None:
+    """Refuse what is no schedule.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    if not _SCHEDULE.fullmatch(text):
+        raise ValueError(
+            f"the order is fifo, random, or a schedule such as sticky:0.75 or holds:3.12+5, and not {text!r}"
+        )
+
+
+def strategy_of(schedule: str, seed: int) -> Strategy:
+    """The strategy of a schedule.
+
+    Args:
+        schedule: see the table above.
+        seed: determines what the schedule leaves open.
+
+    Raises:
+        ValueError: the text is no schedule.
+    """
+    refuse_unless_schedule(schedule)
+    kind, _, settings = IN_THE_LOOP.get(schedule, schedule).partition(":")
+    draw = Random(seed).random
+    parts = settings.split(",") if settings else []
+    match kind:
+        case "sticky":
+            return Sticky(draw, float(settings))
+        case "priorities":
+            return Priorities(draw, map(_step, parts))
+        case "delays":
+            return Delays(map(_step, parts))
+        case "slow":
+            task, longest = map(int, settings.split(":"))
+            return Slow(draw, task, longest)
+        case _:
+            return Holds(parse_holds(parts))
+
+
+def parse_holds(texts: Iterable[str]) -> list[Hold]:
+    """Holds from texts such as ``3.12+5``."""
+    split = (text.partition("+") for text in texts)
+    return [Hold(*_step(step), int(length) if length else FOR_EVER) for step, _, length in split]
+
+
+def _step(text: str) -> tuple[int, int]:
+    task, _, step = text.partition(".")
+    return int(task), int(step)
+
+
+def steps_text(steps: Iterable[tuple[int, int]]) -> str:
+    """Steps as a schedule names them, such as ``3.12,4.0``."""
+    return ",".join(f"{task}.{step}" for task, step in steps)

@@ -1,0 +1,144 @@
+"""What ran in which order: the log of one run, and the holds by which that order differs from asyncio's."""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from netra_sim.simulation.diagnosis import awaits_at, awaits_of
+from netra_sim.simulation.schedule import CALLBACK, Entry, Hold, Strategy, number_of, owner_of
+
+MOST_SHOWN = 40
+"""Characters of an argument in the name of a task."""
+
+
+class Step(NamedTuple):
+    """One step of a run.
+
+    Attributes:
+        task: the number of its task; `CALLBACK` for a plain callback.
+        step: its number among the steps of the task, from 0.
+        time: the virtual time at which it ran, in seconds.
+        place: the line of its own coroutine at which the task was suspended before.
+        is_choice: whether it is a task's, and another step was ready.
+        is_new: whether the task was suspended at another await than before its last step.
+    """
+
+    task: int
+    step: int
+    time: float
+    place: str
+    is_choice: bool
+    is_new: bool
+
+
+class ScheduleLog:
+    """The log of one run; hand it to a `VirtualTimeLoop`.
+
+    Attributes:
+        steps: all steps, in the order in which they ran.
+        fingerprint: a hash over the number of the task and the instant of every step; equal runs have equal ones, in every
+            process.
+    """
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.fingerprint = 0
+        self._names: dict[int, str] = {CALLBACK: "a callback of the loop"}
+        self._became_ready: list[tuple[int, int]] = []  # for each arrival: the number of its task, the steps before it
+        self._counts: Counter[int] = Counter()
+        self._awaits: dict[int, tuple[object, ...]] = {}
+
+    def name(self, task: int) -> str:
+        """A task as its coroutine and arguments, such as ``book('ann')``."""
+        return self._names[task]
+
+    def watch(self, strategy: Strategy, clock: Callable[[], float]) -> Callable[[], Entry]:
+        """Log what a strategy gets and hands out; returns the function to use in place of its `take`."""
+        strategy.ready = _Queue(self._arrived)
+        if not strategy.in_one_queue:
+            strategy.tasks = _List(self._arrived)
+        take = strategy.take
+
+        def logged() -> Entry:
+            entry = take()
+            number, now = number_of(entry), clock()
+            place, awaits = ("", ()) if number < 0 else (awaits_at(owner_of(entry)), awaits_of(owner_of(entry)))
+            is_choice = number >= 0 and bool(strategy.ready or strategy.tasks)
+            is_new = self._awaits.get(number) != awaits
+            self._awaits[number] = awaits
+            self.steps.append(Step(number, self._counts[number], now, place, is_choice, is_new))
+            self._counts[number] += 1
+            self.fingerprint = hash((self.fingerprint, number, now))
+            return entry
+
+        return logged
+
+    def _arrived(self, entry: Entry) -> None:
+        number = number_of(entry)
+        if number not in self._names:
+            self._names[number] = _described(owner_of(entry))
+        self._became_ready.append((number, len(self.steps)))
+
+    def holds(self) -> list[Hold]:
+        """The holds that turn asyncio's order into the logged one, in the order in which they begin."""
+        ran = {(step.task, step.step): index for index, step in enumerate(self.steps)}
+        arrivals, counts = deque(self._became_ready), Counter[int]()
+        queue: deque[tuple[int, int]] = deque()
+        holds: list[Hold] = []
+        aside: set[int] = set()
+        for index in range(len(self.steps)):
+            while arrivals and arrivals[0][1] <= index:
+                task = arrivals.popleft()[0]
+                queue.append((task, counts[task]))
+                counts[task] += 1
+            while index not in aside and queue:
+                key = queue.popleft()
+                runs = ran.get(key, len(self.steps))
+                if runs == index:
+                    break
+                aside.add(runs)
+                holds.append(Hold(*key, runs - index))
+        return holds
+
+
+class _Queue(deque[Entry]):
+    """A queue that tells what is appended."""
+
+    def __init__(self, tell: Callable[[Entry], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def append(self, entry: Entry, /) -> None:
+        self._tell(entry)
+        super().append(entry)
+
+
+class _List(list[Any]):
+    """A list that tells what is appended."""
+
+    def __init__(self, tell: Callable[[Entry], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def append(self, entry: Entry, /) -> None:
+        self._tell(entry)
+        super().append(entry)
+
+
+def _described(task: Any) -> str:
+    """The coroutine of a task with the plain values among its arguments; other arguments as their types."""
+    coroutine = task.get_coro()
+    name = getattr(coroutine, "__qualname__", type(coroutine).__name__).rpartition("<locals>.")[2]
+    frame = getattr(coroutine, "cr_frame", None)
+    if frame is None:
+        return f"{name}()"
+    code, values = frame.f_code, frame.f_locals
+    shown = [_shown(values[one]) for one in code.co_varnames[: code.co_argcount] if one in values and one != "self"]
+    return f"{name}({', '.join(shown)})"
+
+
+def _shown(value: object) -> str:
+    if value is None or isinstance(value, str | int | float | bytes):
+        text = repr(value)
+        return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
+    return f"<{type(value).__name__}>"
