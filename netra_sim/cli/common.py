@@ -58,7 +58,7 @@ def show(
     return ExitCode.NO_GO if any(result.state == "failed" for result in results) else ExitCode.GO
 
 
-def show_use(uses: Sequence[ResourceUse]) -> None:
+def show_use(uses: "Sequence[ResourceUse]") -> None:
     """Print how each limited resource was used."""
     for use in uses:
         click.echo(f"{use.resource:>14}  {use}")

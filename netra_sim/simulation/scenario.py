@@ -137,8 +137,8 @@ class Platform(_Part, frozen=True, kw_only=True):
         tick: the resolution of the loop's clock in seconds, 1/64 on Windows, where timers are up to two ticks early; 0 for
             an exact clock.
         order: tasks that are ready at the same instant run first come, first served ("fifo"), in an order drawn from the
-            seed ("random"), or as a schedule says that `explore` found, such as "holds:3.12+5". In "fifo" order, users who act
-            at the same instant take turns, unless time passes in steps or ticks.
+            seed ("random"), or as a schedule says that `explore` found, such as "holds:3.12+5". In "fifo" order, users who
+            act at the same instant take turns, unless time passes in steps or ticks.
         step_cost: seconds of CPU time that every step of the loop takes.
     """
 
