@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 TIME_LIMIT = 120
 READY = {"serve": "interrupt to stop", "jupyter": "is running at:"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-NAMED = re.compile(r"`([\w-]+\.\w+)`:\s*\Z")
+NAMED = re.compile(r"`([\w.-]+\.\w+)`:\s*\Z")
 
 
 class Block(NamedTuple):
@@ -146,6 +146,8 @@ class Reader:
                 return self.netra_sim(arguments)
             case ["jupyter", "lab", *arguments] if self.is_activated:
                 return [sys.executable, "-m", "jupyterlab", *arguments, "--no-browser", "--allow-root", "--port=0"]
+            case ["pytest", *arguments] if self.is_activated:
+                return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
             case ["python", script] if self.is_activated:
                 return [sys.executable, script]
         raise DocumentError(f"{shlex.join(words)} is no command that a reader has at this place")
