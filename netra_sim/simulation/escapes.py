@@ -4,6 +4,7 @@ Virtual time and a seed make a simulation repeatable only as long as the code un
 """
 
 import datetime
+import gc
 import os
 import random
 import sys
@@ -119,6 +120,8 @@ def watching_escapes(*, clocks: bool = False) -> Generator[EscapeWatch]:
     global _watch
     _install_hook()
     before, profiler = _watch, sys.getprofile()
+    # A callback of the garbage collector runs at any place, and is no part of the code under test.
+    collected, gc.callbacks[:] = gc.callbacks[:], []
     _watch = watch = EscapeWatch()
     if clocks:
         sys.setprofile(_on_call)
@@ -128,6 +131,7 @@ def watching_escapes(*, clocks: bool = False) -> Generator[EscapeWatch]:
         if clocks:
             sys.setprofile(profiler)
         _watch = before
+        gc.callbacks[:] = collected
 
 
 _watch: EscapeWatch | None = None

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import gc
 import logging
 import os
 import random
@@ -99,6 +100,18 @@ def test_the_loop_and_the_runtime_take_nothing_from_outside():
         run_virtual(main())
         simulate(Scenario(users=3))
     assert watch.escapes == ()
+
+
+def test_a_callback_of_the_garbage_collector_is_no_escape():
+    def on_collection(phase, info):
+        time.perf_counter()
+
+    gc.callbacks.append(on_collection)
+    try:
+        assert seen(gc.collect) == set()
+        assert gc.callbacks[-1] is on_collection
+    finally:
+        gc.callbacks.remove(on_collection)
 
 
 def test_nothing_is_seen_outside_the_context():
