@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from netra_sim.simulation.schedule import CALLBACK, FOR_EVER, Hold
 from netra_sim.simulation.schedule_log import ScheduleLog
@@ -9,6 +10,13 @@ from netra_sim.simulation.schedule_log import ScheduleLog
 MOST_RUNS = 200
 """Runs that shrinking one schedule may take."""
 
+MOST_ALONE = 30
+"""Tasks of which the holds are tried alone."""
+
+LONGEST_TRIED = 2
+"""Holds of each of these tasks that are tried as the only one, for ever."""
+
+T = TypeVar("T")
 Fails = Callable[[Sequence[Hold]], bool]
 """Whether the program fails in the same way in asyncio's order with these holds."""
 
@@ -50,6 +58,7 @@ def shrink_holds(holds: Sequence[Hold], fails: Fails, most: int = MOST_RUNS) -> 
         found = list(holds)
         if not budget(found):
             return None
+    found = _of_few_tasks(found, budget)
     while True:
         smaller = _single(_absorbed(_fewer(found, budget), budget), budget)
         is_over = len(smaller) in (1, len(found))
@@ -58,22 +67,45 @@ def shrink_holds(holds: Sequence[Hold], fails: Fails, most: int = MOST_RUNS) -> 
             return tuple(_shorter(found, budget))
 
 
-def _fewer(holds: list[Hold], fails: _Budget) -> list[Hold]:
+def _of_few_tasks(holds: list[Hold], fails: _Budget) -> list[Hold]:
+    """Drop the holds of whole tasks: of many bystanders, few have to do with the failure."""
+    by_task: dict[int, list[Hold]] = {}
+    for hold in holds:
+        by_task.setdefault(hold.task, []).append(hold)
+    longest_first = sorted(by_task.values(), key=lambda own: -sum(hold.length for hold in own))
+    for own in longest_first[:MOST_ALONE]:
+        if fails(own):
+            return own
+    for place in range(LONGEST_TRIED):
+        for own in longest_first[:MOST_ALONE]:
+            longest = sorted(own, key=lambda hold: -hold.length)[place : place + 1]
+            if longest and fails(one := [longest[0]._replace(length=FOR_EVER)]):
+                return one
+
+    def fail_together(tasks: Sequence[list[Hold]]) -> bool:
+        kept = {own[0].task for own in tasks}
+        return fails([hold for hold in holds if hold.task in kept])
+
+    kept = {own[0].task for own in _fewer(list(by_task.values()), fail_together)}
+    return [hold for hold in holds if hold.task in kept]
+
+
+def _fewer(items: list[T], fails: Callable[[list[T]], bool]) -> list[T]:
     """Drop halves, then quarters, and so on (delta debugging, Zeller and Hildebrandt, 2002)."""
-    size = max(1, len(holds) // 2)
-    while holds:
-        for start in range(0, len(holds), size):
-            rest = holds[:start] + holds[start + size :]
+    size = max(1, len(items) // 2)
+    while items:
+        for start in range(0, len(items), size):
+            rest = items[:start] + items[start + size :]
             if fails(rest):
-                holds = rest
+                items = rest
                 break
         else:
             if size == 1:
                 break
             size = max(1, size // 2)
             continue
-        size = max(1, min(size, len(holds) // 2))
-    return holds
+        size = max(1, min(size, len(items) // 2))
+    return items
 
 
 def _absorbed(holds: list[Hold], fails: _Budget) -> list[Hold]:
@@ -156,7 +188,7 @@ def _made(steps: Counter[int], log: ScheduleLog) -> str:
     ranked = steps.most_common()
     shown = [f"{log.name(task)} makes {_steps(count)}" for task, count in ranked[:2]]
     if len(ranked) > 2:
-        shown.append(f"{_steps(sum(count for _, count in ranked[2:]))} of others run")
+        shown.append(f"others make {_steps(sum(count for _, count in ranked[2:]))}")
     return " and ".join(shown) if len(shown) < 3 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 

@@ -107,28 +107,32 @@ class Sticky(Strategy):
     """The task that ran last runs on with some probability; else each ready task is as likely.
 
     A uniform draw loses a factor of two for every step that one task must make alone; this loses little. O(1) a step.
+
+    Attributes:
+        stickiness: the probability.
+        last: the number of the task that ran last; `CALLBACK` if none did.
     """
 
     def __init__(self, draw: Callable[[], float], stickiness: float) -> None:
         super().__init__()
-        self._draw, self.stickiness, self._last = draw, stickiness, CALLBACK
+        self._draw, self.stickiness, self.last = draw, stickiness, CALLBACK
         self._scale = 1.0 / (1.0 - stickiness)
 
     def take(self) -> Entry:
         """See `Strategy`."""
         tasks, drawn = self.tasks, self._draw()
-        if tasks and self._last >= 0 and number_of(tasks[-1]) == self._last:
+        if tasks and self.last >= 0 and number_of(tasks[-1]) == self.last:
             if drawn < self.stickiness:
                 return tasks.pop()  # type: ignore[no-any-return]
             drawn = (drawn - self.stickiness) * self._scale
         index = int(drawn * (len(tasks) + len(self.ready)))
         if index >= len(tasks):
-            self._last = CALLBACK
+            self.last = CALLBACK
             return self.ready.popleft()
         entry: Entry = tasks[index]
         tasks[index] = tasks[-1]
         del tasks[-1]
-        self._last = number_of(entry)
+        self.last = number_of(entry)
         return entry
 
 

@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from netra_sim.simulation.schedule import IN_THE_LOOP, number_of, owner_of
+from netra_sim.simulation.schedule import CALLBACK, IN_THE_LOOP, number_of
 
 RunReady = Callable[[Any, int, Sequence[float]], None]
 """Runs at most so many ready steps of a loop, and charges its `step_cost` for each.
@@ -52,14 +52,14 @@ def run_drawn(loop: Any, most: int, due: Sequence[float]) -> None:
 def run_sticky(loop: Any, most: int, due: Sequence[float]) -> None:
     """The task that ran last runs on with some probability; else each ready task is as likely. See `Sticky`."""
     ready, tasks, draw, cost = loop._ready, loop._ready_tasks, loop._draw, loop._step_cost
-    trail, sticks, next_ready, left = loop.trail, loop._strategy.stickiness, ready.popleft, most
-    scale, last = 1.0 / (1.0 - sticks), None
+    trail, sticky, next_ready, left = loop.trail, loop._strategy, ready.popleft, most
+    sticks, last = sticky.stickiness, sticky.last
+    scale = 1.0 / (1.0 - sticks)
     try:
         while left and (ready or tasks):
             left -= 1
             drawn, ready_steps = draw(), len(tasks) + len(ready)
-            # The task is compared, and not its context: tasks may share one.
-            if last is None or not tasks or not sticks or owner_of(tasks[-1]) is not last:
+            if last < 0 or not tasks or not sticks or number_of(tasks[-1]) != last:
                 index = int(drawn * ready_steps)
             elif drawn < sticks:
                 index = len(tasks) - 1
@@ -69,12 +69,13 @@ def run_sticky(loop: Any, most: int, due: Sequence[float]) -> None:
                 context, callback, argument = tasks[index]
                 tasks[index] = tasks[-1]
                 del tasks[-1]
-                last = (callback if context is not None else argument).__self__
+                # The task counts, and not its context: tasks may share one.
+                last = getattr((callback if context is not None else argument).__self__, "_number", CALLBACK)
                 if trail is not None:
-                    trail = hash((trail, getattr(last, "_number", -1)))
+                    trail = hash((trail, last))
             else:
                 context, callback, argument = next_ready()
-                last = None
+                last = CALLBACK
             if cost:
                 loop._now += cost
                 loop.busy += cost
@@ -88,7 +89,7 @@ def run_sticky(loop: Any, most: int, due: Sequence[float]) -> None:
                 _fire_first(loop)
     finally:
         loop.steps += most - left
-        loop.trail = trail
+        loop.trail, sticky.last = trail, last
 
 
 def run_taken(loop: Any, most: int, due: Sequence[float]) -> None:
