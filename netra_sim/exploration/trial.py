@@ -102,7 +102,8 @@ def replay_line(
 
 
 def _differences(before: Any, after: Any, path: str) -> list[tuple[str, Any]]:
-    if isinstance(before, dict) and isinstance(after, dict) and before.keys() <= after.keys():
+    # Only a whole scenario leaves out fields that are unset; elsewhere other fields mean another kind.
+    if isinstance(before, dict) and isinstance(after, dict) and (before.keys() == after.keys() or not path):
         return [
             difference
             for key in after

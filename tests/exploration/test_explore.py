@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted import RacyFactory
 
-from netra_sim.exploration import explore, replay_line, run_trial, shrink
+from netra_sim.exploration import Trial, explore, replay_line, run_trial, shrink
 from netra_sim.exploration.trial import toml
 from netra_sim.simulation import Burst, Constant, Network, Scenario, Workload, find_scenario, parse_setting
 
@@ -104,3 +104,12 @@ def test_a_search_without_a_failure_ends_with_its_budget_and_says_how_far_it_wen
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, expected)
+
+
+def test_the_replay_line_names_resources_that_the_original_scenario_does_not_limit():
+    original = find_scenario("steady-load")
+    limited = original.with_settings({"resources.model.slots": 8, "users": 7})
+    line = replay_line("steady-load", original, Trial(scenario=limited, seed=3, digest="", results=()))
+    settings = [word for word in shlex.split(line) if "=" in word]
+    assert original.with_settings(dict(map(parse_setting, settings))) == limited
+    assert settings == ["users=7", "resources={ model = { slots = 8 } }"]

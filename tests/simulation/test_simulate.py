@@ -30,6 +30,7 @@ from netra_sim.simulation import (
     Replay,
     ScenarioError,
     Workload,
+    find_scenario,
 )
 
 LENIENT = Objectives(delivery_mean=60, delivery_p95=60, first_event_p95=400, refused=1.0, completed=0.0)
@@ -182,3 +183,9 @@ def test_a_scenario_is_read_from_toml(tmp_path):
     path.write_text("users = = 2")
     with pytest.raises(ScenarioError, match="not a TOML file"):
         Scenario.load(path)
+
+
+def test_a_client_that_loses_its_connection_between_two_steps_waits_for_the_next():
+    storm = find_scenario("disconnect-storm").with_settings({"users": 20, "platform.step_cost": 0.005})
+    ends = simulate(storm, 2).frame(Kind.RECEIVED)["event"]
+    assert (ends == "agent_completed").sum() == 20
