@@ -8,9 +8,18 @@ import click
 from netra_sim.cli.common import NEW_FILE, progress, show_use
 from netra_sim.cli.scenarios import calibrated, calibration_option, chosen_scenario, factory_option
 from netra_sim.exit_code import ExitCode
-from netra_sim.exploration import Bound, BoundError, Calibration, Capacity, Point, calibrate, capacity, cpu_sentence
+from netra_sim.exploration import (
+    Bound,
+    BoundError,
+    Calibration,
+    Capacity,
+    Point,
+    calibrate,
+    cpu_sentence,
+    find_capacity,
+)
 from netra_sim.exploration.calibration import decimal
-from netra_sim.exploration.capacity_search import (
+from netra_sim.exploration.capacity import (
     CONFIDENCE,
     LEAST_SEEDS,
     MOST_USERS,
@@ -62,7 +71,7 @@ def capacity_command(
     try:
         bound = Bound.parse(text)
         with progress(None, "simulations") as on_trial:
-            found = capacity(
+            found = find_capacity(
                 chosen, bound, seeds=seeds, lowest=lowest, highest=highest, jobs=jobs, factory_class=factory_class,
                 on_trial=on_trial,
             )  # fmt: skip

@@ -7,7 +7,7 @@ from netra_sim.lazy import on_first_use
 if TYPE_CHECKING:
     from netra_sim.exploration.bounds import Bound, BoundError, Figure
     from netra_sim.exploration.calibration import Calibration, CalibrationError, calibrate, cpu_sentence
-    from netra_sim.exploration.capacity_search import Capacity, Point, capacity
+    from netra_sim.exploration.capacity import Capacity, Point, find_capacity
     from netra_sim.exploration.coverage import Coverage
     from netra_sim.exploration.plans import Plan, plan_of
     from netra_sim.exploration.pool import in_order
@@ -35,10 +35,10 @@ __all__ = [
     "ProgramError",
     "Trial",
     "calibrate",
-    "capacity",
     "cells",
     "cpu_sentence",
     "explore",
+    "find_capacity",
     "in_order",
     "plan_of",
     "replay_line",
@@ -54,19 +54,19 @@ __getattr__ = on_first_use(
         "BoundError": "bounds",
         "Calibration": "calibration",
         "CalibrationError": "calibration",
-        "Capacity": "capacity_search",
+        "Capacity": "capacity",
         "Cell": "sweeps",
         "Coverage": "coverage",
         "Exploration": "search",
         "Failure": "program_search",
         "Figure": "bounds",
         "Plan": "plans",
-        "Point": "capacity_search",
+        "Point": "capacity",
         "Program": "programs",
         "ProgramError": "programs",
         "Trial": "trial",
         "calibrate": "calibration",
-        "capacity": "capacity_search",
+        "find_capacity": "capacity",
         "cells": "sweeps",
         "cpu_sentence": "calibration",
         "explore": "search",

@@ -13,7 +13,7 @@ import numpy as np
 from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, MemoryTransport
 from netra_sim.checks import nearest_rank
 from netra_sim.exceptions import NetraSimError
-from netra_sim.exploration.capacity_search import with_cpu
+from netra_sim.exploration.capacity import with_cpu
 from netra_sim.factory import ExecutionEngineFactory, RunOutcome, answer_message
 from netra_sim.files import save_json
 from netra_sim.runtime import new_event_loop

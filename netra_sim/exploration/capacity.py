@@ -1,4 +1,4 @@
-"""`capacity`: how many users a scenario can have until a figure exceeds its bound, and which resource gives out then."""
+"""`find_capacity`: how many users a scenario can have until a figure exceeds its bound, and what gives out then."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -41,7 +41,7 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Capacity(msgspec.Struct, frozen=True):
-    """The outcome of `capacity`.
+    """The outcome of `find_capacity`.
 
     Attributes:
         scenario: the scenario.
@@ -72,7 +72,7 @@ class Capacity(msgspec.Struct, frozen=True):
         return f"with {point.users:,} users {which_saturates(point.uses)}"
 
 
-def capacity(
+def find_capacity(
     scenario: Scenario,
     bound: Bound,
     *,

@@ -1,4 +1,4 @@
-"""`capacity` finds the number of users, says what gave out, and agrees with queueing theory."""
+"""`find_capacity` finds the number of users, says what gave out, and agrees with queueing theory."""
 
 import asyncio
 import math
@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from netra_sim.checks import SteadyState, resource_use, visits
-from netra_sim.exploration import Bound, BoundError, capacity
-from netra_sim.exploration.capacity_search import left_out, seeds_needed
+from netra_sim.exploration import Bound, BoundError, find_capacity
+from netra_sim.exploration.capacity import left_out, seeds_needed
 from netra_sim.factory import ExecutionEngineFactory, UserExecutionContext
 from netra_sim.history import History, Kind
 from netra_sim.recording import Recorder
@@ -70,7 +70,7 @@ def queueing(slots, service, users, rate):
 def test_capacity_agrees_with_queueing_theory(slots):
     """Within 10 % of 250 users: the bound is the wait of M/M/c with so many, when 9 of 10 slots are busy."""
     rate = 0.9 * slots / 0.1
-    found = capacity(
+    found = find_capacity(
         queueing(slots, 0.1, 250, rate),
         Bound("database wait", "p95", wait_p95(slots, 0.1, rate)),
         lowest=225,
@@ -126,7 +126,7 @@ SMALL = Scenario(
 
 
 def test_capacity_is_between_two_neighbours_and_names_the_resource_that_gives_out():
-    found = capacity(SMALL, Bound.parse("response p95 <= 15 s"), lowest=4, highest=40, jobs=1)
+    found = find_capacity(SMALL, Bound.parse("response p95 <= 15 s"), lowest=4, highest=40, jobs=1)
     users, fails = found.last_that_holds.users, found.first_that_fails.users
     assert fails == users + 1
     assert [point.users for point in found.points] == sorted(point.users for point in found.points)
@@ -136,9 +136,9 @@ def test_capacity_is_between_two_neighbours_and_names_the_resource_that_gives_ou
 
 
 def test_without_a_failure_the_capacity_is_the_most_and_with_failures_only_there_is_none():
-    kept = capacity(SMALL, Bound.parse("response max <= 300 s"), lowest=2, highest=5, jobs=1)
+    kept = find_capacity(SMALL, Bound.parse("response max <= 300 s"), lowest=2, highest=5, jobs=1)
     assert (kept.last_that_holds.users, kept.first_that_fails) == (5, None)
-    missed = capacity(SMALL, Bound.parse("response p50 <= 1 ms"), lowest=3, highest=6, jobs=1)
+    missed = find_capacity(SMALL, Bound.parse("response p50 <= 1 ms"), lowest=3, highest=6, jobs=1)
     assert (missed.last_that_holds, missed.first_that_fails.users) == (None, 3)
 
 
@@ -160,7 +160,7 @@ def test_warm_up_and_drain_are_left_out_and_a_burst_has_no_steady_state():
     published = history.frame(Kind.PUBLISHED)["time"]
     assert figure.values == published.between(half, due.max()).sum()
     burst = SMALL.with_settings({"workload.arrivals": {"kind": "burst"}})
-    found = capacity(burst, Bound.parse("response p95 <= 1 ms"), lowest=20, highest=20, jobs=1)
+    found = find_capacity(burst, Bound.parse("response p95 <= 1 ms"), lowest=20, highest=20, jobs=1)
     assert found.points[0].figures[0].part is None
     assert left_out(found) == "nothing is left out: a burst has no steady state"
 
@@ -191,10 +191,10 @@ def test_another_text_is_refused_with_all_measures_statistics_and_units(text):
 
 def test_a_bound_that_says_nothing_about_the_scenario_is_refused():
     with pytest.raises(BoundError, match=r"set resources\.database\.slots"):
-        capacity(SMALL, Bound.parse("database wait p95 <= 1 s"))
+        find_capacity(SMALL, Bound.parse("database wait p95 <= 1 s"))
     replay = SMALL.with_settings({"workload.arrivals": {"kind": "replay", "times": [1.0]}})
     with pytest.raises(BoundError, match="do not depend on the number of users"):
-        capacity(replay, Bound.parse("delivery p95 <= 1 s"))
+        find_capacity(replay, Bound.parse("delivery p95 <= 1 s"))
 
 
 def run(*words, folder):
