@@ -37,6 +37,10 @@ from netra_sim.simulation import find_scenario
     "--step-cost", type=click.FloatRange(min=0), default=0.0, help="Seconds that every step takes, with --order."
 )
 @click.option(
+    "--delays", type=click.IntRange(min=0),
+    help="Instead of seeds, try all orders of a program with at most so many delays.",
+)  # fmt: skip
+@click.option(
     "--seconds", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True,
     help="Try no more seeds after so many seconds.",
 )  # fmt: skip
@@ -50,6 +54,7 @@ def explore_command(
     seed: int | None,
     order: str | None,
     step_cost: float,
+    delays: int | None,
     seconds: float,
     jobs: int | None,
     factory_class: type[ExecutionEngineFactory],
@@ -64,11 +69,11 @@ def explore_command(
     with progress(most, "seeds") as on_trial:
         if ".py:" in what:
             _refuse(users=users, settings=settings, factory=factory_class is not ExecutionEngineFactory)
-            found = _explored_program(what, first, most, order, step_cost, seconds, jobs, on_trial)
+            found = _explored_program(what, first, most, order, step_cost, delays, seconds, jobs, on_trial)
         else:
-            if order is not None or step_cost:
+            if order is not None or step_cost or delays is not None:
                 raise click.UsageError(
-                    "--order and --step-cost are for a program; a scenario has --set platform.order=..."
+                    "--order, --step-cost and --delays are for a program; a scenario has --set platform.order=..."
                 )
             chosen = chosen_scenario(what, settings, users)
             found = explore(
@@ -82,6 +87,9 @@ def explore_command(
             )
     if found.failure is None:
         tried = found.coverage.runs
+        if found.coverage.delays is not None:
+            click.echo(str(found))
+            return
         more = "" if tried == most else f"; the {seconds:g} s were over before the others, --seconds takes more"
         click.echo(f"no failure in {tried:,} of {most:,} seeds{more}")
         click.echo(str(found.coverage))
@@ -104,15 +112,23 @@ def _explored_program(
     seeds: int,
     order: str | None,
     step_cost: float,
+    delays: int | None,
     seconds: float,
     jobs: int | None,
     on_trial: Callable[[], None],
 ) -> Exploration[Failure]:
     try:
         return explore(
-            Program(target), first_seed=first, seeds=seeds, seconds=seconds, jobs=jobs, order=order, step_cost=step_cost,
+            Program(target),
+            first_seed=first,
+            seeds=seeds,
+            seconds=seconds,
+            jobs=jobs,
+            order=order,
+            step_cost=step_cost,
+            delays=delays,
             on_trial=on_trial,
-        )  # fmt: skip
+        )
     except (ProgramError, ValueError) as error:
         raise click.UsageError(str(error)) from error
 

@@ -7,14 +7,18 @@ class Coverage(NamedTuple):
     """The distinct orders that a search has seen.
 
     Attributes:
-        runs: seeds tried.
+        runs: seeds tried; of an exhaustive search the sets of delays.
         orders: distinct orders of the marked operations, or of all steps of tasks if none is marked.
         last_new: the last seed that gave a new one.
+        delays: the bound of an exhaustive search; None for a search over seeds.
+        is_whole: whether an exhaustive search came to its end.
     """
 
     runs: int
     orders: int
     last_new: int
+    delays: int | None = None
+    is_whole: bool = True
 
     @property
     def bound(self) -> float:
@@ -26,6 +30,12 @@ class Coverage(NamedTuple):
         return min(1.0, 3.0 / self.runs) if self.runs else 1.0
 
     def __str__(self) -> str:
+        if self.delays is not None:
+            part = "all" if self.is_whole else "not all, but"
+            return (
+                f"{part} {self.runs:,} ways to delay tasks at most {self.delays} times, {self.orders:,} distinct orders; "
+                "this says nothing of orders with more delays, of random numbers, or of near timers"
+            )
         share = f"{self.bound:.2%}" if self.bound < 0.1 else f"{self.bound:.0%}"
         return (
             f"fewer than {share} of seeds fail (95 % confidence); {self.orders:,} distinct orders, the last new one at seed "

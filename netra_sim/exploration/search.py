@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
 from netra_sim.exploration.coverage import Coverage
+from netra_sim.exploration.exhaustive import orders_with_delays
 from netra_sim.exploration.plans import Plan, plan_of
 from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.program_search import Failure, Limits, examined, first_runs, outcomes
@@ -33,7 +34,8 @@ class Exploration(Generic[F]):
     def __str__(self) -> str:
         if self.failure is not None:
             return str(self.failure)
-        return f"no failure in {self.coverage.runs:,} seeds: {self.coverage}"
+        what = "seeds" if self.coverage.delays is None else "runs"
+        return f"no failure in {self.coverage.runs:,} {what}: {self.coverage}"
 
 
 @overload
@@ -61,6 +63,7 @@ def explore(
     spin_limit: int = SPIN_LIMIT,
     order: str | None = None,
     step_cost: float = 0.0,
+    delays: int | None = None,
     on_trial: Callable[[], None] = lambda: None,
 ) -> Exploration[Failure]: ...
 
@@ -77,6 +80,7 @@ def explore(
     spin_limit: int = SPIN_LIMIT,
     order: str | None = None,
     step_cost: float = 0.0,
+    delays: int | None = None,
     on_trial: Callable[[], None] = lambda: None,
 ) -> Exploration[Any]:
     """Try one seed after another; each gives another interleaving, in a way that the number of the seed decides.
@@ -97,6 +101,8 @@ def explore(
         spin_limit: steps without any progress of virtual time after which a run of a program fails.
         order: the order of every run of a program, in place of that of its seed, to repeat a failure.
         step_cost: seconds of CPU time of every step of a program, if an order is given.
+        delays: instead of seeds, try all orders of a program with at most so many delays, in this process; see
+            `netra_sim.exploration.exhaustive`. ``seeds`` is then the most orders to try.
         on_trial: called after every seed.
 
     Raises:
@@ -107,6 +113,8 @@ def explore(
         return _explore_scenario(what, range(first_seed, first_seed + seeds), ends, jobs, factory_class, on_trial)
     program, limits = what if isinstance(what, Program) else program_of(what), Limits(time_limit, spin_limit)
     program.load()
+    if delays is not None:
+        return _exhaust(program, delays, seeds, ends, limits, on_trial)
     planned = None if order is None else Plan(order, step_cost)
     return _explore_program(program, range(first_seed, first_seed + seeds), ends, jobs, limits, planned, on_trial)
 
@@ -143,6 +151,26 @@ def _explore_program(
             if time.monotonic() > ends:
                 break
     return Exploration(None, Coverage(tried, len(seen), last_new))
+
+
+def _exhaust(
+    program: Program, delays: int, most: int, ends: float, limits: Limits, on_trial: Callable[[], None]
+) -> Exploration[Failure]:
+    seen, last_new, tried = set[int](), 0, 0
+    orders = orders_with_delays(program.load(), delays, **limits._asdict())
+    for plan, outcome in orders:
+        if tried == most or time.monotonic() > ends:
+            return Exploration(None, Coverage(tried, len(seen), last_new, delays, is_whole=False))
+        on_trial()
+        tried += 1
+        if outcome.trail not in seen:
+            seen.add(outcome.trail)
+            last_new = tried
+        if outcome.kind:
+            return Exploration(
+                examined(program, 0, plan, outcome, limits), Coverage(tried, len(seen), last_new, delays)
+            )
+    return Exploration(None, Coverage(tried, len(seen), last_new, delays))
 
 
 def _explore_scenario(

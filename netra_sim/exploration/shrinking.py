@@ -17,8 +17,8 @@ SEEDS_PER_STEP = 8
 MOST_RUNS = 600
 """Simulations after which no smaller scenario is looked for; the order of steps has a budget of its own."""
 
-MOST_MORE_SEEDS = 8
-"""How many times as many seeds are tried with fewer users, at most."""
+FEW_USERS, OTHER_SEEDS = 3, 3
+"""With more users left than these, so many other failing seeds are tried: one whose race needs fewer of them."""
 
 MOST_STEPS = 3_000
 """Steps above which the order is not shrunk: too many holds for the runs that this may take."""
@@ -48,42 +48,57 @@ def shrink(
         result = tried(scenario, seed) if runs < MOST_RUNS else None
         return result if result is not None and checks & set(result.failed_checks) else None
 
-    trial = _reduced(trial, fails)
-    seed = trial.seed
-    fewest = _least_users(trial.scenario, lambda scenario: fails(scenario, seed) is not None)
-    if fewest is not trial.scenario:
-        trial = _reduced(tried(fewest, seed), fails)
-    return _least_holds(trial, checks, tried)
+    return _least_holds(_reduced(_least_users(trial, fails), fails), checks, tried)
 
 
-def _least_users(scenario: Scenario, fails: Callable[[Scenario], bool]) -> Scenario:
+Fails = Callable[[Scenario, int], Trial | None]
+"""The trial of a scenario and a seed if it fails in the same way, else None."""
+
+
+def _least_users(trial: Trial, fails: Fails) -> Trial:
+    """The trial with the fewest users, with its own seed or with another one that fails."""
+    least, seed = trial, trial.seed
+    for _ in range(OTHER_SEEDS):
+        found = _with_fewer_users(trial, fails)
+        if len(found.scenario.present_users) < len(least.scenario.present_users):
+            least = found
+        if len(least.scenario.present_users) <= FEW_USERS:
+            break
+        others = (fails(trial.scenario, seed := seed + 1) for _ in range(5 * SEEDS_PER_STEP))
+        other = next(filter(None, others), None)
+        if other is None:
+            break
+        trial = other
+    return least
+
+
+def _with_fewer_users(trial: Trial, fails: Fails) -> Trial:
     """Leave out halves of the users, then quarters, down to single ones, as long as it fails with the same seed."""
-    size = len(scenario.present_users)
+    size = len(trial.scenario.present_users)
     while size > 1:
         size = (size + 1) // 2
-        users = tuple(scenario.present_users)
+        users = tuple(trial.scenario.present_users)
         for start in range(0, len(users), size):
-            part = set(users[start : start + size])
-            for kept in (part, set(scenario.present_users) - part):
-                fewer = msgspec.structs.replace(scenario, only_users=tuple(sorted(kept))) if kept else scenario
-                if kept < set(scenario.present_users) and fails(fewer):
-                    scenario = fewer
-        size = min(size, len(scenario.present_users))
-    return scenario
+            present, part = set(trial.scenario.present_users), set(users[start : start + size])
+            for kept in (present & part, present - part):
+                if 0 < len(kept) < len(present):
+                    fewer = msgspec.structs.replace(trial.scenario, only_users=tuple(sorted(kept)))
+                    if (found := fails(fewer, trial.seed)) is not None:
+                        trial = found
+                        break
+        size = min(size, len(trial.scenario.present_users))
+    return trial
 
 
-def _reduced(trial: Trial, fails: Callable[[Scenario, int], Trial | None]) -> Trial:
+def _reduced(trial: Trial, fails: Fails) -> Trial:
     while (smaller := _first_failing(trial, fails)) is not None:
         trial = smaller
     return trial
 
 
-def _first_failing(trial: Trial, fails: Callable[[Scenario, int], Trial | None]) -> Trial | None:
-    users = len(trial.scenario.present_users)
+def _first_failing(trial: Trial, fails: Fails) -> Trial | None:
     for smaller in _reductions(trial.scenario):
-        # A run with a tenth of the users takes a tenth of the time, and shows a race of one user a tenth as often.
-        seeds = SEEDS_PER_STEP * min(MOST_MORE_SEEDS, users // len(smaller.present_users))
-        for seed in range(trial.seed, trial.seed + seeds):
+        for seed in range(trial.seed, trial.seed + SEEDS_PER_STEP):
             if (result := fails(smaller, seed)) is not None:
                 return result
     return None

@@ -12,7 +12,17 @@ from planted import RacyFactory
 
 from netra_sim.exploration import Trial, explore, replay_line, run_trial, shrink
 from netra_sim.exploration.trial import toml
-from netra_sim.simulation import Burst, Constant, Network, Scenario, Workload, find_scenario, parse_setting
+from netra_sim.history import Kind
+from netra_sim.simulation import (
+    Burst,
+    Constant,
+    Network,
+    Scenario,
+    Workload,
+    find_scenario,
+    parse_setting,
+    simulate,
+)
 
 BUSY = Scenario(
     users=12,
@@ -31,6 +41,28 @@ def test_a_planted_race_is_found_and_shrunk_to_three_users_at_most():
     assert smallest.scenario.users <= 3
     assert "engine-limit" in run_trial(smallest.scenario, smallest.seed, RacyFactory).failed_checks
     assert run_trial(smallest.scenario, smallest.seed).failed_checks == ()
+
+
+def test_the_race_is_found_in_a_burst_of_half_a_second_and_needs_few_users_and_one_hold():
+    found = explore(BUSY, seeds=50, jobs=1, factory_class=RacyFactory).failure
+    assert found.failed_checks == ("engine-limit",)
+    smallest = shrink(found, factory_class=RacyFactory)
+    assert len(smallest.scenario.present_users) <= 3
+    assert smallest.sentence.count(" is held ") == 1
+    again = run_trial(smallest.scenario, smallest.seed, RacyFactory)
+    assert (again.digest, again.failed_checks) == (smallest.digest, ("engine-limit",))
+    line = replay_line("mine.toml", BUSY, smallest, RacyFactory)
+    assert "--factory planted:RacyFactory" in line
+    settings = dict(parse_setting(value) for value in shlex.split(line) if "=" in value)
+    assert BUSY.with_settings(settings) == smallest.scenario
+
+
+def test_only_the_named_users_take_part_and_their_draws_do_not_change():
+    whole = simulate(Scenario(users=6), 3).frame()
+    alone = simulate(Scenario(users=6, only_users=(4,)), 3).frame()
+    requested = [frame[frame["kind"] == Kind.REQUESTED] for frame in (whole, alone)]
+    assert set(alone["user"]) <= {"user-4", ""}
+    assert requested[0][requested[0]["user"] == "user-4"]["due"].tolist() == requested[1]["due"].tolist()
 
 
 def test_the_real_factory_has_no_such_race():
@@ -89,21 +121,23 @@ def test_the_command_prints_the_replay_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("budget", "expected"),
+    ("budget", "tried", "bound"),
     [
-        ([], "no failure in 3 of 3 seeds\n"),
+        ([], "no failure in 3 of 3 seeds\n", "fewer than 100% of seeds fail"),
         (
             ["--seconds", "0.001"],
             "no failure in 1 of 3 seeds; the 0.001 s were over before the others, --seconds takes more\n",
+            "fewer than 100% of seeds fail",
         ),
     ],
 )
-def test_a_search_without_a_failure_ends_with_its_budget_and_says_how_far_it_went(budget, expected):
+def test_a_search_without_a_failure_ends_with_its_budget_and_says_how_far_it_went(budget, tried, bound):
     done = subprocess.run(
         [sys.executable, "-m", "netra_sim", "explore", "--users", "3", "--seeds", "3", "--jobs", "1", *budget],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stdout) == (0, expected)
+    assert done.returncode == 0
+    assert done.stdout.startswith(tried + bound)
 
 
 def test_the_replay_line_names_resources_that_the_original_scenario_does_not_limit():

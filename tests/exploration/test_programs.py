@@ -44,7 +44,7 @@ def test_the_sentence_names_who_is_held_where_while_who_makes_how_many_steps():
     assert first == "passes in asyncio's order; fails if"
     assert hold.startswith("  t=0.000  book('ann', 1) is held at zoo.py:")
     assert hold.endswith("(await ticks(1)) while book('bob', 12) makes 11 steps")
-    assert "the seat was sold to bob and ann" in failure.error
+    assert "the seat was sold to ann and bob" in failure.error
     assert "assert len(sold) == 1" in failure.traceback
 
 
@@ -183,3 +183,16 @@ def test_the_command_tells_a_pass_with_its_bound():
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("no failure in 60 of 60 seeds\nfewer than 5.00% of seeds fail (95 % confidence); ")
+
+
+@pytest.mark.parametrize("name", sorted({*zoo.BUGS} - {"two_reorderings", "near_tie"}))
+def test_all_orders_with_two_delays_contain_each_bug_that_two_delays_can_show(name):
+    assert explore(zoo.BUGS[name], delays=2).failure is not None
+    assert explore(zoo.TWINS[name], delays=1).failure is None
+
+
+def test_a_pass_of_all_orders_with_few_delays_names_its_bound_and_claims_no_more():
+    whole = str(explore(zoo.BUGS["two_reorderings"], delays=1))
+    assert "all 21 ways to delay tasks at most 1 times" in whole
+    assert "says nothing of orders with more delays" in whole
+    assert "not all, but 5 ways" in str(explore(zoo.BUGS["two_reorderings"], delays=1, seeds=5))
