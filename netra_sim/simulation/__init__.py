@@ -10,7 +10,7 @@ from netra_sim.simulation.faults import FAULTS, Fault
 from netra_sim.simulation.library import find_scenario, scenario_names, scenario_path
 from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.marks import mark
-from netra_sim.simulation.resources import Cpu, Database, Resource, ResourceBusyError, Resources
+from netra_sim.simulation.resources import Cpu, Database, Resource, Resources
 from netra_sim.simulation.scenario import (
     WINDOWS_TICK,
     Agents,
@@ -30,6 +30,7 @@ from netra_sim.simulation.scenario import (
 from netra_sim.simulation.virtual_time import run_virtual
 
 if TYPE_CHECKING:
+    from netra_sim.simulation.pools import ResourceBusyError
     from netra_sim.simulation.shards import ShardsError
     from netra_sim.simulation.simulating import simulate
 
@@ -78,6 +79,7 @@ __all__ = [
 __getattr__ = on_first_use(
     __name__,
     {
+        "ResourceBusyError": "pools",
         "ShardsError": "shards",
         "simulate": "simulating",
     },

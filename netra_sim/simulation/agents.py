@@ -8,8 +8,8 @@ import msgspec
 from netra_sim.factory import Agent, AgentSession, Pipeline, UserExecutionContext, default_pipeline
 from netra_sim.simulation.fault_state import Injection
 from netra_sim.simulation.faults import AgentFault
+from netra_sim.simulation.pools import ResourcePools
 from netra_sim.simulation.randomness import key, uniform
-from netra_sim.simulation.resources import ResourcePools
 from netra_sim.simulation.scenario import Agents
 
 

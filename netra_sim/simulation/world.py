@@ -33,8 +33,8 @@ from netra_sim.simulation.fault_state import FaultState, Injection
 from netra_sim.simulation.faults import AgentFault, BackendFault, Deploy, Fault, LimitsFault
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.loop import VirtualTimeLoop
+from netra_sim.simulation.pools import ResourcePools
 from netra_sim.simulation.randomness import key, uniform
-from netra_sim.simulation.resources import ResourcePools
 from netra_sim.simulation.scenario import SELECT_LIMIT, Scenario
 from netra_sim.simulation.turns import TURN, TurnsLoop
 from netra_sim.simulation.user import SimulatedUser

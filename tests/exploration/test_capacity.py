@@ -28,7 +28,7 @@ from netra_sim.simulation import (
     run_virtual,
     simulate,
 )
-from netra_sim.simulation.resources import ResourcePools
+from netra_sim.simulation.pools import ResourcePools
 
 
 class OneAgentFactory(ExecutionEngineFactory):

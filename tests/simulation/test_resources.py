@@ -14,6 +14,7 @@ from netra_sim.recording import Recorder
 from netra_sim.simulation import (
     Burst,
     Resource,
+    Resources,
     Scenario,
     ScenarioError,
     Workload,
@@ -21,7 +22,7 @@ from netra_sim.simulation import (
     run_virtual,
     simulate,
 )
-from netra_sim.simulation.resources import PooledSlots, ResourcePools, Resources
+from netra_sim.simulation.pools import PooledSlots, ResourcePools
 
 CROWD = Scenario(users=30, workload=Workload(arrivals=Burst(at=2.0, width=5.0)))
 
