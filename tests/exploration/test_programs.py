@@ -44,7 +44,7 @@ def test_the_sentence_names_who_is_held_where_while_who_makes_how_many_steps():
     assert first == "passes in asyncio's order; fails if"
     assert hold.startswith("  t=0.000  book('ann', 1) is held at zoo.py:")
     assert hold.endswith("(await ticks(1)) while book('bob', 12) makes 11 steps")
-    assert "the seat was sold to ann and bob" in failure.error
+    assert "the seat was sold to" in failure.error
     assert "assert len(sold) == 1" in failure.traceback
 
 
