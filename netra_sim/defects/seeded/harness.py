@@ -58,7 +58,7 @@ def users_that_never_come(patches: Patches) -> None:
     @patches.attribute(user.SimulatedUser, "run")
     def run(original: Any) -> Any:
         async def unless_the_tenth(self: Any) -> None:
-            if self._number % 10:
+            if self.number % 10:
                 await original(self)
 
         return unless_the_tenth
