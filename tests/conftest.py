@@ -1,9 +1,16 @@
-"""Runs `async def` tests in virtual time, or in real time if marked `real_time`, on two clocks if `both_clocks` is set."""
+"""Runs `async def` tests in virtual time, or in real time if marked `real_time`, on two clocks if `both_clocks` is set.
+
+All processes of a test run share a cache folder that is empty at its start: they simulate the detection matrix once, and
+reuse nothing of an earlier run.
+"""
 
 import asyncio
 import inspect
+import os
+import shutil
 import signal
 import sys
+import tempfile
 
 import pytest
 from coarse_clock import CoarseClockLoop
@@ -12,10 +19,22 @@ from netra_sim.runtime import new_event_loop
 from netra_sim.simulation.loop import VirtualTimeLoop
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     # A background job of a shell ignores Ctrl+C, and some tests send it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):  # workers of pytest-xdist inherit the variable
+        folder = tempfile.mkdtemp(prefix="netra-tests-")
+        os.environ["NETRA_SIM_CACHE"] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+LONGEST = ("test_docs.py", "test_report.py", "test_installs.py", "test_self_proofs.py", "test_defects.py")
+"""The files that take longest begin first, so that all cores end together; the report keeps what the last two reuse."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture

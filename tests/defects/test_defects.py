@@ -11,6 +11,7 @@ from netra_sim.checks import check
 from netra_sim.defects import DEFECTS, conformance_checks, detect
 from netra_sim.factory import ExecutionEngineFactory, UserExecutionEngine, context, pipeline
 from netra_sim.simulation import simulate
+from netra_sim.user_cache import cache_folder
 
 REQUIRED = [f"W{n}" for n in range(1, 6)] + [f"B{n}" for n in range(1, 11)] + [f"F{n}" for n in range(1, 10)]
 REQUIRED += ["S6", "S7", "S12", "S13", "S18"]
@@ -22,7 +23,7 @@ TOUCHED = (
 
 @pytest.fixture(scope="module")
 def detection():
-    return detect([1, 2], jobs=2)
+    return detect([1], jobs=2, cache=cache_folder())
 
 
 @pytest.mark.parametrize("incident", REQUIRED)

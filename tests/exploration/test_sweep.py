@@ -60,10 +60,17 @@ if __name__ == "__main__":
 """
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a sweep that nobody killed."""
+    folder = tmp_path_factory.mktemp("whole")
+    subprocess.run([sys.executable, "-c", SCRIPT, str(folder), "1"], check=True)
+    return folder
+
+
 @pytest.mark.parametrize("finished", [1, 7])
-def test_a_killed_sweep_resumes(tmp_path, finished):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run([sys.executable, "-c", SCRIPT, str(whole), "1"], check=True)
+def test_a_killed_sweep_resumes(tmp_path, whole, finished):
+    killed = tmp_path / "killed"
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(killed), "1"])
     while len(list(killed.glob("cells/[!.]*.parquet"))) < finished:
         assert process.poll() is None

@@ -10,6 +10,7 @@ from netra_sim.defects import Detection, SelfProof, conformance_checks, detect, 
 from netra_sim.defects import self_proof as proving
 from netra_sim.defects.planted.histories import PLANTED_HISTORIES
 from netra_sim.defects.planted.sources import PLANTED_SOURCES
+from netra_sim.user_cache import cache_folder
 from netra_sim.verdict import CLAIMS, Proofs, Source, State, ValidationParameters, reach_verdict
 from netra_sim.verdict.plan_tests import BROKEN_BY, prove_plan_tests, run_plan_tests
 
@@ -21,7 +22,27 @@ BLINDABLE = sorted({*CHECKS, *CONFORMANCE, *(rule.name for rule in RULES.values(
 @pytest.fixture(scope="module")
 def kept():
     """The evidence of one run: what the checks caught, and their self-proofs."""
-    return detect([1]), [*self_proofs(), *prove_plan_tests()]
+    return detect([1], cache=cache_folder()), [*self_proofs(), *prove_plan_tests()]
+
+
+@pytest.fixture(scope="module")
+def computed():
+    """The results of all calls that `self_proofs` makes, in order, by the names of the functions."""
+    computed = {name: [] for name in ("check", "as_results", "runtime_as_certified")}
+
+    def recorded(function, results):
+        def call(*given):
+            results.append(function(*given))
+            return results[-1]
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proving, "misread", dict)  # takes seconds, and tests/defects/test_certificate.py is about it
+        for name, results in computed.items():
+            patch.setattr(proving, name, recorded(getattr(proving, name), results))
+        assert all(one.holds for one in self_proofs())
+    return computed
 
 
 def emptied(result):
@@ -78,14 +99,15 @@ def test_a_check_that_differs_from_its_certificate_costs_the_go_and_its_claims(k
 
 
 @pytest.mark.parametrize("name", [*CHECKS, *(rule.name for rule in RULES.values())])
-def test_a_blind_check_or_rule_fails_only_its_own_self_proof(monkeypatch, name):
+def test_a_blind_check_or_rule_fails_only_its_own_self_proof(monkeypatch, computed, name):
     def blind(results):
         return [emptied(one) if one.check == name else one for one in results]
 
-    monkeypatch.setattr(proving, "misread", dict)  # takes seconds, and tests/defects/test_certificate.py is about it
-    check, as_results = proving.check, proving.as_results
-    monkeypatch.setattr(proving, "check", lambda *given: blind(check(*given)))
-    monkeypatch.setattr(proving, "as_results", lambda report: blind(as_results(report)))
+    checked, audited = iter(computed["check"]), iter(computed["as_results"])
+    monkeypatch.setattr(proving, "misread", dict)
+    monkeypatch.setattr(proving, "check", lambda *_: blind(next(checked)))
+    monkeypatch.setattr(proving, "as_results", lambda _: blind(next(audited)))
+    monkeypatch.setattr(proving, "runtime_as_certified", lambda: computed["runtime_as_certified"][0])
     assert [one.check for one in self_proofs() if not one.holds] == [name]
 
 
