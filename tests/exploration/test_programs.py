@@ -94,7 +94,7 @@ async def never_ends():
     ],
 )
 def test_a_run_fails_in_each_of_these_ways(main, kind, error):
-    failure = explore(main, seeds=1).failure
+    failure = explore(main, seeds=1, spin_limit=10_000).failure
     assert failure.kind == kind
     assert error in failure.error
 
