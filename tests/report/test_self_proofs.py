@@ -117,14 +117,14 @@ def test_every_check_rule_and_test_file_of_the_plan_has_a_planted_defect():
     assert set(BROKEN_BY) == {need.check for claim in CLAIMS for need in claim.needs if need.source is Source.TESTS}
 
 
-def test_every_self_proof_holds_and_names_its_defect():
-    proofs = self_proofs()
+def test_every_self_proof_holds_and_names_its_defect(kept):
+    _, proofs = kept
     assert [one.check for one in proofs if not one.holds] == []
     assert all(one.defect for one in proofs)
 
 
-def test_a_check_that_accuses_the_clean_twin_has_detected_nothing():
-    proof = next(one for one in self_proofs() if one.check == "delivery")
+def test_a_check_that_accuses_the_clean_twin_has_detected_nothing(kept):
+    proof = next(one for one in kept[1] if one.check == "delivery")
     always = msgspec.structs.replace(proof, clean=proof.planted)
     nothing = Detection(seeds=1, checks=("delivery",), rows=(), clean={})
     assert seen_to_detect([proof], nothing) == {"delivery": [proof.defect]}
