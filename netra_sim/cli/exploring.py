@@ -1,11 +1,12 @@
 """`netra-sim explore`: a search for a seed that fails."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import click
 
-from netra_sim.cli.common import progress, show
+from netra_sim.cli.common import NEW_FILE, progress, show
 from netra_sim.cli.scenarios import chosen_scenario, factory_option
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import (
@@ -18,8 +19,11 @@ from netra_sim.exploration import (
     replay_line,
     shrink,
 )
+from netra_sim.exploration.outside import told
 from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.files import replacing
 from netra_sim.simulation import find_scenario
+from netra_sim.simulation.escapes import Escape
 
 
 @click.command("explore")
@@ -45,6 +49,7 @@ from netra_sim.simulation import find_scenario
     help="Try no more seeds after so many seconds.",
 )  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
+@click.option("--html", "page", type=NEW_FILE, help="File for a page with the failing run and the nearest passing one.")
 @factory_option
 def explore_command(
     what: str,
@@ -57,6 +62,7 @@ def explore_command(
     delays: int | None,
     seconds: float,
     jobs: int | None,
+    page: Path | None,
     factory_class: type[ExecutionEngineFactory],
 ) -> None:
     """Try seeds of a scenario until a check fails unexpectedly, or of a program until it fails; then shrink the failure.
@@ -64,6 +70,8 @@ def explore_command(
     A program is an ``async def`` function without arguments. It fails with an exception, also with one of a task that nobody
     awaited, with a deadlock, or if it spins.
     """
+    if page is not None:
+        _refuse_without_report()
     first, most = (1, seeds) if seed is None else (seed, 1)
     found: Exploration[Failure] | Exploration[Trial]
     with progress(most, "seeds") as on_trial:
@@ -93,12 +101,27 @@ def explore_command(
         more = "" if tried == most else f"; the {seconds:g} s were over before the others, --seconds takes more"
         click.echo(f"no failure in {tried:,} of {most:,} seeds{more}")
         click.echo(str(found.coverage))
+        if found.escapes:
+            click.echo(told(found.escapes))
+        if page is not None:
+            click.echo(f"{page} is not written: there is no failure to show")
         return
     if isinstance(found.failure, Failure):
         click.echo(str(found.failure))
+        _write(page, found.failure, what)
     else:
-        _show_trial(found.failure, what, factory_class)
+        _show_trial(found.failure, found.escapes, what, factory_class, page)
     sys.exit(ExitCode.NO_GO)
+
+
+def _refuse_without_report() -> None:
+    """Tell a missing package before the search, and not after it."""
+    try:
+        import netra_sim.site.timeline  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise click.UsageError(
+            f'--html needs {error.name}, which is not installed; run: pip install "netra-sim[report]"'
+        ) from error
 
 
 def _refuse(**given: object) -> None:
@@ -133,10 +156,37 @@ def _explored_program(
         raise click.UsageError(str(error)) from error
 
 
-def _show_trial(found: Trial, origin: str, factory_class: type[ExecutionEngineFactory]) -> None:
+def _write(page: Path | None, found: Failure | Trial, origin: str, replay: str = "") -> None:
+    """Write the timeline page, if one is asked for."""
+    if page is None:
+        return
+    from netra_sim.site.timeline import timeline_page
+
+    try:
+        html = timeline_page(found, origin, replay)
+    except ValueError as error:
+        raise click.UsageError(f"{page} is not written: {error}") from error
+    with replacing(page) as temporary:
+        temporary.write_text(html, encoding="utf-8", newline="\n")
+    click.echo(f"the failing run beside the nearest passing one: {page}")
+
+
+def _show_trial(
+    found: Trial,
+    escapes: Sequence[Escape],
+    origin: str,
+    factory_class: type[ExecutionEngineFactory],
+    page: Path | None,
+) -> None:
     click.echo(f"seed {found.seed} fails {', '.join(found.failed_checks)}; shrinking")
     smallest = shrink(found, factory_class=factory_class)
     show(list(smallest.results))
     if smallest.sentence:
         click.echo(smallest.sentence)
-    click.echo(f"to repeat it: {replay_line(origin, find_scenario(origin), smallest, factory_class)}")
+    if smallest.comparison is not None and smallest.comparison.passing is not None:
+        click.echo(str(smallest.comparison))
+    if escapes:
+        click.echo(told(escapes))
+    replay = replay_line(origin, find_scenario(origin), smallest, factory_class)
+    click.echo(f"to repeat it: {replay}")
+    _write(page, smallest, origin, replay)

@@ -16,6 +16,7 @@ from netra_sim.cli.scenarios import (
     save_and_check,
 )
 from netra_sim.exploration import Calibration, cpu_sentence
+from netra_sim.exploration.outside import escapes_of, told
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.simulation import simulate
 
@@ -78,4 +79,6 @@ def simulate_command(
         history.meta["environment"]["calibration"] = str(calibration)
     if chosen.platform.step_cost:
         click.echo(cpu_sentence(chosen, calibration))
+    if factory_class is not ExecutionEngineFactory and (escapes := escapes_of(chosen, seed, factory_class)):
+        click.echo(told(escapes))
     save_and_check(history, output)

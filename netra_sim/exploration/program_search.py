@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from netra_sim.exploration.comparison import Comparison, LoggedRun, compared
 from netra_sim.exploration.holds import sentence, shrink_holds
+from netra_sim.exploration.outside import merged, told
 from netra_sim.exploration.plans import IN_ORDER, RUN_ON, Horizon, Plan, plan_of
 from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.programs import (
@@ -20,6 +22,7 @@ from netra_sim.exploration.programs import (
     frozen_heap,
     run_program,
 )
+from netra_sim.simulation.escapes import Escape
 from netra_sim.simulation.schedule import Hold, holds_text
 from netra_sim.simulation.schedule_log import ScheduleLog
 
@@ -54,6 +57,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         holds: the fewest deviations from asyncio's order that still fail in the same way; None if not found.
         shrinking_runs: the runs that it took to find them.
         sentence: what has to happen for the failure.
+        comparison: the failing run beside the nearest passing one.
+        escapes: what the program takes from outside the simulation.
         replay: the command that repeats the run with the holds, or with the seed if there are none; for a function that
             no file has by its name, the call.
     """
@@ -70,25 +75,36 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     holds: tuple[Hold, ...] | None
     shrinking_runs: int
     sentence: str
+    comparison: Comparison
+    escapes: tuple[Escape, ...]
     replay: str
 
     def __str__(self) -> str:
-        held = "" if self.holds is None else f"{len(self.holds)} hold{'s' * (len(self.holds) != 1)}, "
-        return "\n".join(
-            (
-                self.sentence,
-                f"{self.error}      {held}of {self.steps:,} steps; {self.shrinking_runs} runs to shrink; seed {self.seed}",
-                self.traceback.rstrip(),
-                f"to repeat it: {self.replay}  (run {self.fingerprint})",
-            )
+        held = "" if self.holds is None else f"{_counted(len(self.holds), 'hold')}, "
+        shrunk = f"{_counted(self.shrinking_runs, 'run')} to shrink"
+        parts = (
+            self.sentence,
+            str(self.comparison),
+            f"{self.error}      {held}of {_counted(self.steps, 'step')}; {shrunk}; seed {self.seed}",
+            self.traceback.rstrip(),
+            told(self.escapes) if self.is_repeatable else "",
+            f"to repeat it: {self.replay}  (run {self.fingerprint})",
         )
+        return "\n".join(filter(None, parts))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def first_runs(program: Program, limits: Limits) -> tuple[list[tuple[Plan, Outcome]], Horizon]:
-    """Run a program in asyncio's own order, and each task until it blocks; this is seed 0, and gives the horizon."""
+    """Run a program in asyncio's own order, and each task until it blocks; this is seed 0, and gives the horizon.
+
+    The first run also watches for reads of clocks and entropy.
+    """
     main, logs = program.load(), (ScheduleLog(), ScheduleLog())
     runs = [
-        (plan, run_program(main, plan, 0, **limits._asdict(), log=log))
+        (plan, run_program(main, plan, 0, **limits._asdict(), log=log, clocks=plan is IN_ORDER))
         for plan, log in zip((IN_ORDER, RUN_ON), logs, strict=True)
     ]
     return runs, Horizon.of(*logs)
@@ -124,11 +140,29 @@ def _chunk(program: Program, seeds: Sequence[int], horizon: Horizon, limits: Lim
     return found
 
 
-def examined(program: Program, seed: int, plan: Plan, outcome: Outcome, limits: Limits) -> Failure:
-    """Run a failing seed again with a log, and shrink its order."""
+def examined(
+    program: Program, seed: int, plan: Plan, outcome: Outcome, limits: Limits, escapes: Sequence[Escape]
+) -> Failure:
+    """Run a failing seed again with a log, shrink its order, and look for the nearest run that passes.
+
+    Args:
+        program: the program.
+        seed: the failing seed.
+        plan: of the seed.
+        outcome: of the seed.
+        limits: of each run.
+        escapes: what other runs took from outside the simulation.
+    """
     main, log = program.load(), ScheduleLog()
+
+    def run(holds: tuple[Hold, ...]) -> LoggedRun:
+        log = ScheduleLog()
+        tried = run_program(main, Plan(holds_text(holds), plan.step_cost), seed, **limits._asdict(), log=log)
+        return LoggedRun(holds, tried.error, log)
+
     with frozen_heap():
-        again = run_program(main, plan, seed, **limits._asdict(), log=log)
+        again = run_program(main, plan, seed, **limits._asdict(), log=log, clocks=True)
+        escapes = merged(escapes, again.escapes)
         is_repeatable = (again.failure, again.trail) == (outcome.failure, outcome.trail)
         holds, step_cost, runs = None, plan.step_cost, 0
         if is_repeatable:
@@ -137,27 +171,37 @@ def examined(program: Program, seed: int, plan: Plan, outcome: Outcome, limits: 
             plan = Plan(holds_text(holds), step_cost)
             log = ScheduleLog()
             again = run_program(main, plan, seed, **limits._asdict(), log=log)
-    if holds is not None:
-        why = sentence(holds, log, step_cost)
-    elif is_repeatable:
-        why = "fails in the order of the seed; no smaller order was found"
-    else:
-        why = "the seed does not repeat: the program depends on something outside of it, such as a module's state"
+        failing = LoggedRun(holds, again.error or outcome.error, log)
+        comparison = compared(failing, run) if is_repeatable else Comparison(failing)
     return Failure(
         seed=seed,
         order=plan.order,
         step_cost=plan.step_cost,
         kind=outcome.kind,
-        error=again.error or outcome.error,
+        error=failing.error,
         traceback=again.traceback or outcome.traceback,
         steps=outcome.steps,
         is_repeatable=is_repeatable,
         fingerprint=f"{log.fingerprint & (1 << 64) - 1:016x}",
         holds=holds,
         shrinking_runs=runs,
-        sentence=why,
+        sentence=_why(holds, log, step_cost, escapes, is_repeatable=is_repeatable),
+        comparison=comparison,
+        escapes=escapes,
         replay=replay_of(program, seed, plan if holds is not None else None),
     )
+
+
+def _why(
+    holds: Sequence[Hold] | None, log: ScheduleLog, step_cost: float, escapes: Sequence[Escape], *, is_repeatable: bool
+) -> str:
+    if holds is not None:
+        return sentence(holds, log, step_cost)
+    if is_repeatable:
+        return "fails in the order of the seed; no smaller order was found"
+    if escapes:
+        return f"the seed does not repeat: the program depends on something outside of it\n{told(escapes)}"
+    return "the seed does not repeat: the program depends on something outside of it, such as a module's state"
 
 
 def _shrunk(

@@ -17,6 +17,7 @@ from netra_sim.exceptions import NetraSimError
 from netra_sim.exploration.plans import Plan
 from netra_sim.runtime import run
 from netra_sim.simulation import DeadlockError, VirtualTimeLimitError
+from netra_sim.simulation.escapes import ENTROPY, UNSEEDED, Escape, watching_escapes
 from netra_sim.simulation.randomness import key
 from netra_sim.simulation.schedule_log import ScheduleLog
 from netra_sim.simulation.virtual_time import new_virtual_loop
@@ -45,6 +46,7 @@ class Outcome(NamedTuple):
         traceback: as Python prints it, without the frames of the loop.
         steps: how many steps the loop ran.
         trail: a hash of the order of the marked operations, or of the tasks' steps if none is marked.
+        escapes: what it took from outside the simulation.
     """
 
     kind: str
@@ -53,6 +55,7 @@ class Outcome(NamedTuple):
     traceback: str
     steps: int
     trail: int
+    escapes: tuple[Escape, ...] = ()
 
     @property
     def failure(self) -> tuple[str, str, str]:
@@ -134,6 +137,7 @@ def run_program(
     time_limit: float = TIME_LIMIT,
     spin_limit: int = SPIN_LIMIT,
     log: ScheduleLog | None = None,
+    clocks: bool = False,
 ) -> Outcome:
     """Run a program once.
 
@@ -147,6 +151,7 @@ def run_program(
         time_limit: virtual seconds after which the run fails.
         spin_limit: steps without any progress of virtual time after which the run fails.
         log: is told of every step.
+        clocks: also see reads of clocks and entropy, which makes the run several times slower; see `watching_escapes`.
     """
     loop = new_virtual_loop(
         seed=key(seed, "order"),
@@ -170,7 +175,7 @@ def run_program(
 
     loop.create_task = create_task  # type: ignore[method-assign, assignment]
     error: BaseException | None = None
-    with _seeded(seed):
+    with _seeded(seed), watching_escapes(clocks=clocks) as watch:
         try:
             run(main(), loop_factory=lambda: loop)
         except KeyboardInterrupt:
@@ -182,8 +187,14 @@ def run_program(
     if error is None:
         logged += [task.exception() for task in sorted(made, key=hash) if getattr(task, "_log_traceback", False)]
         error = logged[0] if logged else None
-    size = (loop.steps, loop.marks or loop.trail or 0)
-    return Outcome("", "", "", "", *size) if error is None else Outcome(*_described(error, is_unhandled), *size)
+    described = ("", "", "", "") if error is None else _described(error, is_unhandled)
+    escapes = tuple(escape for escape in watch.escapes if not _is_seeded(escape))
+    return Outcome(*described, loop.steps, loop.marks or loop.trail or 0, escapes)
+
+
+def _is_seeded(escape: Escape) -> bool:
+    """Whether it is a draw from the `random` that every run of a program seeds."""
+    return escape.what == ENTROPY and escape.how.startswith("random.") and escape.how != UNSEEDED
 
 
 def _described(error: BaseException, is_unhandled: bool) -> tuple[str, str, str, str]:
@@ -194,6 +205,8 @@ def _described(error: BaseException, is_unhandled: bool) -> tuple[str, str, str,
     elif isinstance(error, VirtualTimeLimitError):
         kind = error.how
     summary = "".join(traceback.format_exception_only(error)).strip().partition("\n")[0]
+    if isinstance(error, DeadlockError | VirtualTimeLimitError):
+        summary = f"{type(error).__name__}: {error.summary}"
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_of_the_loop(frame.filename)]
     place = f"{own[-1].filename}:{own[-1].lineno}" if own else ""

@@ -8,13 +8,15 @@ from typing import Any, Generic, TypeVar, overload
 
 from netra_sim.exploration.coverage import Coverage
 from netra_sim.exploration.exhaustive import orders_with_delays
-from netra_sim.exploration.plans import Plan, plan_of
+from netra_sim.exploration.outside import escapes_of, merged, told
+from netra_sim.exploration.plans import IN_ORDER, Plan, plan_of
 from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.program_search import Failure, Limits, examined, first_runs, outcomes
 from netra_sim.exploration.programs import SPIN_LIMIT, TIME_LIMIT, Main, Program, program_of, run_program
 from netra_sim.exploration.trial import Trial, explored_trial
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.simulation import Scenario
+from netra_sim.simulation.escapes import Escape
 
 F = TypeVar("F")
 
@@ -26,16 +28,20 @@ class Exploration(Generic[F]):
     Attributes:
         failure: of the lowest seed that fails: a `Failure` of a program, a `Trial` of a scenario; None if none failed.
         coverage: how many seeds ran, and how many orders they gave; without a failure, its `bound` says how likely one is.
+        escapes: what the program, or the engines of a factory of one's own, take from outside the simulation. One run is
+            watched for reads of clocks and entropy, every run of a program for files, sockets, processes and threads.
     """
 
     failure: F | None
     coverage: Coverage
+    escapes: tuple[Escape, ...] = ()
 
     def __str__(self) -> str:
         if self.failure is not None:
             return str(self.failure)
         what = "seeds" if self.coverage.delays is None else "runs"
-        return f"no failure in {self.coverage.runs:,} {what}: {self.coverage}"
+        parts = (f"no failure in {self.coverage.runs:,} {what}: {self.coverage}", told(self.escapes))
+        return "\n".join(filter(None, parts))
 
 
 @overload
@@ -129,14 +135,15 @@ def _explore_program(
     on_trial: Callable[[], None],
 ) -> Exploration[Failure]:
     if planned is not None:
-        outcome = run_program(program.load(), planned, seeds[0], **limits._asdict())
+        outcome = run_program(program.load(), planned, seeds[0], **limits._asdict(), clocks=True)
         on_trial()
-        found = examined(program, seeds[0], planned, outcome, limits) if outcome.kind else None
-        return Exploration(found, Coverage(1, 1, seeds[0]))
+        found = examined(program, seeds[0], planned, outcome, limits, outcome.escapes) if outcome.kind else None
+        return Exploration(found, Coverage(1, 1, seeds[0]), outcome.escapes)
     first, horizon = first_runs(program, limits)
+    escapes = merged(*(outcome.escapes for _, outcome in first))
     for plan, outcome in first:
         if outcome.kind:
-            return Exploration(examined(program, 0, plan, outcome, limits), Coverage(1, 1, 0))
+            return Exploration(examined(program, 0, plan, outcome, limits, escapes), Coverage(1, 1, 0), escapes)
     seen, last_new, tried = {outcome.trail for _, outcome in first}, 0, 0
     with closing(outcomes(program, seeds, horizon, limits, jobs)) as results:
         for seed, outcome in zip(seeds, results, strict=False):
@@ -145,32 +152,37 @@ def _explore_program(
             if outcome.trail not in seen:
                 seen.add(outcome.trail)
                 last_new = seed
+            if outcome.escapes:
+                escapes = merged(escapes, outcome.escapes)
             coverage = Coverage(tried, len(seen), last_new)
             if outcome.kind:
-                return Exploration(examined(program, seed, plan_of(seed, horizon), outcome, limits), coverage)
+                failure = examined(program, seed, plan_of(seed, horizon), outcome, limits, escapes)
+                return Exploration(failure, coverage, escapes)
             if time.monotonic() > ends:
                 break
-    return Exploration(None, Coverage(tried, len(seen), last_new))
+    return Exploration(None, Coverage(tried, len(seen), last_new), escapes)
 
 
 def _exhaust(
     program: Program, delays: int, most: int, ends: float, limits: Limits, on_trial: Callable[[], None]
 ) -> Exploration[Failure]:
     seen, last_new, tried = set[int](), 0, 0
+    escapes = run_program(program.load(), IN_ORDER, 0, **limits._asdict(), clocks=True).escapes
     orders = orders_with_delays(program.load(), delays, **limits._asdict())
     for plan, outcome in orders:
         if tried == most or time.monotonic() > ends:
-            return Exploration(None, Coverage(tried, len(seen), last_new, delays, is_whole=False))
+            return Exploration(None, Coverage(tried, len(seen), last_new, delays, is_whole=False), escapes)
         on_trial()
         tried += 1
         if outcome.trail not in seen:
             seen.add(outcome.trail)
             last_new = tried
+        if outcome.escapes:
+            escapes = merged(escapes, outcome.escapes)
         if outcome.kind:
-            return Exploration(
-                examined(program, 0, plan, outcome, limits), Coverage(tried, len(seen), last_new, delays)
-            )
-    return Exploration(None, Coverage(tried, len(seen), last_new, delays))
+            failure = examined(program, 0, plan, outcome, limits, escapes)
+            return Exploration(failure, Coverage(tried, len(seen), last_new, delays), escapes)
+    return Exploration(None, Coverage(tried, len(seen), last_new, delays), escapes)
 
 
 def _explore_scenario(
@@ -181,14 +193,15 @@ def _explore_scenario(
     factory_class: type[ExecutionEngineFactory],
     on_trial: Callable[[], None],
 ) -> Exploration[Trial]:
-    tried = 0
+    tried, is_own = 0, factory_class is not ExecutionEngineFactory
+    escapes = escapes_of(scenario, seeds[0], factory_class) if is_own else ()
     calls = ((scenario, seed, factory_class) for seed in seeds)
     with closing(in_order(explored_trial, calls, jobs)) as trials:
         for trial in trials:
             on_trial()
             tried += 1
             if trial.failed_checks:
-                return Exploration(trial, Coverage(tried, tried, trial.seed))
+                return Exploration(trial, Coverage(tried, tried, trial.seed), escapes)
             if time.monotonic() > ends:
                 break
-    return Exploration(None, Coverage(tried, tried, seeds[0] + tried - 1))
+    return Exploration(None, Coverage(tried, tried, seeds[0] + tried - 1), escapes)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from netra_sim.exploration.comparison import Comparison, compared
 from netra_sim.exploration.holds import sentence, shrink_holds
-from netra_sim.exploration.trial import Trial, run_trial
+from netra_sim.exploration.trial import Trial, logged_run, run_trial
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.simulation import Scenario
 from netra_sim.simulation.schedule import Hold, holds_text
@@ -48,7 +49,8 @@ def shrink(
         result = tried(scenario, seed) if runs < MOST_RUNS else None
         return result if result is not None and checks & set(result.failed_checks) else None
 
-    return _least_holds(_reduced(_least_users(trial, fails), fails), checks, tried)
+    trial, holds = _least_holds(_reduced(_least_users(trial, fails), fails), checks, tried)
+    return msgspec.structs.replace(trial, comparison=_compared(trial, checks, holds, factory_class))
 
 
 Fails = Callable[[Scenario, int], Trial | None]
@@ -134,24 +136,40 @@ def _smaller(number: int) -> Iterator[int]:
         step = max(step + 1, step * 8 // 5)
 
 
-def _least_holds(trial: Trial, checks: set[str], tried: Callable[..., Trial]) -> Trial:
-    """The trial in asyncio's order with the fewest holds, if few enough steps ran to look for them."""
-
-    def ordered(holds: Sequence[Hold]) -> Scenario:
-        platform = msgspec.structs.replace(trial.scenario.platform, order=holds_text(holds))
-        return msgspec.structs.replace(trial.scenario, platform=platform)
-
+def _least_holds(trial: Trial, checks: set[str], tried: Callable[..., Trial]) -> tuple[Trial, tuple[Hold, ...] | None]:
+    """The trial in asyncio's order with the fewest holds, if few enough steps ran to look for them, and these holds."""
     if trial.scenario.platform.order == "fifo":  # the users take turns, which holds cannot say
-        return trial
+        return trial, None
     log = ScheduleLog()
     tried(trial.scenario, trial.seed, log)
     if len(log.steps) > MOST_STEPS:
-        return trial
-    holds = shrink_holds(log.holds(), lambda held: bool(checks & set(tried(ordered(held), trial.seed).failed_checks)))
-    if holds is None:
-        return trial
+        return trial, None
+    holds = shrink_holds(
+        log.holds(), lambda held: bool(checks & set(tried(_ordered(trial, held).scenario, trial.seed).failed_checks))
+    )
     if not holds:
-        return msgspec.structs.replace(trial, sentence=sentence((), log, trial.scenario.platform.step_cost))
+        why = "" if holds is None else sentence((), log, trial.scenario.platform.step_cost)
+        return msgspec.structs.replace(trial, sentence=why), holds
     log = ScheduleLog()
-    least = tried(ordered(holds), trial.seed, log)
-    return msgspec.structs.replace(least, sentence=sentence(holds, log, least.scenario.platform.step_cost))
+    least = tried(_ordered(trial, holds).scenario, trial.seed, log)
+    return msgspec.structs.replace(least, sentence=sentence(holds, log, least.scenario.platform.step_cost)), holds
+
+
+def _ordered(trial: Trial, holds: Sequence[Hold]) -> Trial:
+    """The trial in asyncio's order with these holds, not run."""
+    platform = msgspec.structs.replace(trial.scenario.platform, order=holds_text(holds))
+    return msgspec.structs.replace(trial, scenario=msgspec.structs.replace(trial.scenario, platform=platform))
+
+
+def _compared(
+    trial: Trial,
+    checks: set[str],
+    holds: tuple[Hold, ...] | None,
+    factory_class: type[ExecutionEngineFactory],
+) -> Comparison | None:
+    if trial.scenario.platform.order == "fifo":  # this loop keeps no log
+        return None
+    failing = logged_run(trial, factory_class, checks, holds or None)
+    if holds == ():
+        return Comparison(failing)
+    return compared(failing, lambda held: logged_run(_ordered(trial, held), factory_class, checks, held))

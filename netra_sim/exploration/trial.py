@@ -7,9 +7,12 @@ import msgspec
 import tomli_w
 
 from netra_sim.checks import CheckResult, check
+from netra_sim.exploration.comparison import Comparison, LoggedRun
 from netra_sim.exploration.plans import scenario_plan
 from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.history import History
 from netra_sim.simulation import Scenario, simulate
+from netra_sim.simulation.schedule import Hold
 from netra_sim.simulation.schedule_log import ScheduleLog
 
 
@@ -23,6 +26,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         results: of all checks.
         ignored: checks that count as no failure here, as their figures rest on a step cost that the search has made up.
         sentence: which order of steps the failure needs, once `shrink` has found it.
+        comparison: the failing run beside the nearest one that passes, once `shrink` has run; None in "fifo" order.
     """
 
     scenario: Scenario
@@ -31,6 +35,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     results: tuple[CheckResult, ...]
     ignored: tuple[str, ...] = ()
     sentence: str = ""
+    comparison: Comparison | None = None
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -57,7 +62,28 @@ def run_trial(
     log: ScheduleLog | None = None,
 ) -> Trial:
     """Simulate a scenario and run all checks on its history."""
-    history = simulate(scenario, seed, factory_class=factory_class, log=log)
+    return _checked(simulate(scenario, seed, factory_class=factory_class, log=log), scenario, seed, ignored)
+
+
+def logged_run(
+    trial: Trial, factory_class: type[ExecutionEngineFactory], checks: set[str], holds: tuple[Hold, ...] | None
+) -> LoggedRun:
+    """Simulate a trial again with a log.
+
+    Args:
+        trial: its scenario has the order and the step cost.
+        factory_class: makes the engines.
+        checks: those whose failure counts.
+        holds: how the order differs from asyncio's; None if it is not known.
+    """
+    log = ScheduleLog()
+    history = simulate(trial.scenario, trial.seed, factory_class=factory_class, log=log)
+    failed = sorted(checks & set(_checked(history, trial.scenario, trial.seed, trial.ignored).failed_checks))
+    error = f"{', '.join(failed)} fail{'s' * (len(failed) == 1)}" if failed else ""
+    return LoggedRun(holds, error, log, history)
+
+
+def _checked(history: History, scenario: Scenario, seed: int, ignored: tuple[str, ...]) -> Trial:
     results = tuple(check(history))
     return Trial(scenario=scenario, seed=seed, digest=history.digest(), results=results, ignored=ignored)
 

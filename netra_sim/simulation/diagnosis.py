@@ -2,6 +2,7 @@
 
 import asyncio
 import linecache
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from typing import Any
 
 from netra_sim.exceptions import NetraSimError
 
+_DIFFERS = re.compile(r"\S*<locals>\.| \(such as '[^']*'\)(?= at )| at 0x[0-9a-f]+$| 'Task-\d+'$")
+_MOST_IN_A_LINE = 3
 _PRIMITIVES = (asyncio.Lock, asyncio.Event, asyncio.Condition, asyncio.Semaphore, asyncio.Queue, asyncio.Barrier)
 
 
@@ -18,6 +21,7 @@ class DeadlockError(NetraSimError, RuntimeError):
 
     Attributes:
         report: which task waits on what, where.
+        summary: the error in one line, the same in every process.
     """
 
     how = "deadlock"
@@ -25,6 +29,7 @@ class DeadlockError(NetraSimError, RuntimeError):
     def __init__(self, now: float, report: str) -> None:
         super().__init__(f"deadlock at {now:.6f} s of virtual time; nothing is ready and no timer runs:\n{report}")
         self.report = report
+        self.summary = f"deadlock at {now:.6f} s of virtual time: {_in_one_line(report)}"
 
 
 class VirtualTimeLimitError(NetraSimError, RuntimeError):
@@ -33,12 +38,14 @@ class VirtualTimeLimitError(NetraSimError, RuntimeError):
     Attributes:
         how: "time limit" or "spinning".
         report: which task waits on what, where.
+        summary: the error in one line, the same in every process.
     """
 
     def __init__(self, reason: str, report: str, *, is_spinning: bool = False) -> None:
         super().__init__(f"{reason}:\n{report}")
         self.how = "spinning" if is_spinning else "time limit"
         self.report = report
+        self.summary = f"{reason}: {_in_one_line(report)}"
 
 
 class HarnessError(NetraSimError, RuntimeError):
@@ -84,6 +91,17 @@ def waits_report(loop: asyncio.AbstractEventLoop, limit: int = 20) -> str:
     if len(groups) > limit:
         lines.append(f"  and {len(groups) - limit} more kinds of wait")
     return "\n".join(lines) or "  no task is left"
+
+
+def _in_one_line(report: str) -> str:
+    """The most frequent waits of a report, without what differs from run to run: the names of tasks and the addresses."""
+    waits: Counter[str] = Counter()
+    for line in report.splitlines():
+        count, times, wait = _DIFFERS.sub("", line.strip()).partition(" x ")
+        waits[wait if times else count] += int(count) if times else 1
+    shown = [(f"{count} x " if count > 1 else "") + wait for wait, count in waits.most_common(_MOST_IN_A_LINE)]
+    more = ["and others"] if len(waits) > _MOST_IN_A_LINE else []
+    return "; ".join(shown + more)
 
 
 def awaits_at(task: asyncio.Task[Any]) -> str:

@@ -44,6 +44,7 @@ AUDITED = MappingProxyType(
 CLOCK = "reads the real clock"
 ENTROPY = "reads entropy"
 SLEEP = "blocks the loop in real time"
+UNSEEDED = "random.Random without a seed"
 
 _CALLS: dict[object, str] = {os.urandom: ENTROPY, time.sleep: SLEEP} | dict.fromkeys(
     [
@@ -152,10 +153,10 @@ def _on_call(frame: FrameType, event: str, called: Any) -> None:
     if event != "c_call" or _watch is None or type(called) is not BuiltinFunctionType:
         return
     owner = called.__self__
-    if owner is _SHARED_RANDOM or type(owner) is random.SystemRandom:
+    if frame.f_code is _SEED and called.__name__ == "seed" and frame.f_locals["a"] is None:
+        what, how = ENTROPY, UNSEEDED
+    elif owner is _SHARED_RANDOM or type(owner) is random.SystemRandom:
         what, how = ENTROPY, f"random.{called.__name__}"
-    elif frame.f_code is _SEED and called.__name__ == "seed" and frame.f_locals["a"] is None:
-        what, how = ENTROPY, "random.Random without a seed"
     elif isinstance(owner, type) and issubclass(owner, datetime.date):
         if called.__name__ not in ("now", "utcnow", "today"):
             return

@@ -1,12 +1,15 @@
 """What ran in which order: the log of one run, and the holds by which that order differs from asyncio's."""
 
+import re
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from netra_sim.simulation.diagnosis import awaits_at, awaits_of
 from netra_sim.simulation.schedule import CALLBACK, Entry, Hold, Strategy, number_of, owner_of
 
+_DEFAULT_NAME = re.compile(r"Task-\d+")
 MOST_SHOWN = 40
 """Characters of an argument in the name of a task."""
 
@@ -48,9 +51,18 @@ class ScheduleLog:
         self._counts: Counter[int] = Counter()
         self._awaits: dict[int, tuple[object, ...]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the code of the program, so that the log of a run that has ended can go to another process."""
+        return self.__dict__ | {"_awaits": {}}
+
     def name(self, task: int) -> str:
-        """A task as its coroutine and arguments, such as ``book('ann')``."""
+        """A task as its coroutine and arguments, such as ``book('ann')``, and its name if the program gave it one."""
         return self._names[task]
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """The names of all tasks, and of `CALLBACK`."""
+        return MappingProxyType(self._names)
 
     def watch(self, strategy: Strategy, clock: Callable[[], float]) -> Callable[[], Entry]:
         """Log what a strategy gets and hands out; returns the function to use in place of its `take`."""
@@ -62,6 +74,8 @@ class ScheduleLog:
         def logged() -> Entry:
             entry = take()
             number, now = number_of(entry), clock()
+            if number >= 0 and not self._counts[number]:
+                self._names[number] = _described(owner_of(entry))  # `asyncio.create_task` names a task after its making
             place, awaits = ("", ()) if number < 0 else (awaits_at(owner_of(entry)), awaits_of(owner_of(entry)))
             is_choice = number >= 0 and bool(strategy.ready or strategy.tasks)
             is_new = self._awaits.get(number) != awaits
@@ -126,6 +140,11 @@ class _List(list[Any]):
 
 
 def _described(task: Any) -> str:
+    given = task.get_name()
+    return _called(task) + ("" if _DEFAULT_NAME.fullmatch(given) else f" [{given}]")
+
+
+def _called(task: Any) -> str:
     """The coroutine of a task with the plain values among its arguments; other arguments as their types."""
     coroutine = task.get_coro()
     name = getattr(coroutine, "__qualname__", type(coroutine).__name__).rpartition("<locals>.")[2]
