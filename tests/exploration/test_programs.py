@@ -99,6 +99,30 @@ def test_a_run_fails_in_each_of_these_ways(main, kind, error):
     assert error in failure.error
 
 
+async def crossed_locks():
+    one, two = asyncio.Lock(), asyncio.Lock()
+
+    async def take(first, second):
+        async with first:
+            await asyncio.sleep(1)
+            async with second:
+                pass
+
+    await asyncio.gather(take(one, two), take(two, one))
+
+
+def test_the_line_of_a_deadlock_says_who_waits_on_what_and_is_the_same_each_time():
+    failure, again = (explore(crossed_locks, seeds=1).failure for _ in range(2))
+    assert "\n" not in failure.error
+    assert failure.error.startswith(
+        "DeadlockError: deadlock at 1.000000 s of virtual time: 2 x take at test_programs.py:"
+    )
+    assert "(async with second:) waits on Lock; crossed_locks at test_programs.py:" in failure.error
+    assert failure.error == again.error
+    assert "0 holds, of " in str(failure)
+    assert "; 1 run to shrink; seed 0" in str(failure)
+
+
 async def awaited_error():
     async def fails():
         raise LookupError
