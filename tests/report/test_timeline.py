@@ -87,7 +87,7 @@ def test_the_failure_is_told_as_text_and_what_a_program_says_is_escaped(page):
     assert "AssertionError: the seat was sold &lt;twice&gt;" in page
     assert "Traceback (most recent call last):" in page
     assert "<twice>" not in page
-    assert "explore(main, first_seed=" in page
+    assert re.search(r"netra-sim explore \S*test_timeline\.py:oversold --seed \d+ --order holds:", page)
 
 
 def test_each_picture_has_its_content_in_words(page):
