@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, NoReturn, TypeVar, TypeVarTuple
 
 from netra_sim.simulation.diagnosis import DeadlockError, VirtualTimeLimitError, waits_report
-from netra_sim.simulation.schedule import IN_THE_LOOP, Entry, strategy_of
+from netra_sim.simulation.schedule import IN_THE_LOOP, Entry, refuse_unless_schedule, strategy_of
 from netra_sim.simulation.schedule_log import ScheduleLog
 from netra_sim.simulation.stepping import run_taken, runner_of
 from netra_sim.simulation.timers import SLEEPER, Sleeper, each_timer, is_dead, run_handle
@@ -68,6 +68,8 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         on_stuck: called with a deadlock or a reached limit before the loop raises it and the tasks are cancelled.
     """
 
+    _closed = True  # until it is made: a loop that was refused has nothing to close
+
     def __init__(
         self,
         *,
@@ -78,6 +80,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         spin_limit: int | None = None,
         log: ScheduleLog | None = None,
     ) -> None:
+        refuse_unless_schedule(order)
         super().__init__()
         self.steps = 0
         self.busy = 0.0

@@ -120,8 +120,12 @@ class Sticky(Strategy):
 
     def take(self) -> Entry:
         """See `Strategy`."""
-        tasks, drawn = self.tasks, self._draw()
-        if tasks and self.last >= 0 and number_of(tasks[-1]) == self.last:
+        tasks = self.tasks
+        if not tasks:
+            self.last = CALLBACK
+            return self.ready.popleft()
+        drawn = self._draw()
+        if self.last >= 0 and number_of(tasks[-1]) == self.last:
             if drawn < self.stickiness:
                 return tasks.pop()  # type: ignore[no-any-return]
             drawn = (drawn - self.stickiness) * self._scale

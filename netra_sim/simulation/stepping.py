@@ -58,13 +58,15 @@ def run_sticky(loop: Any, most: int, due: Sequence[float]) -> None:
     try:
         while left and (ready or tasks):
             left -= 1
-            drawn, ready_steps = draw(), len(tasks) + len(ready)
-            if last < 0 or not tasks or not sticks or number_of(tasks[-1]) != last:
-                index = int(drawn * ready_steps)
-            elif drawn < sticks:
+            # One draw for each step while a task is ready, as `run_drawn` does.
+            if not tasks:
+                index = 0
+            elif last < 0 or not sticks or number_of(tasks[-1]) != last:
+                index = int(draw() * (len(tasks) + len(ready)))
+            elif (drawn := draw()) < sticks:
                 index = len(tasks) - 1
             else:
-                index = int((drawn - sticks) * scale * ready_steps)
+                index = int((drawn - sticks) * scale * (len(tasks) + len(ready)))
             if index < len(tasks):
                 context, callback, argument = tasks[index]
                 tasks[index] = tasks[-1]
