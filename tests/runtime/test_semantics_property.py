@@ -238,7 +238,7 @@ def test_sleep_ends_as_stock_sleep_does_and_at_the_same_time(delays):
     assert run_virtual(observe_sleeps(windows_safe_sleep)) == run_virtual(observe_sleeps(asyncio.sleep))
 
 
-@EXAMPLES
+@settings(max_examples=60, deadline=None)  # a busy neighbour makes an example slow
 @given(
     phase=st.floats(0, 0.02),
     delay=st.floats(0.001, 0.1),
