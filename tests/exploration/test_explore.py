@@ -38,7 +38,7 @@ def test_a_planted_race_is_found_and_shrunk_to_three_users_at_most():
     assert found is not None
     assert found.failed_checks == ("engine-limit",)
     smallest = shrink(found, factory_class=RacyFactory)
-    assert smallest.scenario.users <= 3
+    assert len(smallest.scenario.present_users) <= 3
     assert "engine-limit" in run_trial(smallest.scenario, smallest.seed, RacyFactory).failed_checks
     assert run_trial(smallest.scenario, smallest.seed).failed_checks == ()
 
@@ -84,7 +84,7 @@ def test_shrinking_removes_irrelevant_faults():
     smallest = shrink(
         msgspec.structs.replace(trial, results=tuple(r for r in trial.results if r.check == "completion"))
     )
-    assert smallest.scenario.users <= 3
+    assert len(smallest.scenario.present_users) <= 3
     assert len(smallest.scenario.faults) <= 1
 
 
