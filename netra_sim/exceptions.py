@@ -32,9 +32,11 @@ argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` i
     ├── MessageError                    the client's message cannot be routed; a ValueError
     ├── ParameterError                  a notebook does not take this parameter or value; a ValueError [parameters]
     ├── PluginError                     an installed package names an object that cannot be used [registry]
+    ├── ProgramError                    the program is no coroutine function without arguments; a ValueError [exploration]
     ├── ResourceBusyError               all slots are taken, and the queue is full; a RuntimeError [simulation]
     ├── ScenarioError                   the scenario cannot be simulated; a ValueError [simulation]
     │   └── ShardsError                 several processes cannot give the history of one [simulation]
+    ├── SimulationFailedError           a test failed in a simulation [pytest_plugin]
     ├── ToolError                       a tool failed; the agent that called it may handle this
     ├── VirtualTimeLimitError           the virtual time ran out, or stood still; a RuntimeError [simulation]
     └── WorkerError                     another process died, or cannot take the work; a RuntimeError [processes]

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from netra_sim.exceptions import NetraSimError
+
 SUFFIX = ".scenario.toml"
 SEEDS = 100
 """The seeds that a marked test runs with by default."""
@@ -20,7 +22,7 @@ _MARKER = "netra_sim"
 _FINDINGS_SHOWN = 3
 
 
-class SimulationFailedError(Exception):
+class SimulationFailedError(NetraSimError):
     """A test failed in a simulation. Pytest prints the message alone, since the traceback would show only this plugin."""
 
 

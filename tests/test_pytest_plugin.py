@@ -157,7 +157,7 @@ async def test_fine(amount):
 
 def test_skips_and_expected_failures_stay_what_they_are(run):
     result = run(
-        test_marks="""
+        test_that_skips="""
 import pytest
 
 @pytest.mark.netra_sim

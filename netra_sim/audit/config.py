@@ -65,7 +65,18 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     emitters: tuple[str, ...] = ("*Emitter",)
     agents: tuple[str, ...] = ("*Agent",)
     managers: tuple[str, ...] = ("*WebSocketManager", "*WebsocketManager", "*ConnectionManager")
-    conventional: tuple[str, ...] = ("main", "cli", "setup", "teardown", "register", "configure", "run", "app")
+    conventional: tuple[str, ...] = (
+        "main",
+        "cli",
+        "setup",
+        "teardown",
+        "register",
+        "configure",
+        "run",
+        "app",
+        "pytest_addoption",
+        "pytest_configure",
+    )
     max_file_bytes: int = 10_000_000
     allow: tuple[Allowance, ...] = ()
 

@@ -56,7 +56,7 @@ class LoggedRun:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairOfRuns:
     """A failing run and the nearest passing one.
 
     Attributes:
@@ -95,7 +95,7 @@ class Comparison:
         )
 
 
-def compared(failing: LoggedRun, run: Callable[[tuple[Hold, ...]], LoggedRun]) -> Comparison:
+def compared(failing: LoggedRun, run: Callable[[tuple[Hold, ...]], LoggedRun]) -> PairOfRuns:
     """Find the nearest run that passes, and put it beside the failing one.
 
     It has one hold fewer, so asyncio's own order in place of one hold; or its shortest hold is one step shorter.
@@ -107,8 +107,8 @@ def compared(failing: LoggedRun, run: Callable[[tuple[Hold, ...]], LoggedRun]) -
     for holds, _ in zip(_nearest(failing.holds), range(MOST_TRIED), strict=False):
         tried = run(holds)
         if not tried.error:
-            return Comparison(failing, tried)
-    return Comparison(failing)
+            return PairOfRuns(failing, tried)
+    return PairOfRuns(failing)
 
 
 def _nearest(holds: Sequence[Hold] | None) -> Iterator[tuple[Hold, ...]]:

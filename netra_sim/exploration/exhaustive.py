@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 from netra_sim.exploration.plans import NamedStep, Plan
-from netra_sim.exploration.programs import Main, Outcome, run_program
+from netra_sim.exploration.programs import Main, ProgramRun, run_program
 from netra_sim.simulation.schedule import steps_text
 from netra_sim.simulation.schedule_log import ScheduleLog
 
 
-def orders_with_delays(main: Main, most: int, *, time_limit: float, spin_limit: int) -> Iterator[tuple[Plan, Outcome]]:
+def orders_with_delays(
+    main: Main, most: int, *, time_limit: float, spin_limit: int
+) -> Iterator[tuple[Plan, ProgramRun]]:
     """Run a program once for each set of at most so many delays, those with fewer delays first.
 
     In the base order each task runs until it blocks. A delay sends a task that could run to the back of the queue, once for

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from netra_sim.exploration.comparison import Comparison, LoggedRun, compared
+from netra_sim.exploration.comparison import LoggedRun, PairOfRuns, compared
 from netra_sim.exploration.holds import sentence, shrink_holds
 from netra_sim.exploration.outside import merged, told
 from netra_sim.exploration.plans import IN_ORDER, RUN_ON, Horizon, Plan, plan_of
@@ -17,8 +17,8 @@ from netra_sim.exploration.programs import (
     SPIN_LIMIT,
     TIME_LIMIT,
     Main,
-    Outcome,
     Program,
+    ProgramRun,
     frozen_heap,
     run_program,
 )
@@ -32,7 +32,7 @@ ALONE = 1.0
 CHUNK_SECONDS = 0.2
 
 
-class Limits(NamedTuple):
+class RunLimits(NamedTuple):
     """What one run of a program may take: virtual seconds, and steps without any progress of virtual time."""
 
     time_limit: float = TIME_LIMIT
@@ -75,7 +75,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     holds: tuple[Hold, ...] | None
     shrinking_runs: int
     sentence: str
-    comparison: Comparison
+    comparison: PairOfRuns
     escapes: tuple[Escape, ...]
     replay: str
 
@@ -97,7 +97,7 @@ def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
-def first_runs(program: Program, limits: Limits) -> tuple[list[tuple[Plan, Outcome]], Horizon]:
+def first_runs(program: Program, limits: RunLimits) -> tuple[list[tuple[Plan, ProgramRun]], Horizon]:
     """Run a program in asyncio's own order, and each task until it blocks; this is seed 0, and gives the horizon.
 
     The first run also watches for reads of clocks and entropy.
@@ -111,8 +111,8 @@ def first_runs(program: Program, limits: Limits) -> tuple[list[tuple[Plan, Outco
 
 
 def outcomes(
-    program: Program, seeds: Sequence[int], horizon: Horizon, limits: Limits, jobs: int | None
-) -> Generator[Outcome, None, None]:
+    program: Program, seeds: Sequence[int], horizon: Horizon, limits: RunLimits, jobs: int | None
+) -> Generator[ProgramRun, None, None]:
     """The outcome of each seed, in order; those after the first failure may be left out."""
     began, done = time.monotonic(), 0
     main = program.load()
@@ -130,7 +130,7 @@ def outcomes(
                 yield from chunk
 
 
-def _chunk(program: Program, seeds: Sequence[int], horizon: Horizon, limits: Limits) -> list[Outcome]:
+def _chunk(program: Program, seeds: Sequence[int], horizon: Horizon, limits: RunLimits) -> list[ProgramRun]:
     main, found = program.load(), []
     with frozen_heap():
         for seed in seeds:
@@ -141,7 +141,7 @@ def _chunk(program: Program, seeds: Sequence[int], horizon: Horizon, limits: Lim
 
 
 def examined(
-    program: Program, seed: int, plan: Plan, outcome: Outcome, limits: Limits, escapes: Sequence[Escape]
+    program: Program, seed: int, plan: Plan, outcome: ProgramRun, limits: RunLimits, escapes: Sequence[Escape]
 ) -> Failure:
     """Run a failing seed again with a log, shrink its order, and look for the nearest run that passes.
 
@@ -172,7 +172,7 @@ def examined(
             log = ScheduleLog()
             again = run_program(main, plan, seed, **limits._asdict(), log=log)
         failing = LoggedRun(holds, again.error or outcome.error, log)
-        comparison = compared(failing, run) if is_repeatable else Comparison(failing)
+        comparison = compared(failing, run) if is_repeatable else PairOfRuns(failing)
     return Failure(
         seed=seed,
         order=plan.order,
@@ -205,7 +205,7 @@ def _why(
 
 
 def _shrunk(
-    main: Main, seed: int, plan: Plan, outcome: Outcome, limits: Limits, log: ScheduleLog
+    main: Main, seed: int, plan: Plan, outcome: ProgramRun, limits: RunLimits, log: ScheduleLog
 ) -> tuple[tuple[Hold, ...] | None, float, int]:
     """The fewest holds, the step cost that they need, and the number of runs that it took."""
     runs, step_cost, all_holds = 0, 0.0, log.holds()

@@ -35,7 +35,7 @@ class ProgramError(NetraSimError, ValueError):
     """What was named as a program is no coroutine function without arguments, or cannot be imported."""
 
 
-class Outcome(NamedTuple):
+class ProgramRun(NamedTuple):
     """How one run of a program ended.
 
     Attributes:
@@ -138,7 +138,7 @@ def run_program(
     spin_limit: int = SPIN_LIMIT,
     log: ScheduleLog | None = None,
     clocks: bool = False,
-) -> Outcome:
+) -> ProgramRun:
     """Run a program once.
 
     It fails with any exception out of ``main``, with an error that asyncio would only log (an exception of a task that
@@ -189,7 +189,7 @@ def run_program(
         error = logged[0] if logged else None
     described = ("", "", "", "") if error is None else _described(error, is_unhandled)
     escapes = tuple(escape for escape in watch.escapes if not _is_seeded(escape))
-    return Outcome(*described, loop.steps, loop.marks or loop.trail or 0, escapes)
+    return ProgramRun(*described, loop.steps, loop.marks or loop.trail or 0, escapes)
 
 
 def _is_seeded(escape: Escape) -> bool:
@@ -198,7 +198,7 @@ def _is_seeded(escape: Escape) -> bool:
 
 
 def _described(error: BaseException, is_unhandled: bool) -> tuple[str, str, str, str]:
-    """The first four fields of an `Outcome`."""
+    """The first four fields of an `ProgramRun`."""
     kind = "unhandled" if is_unhandled else "exception"
     if isinstance(error, DeadlockError):
         kind = "deadlock"

@@ -11,7 +11,7 @@ from netra_sim.exploration.exhaustive import orders_with_delays
 from netra_sim.exploration.outside import escapes_of, merged, told
 from netra_sim.exploration.plans import IN_ORDER, Plan, plan_of
 from netra_sim.exploration.pool import in_order
-from netra_sim.exploration.program_search import Failure, Limits, examined, first_runs, outcomes
+from netra_sim.exploration.program_search import Failure, RunLimits, examined, first_runs, outcomes
 from netra_sim.exploration.programs import SPIN_LIMIT, TIME_LIMIT, Main, Program, program_of, run_program
 from netra_sim.exploration.trial import Trial, explored_trial
 from netra_sim.factory import ExecutionEngineFactory
@@ -117,7 +117,7 @@ def explore(
     ends = time.monotonic() + seconds
     if isinstance(what, Scenario):
         return _explore_scenario(what, range(first_seed, first_seed + seeds), ends, jobs, factory_class, on_trial)
-    program, limits = what if isinstance(what, Program) else program_of(what), Limits(time_limit, spin_limit)
+    program, limits = what if isinstance(what, Program) else program_of(what), RunLimits(time_limit, spin_limit)
     program.load()
     if delays is not None:
         return _exhaust(program, delays, seeds, ends, limits, on_trial)
@@ -130,7 +130,7 @@ def _explore_program(
     seeds: range,
     ends: float,
     jobs: int | None,
-    limits: Limits,
+    limits: RunLimits,
     planned: Plan | None,
     on_trial: Callable[[], None],
 ) -> Exploration[Failure]:
@@ -164,7 +164,7 @@ def _explore_program(
 
 
 def _exhaust(
-    program: Program, delays: int, most: int, ends: float, limits: Limits, on_trial: Callable[[], None]
+    program: Program, delays: int, most: int, ends: float, limits: RunLimits, on_trial: Callable[[], None]
 ) -> Exploration[Failure]:
     seen, last_new, tried = set[int](), 0, 0
     escapes = run_program(program.load(), IN_ORDER, 0, **limits._asdict(), clocks=True).escapes

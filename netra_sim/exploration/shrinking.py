@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from netra_sim.exploration.comparison import Comparison, compared
+from netra_sim.exploration.comparison import PairOfRuns, compared
 from netra_sim.exploration.holds import sentence, shrink_holds
 from netra_sim.exploration.trial import Trial, logged_run, run_trial
 from netra_sim.factory import ExecutionEngineFactory
@@ -166,10 +166,10 @@ def _compared(
     checks: set[str],
     holds: tuple[Hold, ...] | None,
     factory_class: type[ExecutionEngineFactory],
-) -> Comparison | None:
+) -> PairOfRuns | None:
     if trial.scenario.platform.order == "fifo":  # this loop keeps no log
         return None
     failing = logged_run(trial, factory_class, checks, holds or None)
     if holds == ():
-        return Comparison(failing)
+        return PairOfRuns(failing)
     return compared(failing, lambda held: logged_run(_ordered(trial, held), factory_class, checks, held))

@@ -7,7 +7,7 @@ import msgspec
 import tomli_w
 
 from netra_sim.checks import CheckResult, check
-from netra_sim.exploration.comparison import Comparison, LoggedRun
+from netra_sim.exploration.comparison import LoggedRun, PairOfRuns
 from netra_sim.exploration.plans import scenario_plan
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
@@ -35,7 +35,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     results: tuple[CheckResult, ...]
     ignored: tuple[str, ...] = ()
     sentence: str = ""
-    comparison: Comparison | None = None
+    comparison: PairOfRuns | None = None
 
     @property
     def failed(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from netra_sim.charts import style
 from netra_sim.exploration import Failure, Trial
-from netra_sim.exploration.comparison import Comparison, LoggedRun
+from netra_sim.exploration.comparison import LoggedRun, PairOfRuns
 from netra_sim.history import Kind
 from netra_sim.simulation.escapes import Escape
 from netra_sim.simulation.schedule import CALLBACK
@@ -32,7 +32,7 @@ class Dot(NamedTuple):
     title: str
 
 
-class Label(NamedTuple):
+class TimelineLabel(NamedTuple):
     """A text at a place; ``anchor`` is that of SVG."""
 
     x: float
@@ -41,13 +41,13 @@ class Label(NamedTuple):
     anchor: str = "start"
 
 
-class Bar(NamedTuple):
+class HoldBar(NamedTuple):
     """A hold as it is drawn, with the line at which the task is held."""
 
     x: float
     y: float
     width: float
-    label: Label
+    label: TimelineLabel
 
 
 class Mark(NamedTuple):
@@ -72,13 +72,13 @@ class Drawing(NamedTuple):
     height: float
     path: str
     dots: Sequence[Dot]
-    bars: Sequence[Bar]
-    ticks: Sequence[Label]
-    gaps: Sequence[Label]
+    bars: Sequence[HoldBar]
+    ticks: Sequence[TimelineLabel]
+    gaps: Sequence[TimelineLabel]
     marks: Sequence[Mark]
     links: Sequence[tuple[float, float, float, float]]
-    divergence: Label | None
-    end: Label
+    divergence: TimelineLabel | None
+    end: TimelineLabel
     rows: Sequence[tuple[str, str, str, str]]
     left_out: int
 
@@ -132,13 +132,13 @@ def _findings(trial: Trial) -> Iterator[str]:
             yield from (f"  {finding.message}" for finding in result.findings[:5])
 
 
-def _drawings(comparison: Comparison, layout: Layout) -> Iterator[Drawing]:
+def _drawings(comparison: PairOfRuns, layout: Layout) -> Iterator[Drawing]:
     if comparison.passing is not None:
         yield _drawing("passing", "The nearest run that passes", comparison.passing, comparison, layout)
     yield _drawing("failing", "The run that fails", comparison.failing, comparison, layout)
 
 
-def _drawing(name: str, heading: str, run: LoggedRun, comparison: Comparison, layout: Layout) -> Drawing:
+def _drawing(name: str, heading: str, run: LoggedRun, comparison: PairOfRuns, layout: Layout) -> Drawing:
     shown = [index for index in layout.places if index < run.length]
     extra = _history_lanes(run)
     tops = {lane: float(TOP + ROW * number) for number, lane in enumerate([*layout.lanes, *extra])}
@@ -161,18 +161,22 @@ def _drawing(name: str, heading: str, run: LoggedRun, comparison: Comparison, la
         dots=dots,
         bars=bars,
         ticks=list(_ticks(run, layout, shown, height - 8)),
-        gaps=[Label(gap.x, 12, f"{gap.steps:,} steps left out", "middle") for gap in layout.gaps],
+        gaps=[TimelineLabel(gap.x, 12, f"{gap.steps:,} steps left out", "middle") for gap in layout.gaps],
         marks=[mark for lane in extra for mark in marks[lane]],
         links=list(_links(run, layout, tops)),
         divergence=None if at is None else _divergence(layout.places[at], layout.width),
-        end=Label(layout.places[last] + 16, TOP + ROW * len(layout.lanes) / 2 + 5, "✕ fails" if is_failing else "✓ passes"),
+        end=TimelineLabel(
+            layout.places[last] + 16,
+            TOP + ROW * len(layout.lanes) / 2 + 5,
+            "✕ fails" if is_failing else "✓ passes",
+        ),
         rows=[_row(run, index) for index in shown],
         left_out=run.length - len(shown),
     )  # fmt: skip
 
 
-def _divergence(x: float, width: float) -> Label:
-    return Label(x, 12, "first difference", "start" if x + 17 * _LETTER < width + 90 else "end")
+def _divergence(x: float, width: float) -> TimelineLabel:
+    return TimelineLabel(x, 12, "first difference", "start" if x + 17 * _LETTER < width + 90 else "end")
 
 
 def _history_lanes(run: LoggedRun) -> list[str]:
@@ -183,7 +187,7 @@ def _history_lanes(run: LoggedRun) -> list[str]:
     return faults + [name for kind, name in _MESSAGES.items() if kind in kinds]
 
 
-def _dot(run: LoggedRun, comparison: Comparison, layout: Layout, index: int) -> Dot:
+def _dot(run: LoggedRun, comparison: PairOfRuns, layout: Layout, index: int) -> Dot:
     step = run.log.steps[index]
     kind = "callback" if step.task == CALLBACK else "start" if not step.step else "step"
     if index == comparison.divergence:
@@ -192,14 +196,14 @@ def _dot(run: LoggedRun, comparison: Comparison, layout: Layout, index: int) -> 
     return Dot(layout.places[index], y, kind, f"step {index + 1}: {run.told(index)}")
 
 
-def _bar(run: LoggedRun, layout: Layout, began: int, ended: int) -> Bar:
+def _bar(run: LoggedRun, layout: Layout, began: int, ended: int) -> HoldBar:
     step = run.log.steps[ended]
     left, right = layout.places[began] - 7, layout.places[ended] - 9
     y = TOP + ROW * (layout.lane(run, step.task) + 0.5)
     text = f"held at {step.place}" if step.step else "held before it starts"
     is_late = left + _LETTER * len(text) > layout.width + 90 and right > layout.width / 2
-    label = Label(right, y - 10, text, "end") if is_late else Label(left, y - 10, text)
-    return Bar(left, y - 6, max(4.0, right - left), label)
+    label = TimelineLabel(right, y - 10, text, "end") if is_late else TimelineLabel(left, y - 10, text)
+    return HoldBar(left, y - 6, max(4.0, right - left), label)
 
 
 def _path(dots: Sequence[Dot], shown: Sequence[int]) -> str:
@@ -211,13 +215,13 @@ def _path(dots: Sequence[Dot], shown: Sequence[int]) -> str:
     return " ".join(words)
 
 
-def _ticks(run: LoggedRun, layout: Layout, shown: Sequence[int], y: float) -> Iterator[Label]:
+def _ticks(run: LoggedRun, layout: Layout, shown: Sequence[int], y: float) -> Iterator[TimelineLabel]:
     """The virtual time, where it changes and there is room."""
     before, free = "", 0.0
     for index in shown:
         x, text = layout.places[index], f"{run.log.steps[index].time:.3f} s"
         if text != before and x >= free:
-            yield Label(x, y, text)
+            yield TimelineLabel(x, y, text)
             free = x + _LETTER * len(text) + 10
             before = text
 
@@ -282,7 +286,7 @@ def _row(run: LoggedRun, index: int) -> tuple[str, str, str, str]:
     return f"{index + 1:,}", f"{step.time:.6f}", run.log.name(step.task), step.place if step.step else "starts"
 
 
-def _summary(run: LoggedRun, comparison: Comparison, layout: Layout) -> str:
+def _summary(run: LoggedRun, comparison: PairOfRuns, layout: Layout) -> str:
     """The picture in words."""
     parts = [f"{run.length:,} steps in {run.order}, in {len(layout.lanes)} lanes."]
     parts += [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from netra_sim.exploration.comparison import Comparison, LoggedRun
+from netra_sim.exploration.comparison import LoggedRun, PairOfRuns
 from netra_sim.simulation.schedule import CALLBACK, Hold
 
 MOST_STEPS = 160
@@ -30,7 +30,7 @@ Key = tuple[str, int]
 """A task of either run."""
 
 
-class Gap(NamedTuple):
+class LeftOutSteps(NamedTuple):
     """Steps that are left out: where they would be, and how many they are."""
 
     x: float
@@ -64,13 +64,13 @@ class Layout:
     """
 
     places: Mapping[int, float]
-    gaps: Sequence[Gap]
+    gaps: Sequence[LeftOutSteps]
     lanes: Sequence[str]
     width: float
     _lane_of: Mapping[Key, int]
 
     @classmethod
-    def of(cls, comparison: Comparison) -> "Layout":
+    def of(cls, comparison: PairOfRuns) -> "Layout":
         """The layout of a comparison."""
         runs = [run for run in (comparison.passing, comparison.failing) if run is not None]
         places, gaps, width = _spread(_shown(comparison, runs), max(run.length for run in runs))
@@ -87,7 +87,7 @@ class Layout:
         return self.places.get(max(0, index))
 
 
-def _shown(comparison: Comparison, runs: Sequence[LoggedRun]) -> list[int]:
+def _shown(comparison: PairOfRuns, runs: Sequence[LoggedRun]) -> list[int]:
     longest = max(run.length for run in runs)
     if longest <= MOST_STEPS:
         return list(range(longest))
@@ -101,12 +101,12 @@ def _shown(comparison: Comparison, runs: Sequence[LoggedRun]) -> list[int]:
     return sorted(wanted)
 
 
-def _spread(shown: Sequence[int], longest: int) -> tuple[dict[int, float], list[Gap], float]:
+def _spread(shown: Sequence[int], longest: int) -> tuple[dict[int, float], list[LeftOutSteps], float]:
     places, gaps, x = {}, [], float(MARGIN)
     for index, following in pairwise([*shown, longest]):
         places[index] = x
         if left_out := following - index - 1:
-            gaps.append(Gap(x + GAP / 2, left_out))
+            gaps.append(LeftOutSteps(x + GAP / 2, left_out))
         x += GAP if left_out else STEP
     return places, gaps, x + MARGIN
 
