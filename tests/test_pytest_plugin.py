@@ -4,12 +4,13 @@ import re
 import shlex
 import sys
 
-import hypothesis  # noqa: F401
+import hypothesis
 import pytest
 
-import netra_sim.exploration  # noqa: F401
+from netra_sim.exploration import explore, run_trial, shrink
 
-# The two are imported here since pytester forgets what an inner run imports, and the next one would import it again.
+LOADED = hypothesis, explore, run_trial, shrink
+"""Pytester forgets what an inner run imports, and numpy cannot be imported twice: so all of it is imported here."""
 
 pytest_plugins = ["pytester"]
 
