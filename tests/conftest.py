@@ -11,16 +11,19 @@ import shutil
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 
-import hypothesis
 import pytest
 from coarse_clock import CoarseClockLoop
 
 from netra_sim.runtime import new_event_loop
 from netra_sim.simulation.loop import VirtualTimeLoop
 
-hypothesis.settings.register_profile("any machine", deadline=None)  # timings belong in benchmarks
-hypothesis.settings.load_profile("any machine")
+with suppress(ModuleNotFoundError):  # the plan's tests also run from a wheel, without Hypothesis
+    import hypothesis
+
+    hypothesis.settings.register_profile("any machine", deadline=None)  # timings belong in benchmarks
+    hypothesis.settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

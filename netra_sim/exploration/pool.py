@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
-from netra_sim.processes import ProcessChannel, Worker, can_start_workers, sent_error
+from netra_sim.processes import ProcessChannel, Worker, WorkerError, can_start_workers, sent_error
 
 T = TypeVar("T")
 
@@ -67,10 +67,14 @@ class _Pool:
     def _take(self, outcomes: dict[int, tuple[bool, Any]]) -> None:
         """Wait until one worker at least has finished, and take what is there."""
         for connection in wait(list(self._busy)):
-            worker, number = self._busy[connection]
-            outcomes[number] = worker.receive()
-            del self._busy[connection]
-            self._idle.append(worker)
+            worker, number = self._busy.pop(connection)
+            try:
+                outcomes[number] = worker.receive()
+            except WorkerError as error:  # raised in its turn, after the results of earlier calls
+                outcomes[number] = False, error
+                worker.stop()
+            else:
+                self._idle.append(worker)
 
     def stop(self) -> None:
         for worker in (*self._idle, *(worker for worker, _ in self._busy.values())):

@@ -96,6 +96,23 @@ def test_a_process_that_dies_is_an_error_with_its_exit_code():
         next(results)
 
 
+def dies_or_waits_for_that(number, pipe):
+    if number:
+        opened = open(pipe, "w")  # noqa: SIM115 - its death closes it
+        os._exit(7 if opened else 0)
+    with open(pipe) as dying:
+        dying.read()  # until the other process is dead
+    return number
+
+
+def test_a_process_that_dies_first_does_not_take_the_earlier_results_with_it(tmp_path):
+    os.mkfifo(pipe := tmp_path / "pipe")
+    results = in_order(dies_or_waits_for_that, [(0, pipe), (1, pipe)], 2)
+    assert next(results) == 0
+    with pytest.raises(WorkerError, match="exit code 7"):
+        next(results)
+
+
 def refused(user):
     raise EngineLimitError(user, 2, 2)
 
