@@ -145,7 +145,8 @@ def broken(tmp_path):
     ],
 )
 def test_an_entry_point_that_cannot_be_used_is_named(monkeypatch, broken, target, why):
-    monkeypatch.syspath_prepend(broken(target))
+    # Not syspath_prepend: it needs the real pkg_resources, in whose place a test of the server puts another.
+    monkeypatch.setattr(sys, "path", [str(broken(target)), *sys.path])
     checks = Registry("netra_sim.checks", OWN_CHECKS, kind=Check)
     point = f"the entry point broken = {target} of broken in the group netra_sim.checks"
     with pytest.raises(PluginError, match=f"^{point}:? {why}"):

@@ -160,7 +160,8 @@ async def test_a_reloaded_module_is_decorated_again(tmp_path, monkeypatch):
         "import asyncio, netra_sim\nWORD = {!r}\n"
         "@netra_sim.windows_asyncio_safe\nasync def f(): return WORD, asyncio.sleep\n"
     )
-    monkeypatch.syspath_prepend(tmp_path)
+    # Not syspath_prepend: it needs the real pkg_resources, in whose place a test of the server puts another.
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     module.write_text(source.format("first"))
     loaded = importlib.import_module("loaded_twice")
