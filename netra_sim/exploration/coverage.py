@@ -1,5 +1,6 @@
 """What a search without a failure has shown: how many orders it saw, and the bound on how likely a failure still is."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -41,3 +42,27 @@ class Coverage(NamedTuple):
             f"fewer than {share} of seeds fail (95 % confidence); {self.orders:,} distinct orders, the last new one at seed "
             f"{self.last_new}"
         )
+
+
+class OrdersSeen:
+    """Counts the runs of a search and their distinct orders.
+
+    Args:
+        trails: the orders of the runs before the search, which count as seen; see `ProgramRun.trail`.
+    """
+
+    def __init__(self, trails: Iterable[int] = ()) -> None:
+        self.runs = 0
+        self._trails = set(trails)
+        self._last_new = 0
+
+    def add(self, trail: int, number: int) -> None:
+        """Count a run with this order; ``number`` is its seed, or its place among all runs."""
+        self.runs += 1
+        if trail not in self._trails:
+            self._trails.add(trail)
+            self._last_new = number
+
+    def coverage(self, delays: int | None = None, *, is_whole: bool = True) -> Coverage:
+        """The coverage so far; for the arguments see `Coverage`."""
+        return Coverage(self.runs, len(self._trails), self._last_new, delays, is_whole)

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
-from netra_sim.exploration.coverage import Coverage
+from netra_sim.exploration.coverage import Coverage, OrdersSeen
 from netra_sim.exploration.exhaustive import orders_with_delays
 from netra_sim.exploration.outside import escapes_of, merged, told
 from netra_sim.exploration.plans import IN_ORDER, Plan, plan_of
@@ -144,45 +144,38 @@ def _explore_program(
     for plan, outcome in first:
         if outcome.kind:
             return Exploration(examined(program, 0, plan, outcome, limits, escapes), Coverage(1, 1, 0), escapes)
-    seen, last_new, tried = {outcome.trail for _, outcome in first}, 0, 0
+    seen = OrdersSeen(outcome.trail for _, outcome in first)
     with closing(outcomes(program, seeds, horizon, limits, jobs)) as results:
         for seed, outcome in zip(seeds, results, strict=False):
             on_trial()
-            tried += 1
-            if outcome.trail not in seen:
-                seen.add(outcome.trail)
-                last_new = seed
+            seen.add(outcome.trail, seed)
             if outcome.escapes:
                 escapes = merged(escapes, outcome.escapes)
-            coverage = Coverage(tried, len(seen), last_new)
             if outcome.kind:
                 failure = examined(program, seed, plan_of(seed, horizon), outcome, limits, escapes)
-                return Exploration(failure, coverage, escapes)
+                return Exploration(failure, seen.coverage(), escapes)
             if time.monotonic() > ends:
                 break
-    return Exploration(None, Coverage(tried, len(seen), last_new), escapes)
+    return Exploration(None, seen.coverage(), escapes)
 
 
 def _exhaust(
     program: Program, delays: int, most: int, ends: float, limits: RunLimits, on_trial: Callable[[], None]
 ) -> Exploration[Failure]:
-    seen, last_new, tried = set[int](), 0, 0
+    seen = OrdersSeen()
     escapes = run_program(program.load(), IN_ORDER, 0, **limits._asdict(), clocks=True).escapes
     orders = orders_with_delays(program.load(), delays, **limits._asdict())
     for plan, outcome in orders:
-        if tried == most or time.monotonic() > ends:
-            return Exploration(None, Coverage(tried, len(seen), last_new, delays, is_whole=False), escapes)
+        if seen.runs == most or time.monotonic() > ends:
+            return Exploration(None, seen.coverage(delays, is_whole=False), escapes)
         on_trial()
-        tried += 1
-        if outcome.trail not in seen:
-            seen.add(outcome.trail)
-            last_new = tried
+        seen.add(outcome.trail, seen.runs + 1)
         if outcome.escapes:
             escapes = merged(escapes, outcome.escapes)
         if outcome.kind:
             failure = examined(program, 0, plan, outcome, limits, escapes)
-            return Exploration(failure, Coverage(tried, len(seen), last_new, delays), escapes)
-    return Exploration(None, Coverage(tried, len(seen), last_new, delays), escapes)
+            return Exploration(failure, seen.coverage(delays), escapes)
+    return Exploration(None, seen.coverage(delays), escapes)
 
 
 def _explore_scenario(

@@ -115,8 +115,8 @@ class ScheduleLog:
         return holds
 
 
-class _Queue(deque[Entry]):
-    """A queue that tells what is appended."""
+class _Telling:
+    """A queue or a list that tells what is appended."""
 
     def __init__(self, tell: Callable[[Entry], None]) -> None:
         super().__init__()
@@ -124,19 +124,15 @@ class _Queue(deque[Entry]):
 
     def append(self, entry: Entry, /) -> None:
         self._tell(entry)
-        super().append(entry)
+        super().append(entry)  # type: ignore[misc]
 
 
-class _List(list[Any]):
-    """A list that tells what is appended."""
+class _Queue(_Telling, deque[Entry]):
+    pass
 
-    def __init__(self, tell: Callable[[Entry], None]) -> None:
-        super().__init__()
-        self._tell = tell
 
-    def append(self, entry: Entry, /) -> None:
-        self._tell(entry)
-        super().append(entry)
+class _List(_Telling, list[Any]):
+    pass
 
 
 def _described(task: Any) -> str:
