@@ -118,8 +118,7 @@ def _search(item: pytest.Function, marker: pytest.Mark, test: Callable[[], Corou
             words += ["--netra-sim-order", failure.order]
         if failure.holds and failure.step_cost:
             words += ["--netra-sim-step-cost", f"{failure.step_cost:g}"]
-        story = str(failure).rpartition("\n")[0]
-        raise SimulationFailedError(f"{story}\nto repeat it: {shlex.join(words)}")
+        raise SimulationFailedError(f"{failure.story}\nto repeat it: {shlex.join(words)}")
 
 
 def _limits(item: pytest.Function, marker: pytest.Mark) -> dict[str, Any]:

@@ -72,22 +72,21 @@ def _of_few_tasks(holds: list[Hold], fails: _Budget) -> list[Hold]:
     by_task: dict[int, list[Hold]] = {}
     for hold in holds:
         by_task.setdefault(hold.task, []).append(hold)
-    longest_first = sorted(by_task.values(), key=lambda own: -sum(hold.length for hold in own))
-    for own in longest_first[:MOST_ALONE]:
+    longest_first = sorted(by_task.values(), key=lambda own: -sum(hold.length for hold in own))[:MOST_ALONE]
+    for own in longest_first:
         if fails(own):
             return own
+    longest = [sorted(own, key=lambda hold: -hold.length)[:LONGEST_TRIED] for own in longest_first]
     for place in range(LONGEST_TRIED):
-        for own in longest_first[:MOST_ALONE]:
-            longest = sorted(own, key=lambda hold: -hold.length)[place : place + 1]
-            if longest and fails(one := [longest[0]._replace(length=FOR_EVER)]):
+        for own in longest:
+            if place < len(own) and fails(one := [own[place]._replace(length=FOR_EVER)]):
                 return one
 
-    def fail_together(tasks: Sequence[list[Hold]]) -> bool:
+    def of(tasks: Sequence[list[Hold]]) -> list[Hold]:
         kept = {own[0].task for own in tasks}
-        return fails([hold for hold in holds if hold.task in kept])
+        return [hold for hold in holds if hold.task in kept]
 
-    kept = {own[0].task for own in _fewer(list(by_task.values()), fail_together)}
-    return [hold for hold in holds if hold.task in kept]
+    return of(_fewer(list(by_task.values()), lambda tasks: fails(of(tasks))))
 
 
 def _fewer(items: list[T], fails: Callable[[list[T]], bool]) -> list[T]:

@@ -79,7 +79,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     escapes: tuple[Escape, ...]
     replay: str
 
-    def __str__(self) -> str:
+    @property
+    def story(self) -> str:
+        """What happened, without how to repeat it."""
         held = "" if self.holds is None else f"{_counted(len(self.holds), 'hold')}, "
         shrunk = f"{_counted(self.shrinking_runs, 'run')} to shrink"
         parts = (
@@ -88,9 +90,11 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
             f"{self.error}      {held}of {_counted(self.steps, 'step')}; {shrunk}; seed {self.seed}",
             self.traceback.rstrip(),
             told(self.escapes) if self.is_repeatable else "",
-            f"to repeat it: {self.replay}  (run {self.fingerprint})",
         )
         return "\n".join(filter(None, parts))
+
+    def __str__(self) -> str:
+        return f"{self.story}\nto repeat it: {self.replay}  (run {self.fingerprint})"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -170,7 +170,7 @@ def _on_call(frame: FrameType, event: str, called: Any) -> None:
 
 @cache
 def _place(path: str) -> str:
-    """Where a source file belongs: "library", "excused", "simulator" or "code under test"."""
+    """Where a source file belongs: "library", "excused" (the simulator too) or "code under test"."""
     if path.startswith("<frozen importlib"):
         return "excused"
     if path.startswith("<frozen"):
