@@ -1,13 +1,13 @@
 """Work on all cores: in order, whatever defines it, and over when nobody wants its results any more."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
+from interrupting import assert_ctrl_c_leaves_no_process
 
 from netra_sim.exceptions import EngineLimitError
 from netra_sim.exploration import in_order
@@ -143,21 +143,4 @@ def test_work_that_uses_all_cores_itself_does_the_work_in_its_own_process():
 def test_ctrl_c_leaves_no_process():
     script = "import time\nfrom netra_sim.exploration import in_order\n"
     script += "for _ in in_order(time.sleep, [(0.3,)] * 100, 2): print('one', flush=True)"
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as process:
-        process.stdout.readline()
-        os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(20) == -signal.SIGINT
-        ends = time.monotonic() + 10
-        while is_alive(process.pid) and time.monotonic() < ends:
-            time.sleep(0.1)
-        assert not is_alive(process.pid)
-
-
-def is_alive(group):
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    assert_ctrl_c_leaves_no_process(script)

@@ -1,12 +1,8 @@
 """Several processes that simulate the users give the History of one process, or none."""
 
 import asyncio
-import os
 import re
-import signal
-import subprocess
 import sys
-import time
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -14,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from interrupting import assert_ctrl_c_leaves_no_process
 
 from netra_sim.cli.group import cli
 from netra_sim.factory import ExecutionEngineFactory
@@ -278,17 +275,7 @@ def test_the_command_refuses_what_is_not_exact(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal of POSIX")
 def test_ctrl_c_ends_all_processes():
-    command = [sys.executable, "-c", CALL_FOR_EVER]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as process:
-        process.stdout.readline()
-        os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(20) == -signal.SIGINT
-        ends = time.monotonic() + 10
-        while is_alive(process.pid) and time.monotonic() < ends:
-            time.sleep(0.1)
-        assert not is_alive(process.pid)
+    assert_ctrl_c_leaves_no_process(CALL_FOR_EVER)
 
 
 CALL_FOR_EVER = """
@@ -296,11 +283,3 @@ from netra_sim import Scenario, simulate
 scenario = Scenario(users=3000).with_settings({"platform.order": "fifo"})
 simulate(scenario, shards=2, on_answer=lambda: print("one", flush=True))
 """
-
-
-def is_alive(group):
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
