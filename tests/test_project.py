@@ -23,7 +23,7 @@ def names(requirements):
 def test_the_conda_environment_has_the_projects_dependencies_and_no_other():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
     conda = {one for one in environment["dependencies"] if isinstance(one, str)}
-    extras = (PROJECT["optional-dependencies"][name] for name in ("server", "lab", "report", "notebooks"))
+    extras = (PROJECT["optional-dependencies"][name] for name in ("server", "lab", "systems", "report", "notebooks"))
     wanted = {*PROJECT["dependencies"], *(one for extra in extras for one in extra if not one.startswith("netra-sim"))}
     assert conda == {*wanted, f"python{PROJECT['requires-python']}", "pip"}
     assert environment["channels"] == ["conda-forge"]
