@@ -1,0 +1,183 @@
+"""Programs that talk over the virtual network meet what TCP does to bytes, and nothing else."""
+
+import asyncio
+import errno
+import socket
+from contextlib import asynccontextmanager
+
+import pytest
+
+from netra_sim.runtime import run
+from netra_sim.simulation.hosts.links import Conditions
+from netra_sim.simulation.hosts.network_loop import NetworkLoop
+
+
+def run_on_hosts(main, seed=1, **options):
+    return run(main(), loop_factory=lambda: NetworkLoop(seed=seed, **options))
+
+
+async def on(host, coroutine):
+    """Run a coroutine as part of the process of a host."""
+    return await asyncio.get_running_loop().create_task_in(host.process, coroutine, host.name)
+
+
+async def echo(reader, writer):
+    while data := await reader.read(1000):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def connection(name, port, **options):
+    reader, writer = await asyncio.open_connection(name, port, **options)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+def add_hosts(*names):
+    network = asyncio.get_running_loop().network
+    return [network.add_host(name) for name in names]
+
+
+def test_a_server_and_a_client_on_two_hosts_talk_over_streams():
+    async def main():
+        server, client = add_hosts("server", "client")
+        await on(server, asyncio.start_server(echo, "0.0.0.0", 80))
+
+        async def talk():
+            async with connection("server", 80) as (reader, writer):
+                writer.write(b"hello")
+                writer.write_eof()
+                return await reader.read(), writer.get_extra_info("peername"), writer.get_extra_info("sockname")[0]
+
+        assert await on(client, talk()) == (b"hello", (server.address, 80), client.address)
+
+    run_on_hosts(main)
+
+
+def test_connecting_where_nothing_listens_is_refused_and_to_an_unknown_name_fails():
+    async def main():
+        add_hosts("server")
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("server", 81)
+        with pytest.raises(socket.gaierror, match="no host 'elsewhere'"):
+            await asyncio.open_connection("elsewhere", 80)
+
+    run_on_hosts(main)
+
+
+def test_connecting_to_a_host_without_power_fails_after_two_minutes():
+    async def main():
+        loop = asyncio.get_running_loop()
+        (server,) = add_hosts("server")
+        loop.power_off(server)
+        with pytest.raises(TimeoutError) as raised:
+            await asyncio.open_connection("server", 80)
+        assert raised.value.errno == errno.ETIMEDOUT
+        assert loop.time() == pytest.approx(127, abs=1)
+
+    run_on_hosts(main)
+
+
+def test_a_killed_server_ends_its_connections_and_runs_no_clean_up():
+    cleaned = []
+
+    async def serve(reader, writer):
+        try:
+            writer.write(b"hello")
+            await asyncio.sleep(1000)
+        finally:
+            cleaned.append(True)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        server, client = add_hosts("server", "client")
+        await on(server, asyncio.start_server(serve, "0.0.0.0", 80))
+
+        async def talk():
+            async with connection("server", 80) as (reader, _writer):
+                assert await reader.readexactly(5) == b"hello"
+                loop.kill(server)
+                assert await reader.read() == b""
+                with pytest.raises(ConnectionRefusedError):
+                    await asyncio.open_connection("server", 80)
+                return loop.time()
+
+        assert await on(client, talk()) < 1
+        await asyncio.sleep(2000)
+        assert not cleaned
+
+    run_on_hosts(main)
+
+
+def test_a_server_that_loses_power_falls_silent():
+    async def main():
+        loop = asyncio.get_running_loop()
+        server, client = add_hosts("server", "client")
+        await on(server, asyncio.start_server(echo, "0.0.0.0", 80))
+
+        async def talk():
+            async with connection("server", 80) as (reader, writer):
+                loop.power_off(server)
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(reader.read(), 500)
+                writer.write(b"is anybody there?")
+                with pytest.raises(OSError, match="timed out") as raised:
+                    await reader.read()
+                assert raised.value.errno == errno.ETIMEDOUT
+                return loop.time()
+
+        assert await on(client, talk()) == pytest.approx(500 + 924.6, abs=1)
+
+    run_on_hosts(main)
+
+
+def test_a_reader_who_stops_reading_makes_the_writer_wait():
+    conditions = Conditions(send_buffer=10_000, receive_buffer=10_000)
+
+    async def main():
+        server, client = add_hosts("server", "client")
+        sent = 0
+
+        async def flood(reader, writer):
+            nonlocal sent
+            while True:
+                writer.write(bytes(1000))
+                await writer.drain()
+                sent += 1000
+
+        await on(server, asyncio.start_server(flood, "0.0.0.0", 80))
+
+        async def stop_reading():
+            async with connection("server", 80, limit=1000) as (_reader, _writer):
+                await asyncio.sleep(100)
+                return sent
+
+        # The reader's buffer, those of both operating systems, and the high-water mark of the writer's transport.
+        assert 20_000 <= await on(client, stop_reading()) <= 20_000 + 64 * 1024 + 10_000
+
+    run_on_hosts(main, inside=conditions)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bytes_arrive_complete_and_in_order_over_a_line_that_loses_and_splits(seed):
+    conditions = Conditions(loss=0.2, split=0.5, bandwidth=100_000)
+
+    async def main():
+        server, client = add_hosts("server", "client")
+        await on(server, asyncio.start_server(echo, "0.0.0.0", 80))
+        message = bytes(range(256)) * 100
+
+        async def talk():
+            async with connection("server", 80) as (reader, writer):
+                for start in range(0, len(message), 100):
+                    writer.write(message[start : start + 100])
+                writer.write_eof()
+                return await reader.read()
+
+        assert await on(client, talk()) == message
+
+    run_on_hosts(main, seed, inside=conditions)
