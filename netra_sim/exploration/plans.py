@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from netra_sim.simulation.randomness import key, uniform
+from netra_sim.randomness import key, uniform
 from netra_sim.simulation.schedule import Hold, holds_text, steps_text
 from netra_sim.simulation.schedule_log import ScheduleLog
 

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from netra_sim.exceptions import NetraSimError
 from netra_sim.exploration.plans import Plan
+from netra_sim.randomness import key
 from netra_sim.runtime import run
 from netra_sim.simulation import DeadlockError, VirtualTimeLimitError
 from netra_sim.simulation.escapes import ENTROPY, UNSEEDED, Escape, watching_escapes
-from netra_sim.simulation.randomness import key
 from netra_sim.simulation.schedule_log import ScheduleLog
 from netra_sim.simulation.virtual_time import new_virtual_loop
 

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from netra_sim.distributions import Constant, Distribution, Exponential, LogNormal, Pareto, Uniform
 from netra_sim.lazy import on_first_use
 from netra_sim.simulation.coarse_loop import CoarseClockLoop
 from netra_sim.simulation.diagnosis import DeadlockError, HarnessError, VirtualTimeLimitError
-from netra_sim.simulation.distributions import Constant, Distribution, Exponential, LogNormal, Pareto, Uniform
 from netra_sim.simulation.faults import FAULTS, Fault
 from netra_sim.simulation.library import find_scenario, scenario_names, scenario_path
 from netra_sim.simulation.loop import VirtualTimeLoop

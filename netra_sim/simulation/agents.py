@@ -6,10 +6,10 @@ from weakref import ref
 import msgspec
 
 from netra_sim.factory import Agent, AgentSession, Pipeline, UserExecutionContext, default_pipeline
+from netra_sim.randomness import key, uniform
 from netra_sim.simulation.fault_state import Injection
 from netra_sim.simulation.faults import AgentFault
 from netra_sim.simulation.pools import ResourcePools
-from netra_sim.simulation.randomness import key, uniform
 from netra_sim.simulation.scenario import Agents
 
 

@@ -17,12 +17,12 @@ from netra_sim.protocol import (
     is_terminal,
     longest_pause,
 )
+from netra_sim.randomness import key, uniform
 from netra_sim.recording import how_answered
 from netra_sim.simulation.client_environment import ClientEnvironment
 from netra_sim.simulation.faults import HandshakeRace, LateAuthentication, Line, Message
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.network import SimulatedTransport
-from netra_sim.simulation.randomness import key, uniform
 
 PING_INTERVAL, PING_TIMEOUT = 20.0, 20.0
 """Seconds between two keepalive pings of either side, and until an unanswered ping ends a connection; as in `websockets`."""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+from netra_sim.randomness import key, uniform
 from netra_sim.simulation.diagnosis import blaming
 from netra_sim.simulation.faults import ClockJump, Fault, Line, LineFault
-from netra_sim.simulation.randomness import key, uniform
 
 F = TypeVar("F", bound=Fault)
 

@@ -4,8 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from netra_sim.randomness import uniform
 from netra_sim.simulation.loop import VirtualTimeLoop
-from netra_sim.simulation.randomness import uniform
 from netra_sim.simulation.scenario import Network
 
 _BATCH_SECONDS = 0.1

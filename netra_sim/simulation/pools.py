@@ -8,11 +8,11 @@ from weakref import ref
 
 import msgspec
 
+from netra_sim.distributions import Distribution
 from netra_sim.exceptions import NetraSimError
 from netra_sim.factory import Agent, AgentSession, UserExecutionContext
+from netra_sim.randomness import key, uniform
 from netra_sim.recording import Recorder
-from netra_sim.simulation.distributions import Distribution
-from netra_sim.simulation.randomness import key, uniform
 from netra_sim.simulation.resources import Resource, Resources
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from netra_sim.simulation.distributions import Distribution, LogNormal
+from netra_sim.distributions import Distribution, LogNormal
 
 Places = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 

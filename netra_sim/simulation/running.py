@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from netra_sim.history import History
+from netra_sim.randomness import key
 from netra_sim.runtime import run
 from netra_sim.simulation.diagnosis import DeadlockError, VirtualTimeLimitError
 from netra_sim.simulation.loop import VirtualTimeLoop
-from netra_sim.simulation.randomness import key
 from netra_sim.simulation.scenario import Scenario
 from netra_sim.simulation.schedule_log import ScheduleLog
 from netra_sim.simulation.turns import TurnsLoop

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from netra_sim.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
 from netra_sim.exceptions import NetraSimError
 from netra_sim.history import Objectives
-from netra_sim.simulation.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
 from netra_sim.simulation.explanation import explain
 from netra_sim.simulation.faults import FAULTS, Fault, LoopStall
 from netra_sim.simulation.resources import Resources

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from netra_sim.bridge import Connection, IntegrationState
 from netra_sim.factory import answer_message, run_id_of
 from netra_sim.protocol import Refused
+from netra_sim.randomness import key, uniform
 from netra_sim.recording import CONTEXT_MARK, marked_question
 from netra_sim.simulation.client import SimulatedClient
 from netra_sim.simulation.client_environment import ClientEnvironment
@@ -20,7 +21,6 @@ from netra_sim.simulation.faults import (
     TabMultiplication,
 )
 from netra_sim.simulation.instance import Instance
-from netra_sim.simulation.randomness import key, uniform
 from netra_sim.simulation.scenario import Closed
 from netra_sim.simulation.workload import due_times
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from netra_sim.simulation.randomness import key, uniform
+from netra_sim.randomness import key, uniform
 from netra_sim.simulation.scenario import Burst, Closed, Poisson, Ramp, Replay, Workload
 
 

@@ -11,6 +11,7 @@ import msgspec
 from netra_sim.bridge import AgentWebSocketBridge, BridgeLimits, IntegrationPolicy
 from netra_sim.factory import EngineLimits, ExecutionEngineFactory, UserExecutionEngine, answer_to
 from netra_sim.history import CPU_BUSY, LOOP_STEPS, STEPS_READY, History, environment
+from netra_sim.randomness import key, uniform
 from netra_sim.recording import (
     ENGINES_PER_COMPARISON,
     EngineWatch,
@@ -34,7 +35,6 @@ from netra_sim.simulation.faults import AgentFault, BackendFault, Deploy, Fault,
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.pools import ResourcePools
-from netra_sim.simulation.randomness import key, uniform
 from netra_sim.simulation.scenario import SELECT_LIMIT, Scenario
 from netra_sim.simulation.turns import TURN, TurnsLoop
 from netra_sim.simulation.user import SimulatedUser

@@ -12,11 +12,11 @@ from msgspec import inspect as types
 from netra_sim.audit import RULES
 from netra_sim.checks import CHECKS
 from netra_sim.defects import DEFECTS, conformance_checks
+from netra_sim.distributions import Distribution
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration.trial import toml
 from netra_sim.notebooks.catalogue import NOTEBOOKS
 from netra_sim.simulation import FAULTS, Fault, Scenario, find_scenario, scenario_names
-from netra_sim.simulation.distributions import Distribution
 from netra_sim.simulation.scenario import Arrivals
 from netra_sim.site.report import explain
 from netra_sim.verdict.claims import CLAIMS, EVERYWHERE, Claim

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from netra_sim.distributions import Positive
 from netra_sim.factory import AgentSession
-from netra_sim.simulation.distributions import Positive
 from netra_sim.simulation.faults.base import Fault
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
-from netra_sim.simulation.distributions import Positive, Seconds
+from netra_sim.distributions import Positive, Seconds
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Message = dict[str, Any]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from netra_sim.simulation.distributions import Positive
+from netra_sim.distributions import Positive
 from netra_sim.simulation.faults.base import Fault, FaultTarget
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from netra_sim.bridge import BridgeLimits
-from netra_sim.simulation.distributions import Seconds
+from netra_sim.distributions import Seconds
 from netra_sim.simulation.faults.base import Fault, FaultTarget
 
 
