@@ -62,9 +62,15 @@ class Kind(IntEnum):
     CONTROL_RECEIVED = 25
     # An event has the mark of another run of its reader (user, connection, run, event, seq, subject: that run)
     OTHER_RUN = 26
-    # A client compared the answer with its question (user, run, event: "complete" or what is wrong, detail)
+    # A client compared the answer with its question (user, run, event: "complete" or what is wrong, detail, value: how many
+    # numbered tokens it found in the answer)
     ANSWERED = 27
     LOOP_ERROR = 28  # an error that no code handled reached the event loop (event: its type, detail: where and what)
+    LEFT = 29  # a client stopped reading a run before its end (user, run, connection)
+    WORKED = 30  # a service did a unit of work for a run, such as a token (user, run, seq: its number, detail: the service)
+    DISCLOSED = 31  # a client received a planted secret (user, run, connection, event, detail: which)
+    OUT_OF_ORDER = 32  # an event breaks the order of its protocol (user, run, connection, event, detail: the rule)
+    FIRST_CONTENT = 33  # a client received the first piece of a run's answer (user, run, connection, event)
 
 
 TEXT_COLUMNS = ("user", "run", "thread", "connection", "event", "subject", "detail")

@@ -116,9 +116,49 @@ class Recorder:
         self._users.add(user_id)
         self._row(Kind.ATTACHED, user=user_id, connection=connection_id, detail=client, value=line_latency)
 
-    def answered(self, run_id: str, user_id: str, how: str, detail: str = "") -> None:
-        """A client compared the final answer of a run with its question; ``how`` and ``detail`` are of `how_answered`."""
-        self._row(Kind.ANSWERED, user=user_id, run=run_id, event=how, detail=detail)
+    def answered(self, run_id: str, user_id: str, how: str, detail: str = "", tokens: float = nan) -> None:
+        """A client compared the final answer of a run with its question.
+
+        Args:
+            run_id: of the run.
+            user_id: who asked.
+            how: "complete" or what is wrong, see `how_answered`.
+            detail: what is wrong, in words.
+            tokens: how many numbered tokens the client found in the answer; NaN if the answer has no numbers.
+        """
+        self._row(Kind.ANSWERED, user=user_id, run=run_id, event=how, detail=detail, value=tokens)
+
+    def left(self, connection_id: str, user_id: str, run_id: str) -> None:
+        """A client stopped reading a run before its end: it closed the connection, or lost it."""
+        self._row(Kind.LEFT, user=user_id, connection=connection_id, run=run_id)
+
+    def worked(self, run_id: str, user_id: str, number: int, service: str) -> None:
+        """A service did one unit of work for a run, such as one token of the answer; units are numbered from 0."""
+        self._row(Kind.WORKED, user=user_id, run=run_id, seq=number, detail=service)
+
+    def disclosed(self, connection_id: str, user_id: str, run_id: str, event: str, secret: str) -> None:
+        """A client received a planted secret; ``secret`` names it and is not its text."""
+        self._row(Kind.DISCLOSED, user=user_id, connection=connection_id, run=run_id, event=event, detail=secret)
+
+    def out_of_order(self, connection_id: str, user_id: str, run_id: str, event: str, rule: str) -> None:
+        """A client received an event that breaks the order of its protocol; ``rule`` says in words which rule."""
+        self._row(Kind.OUT_OF_ORDER, user=user_id, connection=connection_id, run=run_id, event=event, detail=rule)
+
+    def first_content(self, connection_id: str, user_id: str, run_id: str, event: str) -> None:
+        """A client received the first piece of a run's answer, in an event of this type."""
+        self._row(Kind.FIRST_CONTENT, user=user_id, connection=connection_id, run=run_id, event=event)
+
+    def other_run(self, connection_id: str, user_id: str, run_id: str, event: str, other: str) -> None:
+        """A client received an event of a run with the mark of another run of its user."""
+        self._row(Kind.OTHER_RUN, user=user_id, connection=connection_id, run=run_id, event=event, subject=other)
+
+    def repeated(self, connection_id: str, user_id: str, run_id: str, event: str, number: int) -> None:
+        """A client received an event again, or an event with a token that it already had, of this number."""
+        self._row(Kind.REPEATED, user=user_id, connection=connection_id, run=run_id, event=event, seq=number)
+
+    def missing(self, connection_id: str, user_id: str, run_id: str, first: int, last: int) -> None:
+        """A client noticed that events, or tokens of its answer, are missing: from the number ``first`` to ``last``."""
+        self._row(Kind.MISSING, user=user_id, connection=connection_id, run=run_id, seq=first, value=last)
 
     def loop_error(self, error: str, detail: str) -> None:
         """An error that no code handled reached the event loop: its type, and where it came from with its message."""
