@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Protocol
 
+from netra_sim.randomness import key, uniform
 from netra_sim.simulation.hosts.links import GIVES_UP_AFTER, Link, next_attempt
-from netra_sim.simulation.randomness import key, uniform
 
 if TYPE_CHECKING:
     from netra_sim.simulation.loop import VirtualTimeLoop

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from netra_sim.simulation.distributions import Constant, Distribution, Positive
-from netra_sim.simulation.randomness import uniform
+from netra_sim.distributions import Constant, Distribution, Positive
+from netra_sim.randomness import uniform
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Bytes = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING
 
+from netra_sim.distributions import Constant
 from netra_sim.exceptions import NetraSimError
-from netra_sim.simulation.distributions import Constant
+from netra_sim.randomness import key, uniform
 from netra_sim.simulation.hosts.endpoint import Endpoint
 from netra_sim.simulation.hosts.host import PROCESS, Host, Listening, Process
 from netra_sim.simulation.hosts.links import Conditions, Link
-from netra_sim.simulation.randomness import key, uniform
 
 if TYPE_CHECKING:
     from netra_sim.simulation.loop import VirtualTimeLoop
