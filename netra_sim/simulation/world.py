@@ -1,8 +1,7 @@
 """One simulation: its servers, users and faults, from the start of the server to its shutdown, and their record."""
 
 import asyncio
-import gc
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any
 
@@ -10,32 +9,26 @@ import msgspec
 
 from netra_sim.bridge import AgentWebSocketBridge, BridgeLimits, IntegrationPolicy
 from netra_sim.factory import EngineLimits, ExecutionEngineFactory, UserExecutionEngine, answer_to
-from netra_sim.history import CPU_BUSY, LOOP_STEPS, STEPS_READY, History, environment
+from netra_sim.history import CPU_BUSY, LOOP_STEPS, STEPS_READY, environment
 from netra_sim.randomness import key, uniform
 from netra_sim.recording import (
     ENGINES_PER_COMPARISON,
     EngineWatch,
-    Recorder,
-    describe_loop_error,
     marked_question,
     record_gauges,
     record_left_overs,
-    without_addresses,
 )
 from netra_sim.simulation.agents import simulated_pipeline
 from netra_sim.simulation.diagnosis import (
-    DeadlockError,
-    HarnessError,
-    VirtualTimeLimitError,
     blaming,
-    harness_error,
 )
-from netra_sim.simulation.fault_state import FaultState, Injection
+from netra_sim.simulation.fault_state import Injection
 from netra_sim.simulation.faults import AgentFault, BackendFault, Deploy, Fault, LimitsFault
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.pools import ResourcePools
 from netra_sim.simulation.scenario import SELECT_LIMIT, Scenario
+from netra_sim.simulation.stage import Stage
 from netra_sim.simulation.turns import TURN, TurnsLoop
 from netra_sim.simulation.user import SimulatedUser
 from netra_sim.version import __version__
@@ -52,7 +45,7 @@ def first_to_look_at(seed: int, samples: int, engines: int) -> int:
     return int(uniform(key(seed, "probe"), samples) * engines)
 
 
-class World:
+class World(Stage):
     """Everything that takes part in one simulation; a `ClientEnvironment` and a `FaultTarget`.
 
     Args:
@@ -61,9 +54,6 @@ class World:
         loop: the loop that everything runs on.
         on_answer: called at the end of every request.
         factory_class: makes the engines.
-
-    Attributes:
-        failure: the error of a part of the simulation itself, or None.
     """
 
     def __init__(
@@ -74,129 +64,46 @@ class World:
         on_answer: Callable[[], None],
         factory_class: type[ExecutionEngineFactory],
     ) -> None:
-        self.scenario = scenario
-        self.seed = seed
-        self.loop = loop
-        self.recorder = Recorder(loop.exact_time)
-        self.faults = FaultState(scenario.faults, seed)
+        super().__init__(scenario, seed, loop, on_answer)
         self.pools = ResourcePools(scenario.resources, seed, self.recorder, loop.exact_time)
-        self.on_answer = on_answer
-        self.failure: HarnessError | None = None
         self._factory_class = factory_class
         self._instances: list[Instance] = []
         self._current: Instance | None = None
         self._other: Instance | None = None
         self._is_deployed = False
         self._users: list[SimulatedUser] = []
-        self._background: dict[asyncio.Task[Any], None] = {}
-        self._late_errors: list[tuple[str, str]] = []
-        self._main: asyncio.Task[Any] | None = None
-        self._partial_history: History | None = None
-        loop.on_stuck = self._on_stuck
-        loop.set_exception_handler(self._on_loop_error)
 
-    @property
-    def partial_history(self) -> History:
-        """The History up to the moment at which the loop was stuck.
-
-        Raises:
-            RuntimeError: the loop was not stuck.
-        """
-        if self._partial_history is None:
-            raise RuntimeError("the simulation was not stuck")
-        return self._partial_history
-
-    async def run(self) -> History:
-        """Run the simulation, from the start of the server to its shutdown.
-
-        Raises:
-            HarnessError: a fault, a probe or a simulated user failed.
-        """
-        self._main = asyncio.current_task()
-        try:
-            await self._run()
-        except asyncio.CancelledError:
-            if self.failure is None:
-                raise
-        if self.failure is not None:
-            raise self.failure
-        return self._history()
-
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Start background work; an error in it ends the simulation with a `HarnessError` of this name."""
-        task = asyncio.create_task(work, name=name)
-        self._background[task] = None
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._background[task]
-        if task.cancelled() or (error := task.exception()) is None or self.failure is not None:
-            return
-        self.failure = harness_error(task.get_name(), error)
-        self.failure.__cause__ = error
-        if self._main is not None:
-            self._main.cancel()
-
-    async def _run(self) -> None:
-        for injection in self.faults.injections:
-            if injection.fault.at == 0 or isinstance(injection.fault, LimitsFault):
-                self._begin(injection)
+    async def play(self) -> None:
+        """See `Stage`."""
+        self.begin_first_faults(also=LimitsFault)
         self._is_deployed = True
-        self._adapt()
+        self.adapt()
         self.spawn(self._sample(), "the probe")
-        for injection in self.faults.injections:
-            if not isinstance(injection.fault, LimitsFault):
-                self.spawn(self._inject(injection), f"fault {injection.fault.name}")
+        self.schedule_faults(besides=LimitsFault)
         self._users = [SimulatedUser(number, self) for number in self.numbers]
         if self._users:
             await asyncio.wait([self._begin_user(user) for user in self._users])
         await self.all_users_ended()
-        for task in (left := list(self._background)):
-            task.cancel()
-        if left:
-            await asyncio.wait(left)
-        for injection in self.faults.injections:
-            # This also records a fault that had not begun when the last user left, and so hit nothing.
-            if not injection.has_ended:
-                self._end(injection)
+        await self.end_background()
         for instance in self._instances:
             await instance.stop()
         for instance in self._instances:
             record_left_overs(self.recorder, instance.bridge, instance.factory, instance.watch)
 
-    def _history(self) -> History:
-        gc.collect()  # asyncio reports the error of a task that was never awaited when the task is freed.
-        for error in sorted(self._late_errors):
-            self.recorder.loop_error(*error)
-        self.recorder.sample(LOOP_STEPS, self.loop.steps)
-        return self.recorder.finish(
-            {
-                "source": "simulation",
-                "scenario": msgspec.to_builtins(self.scenario),
-                "objectives": msgspec.to_builtins(self.scenario.objectives),
-                "engines_per_user": self.scenario.limits.engines_per_user,
-                "unsent_bytes": BridgeLimits().outbox_bytes + BridgeLimits().event_bytes,
-                "tools_required": self.scenario.tools_required,
-                "began": EPOCH,
-                "seed": self.seed,
-                "version": __version__,
-                "environment": environment(),
-            }
-        )
-
-    def _on_stuck(self, error: DeadlockError | VirtualTimeLimitError) -> None:
-        if self._partial_history is None:
-            for line in error.report.splitlines():
-                self.recorder.stuck(error.how, without_addresses(line.strip()))
-            self._partial_history = self._history()
-
-    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
-        if "handle" in context:
-            self.recorder.loop_error(*describe_loop_error(context))
-        else:
-            # asyncio reports most of these when an object is freed, at a time that differs between processes.
-            self._late_errors.append(describe_loop_error(context))
+    def meta(self) -> dict[str, Any]:
+        """See `Stage`."""
+        return {
+            "source": "simulation",
+            "scenario": msgspec.to_builtins(self.scenario),
+            "objectives": msgspec.to_builtins(self.scenario.objectives),
+            "engines_per_user": self.scenario.limits.engines_per_user,
+            "unsent_bytes": BridgeLimits().outbox_bytes + BridgeLimits().event_bytes,
+            "tools_required": self.scenario.tools_required,
+            "began": EPOCH,
+            "seed": self.seed,
+            "version": __version__,
+            "environment": environment(),
+        }
 
     def wall_clock(self) -> float:
         """The time of the servers' wall clock, in seconds since 1970."""
@@ -248,15 +155,6 @@ class World:
             for tab in user.tabs:
                 tab.outlast_stall(began, self.loop.exact_time())
 
-    def begin_again(self, fault: Fault, seconds: float) -> None:
-        """See `FaultTarget`."""
-
-        async def act() -> None:
-            await self.loop.sleep_exactly(seconds)
-            fault.begin(self)
-
-        self.spawn(act(), f"fault {fault.name}")
-
     @property
     def _present(self) -> list[SimulatedUser]:
         return [user for user in self._users if user.is_present]
@@ -297,31 +195,7 @@ class World:
         if self.faults.on_for_all(BackendFault):
             raise ConnectionError("the model service does not answer")
 
-    def _begin(self, injection: Injection[Fault]) -> None:
-        self.recorder.fault_began(injection.fault.name)
-        injection.is_on = True
-        with blaming(f"the beginning of fault {injection.fault.name}"):
-            injection.fault.begin(self)
-        self._adapt()
-
-    async def _inject(self, injection: Injection[Fault]) -> None:
-        fault = injection.fault
-        if not injection.is_on:
-            await self.loop.sleep_exactly(fault.at - self.loop.exact_time())
-            self._begin(injection)
-        # At least one microsecond: users that came due while the loop was blocked run first, and meet the fault.
-        await self.loop.sleep_exactly(max(fault.at + fault.lasts - self.loop.exact_time(), 1e-6))
-        self._end(injection)
-        self._adapt()
-
-    def _end(self, injection: Injection[Fault]) -> None:
-        was_on, injection.is_on, injection.has_ended = injection.is_on, False, True
-        if was_on:
-            with blaming(f"the end of fault {injection.fault.name}"):
-                injection.fault.end(self)
-        self.recorder.fault_ended(injection.fault.name, len(injection.hit))
-
-    def _adapt(self) -> None:
+    def adapt(self) -> None:
         """Apply the active faults to the server and to the users who are present."""
         deploys = self.faults.on_for_all(Deploy)
         if deploys and self._current is not None:
