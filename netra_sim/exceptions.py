@@ -20,6 +20,7 @@ argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` i
     │   └── WrongLoopError              the bridge was used outside its event loop; nothing changed
     ├── CalibrationError                the file is no calibration; a ValueError [exploration]
     ├── ClientGoneError                 the client has closed or lost its connection; a ConnectionError [server]
+    ├── ClientProtocolError             the table describes no client protocol; a ValueError [clients]
     ├── ConfigError                     the configuration of the audit cannot be used; a ValueError [audit]
     ├── ContextError                    the user execution context is not valid; a ValueError
     ├── DeadlockError                   tasks are left, and nothing can wake them; a RuntimeError [simulation]

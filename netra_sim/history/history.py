@@ -67,7 +67,9 @@ class Kind(IntEnum):
     ANSWERED = 27
     LOOP_ERROR = 28  # an error that no code handled reached the event loop (event: its type, detail: where and what)
     LEFT = 29  # a client stopped reading a run before its end (user, run, connection)
-    WORKED = 30  # a service did a unit of work for a run, such as a token (user, run, seq: its number, detail: the service)
+    WORKED = (
+        30  # a service did a unit of work for a run, such as a token (user, run, seq: its number, detail: the service)
+    )
     DISCLOSED = 31  # a client received a planted secret (user, run, connection, event, detail: which)
     OUT_OF_ORDER = 32  # an event breaks the order of its protocol (user, run, connection, event, detail: the rule)
     FIRST_CONTENT = 33  # a client received the first piece of a run's answer (user, run, connection, event)

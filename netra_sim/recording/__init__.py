@@ -2,7 +2,7 @@
 
 from netra_sim.recording.answers import how_answered
 from netra_sim.recording.loop_errors import describe_loop_error, without_addresses
-from netra_sim.recording.marks import CONTEXT_MARK, mark, marked_question, marks_in
+from netra_sim.recording.marks import CONTEXT_MARK, each_mark, mark, marked_question, marks_in, unfinished_mark
 from netra_sim.recording.recorder import Recorder
 from netra_sim.recording.snapshots import (
     ENGINES_AT_AN_OPENING,
@@ -20,6 +20,7 @@ __all__ = [
     "EngineWatch",
     "Recorder",
     "describe_loop_error",
+    "each_mark",
     "how_answered",
     "mark",
     "marked_question",
@@ -27,5 +28,6 @@ __all__ = [
     "opening_after",
     "record_gauges",
     "record_left_overs",
+    "unfinished_mark",
     "without_addresses",
 ]

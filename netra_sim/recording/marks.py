@@ -1,6 +1,7 @@
 """Marks: texts in the data of each user and run that name the owner, so that data in the wrong place shows it."""
 
 import re
+from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import lru_cache
 
@@ -8,6 +9,12 @@ CONTEXT_MARK: ContextVar[str] = ContextVar("netra_sim.mark", default="")
 """The id of the user who asked, set in the context that carries out the request."""
 
 _MARK = re.compile(rb"canary:([^;\"\\]+);(?:run:([^;\"\\]+);)?")
+
+_LONGEST_NAME = 200
+_UNFINISHED = re.compile(
+    rb"(?:c(?:a(?:n(?:a(?:ry?)?)?)?)?|canary:[^;\"\\]{0,%d}(?:;(?:r(?:un?)?|run:[^;\"\\]{0,%d})?)?)\Z"
+    % (_LONGEST_NAME, _LONGEST_NAME)
+)
 
 
 def mark(user_id: str, run_id: str = "") -> str:
@@ -46,6 +53,20 @@ def marks_in(frame: bytes, reader: str, run_id: str = "") -> tuple[str, str]:
         if match[2] and run_id and not other_run and (run := match[2].decode(errors="replace")) != run_id:
             other_run = run
     return owner, other_run
+
+
+def each_mark(data: bytes, after: int = 0) -> Iterator[tuple[str, str]]:
+    """The user and the run ("" without one) of every mark in the data that ends behind the position ``after``."""
+    if b"canary:" in data:
+        for found in _MARK.finditer(data):
+            if found.end() > after:
+                yield found[1].decode(errors="replace"), (found[2] or b"").decode(errors="replace")
+
+
+def unfinished_mark(data: bytes) -> bytes:
+    """The end of the data that may be the beginning of a mark, whose rest then arrives with the next piece; else b""."""
+    found = _UNFINISHED.search(data, max(0, len(data) - 2 * _LONGEST_NAME))
+    return found[0] if found else b""
 
 
 @lru_cache(16_384)  # the runs that live at the same time

@@ -92,16 +92,15 @@ class Recorder:
 
     def _read_control(self, connection_id: str, user_id: str, frame: bytes, reading: Reading) -> None:
         message = reading.message
-        self._row(
-            Kind.CONTROL_RECEIVED,
-            user=user_id,
-            connection=connection_id,
-            event=str(message.__struct_config__.tag),
-            subject=self._other_user_in(frame, user_id),
-        )
+        kind, other = str(message.__struct_config__.tag), self._other_user_in(frame, user_id)
+        self.control_received(connection_id, user_id, kind, subject=other)
         if isinstance(message, Gap):
             span: dict[str, Any] = {"seq": message.missed_from, "value": message.missed_to}
             self._row(Kind.GAP_RECEIVED, user=user_id, connection=connection_id, run=message.run_id, **span)
+
+    def control_received(self, connection_id: str, user_id: str, event: str, *, subject: str) -> None:
+        """A client received a frame that belongs to no run; ``subject`` is another user whom it names, or ""."""
+        self._row(Kind.CONTROL_RECEIVED, user=user_id, connection=connection_id, event=event, subject=subject)
 
     def _other_user_in(self, frame: bytes, reader: str) -> str:
         """The first known user in a frame other than the reader, or "". A name counts as a whole word, or before a dot."""

@@ -1,0 +1,152 @@
+"""What every client protocol has: where the system is, what a user asks, and the session in which the user does so.
+
+A protocol of your own is a class like this one, in any module on the path::
+
+    class Telnet(ClientProtocol, frozen=True, tag="my_tests.clients:Telnet"):
+        greeting: str = "HELLO"
+
+        @property
+        def kinds(self) -> frozenset[Kind]:
+            return STREAM_KINDS
+
+        def session(self, target: Target, user_id: str, journal: Journal, seed: int = 0) -> Session:
+            return TelnetSession(self, target, user_id, journal)
+
+A scenario names it by ``[client] kind = "my_tests.clients:Telnet"``, and its fields are the other settings of ``[client]``.
+The session talks to the system with plain asyncio (``asyncio.open_connection``, ``asyncio.sleep``), so that it runs on the
+simulated network and on real sockets alike, and it tells the journal what happens. It uses no thread, no wall clock and no
+randomness other than `ClientProtocol.draw`. It catches the errors of the network, and records them; any other exception is
+a defect of the protocol and ends the simulation.
+"""
+
+import random
+from typing import Annotated, Protocol
+
+import msgspec
+
+from netra_sim.clients.journal import Journal
+from netra_sim.history import Kind
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Events = Annotated[int, msgspec.Meta(ge=1)]
+
+STREAM_KINDS = frozenset(
+    {
+        *(Kind.REQUESTED, Kind.REFUSED, Kind.RECEIVED, Kind.CONTROL_RECEIVED, Kind.CONNECT_REFUSED),
+        *(Kind.CONNECTED, Kind.ATTACHED, Kind.DISCONNECTED, Kind.LEFT, Kind.OTHER_RUN, Kind.DISCLOSED),
+    }
+)
+"""The kinds of record that a journal writes for any protocol."""
+
+CONTENT_KINDS = frozenset({Kind.FIRST_CONTENT, Kind.ANSWERED, Kind.REPEATED, Kind.MISSING})
+"""The kinds that it writes if the protocol tells which part of an event is the answer."""
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a system listens.
+
+    Attributes:
+        host: its name or address.
+        port: its port.
+        tls: whether connections are encrypted.
+        path: stands before the path of every request.
+    """
+
+    host: str
+    port: int
+    tls: bool = False
+    path: str = ""
+
+    @property
+    def authority(self) -> str:
+        """Host and port, as in a URL."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user asks.
+
+    Attributes:
+        user_id: who asks.
+        run_id: the run that the request starts.
+        thread_id: the conversation.
+        text: the question; it holds the marks of the user and the run, see `netra_sim.recording.marked_question`.
+        due: when it was to be sent, in seconds of the recorder's clock.
+        other_thread_id: a thread of another user, which this user names if `ClientProtocol.foreign_threads` says so.
+    """
+
+    user_id: str
+    run_id: str
+    thread_id: str
+    text: str
+    due: float
+    other_thread_id: str = ""
+
+
+class Session(Protocol):
+    """One client of one user. Several requests may be under way at the same time."""
+
+    async def connect(self) -> None:
+        """Open the connection, if the protocol has one before the first request."""
+
+    async def ask(self, request: Request) -> None:
+        """Send a request, and return at the end of its run, or when no end can come any more.
+
+        Cancel it to give up the wait; a connection that serves this run alone is then closed.
+        """
+
+    async def leave(self) -> None:
+        """Close all connections in an orderly way."""
+
+    def cut(self) -> None:
+        """Break all connections by a reset, as a lost network does."""
+
+
+class ClientProtocol(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
+    """How the users of a scenario talk to the system.
+
+    Attributes:
+        leave_share: the share of runs that the user leaves in the middle, as by a closed tab.
+        leave_after: the number of events of such a run after which the user leaves.
+        foreign_threads: the share of users who name the thread of another user in all their requests. What comes back to
+            them with the mark of the other user is a leak.
+    """
+
+    leave_share: Share = 0.0
+    leave_after: Events = 3
+    foreign_threads: Share = 0.0
+
+    @property
+    def name(self) -> str:
+        """The kind of the protocol, as in scenario files."""
+        return str(self.__struct_config__.tag)
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of record that the clients write; a check that needs another kind cannot judge the history."""
+        raise NotImplementedError(f"{type(self).__name__} does not say which kinds of record it writes")
+
+    def session(self, target: Target, user_id: str, journal: Journal, seed: int = 0) -> Session:
+        """A client of a user.
+
+        Args:
+            target: the system.
+            user_id: the user.
+            journal: of the user; the session tells it everything that happens.
+            seed: determines the draws.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not make sessions")
+
+    def draw(self, seed: int, *names: str) -> float:
+        """A number in [0, 1), determined by the seed and the names of what it is for, in whatever order draws are made."""
+        return random.Random("\x1f".join((str(seed), *names))).random()
+
+    def leaves_after(self, seed: int, run_id: str) -> int:
+        """The number of events after which the user leaves a run; 0 for never."""
+        return self.leave_after if self.draw(seed, "leave", run_id) < self.leave_share else 0
+
+    def thread_for(self, seed: int, request: Request) -> str:
+        """The thread that the request names: its own, or that of another user."""
+        is_foreign = self.draw(seed, "foreign thread", request.user_id) < self.foreign_threads
+        return request.other_thread_id if is_foreign and request.other_thread_id else request.thread_id

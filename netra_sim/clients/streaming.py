@@ -1,0 +1,190 @@
+"""The session of every protocol in which a request is one HTTP exchange, answered by server-sent events."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import h11
+
+from netra_sim.clients.http import HttpConnection, HttpRequest
+from netra_sim.clients.journal import Journal
+from netra_sim.clients.protocol import ClientProtocol, Request, Target
+from netra_sim.clients.server_sent_events import EventStream, ServerSentEvent
+from netra_sim.protocol import CLOSE_GOING_AWAY, CLOSE_LOST, CLOSE_NORMAL
+
+LINGER = 5.0
+"""Seconds that a client goes on reading after the end of a run, until the server ends the response."""
+
+
+class Exchange(Protocol):
+    """What a protocol sends for one request, and how it records the answer.
+
+    Attributes:
+        request: the HTTP request.
+        has_ended: whether the end of the run has been recorded.
+    """
+
+    request: HttpRequest
+    has_ended: bool
+
+    def read(self, connection_id: str, event: ServerSentEvent) -> None:
+        """Record an event."""
+
+    def finish(self, connection_id: str, rest: bytes) -> None:
+        """The response is complete; ``rest`` are the bytes after the last event."""
+
+
+class StreamSession:
+    """A client that sends each request in an HTTP exchange of its own, on a connection that no other exchange uses.
+
+    It keeps connections open for later requests, as browsers do.
+
+    Args:
+        protocol: the settings.
+        target: the system.
+        journal: of the user.
+        seed: determines the draws.
+        begin: makes the exchange of a request, given the thread that the request names.
+    """
+
+    def __init__(
+        self,
+        protocol: ClientProtocol,
+        target: Target,
+        journal: Journal,
+        seed: int,
+        begin: Callable[[Request, str], Exchange],
+    ) -> None:
+        self._protocol = protocol
+        self._target = target
+        self._journal = journal
+        self._seed = seed
+        self._begin = begin
+        self._idle: list[tuple[str, HttpConnection]] = []
+        self._busy: dict[str, tuple[HttpConnection, str, Exchange]] = {}
+
+    async def connect(self) -> None:
+        """Connections are opened with the requests."""
+
+    async def ask(self, request: Request) -> None:
+        """Carry out one exchange. A response that breaks off is a run without an end."""
+        run_id, journal = request.run_id, self._journal
+        thread = self._protocol.thread_for(self._seed, request)
+        journal.requested(run_id, request.due, thread)
+        exchange = self._begin(request, thread)
+        try:
+            while True:
+                is_fresh = not self._renew_idle()
+                try:
+                    connection_id, connection = await self._open() if is_fresh else self._idle.pop()
+                except OSError as error:
+                    journal.connect_refused(f"{type(error).__name__}: {error}")
+                    return
+                self._busy[connection_id] = connection, run_id, exchange
+                if await self._carry_out(connection_id, connection, exchange, run_id) or is_fresh:
+                    return  # else the server closed a kept connection before it saw the request: browsers open a new one
+        finally:
+            journal.forget(run_id)
+
+    async def leave(self) -> None:
+        """Close all connections."""
+        self._end(CLOSE_NORMAL, "the client closed the connection", HttpConnection.close)
+
+    def cut(self) -> None:
+        """Reset all connections."""
+        self._end(CLOSE_LOST, "the client lost the connection", HttpConnection.cut)
+
+    def _end(self, code: int, reason: str, close: Callable[[HttpConnection], None]) -> None:
+        for connection_id, (connection, run_id, exchange) in list(self._busy.items()):
+            self._stop_reading(connection_id, connection, run_id, exchange, code, reason, close)
+        for connection_id, connection in self._idle:
+            close(connection)
+            self._journal.disconnected(connection_id, code, reason)
+        self._idle.clear()
+
+    def _stop_reading(
+        self,
+        connection_id: str,
+        connection: HttpConnection,
+        run_id: str,
+        exchange: Exchange,
+        code: int,
+        reason: str,
+        close: Callable[[HttpConnection], None] = HttpConnection.close,
+    ) -> None:
+        if self._busy.pop(connection_id, None) is not None and not exchange.has_ended:
+            self._journal.left(connection_id, run_id)
+        close(connection)
+        self._journal.disconnected(connection_id, code, reason)
+
+    async def _open(self) -> tuple[str, HttpConnection]:
+        connection = await HttpConnection.open(self._target)
+        return self._journal.connected(), connection
+
+    def _renew_idle(self) -> bool:
+        """Drop the kept connections that the server has closed; return whether one is left, which is then the last."""
+        while self._idle and not self._idle[-1][1].renew():
+            connection_id, connection = self._idle.pop()
+            connection.close()
+            self._journal.disconnected(connection_id, CLOSE_NORMAL, "the server closed the idle connection")
+        return bool(self._idle)
+
+    async def _carry_out(self, connection_id: str, connection: HttpConnection, exchange: Exchange, run_id: str) -> bool:
+        """Send a request and read the response; return False if the connection ended without a byte of a response."""
+        code, reason, is_answered = CLOSE_LOST, "", False
+        try:
+            await connection.send(exchange.request)
+            head = await connection.head()
+            is_answered = True
+            self._journal.received_control(connection_id, f"http {head.status}", head.raw, run_id)
+            if head.is_refusal:
+                await self._read_refusal(connection_id, connection, run_id, head.status)
+            elif not await self._read_run(connection_id, connection, exchange, run_id):
+                return True
+            code, reason = CLOSE_NORMAL, "the exchange is complete"
+        except (OSError, h11.RemoteProtocolError) as error:
+            reason = f"{type(error).__name__}: {error}"
+        except asyncio.CancelledError:
+            self._stop_reading(connection_id, connection, run_id, exchange, CLOSE_GOING_AWAY, "the user gave up")
+            raise
+        if self._busy.pop(connection_id, None) is None:
+            return True  # `leave` or `cut` has ended and recorded it
+        if code == CLOSE_NORMAL and connection.renew():
+            self._idle.append((connection_id, connection))
+        else:
+            connection.close()
+            self._journal.disconnected(connection_id, code, reason)
+        return is_answered
+
+    async def _read_refusal(self, connection_id: str, connection: HttpConnection, run_id: str, status: int) -> None:
+        self._journal.refused(run_id, f"http {status}")
+        async for piece in connection.body():
+            self._journal.received_control(connection_id, f"http {status}", piece, run_id)
+
+    async def _read_run(self, connection_id: str, connection: HttpConnection, exchange: Exchange, run_id: str) -> bool:
+        """Read the events until the response ends; return False if the client has left before."""
+        leaves_after = self._protocol.leaves_after(self._seed, run_id)
+        stream, count = EventStream(), 0
+        try:
+            async with asyncio.timeout(None) as patience:
+                async for piece in connection.body():
+                    for event in _fed(stream, piece):
+                        exchange.read(connection_id, event)
+                        count += 1
+                        if count == leaves_after and not exchange.has_ended:
+                            reason = "the user left in the middle of the run"
+                            self._stop_reading(connection_id, connection, run_id, exchange, CLOSE_GOING_AWAY, reason)
+                            return False
+                    if exchange.has_ended and patience.when() is None:
+                        patience.reschedule(asyncio.get_running_loop().time() + LINGER)
+        except TimeoutError:
+            return True  # the run has ended; the server only keeps the response open
+        exchange.finish(connection_id, stream.rest)
+        return True
+
+
+def _fed(stream: EventStream, piece: bytes) -> list[ServerSentEvent]:
+    try:
+        return stream.feed(piece)
+    except ValueError as error:
+        raise ConnectionAbortedError(f"the client gave up the stream: {error}") from error
