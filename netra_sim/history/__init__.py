@@ -14,6 +14,7 @@ from netra_sim.history.gauges import (
     MOST_UNSENT_BYTES,
     OUTBOX_BYTES,
     REPLAY_BYTES,
+    SECRETS_GIVEN,
     STEPS_READY,
     wait_for,
 )
@@ -21,6 +22,7 @@ from netra_sim.history.objectives import Objectives
 from netra_sim.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from netra_sim.history.foreign import IsolatedBy, foreign_meta
     from netra_sim.history.history import History, HistoryError, Kind, environment
     from netra_sim.history.log import Log, Malformed, is_event_log, read_log
     from netra_sim.history.log_mapping import LogMapping, TimeUnit
@@ -38,9 +40,11 @@ __all__ = [
     "MOST_UNSENT_BYTES",
     "OUTBOX_BYTES",
     "REPLAY_BYTES",
+    "SECRETS_GIVEN",
     "STEPS_READY",
     "History",
     "HistoryError",
+    "IsolatedBy",
     "Kind",
     "Log",
     "LogMapping",
@@ -48,6 +52,7 @@ __all__ = [
     "Objectives",
     "TimeUnit",
     "environment",
+    "foreign_meta",
     "is_event_log",
     "merge",
     "read_log",
@@ -59,12 +64,14 @@ __getattr__ = on_first_use(
     {
         "History": "history",
         "HistoryError": "history",
+        "IsolatedBy": "foreign",
         "Kind": "history",
         "Log": "log",
         "LogMapping": "log_mapping",
         "Malformed": "log",
         "TimeUnit": "log_mapping",
         "environment": "history",
+        "foreign_meta": "foreign",
         "is_event_log": "log",
         "merge": "merging",
         "read_log": "log",

@@ -33,6 +33,9 @@ OUTBOX_BYTES = "outbox bytes"
 REPLAY_BYTES = "replay bytes"
 """Bytes that the bridge keeps for replay."""
 
+SECRETS_GIVEN = "secrets given to the system"
+"""How often the system was given a planted secret, such as in its environment or in an error of a service."""
+
 STEPS_READY = "loop steps ready"
 """How many steps of the event loop could run, and wait for the CPU."""
 

@@ -54,26 +54,34 @@ class Kind(IntEnum):
     CONNECT_REFUSED = 18  # a client could not connect (user, detail: reason)
     LEAKED_CONTEXT = 19  # an event was published in another user's context (user, run, event, subject: the other)
     STUCK = 20  # the system did not come to rest (event: "deadlock", "time limit" or "spinning", detail: who waits)
-    ATTACHED = 21  # a client got a connection (user, connection, detail: the client, value: the line's latency)
+    # A client got a connection (user, connection, detail: the client, value: the line's latency, thread: the room it joined)
+    ATTACHED = 21
     GAP_RECEIVED = 22  # a client read an announced gap (user, connection, run, seq: first, value: last)
-    REPEATED = 23  # a client dropped an event that it already had (user, connection, run, event, seq)
-    MISSING = 24  # a client noticed an unannounced gap (user, connection, run, seq: first, value: last)
+    # A client dropped an event that it already had (user, connection, run, event, seq, detail: `IN_ANSWER` or "")
+    REPEATED = 23
+    # A client noticed an unannounced gap (user, connection, run, seq: first, value: last, detail: `IN_ANSWER` or "")
+    MISSING = 24
     # A client read a control frame (user, connection, event: type, subject: another user in it or "")
     CONTROL_RECEIVED = 25
-    # An event has the mark of another run of its reader (user, connection, run, event, seq, subject: that run)
+    # An event has the mark of another run, of its reader or in a room of anybody (user, connection, run, event, seq,
+    # subject: that run)
     OTHER_RUN = 26
     # A client compared the answer with its question (user, run, event: "complete" or what is wrong, detail, value: how many
     # numbered tokens it found in the answer)
     ANSWERED = 27
     LOOP_ERROR = 28  # an error that no code handled reached the event loop (event: its type, detail: where and what)
-    LEFT = 29  # a client stopped reading a run before its end (user, run, connection)
-    WORKED = (
-        30  # a service did a unit of work for a run, such as a token (user, run, seq: its number, detail: the service)
-    )
+    LEFT = 29  # a client stopped reading a run before its end (user, run, connection, detail: `LOST` if not by choice)
+    WORKED = 30  # a service did a unit of work for a run, such as a token (user, run, seq: number, detail: the service)
     DISCLOSED = 31  # a client received a planted secret (user, run, connection, event, detail: which)
     OUT_OF_ORDER = 32  # an event breaks the order of its protocol (user, run, connection, event, detail: the rule)
     FIRST_CONTENT = 33  # a client received the first piece of a run's answer (user, run, connection, event)
 
+
+LOST = "lost"
+"""The detail of `Kind.LEFT` for a client whose connection broke; without it the client left by choice."""
+
+IN_ANSWER = "in the answer"
+"""The detail of `Kind.REPEATED` and `Kind.MISSING` if they are about numbered tokens in an answer, and not about events."""
 
 TEXT_COLUMNS = ("user", "run", "thread", "connection", "event", "subject", "detail")
 NUMBER_COLUMNS: Mapping[str, str] = {

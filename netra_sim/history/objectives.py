@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 Bound = Annotated[float, msgspec.Meta(gt=0, le=1e12)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -23,6 +24,10 @@ class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         recovery: seconds from the end of a fault until every user is served as before.
         steps_per_record: steps of the event loop for each record.
         replay_bytes: bytes that the bridge may keep for replay.
+        first_content_p95: seconds from when a request was due to the first piece of its answer at the client, for 95 of 100
+            requests; by default the time is measured and not judged.
+        work_after_leaving: seconds for which services may go on to work for a run after its last reader has left; 5 by
+            default.
     """
 
     delivery_mean: Bound = 0.100
@@ -36,3 +41,5 @@ class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     recovery: Bound = 5.0
     steps_per_record: Bound = 5.0
     replay_bytes: Bound = 64 * 1024 * 1024
+    first_content_p95: Bound | UnsetType = UNSET
+    work_after_leaving: Bound | UnsetType = UNSET

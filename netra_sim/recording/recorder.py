@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from netra_sim.history import CONTEXTS_READ, wait_for
-from netra_sim.history.history import NUMBER_COLUMNS, TEXT_COLUMNS, History, Kind
+from netra_sim.history.history import IN_ANSWER, LOST, NUMBER_COLUMNS, TEXT_COLUMNS, History, Kind
 from netra_sim.protocol import Event, Gap, Reading, ToolCompleted
 from netra_sim.recording.marks import CONTEXT_MARK, marks_in
 
@@ -110,10 +110,13 @@ class Recorder:
                     return str(name)
         return ""
 
-    def attached(self, connection_id: str, user_id: str, client: str, line_latency: float = nan) -> None:
-        """A client has a new connection, over a line that delays each frame by ``line_latency`` seconds."""
+    def attached(
+        self, connection_id: str, user_id: str, client: str, line_latency: float = nan, room: str = ""
+    ) -> None:
+        """A client has a new connection, to a room if any; its line delays each frame by ``line_latency`` seconds."""
         self._users.add(user_id)
-        self._row(Kind.ATTACHED, user=user_id, connection=connection_id, detail=client, value=line_latency)
+        where: dict[str, Any] = {"user": user_id, "connection": connection_id, "thread": room}
+        self._row(Kind.ATTACHED, detail=client, value=line_latency, **where)
 
     def answered(self, run_id: str, user_id: str, how: str, detail: str = "", tokens: float = nan) -> None:
         """A client compared the final answer of a run with its question.
@@ -127,9 +130,10 @@ class Recorder:
         """
         self._row(Kind.ANSWERED, user=user_id, run=run_id, event=how, detail=detail, value=tokens)
 
-    def left(self, connection_id: str, user_id: str, run_id: str) -> None:
-        """A client stopped reading a run before its end: it closed the connection, or lost it."""
-        self._row(Kind.LEFT, user=user_id, connection=connection_id, run=run_id)
+    def left(self, connection_id: str, user_id: str, run_id: str, *, is_lost: bool = False) -> None:
+        """A client stopped reading a run before its end, by choice or because its connection is lost."""
+        detail = LOST if is_lost else ""
+        self._row(Kind.LEFT, user=user_id, connection=connection_id, run=run_id, detail=detail)
 
     def worked(self, run_id: str, user_id: str, number: int, service: str) -> None:
         """A service did one unit of work for a run, such as one token of the answer; units are numbered from 0."""
@@ -148,16 +152,18 @@ class Recorder:
         self._row(Kind.FIRST_CONTENT, user=user_id, connection=connection_id, run=run_id, event=event)
 
     def other_run(self, connection_id: str, user_id: str, run_id: str, event: str, other: str) -> None:
-        """A client received an event of a run with the mark of another run of its user."""
+        """A client received an event of a run with the mark of another run: of its user, or of another user in the room."""
         self._row(Kind.OTHER_RUN, user=user_id, connection=connection_id, run=run_id, event=event, subject=other)
 
     def repeated(self, connection_id: str, user_id: str, run_id: str, event: str, number: int) -> None:
-        """A client received an event again, or an event with a token that it already had, of this number."""
-        self._row(Kind.REPEATED, user=user_id, connection=connection_id, run=run_id, event=event, seq=number)
+        """A client received an event with a numbered token of the answer that it already had."""
+        where: dict[str, Any] = {"user": user_id, "connection": connection_id, "run": run_id, "event": event}
+        self._row(Kind.REPEATED, seq=number, detail=IN_ANSWER, **where)
 
     def missing(self, connection_id: str, user_id: str, run_id: str, first: int, last: int) -> None:
-        """A client noticed that events, or tokens of its answer, are missing: from the number ``first`` to ``last``."""
-        self._row(Kind.MISSING, user=user_id, connection=connection_id, run=run_id, seq=first, value=last)
+        """A client noticed that numbered tokens of its answer are missing, from ``first`` to ``last``."""
+        where: dict[str, Any] = {"user": user_id, "connection": connection_id, "run": run_id}
+        self._row(Kind.MISSING, seq=first, value=last, detail=IN_ANSWER, **where)
 
     def loop_error(self, error: str, detail: str) -> None:
         """An error that no code handled reached the event loop: its type, and where it came from with its message."""
