@@ -15,6 +15,8 @@ from netra_sim.checks.isolation import (
     thread_isolation,
 )
 from netra_sim.checks.latency import delivery_latencies, latency, refusals, request_latencies
+from netra_sim.checks.leaving import work_after_leaving
+from netra_sim.checks.noticed import disclosure, event_order, tokens
 from netra_sim.checks.process import (
     asyncio_untouched,
     context_isolation,
@@ -67,6 +69,10 @@ OWN_CHECKS: tuple[Check, ...] = (
     refusals,
     recovery,
     faults_acted,
+    event_order,
+    tokens,
+    disclosure,
+    work_after_leaving,
 )
 """This package's checks, in the order in which a report shows them."""
 

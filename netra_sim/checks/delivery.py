@@ -12,6 +12,7 @@ from netra_sim.checks.receipts import Receipts, announced
 from netra_sim.checks.records import FINAL, NOBODY, Records, places
 from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Measurement, Observation, counted
 from netra_sim.history import Kind, Objectives
+from netra_sim.history.history import IN_ANSWER
 
 CLEAN_CLOSE = 5.0
 """Seconds before a clean close within which a sent event may have been in flight on a line that delivers."""
@@ -39,9 +40,12 @@ def delivery(records: Records, objectives: Objectives) -> Observation:
     - a gap that covers an event that its client received, or numbers beyond the run's last published one;
     - an event of another type than the one published under its number, or under a number that was never published; and a
       number that was published twice;
-    - missing or repeated events that the client's own reader noticed.
+    - missing or repeated events that the client's own reader noticed; the check `tokens` judges those of numbered tokens.
 
     The share of owed and not excused events that arrived must reach the objective `delivered`.
+
+    The history of another system says what clients received, and not what was published. Then the received events with a
+    number count as looked at, and the first event of a run may have any number.
     """
     clients = Clients(records)
     received = records.rows(Kind.RECEIVED)
@@ -67,6 +71,7 @@ def delivery(records: Records, objectives: Objectives) -> Observation:
     )
     faults["is the first that its user got of the run"] = _without_beginning(records, silent)
     count = len(events) - int(is_excused.sum())
+    numbered = len(records.numbered(Kind.RECEIVED)) if records.is_foreign else 0
     delivered = 1.0 - float((is_missing & ~is_excused).sum()) / count if count else 1.0
     findings = _described(records, faults)
     too_few = delivered < objectives.delivered
@@ -74,7 +79,7 @@ def delivery(records: Records, objectives: Objectives) -> Observation:
         message = f"{delivered:.2%} of the events reached their owner; the objective is {objectives.delivered:.2%}"
         findings = (Finding(message=message), *findings)
     return Observation(
-        looked_at=count,
+        looked_at=count or numbered,
         found=sum(map(len, faults.values())) + int(too_few),
         findings=findings,
         measured={
@@ -221,7 +226,7 @@ def _out_of_order(records: Records, clients: Clients, receipts: Receipts, of: np
 
 def _noticed_by_clients(records: Records, clients: Clients, receipts: Receipts) -> dict[str, np.ndarray]:
     """What the clients' own readers noticed, and announced gaps that are wrong."""
-    again = records.rows(Kind.REPEATED)
+    again, missing = (_of_events(records, records.rows(kind)) for kind in (Kind.REPEATED, Kind.MISSING))
     repeated = receipts.repeated
     is_known = is_in(clients.keys_for(clients.of(again), again), clients.keys_for(clients.of(repeated), repeated))
     gaps = _gaps(records)
@@ -232,10 +237,15 @@ def _noticed_by_clients(records: Records, clients: Clients, receipts: Receipts) 
     is_beyond = (last >= 0) & (highest > records.numbers["seq"][last])
     return {
         "was sent again to a client that had it": again[~is_known],
-        "was noticed by the client, and never announced": records.rows(Kind.MISSING),
+        "was noticed by the client, and never announced": missing,
         "was announced, and the client has received what it covers": gaps[receipts.within(clients.of(gaps), gaps)],
         "was announced, and goes beyond what was published": gaps[is_beyond],
     }
+
+
+def _of_events(records: Records, noticed: np.ndarray) -> np.ndarray:
+    """What clients noticed of numbered events, without what they noticed of numbered tokens."""
+    return np.asarray(noticed[~records.one_of("detail", noticed, IN_ANSWER)])
 
 
 def _jumps(
@@ -286,7 +296,10 @@ def _not_as_published(records: Records) -> dict[str, np.ndarray]:
 
 
 def _without_beginning(records: Records, silent: np.ndarray) -> np.ndarray:
-    """The first events that users received of a run, if these are not number 0 and number 0 is not a finding already."""
+    """The first events that users received of a run, if these are not number 0 and number 0 is not a finding already.
+
+    None in the history of another system, which may count from another number.
+    """
     received = records.rows(Kind.RECEIVED)
     users, numbers = records.codes["user"], records.numbers["seq"]
     owners, keys = records.owners_of(received), records.keys("user", "run")
@@ -295,7 +308,7 @@ def _without_beginning(records: Records, silent: np.ndarray) -> np.ndarray:
     may_be = received[~is_mine & ((owners == users[received]) | (owners == NOBODY))]
     _, places = np.unique(keys[may_be], return_index=True)
     firsts = np.sort(np.append(records.without_repeats("run", received[is_mine]), may_be[places]))
-    firsts = firsts[(numbers[firsts] > 0) & records.is_begun_here(firsts)]
+    firsts = firsts[(numbers[firsts] > 0) & records.is_begun_here(firsts) & (not records.is_foreign)]
     if not len(firsts):
         return np.asarray(firsts)
     firsts = firsts[~is_in(keys[firsts], keys[silent[numbers[silent] == 0]])]

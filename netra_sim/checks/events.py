@@ -141,6 +141,7 @@ def every_run_ends(records: Records, objectives: Objectives) -> Observation:
     """A client of the user must receive the final event of every request, or its refusal.
 
     A later request for the same run is a finding if its user received a final event or refusal before it and none after it.
+    A request does not count if the user left its run by choice before the end.
     """
     requested, ends = _requests_and_ends(records)
     runs = records.codes["run"]
@@ -183,7 +184,8 @@ def _unanswered_repeats(records: Records, ends: np.ndarray) -> np.ndarray:
 def completion(records: Records, objectives: Objectives) -> Observation:
     """The share of requests that end with agent_completed must reach the objective `completed`.
 
-    If it does not, the findings name the requests that ended otherwise.
+    If it does not, the findings name the requests that ended otherwise. A request does not count if the user left its run by
+    choice before the end.
     """
     requested, ends = _requests_and_ends(records)
     end = ends[records.codes["run"][requested]]
@@ -211,9 +213,9 @@ def completion(records: Records, objectives: Objectives) -> Observation:
 def _requests_and_ends(records: Records) -> tuple[np.ndarray, np.ndarray]:
     """The first request for each run, and for each run, by its code, the row at which its final event arrived, or -1.
 
-    There are no requests if received events are not recorded.
+    Requests for runs that their user left are not among them. There are none if received events are not recorded.
     """
-    requested = records.without_repeats("run", records.rows(Kind.REQUESTED))
+    requested = records.awaited(records.without_repeats("run", records.rows(Kind.REQUESTED)))
     received = records.rows(Kind.RECEIVED)
     ends = records.last_of_each("run", received[records.one_of("event", received, *FINAL)])
     return requested if records.records(Kind.RECEIVED) else requested[:0], ends

@@ -5,10 +5,13 @@ import numpy as np
 from netra_sim.checks.check import define
 from netra_sim.checks.records import NOBODY, Records
 from netra_sim.checks.results import FINDINGS_SHOWN, Observation, counted
+from netra_sim.checks.sharing import Sharing
 from netra_sim.history import ENGINES_COMPARED, Kind, Objectives
 
 USERS_AT_ONCE = "users at once"
 """The figure that shows how many users had live runs at the same time; claims about several users require it."""
+
+_GUESSED = "received events name no run, so that only the marks in them tell whose they are: not judged"
 
 _OWNING = (Kind.REQUESTED, Kind.SCOPE_OPENED, Kind.PUBLISHED)
 
@@ -23,14 +26,22 @@ def cross_user_isolation(records: Records, objectives: Objectives) -> Observatio
 
     The owner is the user that the record names (a log of another system may name one), else the user of the run's first
     request, scope or published event. An event of a run without an owner is a finding as well, unless the history records
-    none of these three.
+    none of these three. In a history whose data is isolated by room, every user in the room of the run may read its events.
+
+    Nothing is judged if "names_runs" in the history's meta is false: then the client guesses the run of an event. In the
+    history of another system an event without a run is not judged.
     """
     arrived = records.rows(Kind.SENT, Kind.RECEIVED)
+    if not records.names_runs:
+        arrived = arrived[:0]
+    elif records.is_foreign:
+        arrived = arrived[records.has("run", arrived)]
     owners = records.owners_of(arrived)
     if not any(records.records(kind) for kind in _OWNING):
         arrived, owners = arrived[owners != NOBODY], owners[owners != NOBODY]
     readers = records.codes["user"][arrived]
     wrong = arrived[owners != readers]
+    wrong = wrong[~Sharing(records).allows_users(wrong, owners[owners != readers])]
 
     def describe(row: int) -> str:
         verb = "received" if records.numbers["kind"][row] == Kind.RECEIVED else "was sent"
@@ -50,6 +61,7 @@ def cross_user_isolation(records: Records, objectives: Objectives) -> Observatio
             "users": counted(np.count_nonzero(np.bincount(readers))),
             USERS_AT_ONCE: counted(records.users_at_once),
         },
+        inconclusive=_GUESSED if not records.names_runs else "",
     )
 
 
@@ -68,10 +80,14 @@ def connection_isolation(records: Records, objectives: Objectives) -> Observatio
     - an event on a connection of another user than its reader, or of a run with another owner;
     - an event on a connection that was never opened;
     - an event that was sent on a connection after its close. An event sent before the close may arrive after it.
+
+    Events of another user in the room are right if the history's data is isolated by room. If events do not name their run,
+    see `cross-user-isolation`, a history in which nothing else is wrong is not judged.
     """
     opened, arrived = records.rows(Kind.CONNECTED), records.rows(Kind.SENT, Kind.RECEIVED)
     arrived = arrived[records.has("connection", arrived)]
     tells_of_opening = records.records(Kind.CONNECTED)
+    can_tell = tells_of_opening and records.names_runs
     firsts = records.first_of_each("connection", opened if tells_of_opening else arrived)
     if not records.is_whole:
         firsts = np.where(firsts >= 0, firsts, records.first_of_each("connection", arrived))
@@ -79,7 +95,9 @@ def connection_isolation(records: Records, objectives: Objectives) -> Observatio
     holders = np.where(firsts >= 0, users[firsts], NOBODY) if len(records) else firsts
     again = opened[holders[connections[opened]] != users[opened]]
     holder, owners = holders[connections[arrived]], records.owners_of(arrived)
-    is_foreign = (users[arrived] != holder) | ((owners != holder) & (owners != NOBODY))
+    is_anothers = (owners != holder) & (owners != NOBODY)
+    is_anothers[is_anothers] = ~Sharing(records).allows_users(arrived[is_anothers], owners[is_anothers])
+    is_foreign = (users[arrived] != holder) | is_anothers
     is_late = _after_close(records, arrived)
     wrong = np.sort(np.concatenate([again, arrived[is_foreign | is_late]]))
     late = set(arrived[is_late][:FINDINGS_SHOWN].tolist())
@@ -98,7 +116,7 @@ def connection_isolation(records: Records, objectives: Objectives) -> Observatio
         return f"{event} of another user's run {records.text('run', row)} came on {connection}"
 
     return Observation(
-        looked_at=len(arrived) + len(opened) if len(wrong) or (tells_of_opening and len(arrived)) else 0,
+        looked_at=len(arrived) + len(opened) if len(wrong) or (can_tell and len(arrived)) else 0,
         found=len(wrong),
         findings=records.findings(wrong, describe),
         measured={
@@ -106,6 +124,7 @@ def connection_isolation(records: Records, objectives: Objectives) -> Observatio
             "events": counted(len(arrived)),
             USERS_AT_ONCE: counted(records.users_at_once),
         },
+        inconclusive=_GUESSED if not records.names_runs else "",
     )
 
 
@@ -120,12 +139,19 @@ def content_isolation(records: Records, objectives: Objectives) -> Observation:
     The marks in the data of users and runs name the owner of the data. The findings are: an event with the mark of another
     user, an event with the mark of another run of its reader, and a control frame that names another user. Events without a
     mark are not counted as looked at.
+
+    In the history of another system, "isolated_by" of the meta may allow more: data of other runs in the thread of the run,
+    or also data of other users in the room. See `Sharing`.
     """
     all_received, control = records.rows(Kind.RECEIVED), records.rows(Kind.CONTROL_RECEIVED)
     received = all_received[records.has("subject", all_received)]
-    foreign = received[records.as_users("subject", received) != records.codes["user"][received]]
     named = control[records.has("subject", control)]
-    wrong = np.sort(np.concatenate([foreign, named, records.rows(Kind.OTHER_RUN)]))
+    sharing, other_runs = Sharing(records), records.rows(Kind.OTHER_RUN)
+    foreign = received[records.as_users("subject", received) != records.codes["user"][received]]
+    foreign = np.concatenate([foreign, named])
+    foreign = foreign[~sharing.allows_users(foreign, records.as_users("subject", foreign))]
+    other_runs = other_runs[~sharing.allows_runs(other_runs, records.as_runs("subject", other_runs))]
+    wrong = np.sort(np.concatenate([foreign, other_runs]))
 
     def describe(row: int) -> str:
         user, event, subject = records.text("user", row), records.text("event", row), records.text("subject", row)

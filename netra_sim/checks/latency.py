@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+from msgspec import UNSET
 
 from netra_sim.checks.check import define
 from netra_sim.checks.records import FINAL, Records
@@ -60,6 +61,9 @@ def request_latencies(history: History, *, keep: Literal["first", "last"]) -> "p
 def latency(records: Records, objectives: Objectives) -> Observation:
     """Compare latencies with their objectives: delivery (mean, p95), first event (p95) and final event of a request (p95).
 
+    If clients record the first piece of each answer, such as the first token, its time is measured as well (p95). It is
+    judged only if the objective `first_content_p95` is given.
+
     An objective is about the server. If the latency of a connection's line is known, it is subtracted: once from the latency
     of an event, twice from that of a request. A request without a final event has no response latency; it is counted.
 
@@ -84,6 +88,8 @@ def latency(records: Records, objectives: Objectives) -> Observation:
     events = _Sample("delivery of events", published, arrived, times[arrived] - times[published] - way[arrived])
     first = _Sample("first event of a request", firsts, firsts, times[firsts] - due[first_asked] - 2 * way[firsts], 2)
     last = _Sample("last event of a request", lasts, lasts, times[lasts] - due[last_asked] - 2 * way[lasts], 2)
+    piece_asked, pieces = _first_pieces(records)
+    piece = _Sample("first content of a request", pieces, pieces, times[pieces] - due[piece_asked] - 2 * way[pieces], 2)
     samples = records.rows(Kind.SAMPLE)
     control = records.numbers["value"][samples[records.one_of("detail", samples, CONTROL_LATENCY)]]
     measured: dict[str, Measurement] = {}
@@ -94,6 +100,7 @@ def latency(records: Records, objectives: Objectives) -> Observation:
         (events, "mean", objectives.delivery_mean),
         (events, "p95", objectives.delivery_p95),
         (first, "p95", objectives.first_event_p95),
+        *(() if objectives.first_content_p95 is UNSET else ((piece, "p95", objectives.first_content_p95),)),
         (last, "p95", objectives.response_p95),
     ):
         judged = _Judged(records, sample, figure, allowed, control)
@@ -102,10 +109,13 @@ def latency(records: Records, objectives: Objectives) -> Observation:
             measured[f"{sample.name}, {figure}"] = Measurement(judged.value, "s", "lower")
             findings += judged.findings()
             weak += judged.weaknesses()
+    if objectives.first_content_p95 is UNSET and len(piece.seconds):
+        measured[f"{piece.name}, p95"] = Measurement(_figure("p95", piece.seconds), "s", "lower")
     if len(control):
         measured["bare echo, p95"] = Measurement(nearest_rank(control, QUANTILE), "s")
     if len(last_asked):
-        unanswered = len(records.without_repeats("run", records.rows(Kind.REQUESTED))) - len(last_asked)
+        asked = records.without_repeats("run", records.rows(Kind.REQUESTED))
+        unanswered = len(np.union1d(records.awaited(asked), last_asked)) - len(last_asked)
         measured["requests without an end"] = Measurement(float(unanswered), "count", "lower")
     if too_early := received_too_early(records):
         weak.insert(0, f"{too_early:,} events were received before what caused them, so that no latency is certain")
@@ -250,6 +260,13 @@ def _answers(records: Records, keep: Literal["first", "last"]) -> tuple[np.ndarr
     events = records.first_of_each("run", received)
     events = events[records.codes["run"][requested]]
     return requested[events >= 0], events[events >= 0]
+
+
+def _first_pieces(records: Records) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of requests, and the rows at which their user received the first piece of the answer."""
+    requested = records.without_repeats("run", records.rows(Kind.REQUESTED))
+    firsts = records.first_of_each("run", records.rows(Kind.FIRST_CONTENT))[records.codes["run"][requested]]
+    return requested[firsts >= 0], firsts[firsts >= 0]
 
 
 def _way(records: Records) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from netra_sim.checks.results import FINDINGS_SHOWN, Finding
 from netra_sim.history import History, Kind
-from netra_sim.history.history import TEXT_COLUMNS
+from netra_sim.history.history import LOST, TEXT_COLUMNS
 
 NOBODY = -1
 """The code of an unknown user."""
@@ -42,6 +42,20 @@ class Records(History):
     def records(self, *kinds: Kind) -> bool:
         """Whether the source writes each of these kinds: only then does a missing record mean that nothing happened."""
         return self._recorded is None or all(kind.name.lower() in self._recorded for kind in kinds)
+
+    def says_that_it_records(self, kind: Kind) -> bool:
+        """Whether the source names this kind among those that it writes; a simulation names none."""
+        return self._recorded is not None and self.records(kind)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the history is of another system, as the clients and services of this project recorded it."""
+        return self.meta.get("source") == "system"
+
+    @property
+    def names_runs(self) -> bool:
+        """Whether received events name their run; if not, the client takes them for events of the run that it waits for."""
+        return bool(self.meta.get("names_runs", True))
 
     def rows(self, *kinds: Kind) -> np.ndarray:
         """The rows of some kinds, in the order in which they happened."""
@@ -81,8 +95,15 @@ class Records(History):
 
     def as_users(self, column: str, rows: np.ndarray) -> np.ndarray:
         """The texts of another column as codes of users; a text that names no user gets a code below `NOBODY`."""
-        users = {name: code for code, name in enumerate(self.tables["user"])}
-        codes = [users.get(name, -2 - code) for code, name in enumerate(self.tables[column])]
+        return self._as_codes_of("user", column, rows)
+
+    def as_runs(self, column: str, rows: np.ndarray) -> np.ndarray:
+        """The texts of another column as codes of runs; a text that names no run gets a code below -1."""
+        return self._as_codes_of("run", column, rows)
+
+    def _as_codes_of(self, other: str, column: str, rows: np.ndarray) -> np.ndarray:
+        known = {name: code for code, name in enumerate(self.tables[other])}
+        codes = [known.get(name, -2 - code) for code, name in enumerate(self.tables[column])]
         return np.asarray(np.array(codes, np.int64)[self.codes[column][rows]])
 
     def first_of_each(self, column: str, rows: np.ndarray) -> np.ndarray:
@@ -159,6 +180,15 @@ class Records(History):
         """For each run, by its code, the user of its first request, scope or published event, or `NOBODY`."""
         firsts = self.first_of_each("run", self.rows(Kind.REQUESTED, Kind.SCOPE_OPENED, Kind.PUBLISHED))
         return np.where(firsts >= 0, self.codes["user"][firsts], NOBODY) if len(self) else firsts
+
+    def awaited(self, requested: np.ndarray) -> np.ndarray:
+        """The requests without those of runs that their user left by choice before the end, and never read again."""
+        left = self.rows(Kind.LEFT)
+        left = left[~self.one_of("detail", left, LOST)]
+        if not len(left):
+            return requested
+        gone, read = self.last_of_each("run", left), self.last_of_each("run", self.rows(Kind.RECEIVED))
+        return np.asarray(requested[~(gone > read)[self.codes["run"][requested]]])
 
     @cached_property
     def users_at_once(self) -> int:

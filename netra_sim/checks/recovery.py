@@ -42,8 +42,10 @@ def recovery(records: Records, objectives: Objectives) -> Observation:
 
     A user who closed the last connection with a code of `LEAVING`, or who never connects again, counts as gone: only the
     other rules apply. If another fault begins, time counts only up to its beginning. A fault without an end in the history
-    is not judged.
+    is not judged. In the history of another system nothing is judged: it does not say when events were published.
     """
+    if records.is_foreign:
+        return Observation(0, inconclusive="when events were published is not recorded: not judged")
     calms = _calms(records)
     published, arrived = records.deliveries
     is_late = records.numbers["time"][arrived] - records.numbers["time"][published] > objectives.delivery_p95

@@ -6,10 +6,30 @@ from typing import NamedTuple
 import numpy as np
 
 from netra_sim.checks.records import Records
-from netra_sim.history import Kind
+from netra_sim.history import (
+    ASYNCIO_REPLACED,
+    CONTEXTS_READ,
+    LOOP_STEPS,
+    MOST_UNSENT_BYTES,
+    REPLAY_BYTES,
+    Kind,
+)
 
 _OWNERS = (Kind.REQUESTED, Kind.SCOPE_OPENED, Kind.PUBLISHED)
 _COLUMNS = {"owner": "detail"}
+
+
+class _Gauge(NamedTuple):
+    """At least one sample of a gauge."""
+
+    name: str
+
+    def is_met(self, records: Records) -> bool:
+        samples = records.rows(Kind.SAMPLE)
+        return bool(records.one_of("detail", samples, self.name).any())
+
+    def __str__(self) -> str:
+        return f"samples of the gauge {self.name!r}"
 
 
 class _Requirement(NamedTuple):
@@ -44,7 +64,7 @@ class _Requirement(NamedTuple):
 _EVENTS = (Kind.SENT, Kind.RECEIVED)
 _REQUESTS = (_Requirement((Kind.REQUESTED,), "run"), _Requirement((Kind.RECEIVED,), "event"))
 
-REQUIREMENTS: Mapping[str, tuple[_Requirement, ...]] = {
+REQUIREMENTS: Mapping[str, tuple[_Requirement | _Gauge, ...]] = {
     "cross-user-isolation": (_Requirement(_EVENTS, "run"), _Requirement(_EVENTS, "owner", _OWNERS)),
     "connection-isolation": (_Requirement(_EVENTS, "connection"), _Requirement((Kind.CONNECTED,))),
     "content-isolation": (_Requirement((Kind.RECEIVED,), "subject"),),
@@ -52,6 +72,7 @@ REQUIREMENTS: Mapping[str, tuple[_Requirement, ...]] = {
         _Requirement((Kind.RECEIVED, Kind.PUBLISHED), "thread"),
         _Requirement((Kind.REQUESTED,), "thread"),
     ),
+    "context-isolation": (_Gauge(CONTEXTS_READ),),
     "shared-state": (_Requirement((Kind.SHARED,)),),
     "liveness": (_Requirement((Kind.REQUESTED,)), _Requirement((Kind.STUCK,))),
     "unhandled-errors": (_Requirement((Kind.REQUESTED,)), _Requirement((Kind.LOOP_ERROR,))),
@@ -67,6 +88,10 @@ REQUIREMENTS: Mapping[str, tuple[_Requirement, ...]] = {
     "truthfulness": (_Requirement((Kind.SENT,), "seq"), _Requirement((Kind.RECEIVED,), "seq")),
     "nothing-left": (_Requirement((Kind.SCOPE_OPENED,)), _Requirement((Kind.SCOPE_CLOSED,))),
     "engine-limit": (_Requirement((Kind.SCOPE_OPENED,)), _Requirement((Kind.SCOPE_CLOSED,))),
+    "memory": (_Gauge(REPLAY_BYTES),),
+    "unsent-bytes": (_Gauge(MOST_UNSENT_BYTES),),
+    "asyncio-untouched": (_Gauge(ASYNCIO_REPLACED),),
+    "idle-cost": (_Gauge(LOOP_STEPS),),
     "timestamps": (_Requirement((Kind.RECEIVED,), "value"),),
     "latency": (
         _Requirement((Kind.PUBLISHED,), "seq"),
@@ -76,9 +101,13 @@ REQUIREMENTS: Mapping[str, tuple[_Requirement, ...]] = {
     "silence": (_Requirement((Kind.RECEIVED,), "run"), _Requirement((Kind.RECEIVED,), "time")),
     "completion": _REQUESTS,
     "refusals": (_Requirement((Kind.REQUESTED,)), _Requirement((Kind.REFUSED,))),
+    "event-order": (_Requirement((Kind.OUT_OF_ORDER,)), _Requirement((Kind.RECEIVED,))),
+    "tokens": (_Requirement((Kind.ANSWERED,), "value"),),
+    "disclosure": (_Requirement((Kind.DISCLOSED,)), _Requirement((Kind.RECEIVED,))),
+    "work-after-leaving": (_Requirement((Kind.LEFT,)), _Requirement((Kind.WORKED,), "run")),
     "recovery": (_Requirement((Kind.FAULT_BEGAN,)), _Requirement((Kind.FAULT_ENDED,)), _Requirement((Kind.CONNECTED,))),
 }
-"""By check. A check that is not here reads records that only the recorder of this project writes."""
+"""By check."""
 
 
 def lacks(records: Records, check: str) -> str:

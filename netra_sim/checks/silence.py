@@ -36,6 +36,10 @@ def silence(records: Records, objectives: Objectives) -> Observation:
     Example: the first event of a run arrives after 1 s, and the other nine between 59.5 and 60 s: held back.
 
     If a fault was on during the run, only pauses count, since the client may have stopped reading.
+
+    In the history of another system, a run begins with its request even if its connection was opened for it. Whether its
+    events were held back is judged by when services worked for the run, instead of by when events were published, and only
+    if that is recorded: a model that answers late and at once holds nothing back.
     """
     times = records.numbers["time"]
     arrivals = records.arrivals
@@ -79,7 +83,12 @@ def _began(records: Records, firsts: np.ndarray) -> np.ndarray:
     since = np.where(asked >= 0, asked, begun)
     opened = _last_before(records, "connection", firsts, records.rows(Kind.CONNECTED))
     began = np.where(since >= 0, times[since], np.nan)
-    return np.where((opened >= 0) & (times[opened] <= began), began, np.nan)
+    if records.is_foreign:
+        # A later connection that goes on with the run does not wait since the request.
+        waits = records.first_of_run(firsts, records.rows(Kind.RECEIVED)) == firsts
+    else:
+        waits = (opened >= 0) & (times[opened] <= began)
+    return np.where(waits, began, np.nan)
 
 
 def _last_before(records: Records, column: str, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -106,18 +115,31 @@ def _held_back(
     is_long = (ends - starts >= _FEWEST) & ~np.isnan(began)
     starts, ends, began = starts[is_long], ends[is_long], began[is_long]
     times = records.numbers["time"]
-    published, arrived = records.deliveries
-    sent_at = np.full(len(records), np.nan)
-    sent_at[arrived] = times[published]
     first, second, last = rows[starts], rows[starts + 1], rows[ends - 1]
     lasted = times[last] - began
     together = times[last] - times[second]
-    over = sent_at[last] - sent_at[second]
+    over = _worked_for(records, last) if records.is_foreign else _published_over(records, second, last)
     came_at_once = (over > _SHORTEST) & (together < HELD_BACK * over)
     is_early = times[first] - began < lasted / 2
-    came_after_the_first = (lasted > _SHORTEST) & is_early & (together < HELD_BACK * lasted)
+    came_after_the_first = (lasted > _SHORTEST) & is_early & (together < HELD_BACK * lasted) & (not records.is_foreign)
     is_held = (came_at_once | came_after_the_first) & ~_meets_a_fault(records, began, times[last])
     return starts[is_held], lasted[is_held]
+
+
+def _published_over(records: Records, second: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """For each run the seconds from the publishing of its second to that of its last event; NaN if unknown."""
+    published, arrived = records.deliveries
+    sent_at = np.full(len(records), np.nan)
+    sent_at[arrived] = records.numbers["time"][published]
+    return np.asarray(sent_at[last] - sent_at[second])
+
+
+def _worked_for(records: Records, last: np.ndarray) -> np.ndarray:
+    """For each run the seconds from the first to the last unit of work for it before its last arrival; NaN if unknown."""
+    times, worked = np.append(records.numbers["time"], np.nan), records.rows(Kind.WORKED)
+    worked = worked[records.last_of_run(worked, np.sort(last)) > worked]
+    first_unit, last_unit = records.first_of_run(last, worked), records.last_of_run(last, worked)
+    return np.asarray(times[last_unit] - times[first_unit])
 
 
 def _meets_a_fault(records: Records, began: np.ndarray, ended: np.ndarray) -> np.ndarray:

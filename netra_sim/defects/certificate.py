@@ -17,8 +17,8 @@ from netra_sim.checks.results import FINDINGS_SHOWN
 from netra_sim.defects.conversations import conversation
 from netra_sim.defects.planted.reference import reference_history
 
-REFERENCES = 600
-"""How many reference histories there are, numbered from 0."""
+REFERENCES = 720
+"""How many reference histories there are, numbered from 0; the last 120 are of other systems."""
 
 CONVERSATIONS = 150
 """How many reference conversations there are, numbered from 0."""

@@ -317,6 +317,10 @@ _OPTIONAL = {name for name, default in zip(
 """The fields that an encoded scenario leaves out while they are unset."""
 
 
+_OBJECTIVES = {f"objectives.{name}" for name in Objectives.__struct_fields__}
+"""The paths of all objectives, of which an encoded scenario leaves out those that are unset."""
+
+
 def _set(fields: Any, path: str, value: object) -> None:
     *parents, last = path.split(".")
     place, may_add = fields, path.partition(".")[0] in _OPTIONAL
@@ -327,7 +331,7 @@ def _set(fields: Any, path: str, value: object) -> None:
             place = place[int(part)] if isinstance(place, list) else place[part]
         if isinstance(place, list):
             place[int(last)] = value
-        elif last not in place and not may_add:
+        elif last not in place and not may_add and path not in _OBJECTIVES:
             raise KeyError(last)
         else:
             place[last] = value

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from story import EVENTS, Story, result_of, states
+from story import EVENTS, OF_OTHER_SYSTEMS, Story, result_of, states
 
 from netra_sim import check
 from netra_sim.defects.planted.histories import users
@@ -14,6 +14,7 @@ from netra_sim.recording import Recorder
 def test_all_checks_pass_on_a_clean_history():
     found = states(users(20).end())
     assert found.pop("engine-limit") == "inconclusive"  # No user reached the limit.
+    assert {found.pop(name) for name in OF_OTHER_SYSTEMS} == {"not applicable"}
     assert set(found.values()) == {"passed"}
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from netra_sim.checks import CHECKS, Observation, check
 from netra_sim.defects import DEFECTS, certificate
-from netra_sim.defects.planted.reference import reference_history
+from netra_sim.defects.planted.reference import FOREIGN_FROM, reference_history
 from netra_sim.history import Kind
 
 
@@ -56,7 +56,7 @@ def test_conversations_do_not_depend_on_the_hash_seed():
     assert found == {certificate.certified()[certificate.RUNTIME].digest}
 
 
-@pytest.mark.parametrize("number", [0, 7, 123])
+@pytest.mark.parametrize("number", [0, 7, 123, FOREIGN_FROM, FOREIGN_FROM + 9])
 def test_a_reference_history_is_the_same_each_time(number):
     one, other = reference_history(number), reference_history(number)
     assert one.history.digest() == other.history.digest()
@@ -91,5 +91,6 @@ def test_a_change_in_figures_alone_is_misread_too(monkeypatch):
 
 
 def test_reference_histories_have_every_kind_of_record():
-    kinds = np.unique(np.concatenate([reference_history(number).history.numbers["kind"] for number in range(200)]))
+    numbers = [*range(200), *range(FOREIGN_FROM, certificate.REFERENCES)]
+    kinds = np.unique(np.concatenate([reference_history(number).history.numbers["kind"] for number in numbers]))
     assert {Kind(kind).name for kind in kinds.tolist()} >= {kind.name for kind in Kind} - {"ENGINES"}

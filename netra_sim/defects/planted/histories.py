@@ -9,12 +9,13 @@ from operator import attrgetter
 
 import msgspec
 
+from netra_sim.defects.planted.foreign import ForeignStory
 from netra_sim.defects.planted.story import EVENTS, Story
 from netra_sim.history import ASYNCIO_REPLACED, LOOP_STEPS, MOST_UNSENT_BYTES, REPLAY_BYTES, History, Objectives
 from netra_sim.recording import CONTEXT_MARK
 from netra_sim.registry import Registry
 
-Build = Callable[[bool], Story]
+Build = Callable[[bool], Story | ForeignStory]
 """Builds the history: with the defect for True, without it for False."""
 
 
@@ -303,6 +304,39 @@ def _(is_planted: bool) -> Story:
     story.recorder.fault_began("a slow network")
     story.recorder.fault_ended("a slow network", 0 if is_planted else 2)
     return story
+
+
+@planted_history("event-order")
+def _(is_planted: bool) -> ForeignStory:
+    """A run ends while one of its messages is open."""
+    story = ForeignStory().run().run("bob", "bob.1")
+    if is_planted:
+        story.recorder.out_of_order("bob.1", "bob", "bob.1", "RUN_FINISHED", "a message is open when the run ends")
+    return story
+
+
+@planted_history("tokens")
+def _(is_planted: bool) -> ForeignStory:
+    """A token of an answer comes twice."""
+    story = ForeignStory().run().run("bob", "bob.1")
+    if is_planted:
+        story.recorder.repeated("bob.1", "bob", "bob.1", "TEXT_MESSAGE_CONTENT", 3)
+    return story
+
+
+@planted_history("disclosure")
+def _(is_planted: bool) -> ForeignStory:
+    """The text of an exception in the model reaches a user."""
+    story = ForeignStory().run().run("bob", "bob.1")
+    if is_planted:
+        story.recorder.disclosed("bob.1", "bob", "bob.1", "RUN_ERROR", "an exception of the model")
+    return story
+
+
+@planted_history("work-after-leaving")
+def _(is_planted: bool) -> ForeignStory:
+    """The model makes tokens for ten seconds after its only reader has left."""
+    return ForeignStory().run().run("bob", "bob.1", leaves_after=3, works_on=50 if is_planted else 2)
 
 
 PLANTED_HISTORIES: Registry[PlantedHistory] = Registry(

@@ -11,10 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from netra_sim.defects.planted.foreign_reference import foreign_reference
 from netra_sim.defects.planted.story import CLEAN_GAUGES, EVENTS
 from netra_sim.history import REPLAY_BYTES, History, Kind, Objectives
 from netra_sim.protocol import Gap, Reading
 from netra_sim.recording import Recorder
+
+FOREIGN_FROM = 600
+"""The number of the first reference history of another system."""
 
 _CHOICES = (
     EVENTS,
@@ -41,7 +45,9 @@ class ReferenceHistory(NamedTuple):
 
 
 def reference_history(number: int) -> ReferenceHistory:
-    """The reference history of a number; the same on every platform."""
+    """The reference history of a number; the same on every platform. From `FOREIGN_FROM` on they are of other systems."""
+    if number >= FOREIGN_FROM:
+        return ReferenceHistory(*foreign_reference(number))
     chat = _Chat(Random(f"reference history {number}"))
     return ReferenceHistory(chat.history(), chat.objectives())
 
