@@ -38,6 +38,7 @@ argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` i
     ├── ScenarioError                   the scenario cannot be simulated; a ValueError [simulation]
     │   └── ShardsError                 several processes cannot give the history of one [simulation]
     ├── SimulationFailedError           a test failed in a simulation [pytest_plugin]
+    ├── StuckThreadError                a worker thread neither ends nor blocks; a RuntimeError [simulation]
     ├── ToolError                       a tool failed; the agent that called it may handle this
     ├── VirtualTimeLimitError           the virtual time ran out, or stood still; a RuntimeError [simulation]
     └── WorkerError                     another process died, or cannot take the work; a RuntimeError [processes]

@@ -101,8 +101,7 @@ class EscapeWatch:
             if place == "excused":
                 return
             if place == "code under test":
-                where = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno} ({frame.f_code.co_qualname})"
-                self._seen[where, what, how] += 1
+                self._seen[_line(frame), what, how] += 1
                 return
             frame = frame.f_back
 
@@ -166,6 +165,19 @@ def _on_call(frame: FrameType, event: str, called: Any) -> None:
     else:
         return
     _watch.note(what, how, frame)
+
+
+def innermost_line(frame: FrameType | None) -> str:
+    """The innermost line of the code under test, such as ``app.py:12 (answer)``; without one, of the standard library."""
+    lines: dict[str, str] = {}
+    while frame is not None:
+        lines.setdefault(_place(frame.f_code.co_filename), _line(frame))
+        frame = frame.f_back
+    return lines.get("code under test") or lines.get("library") or "its end"
+
+
+def _line(frame: FrameType) -> str:
+    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno} ({frame.f_code.co_qualname})"
 
 
 @cache
