@@ -19,6 +19,7 @@ from functools import partial
 from netra_sim.exceptions import NetraSimError
 from netra_sim.simulation.diagnosis import DeadlockError, waits_report
 from netra_sim.simulation.escapes import innermost_line
+from netra_sim.simulation.hosts.host import PROCESS, Process
 from netra_sim.simulation.loop import VirtualTimeLoop
 
 PATIENCE = 30.0
@@ -55,8 +56,8 @@ class Member:
         """Let others run until someone wakes this thread, or until the deadline in virtual time."""
         raise NotImplementedError
 
-    def wake(self) -> None:
-        """Let the thread go on when its turn comes; any thread may call this."""
+    def wake(self) -> bool:
+        """Let the thread go on when its turn comes; returns whether it could not before. Any thread may call this."""
         raise NotImplementedError
 
     def sleep(self, seconds: float) -> None:
@@ -64,11 +65,11 @@ class Member:
         self.wait_for(bool, deque(), seconds)
 
     def wait_for(self, attempt: Callable[[], bool], waiters: "deque[Member]", timeout: float | None = None) -> bool:
-        """Block until the attempt succeeds; whoever makes that possible wakes the first of the waiters.
+        """Block until the attempt succeeds; whoever makes that possible wakes one of the waiters.
 
         Args:
             attempt: tries to take what this thread waits for, and returns whether it did.
-            waiters: those who wait for it too.
+            waiters: those who wait for it too, the first first; see `wake_one`.
             timeout: virtual seconds after which to give up.
 
         Returns:
@@ -102,21 +103,25 @@ class Gate:
         loop: the loop.
         loop_thread: the thread of the loop as a member.
         workers: the threads that were started and have not ended, in the order of their start.
-        runnable: those of them that can go on and wait for their turn, the first first.
+        runnable: those of them that can go on and wait for their turn, the first first, each with the simulated process for
+            which it does.
         sleepers: when those of them wake that wait for a limited time, in virtual seconds.
         has_failed: whether some thread can never end by itself.
         is_over: whether the threads must end.
         new_number: numbers the workers among the tasks of the loop.
-        enqueue: makes a turn of a worker a ready step of the loop.
+        enqueue: makes a turn of a worker a ready step of the loop, as part of a simulated process.
     """
 
     def __init__(
-        self, loop: VirtualTimeLoop, new_number: Callable[[], int], enqueue: "Callable[[Worker], None]"
+        self,
+        loop: VirtualTimeLoop,
+        new_number: Callable[[], int],
+        enqueue: Callable[[Process | None, Callable[[], None]], None],
     ) -> None:
         self.loop = loop
         self.loop_thread = LoopThread(self)
         self.workers: dict[threading.Thread, Worker] = {}
-        self.runnable: dict[Worker, None] = {}
+        self.runnable: dict[Worker, Process | None] = {}
         self.sleepers: dict[Worker, float] = {}
         self.has_failed = False
         self.is_over = False
@@ -140,12 +145,18 @@ class Gate:
         self.workers[thread] = worker
         worker.wake()
 
+    def run_first(self) -> bool:
+        """Let the worker go on that has waited longest for its turn; returns whether there was one."""
+        for worker in list(self.runnable):
+            worker.take_turn()
+            return True
+        return False
+
     def finish_turns(self) -> None:
         """Let the workers go on until each is blocked."""
         for _ in range(_TURNS_AT_CLOSE):
-            if not self.runnable:
+            if not self.run_first():
                 return
-            next(iter(self.runnable)).take_turn()
 
     def end_workers(self) -> None:
         """Raise SystemExit in every thread that is left, where it is blocked, and wait for its end."""
@@ -179,10 +190,10 @@ class LoopThread(Member):
             DeadlockError: no thread is left that could wake this one.
         """
         gate = self.gate
-        if gate.runnable:
-            next(iter(gate.runnable)).take_turn()
+        if gate.run_first():
             return
-        first = min(gate.sleepers.values(), default=math.inf)
+        sleepers = {worker: when for worker, when in gate.sleepers.items() if not is_dead(worker.process)}
+        first = min(sleepers.values(), default=math.inf)
         until = min(first, math.inf if deadline is None else deadline)
         if until == math.inf:
             raise DeadlockError(
@@ -190,11 +201,13 @@ class LoopThread(Member):
                 f"{gate.report()}\n  1 x the loop's own thread at {innermost_line(sys._getframe())} is blocked",
             )
         gate.loop.spend(max(0.0, until - gate.loop.time()))
-        for worker in [worker for worker, when in gate.sleepers.items() if when <= until]:
-            worker.wake()
+        for worker, when in sleepers.items():
+            if when <= until:
+                worker.wake()
 
-    def wake(self) -> None:
+    def wake(self) -> bool:
         """Do nothing: the thread looks for itself after every turn of another."""
+        return False
 
 
 class Worker(Member):
@@ -202,6 +215,7 @@ class Worker(Member):
 
     Attributes:
         thread: the thread.
+        process: the simulated process for which it works, if any.
         has_ended: whether its function has returned.
         is_stuck: whether it was given up, and runs on by itself.
         joiners: those who wait for its end.
@@ -210,6 +224,7 @@ class Worker(Member):
     def __init__(self, gate: Gate, thread: threading.Thread) -> None:
         super().__init__(gate)
         self.thread = thread
+        self.process = PROCESS.get()
         self.has_ended = False
         self.is_stuck = False
         self.joiners: deque[Member] = deque()
@@ -231,6 +246,7 @@ class Worker(Member):
         """Be the thread: wait for the first turn, then run its function."""
         vars(self.thread).pop("run", None)
         here.member = self
+        PROCESS.set(self.process)
         self._turn.acquire()
         try:
             if not self.gate.is_over:
@@ -252,7 +268,8 @@ class Worker(Member):
         gate = self.gate
         if self not in gate.runnable:
             return  # it had its turn while the thread of the loop was blocked
-        del gate.runnable[self]
+        if is_dead(gate.runnable.pop(self)) and not gate.is_over:
+            return
         self._turn.release()
         if not self._turn_ended.acquire(timeout=PATIENCE):
             self.is_stuck = gate.has_failed = True
@@ -274,6 +291,7 @@ class Worker(Member):
         gate = self.gate
         if self.is_stuck:
             raise SystemExit
+        self.process = PROCESS.get()
         if deadline is not None:
             timer = gate.loop.call_at(deadline, self.wake)
             gate.sleepers[self] = deadline
@@ -285,13 +303,31 @@ class Worker(Member):
         if gate.is_over:
             raise SystemExit
 
-    def wake(self) -> None:
-        """See `Member`."""
-        if self not in self.gate.runnable and not self.has_ended:
-            self.gate.runnable[self] = None
-            self.gate.enqueue(self)
+    def wake(self) -> bool:
+        """See `Member`.
+
+        A thread of a dead process goes on only for another process, which has given it work, as to a thread of a pool.
+        """
+        gate = self.gate
+        if self.has_ended or (self in gate.runnable and not is_dead(gate.runnable[self])):
+            return False
+        process = gate.runnable[self] = PROCESS.get() if is_dead(self.process) else self.process
+        gate.enqueue(process, self.take_turn)
+        return True
+
+
+def wake_one(waiters: deque[Member]) -> None:
+    """Wake the first that is not awake."""
+    for waiter in waiters:
+        if waiter.wake():
+            return
 
 
 def line_of(thread: threading.Thread) -> str:
     """The line at which a thread is, such as ``app.py:12 (answer)``."""
     return innermost_line(sys._current_frames().get(thread.ident or 0))
+
+
+def is_dead(process: Process | None) -> bool:
+    """Whether a simulated process was killed, so that none of its code runs any more."""
+    return process is not None and process.is_dead

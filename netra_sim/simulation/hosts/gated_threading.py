@@ -11,13 +11,14 @@ import itertools
 import queue
 import threading
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from netra_sim.simulation.hosts.executors import adopt
-from netra_sim.simulation.hosts.gate import Member, here
+from netra_sim.simulation.hosts.gate import Member, here, wake_one
+from netra_sim.simulation.hosts.host import PROCESS, Process
 from netra_sim.simulation.hosts.rebinding import rebound, replaced
 from netra_sim.simulation.hosts.sqlite_locks import gated_sqlite
 
@@ -50,7 +51,7 @@ class Lock:
         """See `threading.Lock`."""
         self._lock.release()
         if self._waiters:
-            self._waiters[0].wake()
+            wake_one(self._waiters)
 
     def locked(self) -> bool:
         """See `threading.Lock`."""
@@ -76,7 +77,7 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
         """See `queue.SimpleQueue`."""
         super().put(item)
         if self._waiters:
-            self._waiters[0].wake()
+            wake_one(self._waiters)
 
     def put_nowait(self, item: Any) -> None:
         """See `queue.SimpleQueue`."""
@@ -115,9 +116,23 @@ def _joined(thread: threading.Thread, timeout: float | None = None) -> None:
 
 def _submitted(executor: ThreadPoolExecutor, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
     member = here.member
-    if member is not None and not member.gate.is_over:
-        adopt(executor, member.gate, SimpleQueue)
-    return _submit(executor, fn, *args, **kwargs)
+    if member is None or member.gate.is_over:
+        return _submit(executor, fn, *args, **kwargs)
+    adopt(executor, member.gate, SimpleQueue)
+    process = PROCESS.get()
+    outside = PROCESS.set(None)  # a thread of an executor belongs to a process only while it works for it
+    try:
+        return _submit(executor, _call_in, process, fn, *args, **kwargs)
+    finally:
+        PROCESS.reset(outside)
+
+
+def _call_in(process: Process | None, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    outside = PROCESS.set(process)
+    try:
+        return fn(*args, **kwargs)
+    finally:
+        PROCESS.reset(outside)
 
 
 _REPLACEMENTS: tuple[tuple[object, str, object], ...] = (

@@ -1,16 +1,17 @@
 """A virtual-time loop whose program may use real threads."""
 
 import asyncio
-import operator
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
+from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple
 
 from netra_sim.simulation.diagnosis import DeadlockError
 from netra_sim.simulation.hosts.executors import giving_back
-from netra_sim.simulation.hosts.gate import Gate, Worker, here
+from netra_sim.simulation.hosts.gate import Gate, here, is_dead
 from netra_sim.simulation.hosts.gated_threading import gated_threading
+from netra_sim.simulation.hosts.host import PROCESS, Process
 from netra_sim.simulation.loop import VirtualTimeLoop
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class WorkerThreadLoop(VirtualTimeLoop):
         is_apart = self._is_drawn if self._strategy is None else not self._strategy.in_one_queue
         self._enqueue_task = self._ready_tasks.append if is_apart else self._ready.append
         self._gate = Gate(self, self._task_numbers.__next__, self._enqueue_turn)
+        self._executors: dict[Process | None, Executor] = {}
         self._open = ExitStack()
         self._is_gated = False
 
@@ -81,22 +83,34 @@ class WorkerThreadLoop(VirtualTimeLoop):
         member.sleep(seconds)
 
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> "asyncio.Future[T]":
-        """Run a function in a thread."""
+        """Run a function in a thread; each simulated process has a default executor of its own."""
         if executor is None:
             self._check_default_executor()  # type: ignore[attr-defined]
-            executor = vars(self)["_default_executor"]
+            executor = self._executors.get(PROCESS.get())
             if executor is None:
                 executor = ThreadPoolExecutor(DEFAULT_THREADS, thread_name_prefix="asyncio")
                 self.set_default_executor(executor)
         return asyncio.wrap_future(executor.submit(func, *args), loop=self)
 
-    async def shutdown_default_executor(self, *timeout: float | None) -> None:
-        """Wait for the threads of the default executor to end; after a deadlock `close` ends them."""
-        if not self._gate.has_failed:
-            await super().shutdown_default_executor(*timeout)
+    def set_default_executor(self, executor: Any) -> None:
+        """Set the default executor of the running simulated process."""
+        super().set_default_executor(executor)
+        self._executors[PROCESS.get()] = executor
 
-    def _enqueue_turn(self, worker: Worker) -> None:
-        step = (None, operator.call, worker.take_turn)
+    async def shutdown_default_executor(self, *timeout: float | None) -> None:
+        """Wait for the threads of the default executors to end.
+
+        This does not wait for those of dead processes and, after a deadlock, for any; `close` ends them.
+        """
+        for process, executor in list(self._executors.items()):
+            if not (self._gate.has_failed or is_dead(process)):
+                super().set_default_executor(executor)  # type: ignore[arg-type]
+                await super().shutdown_default_executor(*timeout)
+
+    def _enqueue_turn(self, process: Process | None, take_turn: Callable[[], None]) -> None:
+        context = Context()
+        context.run(PROCESS.set, process)
+        step = (None, context.run, take_turn)
         if here.member is None:  # a thread of no gate, which runs at the same time as the loop
             self._ready.append(step)
             self._write_to_self()

@@ -12,12 +12,15 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import anyio.to_thread
 import pytest
 from threaded_programs import OF_THE_MODULE, PROGRAMS, run_threaded, trace_of
 
 from netra_sim.simulation import DeadlockError
 from netra_sim.simulation.hosts import gate
 from netra_sim.simulation.hosts.gate import StuckThreadError
+from netra_sim.simulation.hosts.network_loop import NetworkLoop
+from netra_sim.simulation.hosts.worker_threads import WorkerThreadLoop
 
 ORDERS = ["random", "sticky:0.75", "priorities:1.2", "delays:1.2", "slow:1:4", "holds:1.1+3"]
 
@@ -252,6 +255,37 @@ def test_the_default_executor_is_shut_down_in_an_orderly_way():
         loop.run_in_executor(None, loop.sleep_here, 5)
 
     assert run_threaded(main())[1].time() == 5.0
+
+
+class ThreadsAndNetworkLoop(NetworkLoop, WorkerThreadLoop):
+    pass
+
+
+@pytest.mark.parametrize("pool", [anyio.to_thread.run_sync, asyncio.to_thread], ids=["anyio", "executor"])
+@pytest.mark.parametrize("order", ["fifo", "random"])
+def test_a_killed_process_takes_its_threads_with_it_and_no_thread_of_another(pool, order):
+    done = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+
+        def work(name, seconds):
+            loop.sleep_here(seconds)
+            done.append((name, loop.time()))
+
+        async def serve(name):
+            for _ in range(3):
+                await asyncio.gather(pool(work, name, 1), pool(work, name, 1.5))
+
+        hosts = [loop.network.add_host(name) for name in ("a", "b")]
+        tasks = [loop.create_task_in(host.process, serve(host.name), host.name) for host in hosts]
+        await asyncio.sleep(1.75)
+        loop.kill(hosts[0])
+        await tasks[1]
+
+    with asyncio.Runner(loop_factory=lambda: ThreadsAndNetworkLoop(order=order)) as runner:
+        runner.run(main())
+    assert sorted(done) == [("a", 1.0), ("a", 1.5), *[("b", time) for time in (1.0, 1.5, 2.5, 3.0, 4.0, 4.5)]]
 
 
 def test_only_threads_of_the_loop_sleep_in_its_time():
