@@ -56,6 +56,7 @@ ROOMS = {
     "checks": Room("lab", "a History in, findings out"),
     "simulation": Room("lab", "users and faults in virtual time"),
     "loading": Room("lab", "real clients, real sockets"),
+    "services": Room("lab", "a model, Redis and HTTP that are none"),
     "recording": Room("lab", "from a live system to a History"),
     "history": Room("lab", "what happened"),
     "server": Room("product", "WebSocket server, ASGI app, clients"),

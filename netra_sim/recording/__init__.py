@@ -2,7 +2,15 @@
 
 from netra_sim.recording.answers import how_answered
 from netra_sim.recording.loop_errors import describe_loop_error, without_addresses
-from netra_sim.recording.marks import CONTEXT_MARK, each_mark, mark, marked_question, marks_in, unfinished_mark
+from netra_sim.recording.marks import (
+    CONTEXT_MARK,
+    all_marks,
+    each_mark,
+    mark,
+    marked_question,
+    marks_in,
+    unfinished_mark,
+)
 from netra_sim.recording.recorder import Recorder
 from netra_sim.recording.snapshots import (
     ENGINES_AT_AN_OPENING,
@@ -19,6 +27,7 @@ __all__ = [
     "ENGINES_PER_COMPARISON",
     "EngineWatch",
     "Recorder",
+    "all_marks",
     "describe_loop_error",
     "each_mark",
     "how_answered",

@@ -69,6 +69,11 @@ def unfinished_mark(data: bytes) -> bytes:
     return found[0] if found else b""
 
 
+def all_marks(text: str) -> list[tuple[str, str]]:
+    """The user and the run of each mark in a text, in order and each once; the run is "" where a mark does not name one."""
+    return list(dict.fromkeys(each_mark(text.encode(errors="replace"))))
+
+
 @lru_cache(16_384)  # the runs that live at the same time
 def _own_mark(reader: str, run_id: str) -> bytes:
     """The mark in a frame that tells its reader nothing new; a text that no frame holds if the pattern would not find it."""
