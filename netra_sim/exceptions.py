@@ -19,8 +19,8 @@ argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` i
     │   ├── ThreadOwnerError            the thread belongs to another user
     │   └── WrongLoopError              the bridge was used outside its event loop; nothing changed
     ├── CalibrationError                the file is no calibration; a ValueError [exploration]
+    ├── ChoiceError                     a table names no known kind, or settings it does not take; a ValueError [chosen]
     ├── ClientGoneError                 the client has closed or lost its connection; a ConnectionError [server]
-    ├── ClientProtocolError             the table describes no client protocol; a ValueError [clients]
     ├── ConfigError                     the configuration of the audit cannot be used; a ValueError [audit]
     ├── ContextError                    the user execution context is not valid; a ValueError
     ├── DeadlockError                   tasks are left, and nothing can wake them; a RuntimeError [simulation]
@@ -32,6 +32,7 @@ argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` i
     ├── HistoryError                    the file is not a history, or was changed; a ValueError [history]
     ├── MessageError                    the client's message cannot be routed; a ValueError
     ├── ParameterError                  a notebook does not take this parameter or value; a ValueError [parameters]
+    ├── NetworkError                    a virtual host that does not exist, or exists twice; a ValueError [simulation]
     ├── PluginError                     an installed package names an object that cannot be used [registry]
     ├── ProgramError                    the program is no coroutine function without arguments; a ValueError [exploration]
     ├── ResourceBusyError               all slots are taken, and the queue is full; a RuntimeError [simulation]
@@ -39,6 +40,7 @@ argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` i
     │   └── ShardsError                 several processes cannot give the history of one [simulation]
     ├── SimulationFailedError           a test failed in a simulation [pytest_plugin]
     ├── StuckThreadError                a worker thread neither ends nor blocks; a RuntimeError [simulation]
+    ├── SystemFailedError               the system under test does not start; a RuntimeError [simulation]
     ├── ToolError                       a tool failed; the agent that called it may handle this
     ├── VirtualTimeLimitError           the virtual time ran out, or stood still; a RuntimeError [simulation]
     └── WorkerError                     another process died, or cannot take the work; a RuntimeError [processes]

@@ -1,15 +1,20 @@
 """How simulated and real clients talk to a system: client protocols, on plain asyncio."""
 
-from netra_sim.clients.ag_ui import AgUi
-from netra_sim.clients.ag_ui_order import EventOrder
-from netra_sim.clients.journal import ENDED, FAILED, Journal
-from netra_sim.clients.json_events import Match
-from netra_sim.clients.netra import Netra
-from netra_sim.clients.protocol import CONTENT_KINDS, STREAM_KINDS, ClientProtocol, Request, Session, Target
-from netra_sim.clients.protocols import CLIENT_PROTOCOLS, ClientProtocolError, protocol_from
-from netra_sim.clients.server_sent_events import EventStream, ServerSentEvent
-from netra_sim.clients.sse_json import SseJson
-from netra_sim.clients.websocket_json import WebSocketJson
+from typing import TYPE_CHECKING
+
+from netra_sim.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from netra_sim.clients.ag_ui import AgUi
+    from netra_sim.clients.ag_ui_order import EventOrder
+    from netra_sim.clients.journal import ENDED, FAILED, Journal
+    from netra_sim.clients.json_events import Match
+    from netra_sim.clients.netra import Netra
+    from netra_sim.clients.protocol import CONTENT_KINDS, STREAM_KINDS, ClientProtocol, Request, Session, Target
+    from netra_sim.clients.protocols import CLIENT_PROTOCOLS
+    from netra_sim.clients.server_sent_events import EventStream, ServerSentEvent
+    from netra_sim.clients.sse_json import SseJson
+    from netra_sim.clients.websocket_json import WebSocketJson
 
 __all__ = [
     "CLIENT_PROTOCOLS",
@@ -19,7 +24,6 @@ __all__ = [
     "STREAM_KINDS",
     "AgUi",
     "ClientProtocol",
-    "ClientProtocolError",
     "EventOrder",
     "EventStream",
     "Journal",
@@ -31,5 +35,28 @@ __all__ = [
     "SseJson",
     "Target",
     "WebSocketJson",
-    "protocol_from",
 ]
+
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "CLIENT_PROTOCOLS": "protocols",
+        "CONTENT_KINDS": "protocol",
+        "ENDED": "journal",
+        "FAILED": "journal",
+        "STREAM_KINDS": "protocol",
+        "AgUi": "ag_ui",
+        "ClientProtocol": "protocol",
+        "EventOrder": "ag_ui_order",
+        "EventStream": "server_sent_events",
+        "Journal": "journal",
+        "Match": "json_events",
+        "Netra": "netra",
+        "Request": "protocol",
+        "ServerSentEvent": "server_sent_events",
+        "Session": "protocol",
+        "SseJson": "sse_json",
+        "Target": "protocol",
+        "WebSocketJson": "websocket_json",
+    },
+)

@@ -75,6 +75,11 @@ class JsonProtocol(ClientProtocol, frozen=True):
         numbers = frozenset({Kind.REPEATED, Kind.MISSING}) if self.sequence else frozenset()
         return STREAM_KINDS | numbers | (CONTENT_KINDS if self.content else frozenset())
 
+    @property
+    def names_runs(self) -> bool:
+        """See `ClientProtocol.names_runs`."""
+        return bool(self.run)
+
     def event(self, message: Any, kind: str) -> JsonEvent:
         """Read a message; ``kind`` is its type if it names none."""
         end = ""

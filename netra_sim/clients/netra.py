@@ -48,6 +48,11 @@ class Netra(ClientProtocol, frozen=True, tag="netra"):
         }
         return frozenset(kinds | ({Kind.ANSWERED} if self.checks_answers else set()))
 
+    @property
+    def names_runs(self) -> bool:
+        """See `ClientProtocol.names_runs`."""
+        return True
+
     def session(self, target: Target, user_id: str, journal: Journal, seed: int = 0) -> Session:
         """See `ClientProtocol.session`."""
         return _Session(self, target, user_id, journal, seed)

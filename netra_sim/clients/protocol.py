@@ -25,7 +25,7 @@ from typing import Annotated, Protocol
 import msgspec
 
 from netra_sim.clients.journal import Journal
-from netra_sim.history import Kind
+from netra_sim.history import IsolatedBy, Kind
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -126,6 +126,16 @@ class ClientProtocol(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     def kinds(self) -> frozenset[Kind]:
         """The kinds of record that the clients write; a check that needs another kind cannot judge the history."""
         raise NotImplementedError(f"{type(self).__name__} does not say which kinds of record it writes")
+
+    @property
+    def isolated_by(self) -> IsolatedBy:
+        """Whose data an answer may hold: that of its run, of its thread, or of its room."""
+        return "thread"
+
+    @property
+    def names_runs(self) -> bool:
+        """Whether each event names its run, so that one of another user's run shows without any mark."""
+        return False
 
     def session(self, target: Target, user_id: str, journal: Journal, seed: int = 0) -> Session:
         """A client of a user.

@@ -13,6 +13,7 @@ from netra_sim.clients.journal import ENDED, Journal
 from netra_sim.clients.json_events import JsonEvent, JsonProtocol
 from netra_sim.clients.protocol import Request, Seconds, Session, Target
 from netra_sim.clients.templates import fill, fill_path, uses, values_of
+from netra_sim.history import IsolatedBy
 from netra_sim.protocol import CLOSE_GOING_AWAY, CLOSE_LOST, CLOSE_NORMAL
 from netra_sim.recording import each_mark
 
@@ -54,6 +55,11 @@ class WebSocketJson(JsonProtocol, frozen=True, tag="websocket-json"):
     def __post_init__(self) -> None:
         if self.end is msgspec.UNSET and self.quiet is msgspec.UNSET and not self.expect_broadcast:
             raise ValueError("websocket-json must know when a run has ended: set end, quiet or expect_broadcast")
+
+    @property
+    def isolated_by(self) -> IsolatedBy:
+        """See `ClientProtocol.isolated_by`."""
+        return "room" if self.room else "thread"
 
     def session(self, target: Target, user_id: str, journal: Journal, seed: int = 0) -> Session:
         """See `ClientProtocol.session`."""

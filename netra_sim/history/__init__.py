@@ -16,6 +16,7 @@ from netra_sim.history.gauges import (
     REPLAY_BYTES,
     SECRETS_GIVEN,
     STEPS_READY,
+    SYSTEM_CONNECTIONS,
     wait_for,
 )
 from netra_sim.history.objectives import Objectives
@@ -42,6 +43,7 @@ __all__ = [
     "REPLAY_BYTES",
     "SECRETS_GIVEN",
     "STEPS_READY",
+    "SYSTEM_CONNECTIONS",
     "History",
     "HistoryError",
     "IsolatedBy",

@@ -40,6 +40,10 @@ STEPS_READY = "loop steps ready"
 """How many steps of the event loop could run, and wait for the CPU."""
 
 
+SYSTEM_CONNECTIONS = "connections of the system"
+"""How many connections all processes of a system under test have, to clients and to services."""
+
+
 def wait_for(resource: str) -> str:
     """The gauge that has a sample for every visit to a resource that is limited, such as "model", when the visit ends.
 

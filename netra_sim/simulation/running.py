@@ -1,4 +1,4 @@
-"""Runs a `World` on a loop of its own."""
+"""Makes the loop of a simulation, and runs the simulation on it."""
 
 import gc
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from netra_sim.simulation.diagnosis import DeadlockError, VirtualTimeLimitError
 from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.scenario import Scenario
 from netra_sim.simulation.schedule_log import ScheduleLog
+from netra_sim.simulation.stage import Stage
 from netra_sim.simulation.turns import TurnsLoop
 from netra_sim.simulation.virtual_time import new_virtual_loop
-from netra_sim.simulation.world import World
 
 
 def new_scenario_loop(scenario: Scenario, seed: int, log: ScheduleLog | None = None) -> VirtualTimeLoop:
@@ -31,12 +31,12 @@ def new_scenario_loop(scenario: Scenario, seed: int, log: ScheduleLog | None = N
     )
 
 
-def run_world(world: World) -> History:
+def run_world(world: Stage) -> History:
     """Run a world to its end and return its History.
 
     Raises:
         HarnessError: a part of the simulation itself failed.
-        DeadlockError: nothing could run any more; `World.partial_history` has the History so far.
+        DeadlockError: nothing could run any more; `Stage.partial_history` has the History so far.
         VirtualTimeLimitError: the time limit was reached, or a task was spinning; likewise.
     """
     with _rare_collections():

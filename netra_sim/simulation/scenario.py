@@ -9,13 +9,17 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from netra_sim.chosen import ChoiceError, chosen
+from netra_sim.clients.protocol import ClientProtocol
 from netra_sim.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
 from netra_sim.exceptions import NetraSimError
 from netra_sim.history import Objectives
+from netra_sim.services.service import Service
 from netra_sim.simulation.explanation import explain
 from netra_sim.simulation.faults import FAULTS, Fault, LoopStall
 from netra_sim.simulation.resources import Resources
 from netra_sim.simulation.schedule import refuse_unless_schedule
+from netra_sim.simulation.system import System
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -182,6 +186,9 @@ class Scenario(_Part, frozen=True, kw_only=True):
         only_users: the numbers of the users who take part, from 0; all of them if it is left out. The others' draws do not
             change, so that two users who race do so without the rest.
         tools_required: whether every completed run must use a tool; false for custom agents that may answer without one.
+        system: the server of other people that is tested, instead of the runtime of this package.
+        client: how the users talk to the system; one of `netra_sim.clients.CLIENT_PROTOCOLS`.
+        services: stand-ins for the services that the system uses, by name; each one of `netra_sim.services.SERVICES`.
         time_limit: virtual seconds after which a simulation that has not ended is stopped.
     """
 
@@ -203,8 +210,12 @@ class Scenario(_Part, frozen=True, kw_only=True):
     objectives: Objectives = Objectives()
     expect: tuple[str, ...] = ()
     time_limit: Positive = 86_400.0
+    system: System | msgspec.UnsetType = msgspec.UNSET
+    client: ClientProtocol | msgspec.UnsetType = msgspec.UNSET
+    services: dict[str, Service] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
+        self._refuse_what_does_not_fit()
         present = self.present_users
         if isinstance(present, tuple) and not (max(present) < self.users and len(set(present)) == len(present)):
             raise ValueError(f"only_users names users from 0 to {self.users - 1}, each once, and is {list(present)}")
@@ -214,6 +225,26 @@ class Scenario(_Part, frozen=True, kw_only=True):
             raise ScenarioError('several processes (resources.cpu) need platform.loop = "netra-sim"')
         if any(isinstance(fault, LoopStall) for fault in self.faults):
             raise ScenarioError("several processes (resources.cpu) take no loop-stall, which would stall all of them")
+
+    def _refuse_what_does_not_fit(self) -> None:
+        """Refuse settings and faults that have no effect on what is simulated."""
+        if self.system is msgspec.UNSET:
+            if self.client is not msgspec.UNSET or self.services is not msgspec.UNSET:
+                raise ScenarioError("client and services are for a system under test; name it in the table [system]")
+            wrong = [fault.name for fault in self.faults if fault.needs_system]
+            if wrong:
+                raise ScenarioError(f"the fault {wrong[0]} needs a system under test, the table [system]")
+            return
+        if self.client is msgspec.UNSET:
+            raise ScenarioError('a system needs clients; say how they talk to it, such as [client] kind = "ag-ui"')
+        wrong = [fault.name for fault in self.faults if not (fault.works_on_systems or fault.needs_system)]
+        if wrong:
+            known = ", ".join(name for name, one in FAULTS.items() if one.works_on_systems or one.needs_system)
+            raise ScenarioError(f"the fault {wrong[0]} cannot hit a system under test; those that can are {known}")
+        if self.workload.tabs_per_user > 1:
+            raise ScenarioError("a user of a system under test has one tab; workload.tabs_per_user is 1")
+        if self.platform.tick:
+            raise ScenarioError("a system under test has an exact clock; platform.tick is 0")
 
     @property
     def processes(self) -> int:
@@ -275,9 +306,41 @@ class Scenario(_Part, frozen=True, kw_only=True):
                 known = " or ".join(f'"{name}"' for name in PLATFORMS)
                 raise ScenarioError(f'the platform is {known}, or a table of its own, and not "{platform}"')
             fields = fields | {"platform": dict(PLATFORMS[platform])}
-        faults = _convert({"faults": fields.get("faults", ())}, _faults_alone()).faults
-        scenario: Scenario = _convert(fields | {"faults": ()}, cls)
-        return msgspec.structs.replace(scenario, faults=faults)
+        others = {"faults": _convert({"faults": fields.get("faults", ())}, _faults_alone()).faults}
+        others |= _client_and_services(fields)
+        plain = {name: value for name, value in fields.items() if name not in ("system", *others)}
+        scenario: Scenario = _convert(plain, cls)
+        if "system" in fields:
+            others["system"] = _convert({"system": fields["system"]}, _SystemAlone).system
+        return msgspec.structs.replace(scenario, **others)
+
+
+class _SystemAlone(msgspec.Struct):
+    """The field ``system`` of a scenario, which alone would not fit."""
+
+    system: System
+
+
+def _client_and_services(fields: Mapping[str, object]) -> dict[str, Any]:
+    """The fields ``client`` and ``services`` of a scenario, of the kinds of all packages."""
+    found: dict[str, Any] = {}
+    try:
+        if "client" in fields:
+            from netra_sim.clients import CLIENT_PROTOCOLS  # only for who has a system under test
+
+            found["client"] = chosen(fields["client"], CLIENT_PROTOCOLS, "client", ClientProtocol)
+        if "services" in fields:
+            from netra_sim.services import SERVICES
+
+            tables = fields["services"]
+            if not isinstance(tables, Mapping):
+                raise ScenarioError(f"services is a table of tables, and is {tables!r}")
+            found["services"] = {
+                name: chosen(table, SERVICES, f"services.{name}", Service) for name, table in tables.items()
+            }
+    except ChoiceError as error:
+        raise ScenarioError(str(error)) from error
+    return found
 
 
 @cache

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Literal
 
+import msgspec
+
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
 from netra_sim.simulation.diagnosis import DeadlockError, VirtualTimeLimitError
 from netra_sim.simulation.running import new_scenario_loop, run_world
-from netra_sim.simulation.scenario import Scenario
+from netra_sim.simulation.scenario import Scenario, ScenarioError
 from netra_sim.simulation.schedule_log import ScheduleLog
 from netra_sim.simulation.shards import ShardsError, shards_for, simulate_in_shards
 from netra_sim.simulation.world import World
@@ -46,7 +48,10 @@ def simulate(
     Raises:
         HarnessError: a part of the simulation itself failed, such as a fault or a probe.
         ShardsError: so many processes cannot give the History of one process.
+        SystemFailedError: the system under test cannot be imported, or does not start.
     """
+    if scenario.system is not msgspec.UNSET:
+        return _simulate_system(scenario, seed, on_answer, factory_class, shards, on_one_process, log)
     if shards == "auto":
         count, reason = shards_for(scenario, seed)
         if count > 1:
@@ -62,3 +67,24 @@ def simulate(
         return run_world(world)
     except (DeadlockError, VirtualTimeLimitError):
         return world.partial_history
+
+
+def _simulate_system(
+    scenario: Scenario,
+    seed: int,
+    on_answer: Callable[[], None],
+    factory_class: type[ExecutionEngineFactory],
+    shards: int | Literal["auto"],
+    on_one_process: Callable[[str], None],
+    log: ScheduleLog | None,
+) -> History:
+    from netra_sim.simulation.systems.simulating import simulate_system  # needs uvicorn, which the rest does not
+
+    if factory_class is not ExecutionEngineFactory:
+        raise ScenarioError("a system under test does not use a factory of this package; leave it out")
+    reason = "the users of a system under test share its processes"
+    if shards == "auto":
+        on_one_process(reason)
+    elif shards != 1:
+        raise ShardsError(f"{reason}; leave shards out")
+    return simulate_system(scenario, seed, on_answer, log)

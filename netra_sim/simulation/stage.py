@@ -33,7 +33,10 @@ class Stage:
         recorder: takes what is observed.
         faults: which faults are active.
         failure: the error of a part of the simulation itself, or None.
+        counts_steps: whether the steps of the loop tell how economical the server is.
     """
+
+    counts_steps = True
 
     def __init__(self, scenario: Scenario, seed: int, loop: VirtualTimeLoop, on_answer: Callable[[], None]) -> None:
         self.scenario = scenario
@@ -174,7 +177,8 @@ class Stage:
         gc.collect()  # asyncio reports the error of a task that was never awaited when the task is freed.
         for error in sorted(self._late_errors):
             self.recorder.loop_error(*error)
-        self.recorder.sample(LOOP_STEPS, self.loop.steps)
+        if self.counts_steps:
+            self.recorder.sample(LOOP_STEPS, self.loop.steps)
         return self.recorder.finish(self.meta())
 
     def _on_stuck(self, error: DeadlockError | VirtualTimeLimitError) -> None:

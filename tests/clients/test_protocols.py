@@ -8,14 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netra_sim import registry
+from netra_sim.chosen import ChoiceError, chosen
 from netra_sim.clients import (
     CLIENT_PROTOCOLS,
     STREAM_KINDS,
     ClientProtocol,
-    ClientProtocolError,
     Match,
     SseJson,
-    protocol_from,
 )
 from netra_sim.clients.templates import at, fill, fill_path, values_of
 
@@ -28,15 +27,29 @@ class Telnet(ClientProtocol, frozen=True, tag="test_protocols:Telnet"):
         return STREAM_KINDS
 
 
+def described(table):
+    return chosen(table, CLIENT_PROTOCOLS, "client", ClientProtocol)
+
+
 def test_the_four_protocols_have_names_and_their_tables_give_them():
     assert set(CLIENT_PROTOCOLS) == {"netra", "websocket-json", "sse-json", "ag-ui"}
-    protocol = protocol_from({"kind": "sse-json", "path": "/x", "end": {"path": "type", "values": ["done"]}})
+    protocol = chosen(
+        {"kind": "sse-json", "path": "/x", "end": {"path": "type", "values": ["done"]}},
+        CLIENT_PROTOCOLS,
+        "client",
+        ClientProtocol,
+    )
     assert protocol == SseJson(path="/x", end=Match(path="type", values=("done",)))
     assert protocol.name == "sse-json"
 
 
 def test_a_class_of_ones_own_is_named_by_its_place():
-    protocol = protocol_from({"kind": "test_protocols:Telnet", "greeting": "HI", "leave_share": 0.5})
+    protocol = chosen(
+        {"kind": "test_protocols:Telnet", "greeting": "HI", "leave_share": 0.5},
+        CLIENT_PROTOCOLS,
+        "client",
+        ClientProtocol,
+    )
     assert protocol == Telnet(greeting="HI", leave_share=0.5)
     assert protocol.name == "test_protocols:Telnet"
 
@@ -61,8 +74,8 @@ def test_another_package_adds_a_protocol_by_an_entry_point(monkeypatch):
     ],
 )  # fmt: skip
 def test_a_table_that_describes_no_protocol_is_refused_with_what_it_takes(table, says):
-    with pytest.raises(ClientProtocolError, match=re.escape(says)):
-        protocol_from(table)
+    with pytest.raises(ChoiceError, match=re.escape(says)):
+        described(table)
 
 
 @given(st.text())

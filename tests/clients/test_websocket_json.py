@@ -9,7 +9,8 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from systems import Records, request, serving
 from websockets.asyncio.server import serve
 
-from netra_sim.clients import ClientProtocolError, Match, Target, WebSocketJson, protocol_from
+from netra_sim.chosen import ChoiceError, chosen
+from netra_sim.clients import CLIENT_PROTOCOLS, ClientProtocol, Match, Target, WebSocketJson
 from netra_sim.history import Kind
 from netra_sim.recording import mark
 
@@ -258,5 +259,5 @@ async def test_a_client_that_stops_reading_is_recorded_as_such_and_its_request_r
 
 
 def test_a_protocol_that_cannot_know_the_end_of_a_run_is_refused():
-    with pytest.raises(ClientProtocolError, match="set end, quiet or expect_broadcast"):
-        protocol_from({"kind": "websocket-json"})
+    with pytest.raises(ChoiceError, match="set end, quiet or expect_broadcast"):
+        chosen({"kind": "websocket-json"}, CLIENT_PROTOCOLS, "client", ClientProtocol)

@@ -47,6 +47,15 @@ from netra_sim.simulation.faults.server import (
     ServerFault,
     SweepNotRunning,
 )
+from netra_sim.simulation.faults.systems import (
+    Partition,
+    PowerCut,
+    ProcessKilled,
+    RollingDeploy,
+    ServiceFault,
+    SystemFault,
+    SystemTarget,
+)
 
 _OWN: tuple[type[Fault], ...] = (
     SlowConsumer, StalledSocket, DeadSocket, Disconnect, DisconnectStorm, AnotherInstance, TabMultiplication,
@@ -54,6 +63,7 @@ _OWN: tuple[type[Fault], ...] = (
     ResetBeforeAccept, SweepNotRunning, MemoryPressure, AgentCrash, AgentHang, AgentNeverEnds, CleanupRaises,
     UnserialisablePayload, OversizedPayload, ToolFailure, ToolHang, Cancellation, DuplicateMessage,
     UnknownMessageType, IdCollision, EngineLimitReached,
+    ProcessKilled, PowerCut, RollingDeploy, Partition, ServiceFault,
 )  # fmt: skip
 
 FAULTS: Registry[type[Fault]] = Registry(
@@ -93,10 +103,17 @@ __all__ = [
     "Message",
     "MessageFault",
     "OversizedPayload",
+    "Partition",
+    "PowerCut",
+    "ProcessKilled",
+    "RollingDeploy",
     "ServerFault",
+    "ServiceFault",
     "SlowConsumer",
     "StalledSocket",
     "SweepNotRunning",
+    "SystemFault",
+    "SystemTarget",
     "TabMultiplication",
     "ToolFailure",
     "ToolHang",

@@ -5,7 +5,7 @@ Faults that overlap add up. ``share`` is the share of users, runs or messages th
 The seed and the name of each user, run or message determine whether it is hit, so adding a fault changes no other draw.
 """
 
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 import msgspec
 
@@ -38,7 +38,12 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_
         at: when it begins, in seconds.
         lasts: its duration, in seconds.
         share: the share of users, runs or messages that it hits.
+        works_on_systems: whether it can also hit a system under test.
+        needs_system: whether it can only hit a system under test.
     """
+
+    works_on_systems: ClassVar[bool] = False
+    needs_system: ClassVar[bool] = False
 
     at: Seconds = 5.0
     lasts: Positive = 20.0

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -42,6 +42,8 @@ class SlowConsumer(LineFault, frozen=True, tag="slow-consumer"):
     Incidents: B6, S17.
     """
 
+    works_on_systems: ClassVar[bool] = True
+
     bytes_per_second: Positive = 200.0
 
     def affect(self, line: Line) -> None:
@@ -55,6 +57,8 @@ class StalledSocket(LineFault, frozen=True, tag="stalled-socket"):
     Incidents: B6.
     """
 
+    works_on_systems: ClassVar[bool] = True
+
     def affect(self, line: Line) -> None:
         """Stop reading."""
         line.is_stalled = True
@@ -65,6 +69,8 @@ class DeadSocket(LineFault, frozen=True, tag="dead-socket"):
 
     Incidents: B6.
     """
+
+    works_on_systems: ClassVar[bool] = True
 
     def affect(self, line: Line) -> None:
         """Let nothing through, and notify neither side."""
@@ -77,6 +83,8 @@ class Disconnect(LineFault, frozen=True, tag="disconnect"):
     Incidents: B8.
     """
 
+    works_on_systems: ClassVar[bool] = True
+
     def affect(self, line: Line) -> None:
         """Take the network away."""
         line.is_offline = True
@@ -87,6 +95,8 @@ class DisconnectStorm(Fault, frozen=True, tag="disconnect-storm"):
 
     Incidents: S10.
     """
+
+    works_on_systems: ClassVar[bool] = True
 
     every: Positive = 2.0
 

@@ -1,6 +1,6 @@
 """Faults of the server: its back ends, process, event loop, clock and memory. They hit all users."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -37,6 +37,8 @@ class Deploy(ServerFault, frozen=True, tag="deploy"):
     Incidents: S9, S15.
     """
 
+    works_on_systems: ClassVar[bool] = True
+
     drain: Seconds = 2.0
 
 
@@ -60,6 +62,8 @@ class LoopStall(ServerFault, frozen=True, tag="loop-stall"):
     Incidents: F11.
     """
 
+    works_on_systems: ClassVar[bool] = True
+
     def begin(self, target: FaultTarget) -> None:
         """Block the loop."""
         target.block_loop(self.at + self.lasts)
@@ -70,6 +74,8 @@ class ClockJump(ServerFault, frozen=True, tag="clock-jump"):
 
     Incidents: W5.
     """
+
+    works_on_systems: ClassVar[bool] = True
 
     seconds: float = -30.0
 

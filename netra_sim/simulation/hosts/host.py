@@ -30,19 +30,23 @@ class Process:
     Attributes:
         host: where it runs.
         is_dead: whether it was killed; none of its code runs any more.
+        is_stalled: whether it reads nothing from its connections.
         handlers: what it does on signals.
         listeners: its listening sockets, by port.
         endpoints: its connections.
         tasks: its tasks.
+        generators: its asynchronous generators.
     """
 
     def __init__(self, host: "Host") -> None:
         self.host = host
         self.is_dead = False
+        self.is_stalled = False
         self.handlers: dict[signal.Signals, tuple[Callable[..., object], tuple[object, ...], Context]] = {}
         self.listeners: dict[int, Listening] = {}
         self.endpoints: dict[Endpoint, None] = {}
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self.generators: WeakSet[Any] = WeakSet()
 
 
 class Host:

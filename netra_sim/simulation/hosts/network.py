@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from netra_sim.distributions import Constant
 from netra_sim.exceptions import NetraSimError
 from netra_sim.randomness import key, uniform
+from netra_sim.simulation.hosts.balancer import Balancer
 from netra_sim.simulation.hosts.endpoint import Endpoint
 from netra_sim.simulation.hosts.host import PROCESS, Host, Listening, Process
 from netra_sim.simulation.hosts.links import Conditions, Link
@@ -47,6 +48,7 @@ class Network:
         self._hosts: dict[str, Host] = {}
         self._by_address: dict[str, Host] = {}
         self._links: dict[tuple[Host, Host], Link] = {}
+        self._balancers: dict[str, Balancer] = {}
         self._connections: dict[tuple[Host, Host, int], int] = {}
 
     @property
@@ -85,6 +87,14 @@ class Network:
             self._hosts[one.lower()] = host
         self._by_address[address] = host
         return host
+
+    def add_balancer(self, name: str, balancer: Balancer) -> None:
+        """Let clients find several hosts under one name and address.
+
+        Raises:
+            NetworkError: a host of this name exists.
+        """
+        self._balancers[self.add_host(name).address] = balancer
 
     def host(self, name: str) -> Host:
         """The host of a name or address.
@@ -157,6 +167,8 @@ class Network:
         """
         process = self.current_process()
         other = process.host if address.startswith("127.") else self._by_address.get(address)
+        if (balancer := self._balancers.get(address)) is not None:
+            other = balancer.choose(process.host, port)
         connecting = _Connecting(self._loop, self, process, other, address, port)
         try:
             return await connecting.result
@@ -183,8 +195,8 @@ class Network:
         for endpoint in list(process.endpoints):
             endpoint.vanish()
         if host.has_power:
-            host.has_power = False
             self._each_link(host, Link.cut)
+            host.has_power = False
         return process
 
     def power_on(self, host: Host) -> None:
@@ -192,6 +204,31 @@ class Network:
         if not host.has_power:
             host.has_power = True
             self._each_link(host, Link.heal)
+
+    def stall(self, process: Process) -> None:
+        """Let a process read nothing from its connections, until `resume`."""
+        process.is_stalled = True
+
+    def resume(self, process: Process) -> None:
+        """Let a process read again."""
+        process.is_stalled = False
+        for endpoint in list(process.endpoints):
+            if endpoint.owner is not None and endpoint.is_readable:
+                endpoint.owner.on_readable()
+
+    def cut(self, name: str, other: str, *, both_ways: bool = True) -> None:
+        """Let nothing pass between two hosts, or only from the second to the first."""
+        for link in self._between(name, other, both_ways=both_ways):
+            link.cut()
+
+    def heal(self, name: str, other: str, *, both_ways: bool = True) -> None:
+        """Take a `cut` back."""
+        for link in self._between(name, other, both_ways=both_ways):
+            link.heal()
+
+    def _between(self, name: str, other: str, *, both_ways: bool) -> list[Link]:
+        first, second = self.host(name), self.host(other)
+        return [self.link(first, second), *([self.link(second, first)] if both_ways else [])]
 
     def isolate(self, host: Host) -> None:
         """Let nothing pass between a host and all others, until `rejoin`."""

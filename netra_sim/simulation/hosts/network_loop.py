@@ -1,9 +1,12 @@
 """`NetworkLoop`: a virtual-time loop on which unmodified servers and clients meet over a virtual network."""
 
 import asyncio
+import gc
+import logging
 import signal
 import socket
 import ssl
+import sys
 from asyncio import sslproto
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,15 +21,15 @@ from netra_sim.simulation.hosts.links import Conditions
 from netra_sim.simulation.hosts.listener import VirtualServer
 from netra_sim.simulation.hosts.network import Network
 from netra_sim.simulation.hosts.transport import VirtualTransport
-from netra_sim.simulation.loop import VirtualTimeLoop
+from netra_sim.simulation.hosts.worker_threads import WorkerThreadLoop
 from netra_sim.simulation.schedule import Entry
 from netra_sim.simulation.timers import each_timer, run_handle
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
-class NetworkLoop(VirtualTimeLoop):
-    """A `VirtualTimeLoop` with TCP connections, TLS, name lookups and signals, all of them virtual.
+class NetworkLoop(WorkerThreadLoop):
+    """A `WorkerThreadLoop` with TCP connections, TLS, name lookups and signals, all of them virtual.
 
     Args:
         seed: of the order of tasks and of the network.
@@ -42,6 +45,7 @@ class NetworkLoop(VirtualTimeLoop):
         self.network = Network(self, seed, inside)
         self._has_dead = False
         self._frozen: list[asyncio.Task[Any]] = []
+        self._kept: list[Any] = []
         self._connected: WeakKeyDictionary[socket.socket, Endpoint] = WeakKeyDictionary()
 
     async def create_server(  # type: ignore[override]
@@ -106,9 +110,9 @@ class NetworkLoop(VirtualTimeLoop):
             raise ValueError("host and port was not specified and no sock specified")
         else:
             endpoint = await self.network.connect(self.network.resolve(host), int(port))
-        return await self._open(endpoint, protocol_factory, ssl, server_hostname, settings)
+        return await self._make_transport(endpoint, protocol_factory, ssl, server_hostname, settings)
 
-    async def _open(
+    async def _make_transport(
         self,
         endpoint: Endpoint,
         protocol_factory: Callable[[], P],
@@ -229,11 +233,30 @@ class NetworkLoop(VirtualTimeLoop):
         super().close()
         for host in self.network.hosts:
             self.network.forget(host.process)
-        for task in self._frozen:
-            # Its clean-up, which would run whenever the task is freed, must not reach anybody.
-            with suppress(BaseException):
-                task.get_coro().close()
-        self._frozen.clear()
+        if self._frozen or self._kept:
+            self._bury()
+
+    def _bury(self) -> None:
+        """Free what dead processes left, without a word of the clean-up that Python then runs in it."""
+        before, sys.unraisablehook = sys.unraisablehook, _ignore
+        disabled = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        try:
+            for task in self._frozen:
+                with suppress(BaseException):
+                    task.get_coro().close()
+            self._frozen.clear()
+            self._kept.clear()
+            gc.collect()
+        finally:
+            sys.unraisablehook = before
+            logging.disable(disabled)
+
+    def _asyncgen_firstiter_hook(self, agen: Any) -> None:
+        """Remember whose generator it is; that of a dead process is never closed, as this would run its clean-up."""
+        super()._asyncgen_firstiter_hook(agen)  # type: ignore[misc]
+        if (process := PROCESS.get()) is not None:
+            process.generators.add(agen)
 
     def _freeze(self, process: Process) -> None:
         """Let no code of a dead process run: neither its tasks nor its callbacks, and no clean-up either."""
@@ -242,6 +265,9 @@ class NetworkLoop(VirtualTimeLoop):
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 asyncio.tasks._unregister_task(task)  # nobody waits for it at the end of the loop
                 self._frozen.append(task)
+        for generator in process.generators:
+            self._asyncgens.discard(generator)  # type: ignore[attr-defined]
+            self._kept.append(generator)
         alive = [entry for entry in self._ready if not _belongs_to_dead(_context_of(entry))]
         self._ready.clear()
         self._ready.extend(alive)
@@ -276,6 +302,10 @@ def _tls_times(settings: dict[str, Any]) -> dict[str, Any]:
 def _set_done(made: "asyncio.Future[None]") -> None:
     if not made.done():
         made.set_result(None)
+
+
+def _ignore(unraisable: object) -> None:
+    """An error in the clean-up of a dead process reaches nobody."""
 
 
 def _context_of(entry: Entry) -> Context:

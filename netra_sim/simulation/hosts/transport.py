@@ -185,7 +185,7 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
 
     def on_readable(self) -> None:
         """See `Owner`."""
-        if self._is_started and not self._is_paused and not self._reads_next:
+        if self._is_started and not (self._is_paused or self._reads_next or self._process.is_stalled):
             self._context.run(self._read)
 
     def on_writable(self) -> None:
@@ -205,7 +205,7 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
 
     def _read_again(self) -> None:
         self._reads_next = False
-        if not self._is_paused:
+        if not (self._is_paused or self._process.is_stalled):
             self._read()
 
     def _read(self) -> None:
@@ -230,7 +230,7 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
         except BaseException as error:
             self._fail(error, "Fatal error: protocol.data_received() call failed.")
             return
-        if endpoint.is_readable and not self._is_paused:
+        if endpoint.is_readable and not (self._is_paused or self._process.is_stalled):
             self._read_soon()
 
     def _deliver(self, data: bytes) -> None:

@@ -1,0 +1,61 @@
+"""Turns a table such as ``[client] kind = "ag-ui"`` into the object of that kind, with the other fields as its settings."""
+
+import difflib
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, TypeVar
+
+import msgspec
+
+from netra_sim.exceptions import NetraSimError
+from netra_sim.registry import Registry
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class ChoiceError(NetraSimError, ValueError):
+    """A table names no kind that there is, or settings that the kind does not take; the message names the field."""
+
+
+def chosen(table: object, kinds: Registry[type[S]], where: str, base: type[S]) -> S:
+    """The object that a table describes.
+
+    Args:
+        table: the settings, with ``kind``: a name in the registry, or a class such as "my_tests.clients:Telnet".
+        kinds: the kinds by name.
+        where: the name of the table, for errors.
+        base: the class that all kinds derive from.
+
+    Raises:
+        ChoiceError: there is no such kind, or it does not take these settings.
+    """
+    if not isinstance(table, Mapping):
+        raise ChoiceError(f"{where} is a table with a kind, and is {table!r}")
+    kind = _kind(table.get("kind"), kinds, where, base)
+    try:
+        return msgspec.convert({**table, "kind": kind.__struct_config__.tag}, kind)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        place = f"{where}.{path.rstrip('`')}" if path else where
+        fields = ", ".join(kind.__struct_fields__)
+        raise ChoiceError(f"{place}: {reason}; {table['kind']} takes {fields}") from error
+
+
+def _kind(name: Any, kinds: Registry[type[S]], where: str, base: type[S]) -> type[S]:
+    known = f'{", ".join(kinds)}, or a class of your own as "module:Class"'
+    if not isinstance(name, str):
+        raise ChoiceError(f"{where}.kind is {name!r}; it takes {known}")
+    if ":" not in name:
+        if name in kinds:
+            return kinds[name]
+        close = difflib.get_close_matches(name, kinds, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise ChoiceError(f"{where}.kind is {name!r}; {hint}it takes {known}")
+    module, _, attribute = name.partition(":")
+    try:
+        found: Any = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ChoiceError(f"{where}.kind is {name!r}, which cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ChoiceError(f"{where}.kind is {name!r}, which is no subclass of {base.__name__}")
+    return found

@@ -1,0 +1,136 @@
+"""Faults of a system under test: its processes, its network and its services."""
+
+from typing import Annotated, ClassVar, Protocol
+
+import msgspec
+
+from netra_sim.distributions import Positive, Seconds
+from netra_sim.simulation.faults.base import Fault, Share
+
+Number = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class SystemTarget(Protocol):
+    """The actions that a fault can take on a system under test when it begins or ends."""
+
+    def kill(self, process: int) -> None:
+        """End a process, from 1, without any clean-up; the operating system closes its connections."""
+
+    def power_off(self, process: int) -> None:
+        """Cut the power of the host of a process, from 1."""
+
+    def start(self, process: int) -> None:
+        """Start a process again, from 1, on a host with power."""
+
+    def restart_in_turn(self, drain: float, pause: float) -> None:
+        """Stop and start one process after the other."""
+
+    def part(self, host: str, other: str, *, both_ways: bool) -> None:
+        """Let nothing pass between two hosts, or only from the second to the first."""
+
+    def rejoin(self, host: str, other: str, *, both_ways: bool) -> None:
+        """Take a `part` back."""
+
+    def worsen(self, fault: "ServiceFault") -> None:
+        """Change the conditions of a service."""
+
+    def recover(self, fault: "ServiceFault") -> None:
+        """Take the change back."""
+
+
+class SystemFault(Fault, frozen=True):
+    """A fault that needs a system under test, the table ``[system]`` of a scenario."""
+
+    needs_system: ClassVar[bool] = True
+
+    def begin_in(self, target: SystemTarget) -> None:
+        """Act when the fault begins."""
+        raise NotImplementedError
+
+    def end_in(self, target: SystemTarget) -> None:
+        """Act when the fault ends."""
+
+
+class ProcessKilled(SystemFault, frozen=True, tag="process-killed"):
+    """A process of the system is killed, as by SIGKILL or for want of memory, and starts again after ``lasts``.
+
+    Its connections end; nothing that it had planned runs, not even its clean-up.
+    """
+
+    process: Number = 1
+
+    def begin_in(self, target: SystemTarget) -> None:
+        """Kill it."""
+        target.kill(self.process)
+
+    def end_in(self, target: SystemTarget) -> None:
+        """Start it again."""
+        target.start(self.process)
+
+
+class PowerCut(SystemFault, frozen=True, tag="power-cut"):
+    """The host of a process loses its power, and starts again after ``lasts``: clients hear nothing, not even a reset."""
+
+    process: Number = 1
+
+    def begin_in(self, target: SystemTarget) -> None:
+        """Cut the power."""
+        target.power_off(self.process)
+
+    def end_in(self, target: SystemTarget) -> None:
+        """Start the process again."""
+        target.start(self.process)
+
+
+class RollingDeploy(SystemFault, frozen=True, tag="rolling-deploy"):
+    """The processes are stopped and started one after the other: SIGTERM, ``drain`` seconds, a start, ``pause`` seconds."""
+
+    drain: Seconds = 5.0
+    pause: Seconds = 1.0
+
+    def begin_in(self, target: SystemTarget) -> None:
+        """Begin with the first process."""
+        target.restart_in_turn(self.drain, self.pause)
+
+
+class Partition(SystemFault, frozen=True, tag="partition"):
+    """Nothing passes between two hosts, such as "server-1" and "model", or only in one direction; TCP goes on trying."""
+
+    hosts: tuple[str, str]
+    both_ways: bool = True
+
+    def begin_in(self, target: SystemTarget) -> None:
+        """Cut the line."""
+        target.part(*self.hosts, both_ways=self.both_ways)
+
+    def end_in(self, target: SystemTarget) -> None:
+        """Heal it."""
+        target.rejoin(*self.hosts, both_ways=self.both_ways)
+
+
+class ServiceFault(SystemFault, frozen=True, tag="service-worse"):
+    """A stand-in service gets worse: slower by a factor, with errors, cut answers, refusals, or not there at all.
+
+    Attributes:
+        service: its name in the scenario.
+        slower: the factor on all its waits.
+        error_share: the share of requests that fail, if it is higher than that of the service.
+        cut_share: the share of answers that are cut, if it is higher than that of the service.
+        rate_limited: whether it refuses everything because of too many requests.
+        down: whether it resets every connection.
+    """
+
+    service: str
+    slower: Positive = 1.0
+    error_share: Share = 0.0
+    cut_share: Share = 0.0
+    rate_limited: bool = False
+    down: bool = False
+
+    def begin_in(self, target: SystemTarget) -> None:
+        """Change its conditions."""
+        target.worsen(self)
+
+    def end_in(self, target: SystemTarget) -> None:
+        """Take the change back."""
+        target.recover(self)

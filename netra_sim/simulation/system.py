@@ -1,0 +1,45 @@
+"""`System`: which server a scenario starts, and how."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from netra_sim.distributions import Positive
+
+_PLACE = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
+
+
+class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A system under test.
+
+    Attributes:
+        app: an ASGI application, as "package.module:app"; uvicorn serves it.
+        main: instead of ``app``, a coroutine function without arguments that listens on ``port`` by itself.
+        factory: whether ``app`` is a function that makes the application.
+        folder: where the modules are, relative to the working directory; it is put on the path of modules.
+        port: the port that clients connect to.
+        path: what stands before the path of every request of a client.
+        environment: environment variables; ``{model}`` stands for the URL of the service named "model", and so on.
+        processes: the number of processes. Each imports the modules in ``folder`` for itself.
+        balancer: how connections are spread over the processes: in turn, or always the same for the same client.
+        seeded: whether clocks and randomness of the system are virtual.
+        start_within: virtual seconds within which every process must listen.
+        stop_within: virtual seconds that a process gets to stop by itself after SIGTERM.
+    """
+
+    app: Annotated[str, msgspec.Meta(pattern=f"{_PLACE}|^$")] = ""
+    main: Annotated[str, msgspec.Meta(pattern=f"{_PLACE}|^$")] = ""
+    factory: bool = False
+    folder: str = "."
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 8000
+    path: str = ""
+    environment: dict[str, str] = {}
+    processes: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    balancer: Literal["round-robin", "sticky"] = "round-robin"
+    seeded: bool = False
+    start_within: Positive = 60.0
+    stop_within: Positive = 30.0
+
+    def __post_init__(self) -> None:
+        if bool(self.app) == bool(self.main):
+            raise ValueError('a system has either an app, such as "package.module:app", or a main')

@@ -1,0 +1,1 @@
+"""Systems under test: other people's servers, unmodified, under simulated users in virtual time."""

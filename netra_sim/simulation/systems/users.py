@@ -1,0 +1,150 @@
+"""`SystemUser`: one simulated user of a system under test, on a host of the virtual network."""
+
+import asyncio
+from typing import Protocol
+
+from netra_sim.clients.journal import Journal
+from netra_sim.clients.protocol import ClientProtocol, Request, Session, Target
+from netra_sim.factory import run_id_of
+from netra_sim.randomness import key, uniform
+from netra_sim.recording import marked_question
+from netra_sim.simulation.faults import Line
+from netra_sim.simulation.hosts.host import Host
+from netra_sim.simulation.hosts.network_loop import NetworkLoop
+from netra_sim.simulation.scenario import Closed, Scenario
+from netra_sim.simulation.workload import due_times
+
+PAGE_LEAD = 1.0
+"""Seconds between a user's arrival and the due time of the first request."""
+
+
+class UserEnvironment(Protocol):
+    """The simulation as its users see it.
+
+    Attributes:
+        scenario: what happens.
+        seed: determines all draws.
+        loop: the clock and the network.
+        target: where the system listens.
+    """
+
+    scenario: Scenario
+    seed: int
+    loop: NetworkLoop
+    target: Target
+
+    def on_answer(self) -> None:
+        """A request has ended, or was given up."""
+
+    def meet_faults(self, user_id: str) -> Line:
+        """Count the active faults that hit a user, and return what they make of the user's connections."""
+
+    def throttle(self, host: Host, bandwidth: float) -> None:
+        """Limit what a user's host receives, in bytes a second."""
+
+
+class SystemUser:
+    """A user: arrives, sends each request when it is due, reads the answers, and leaves.
+
+    Args:
+        number: from 0.
+        environment: the simulation.
+        protocol: how the user talks to the system.
+        journal: takes what the user experiences.
+        host: the user's machine.
+
+    Attributes:
+        is_present: whether the user has arrived and has not left.
+    """
+
+    def __init__(
+        self, number: int, environment: UserEnvironment, protocol: ClientProtocol, journal: Journal, host: Host
+    ) -> None:
+        self.number = number
+        self.user_id = f"user-{number}"
+        self.host = host
+        self.is_present = False
+        self._environment = environment
+        self._session: Session = protocol.session(environment.target, self.user_id, journal, environment.seed)
+        self._requests = 0
+        self._threads_in_use: set[int] = set()
+        self._is_cut_off = False
+
+    async def run(self) -> None:
+        """Everything that the user does."""
+        scenario, loop = self._environment.scenario, self._environment.loop
+        arrivals = scenario.workload.arrivals
+        try:
+            if isinstance(arrivals, Closed):
+                await self._ask_in_turn(arrivals)
+                return
+            times = list(due_times(scenario.workload, self._environment.seed, self.number, scenario.users))
+            async with asyncio.TaskGroup() as group:
+                for due in times:
+                    await loop.sleep_exactly(due - PAGE_LEAD - loop.exact_time())
+                    await self._arrive()
+                    await loop.sleep_exactly(due - loop.exact_time())
+                    group.create_task(self._ask(due), name=f"request of {self.user_id}")
+        finally:
+            self.is_present = False
+            await self._session.leave()
+
+    def adapt(self) -> None:
+        """Apply the active faults to the user's host and connections."""
+        network = self._environment.loop.network
+        line, process = self._environment.meet_faults(self.user_id), self.host.process
+        self._environment.throttle(self.host, line.bandwidth)
+        if line.is_stalled and not process.is_stalled:
+            network.stall(process)
+        elif process.is_stalled and not line.is_stalled:
+            network.resume(process)
+        is_cut_off = line.is_offline or line.is_silent
+        if is_cut_off and not self._is_cut_off:
+            if line.is_offline:
+                self.cut()
+            network.isolate(self.host)
+        elif self._is_cut_off and not is_cut_off:
+            network.rejoin(self.host)
+        self._is_cut_off = is_cut_off
+
+    def cut(self) -> None:
+        """Reset all connections of the user."""
+        self._session.cut()
+
+    async def _arrive(self) -> None:
+        if not self.is_present:
+            self.is_present = True
+            self.adapt()
+            await self._session.connect()
+
+    async def _ask_in_turn(self, arrivals: Closed) -> None:
+        environment = self._environment
+        stream = key(environment.seed, "think", self.number)
+        await self._arrive()
+        for number in range(environment.scenario.workload.runs_per_user):
+            await environment.loop.sleep_exactly(arrivals.think.draw(uniform(stream, number)))
+            await self._ask(environment.loop.exact_time())
+
+    async def _ask(self, due: float) -> None:
+        self._requests += 1
+        # A thread has one run at a time: a request during another run goes into another thread.
+        thread = next(number for number in range(1, self._requests + 1) if number not in self._threads_in_use)
+        self._threads_in_use.add(thread)
+        run_id = run_id_of(self.user_id, str(self._requests))
+        other = (self.number + 1) % self._environment.scenario.users
+        request = Request(
+            user_id=self.user_id,
+            run_id=run_id,
+            thread_id=f"{self.user_id}-thread-{thread}",
+            text=marked_question(self.user_id, run_id),
+            due=due,
+            other_thread_id=f"user-{other}-thread-1",
+        )
+        try:
+            async with asyncio.timeout_at(due + self._environment.scenario.workload.patience):
+                await self._session.ask(request)
+        except TimeoutError:
+            return  # the History shows a request without an end
+        finally:
+            self._threads_in_use.discard(thread)
+            self._environment.on_answer()

@@ -1,0 +1,183 @@
+"""A back end of other people runs unmodified under simulated users, and its defects show."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from netra_sim.checks import check
+from netra_sim.history import Kind
+from netra_sim.simulation import Scenario, ScenarioError, simulate
+from netra_sim.simulation.systems.program import SystemFailedError
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[2] / "examples"
+
+SSE = {
+    "kind": "sse-json",
+    "path": "/chat",
+    "body": {"text": "{text}"},
+    "type": "type",
+    "content": "text",
+    "end": {"path": "type", "values": ["done"]},
+}
+
+
+def scenario(**fields):
+    plain = {
+        "users": 5,
+        "workload": {"window": 5.0},
+        "system": {"app": "apps:app", "folder": str(HERE)},
+        "client": SSE,
+    }
+    return Scenario.from_mapping(plain | fields)
+
+
+def results(history):
+    return {one.check: one.state for one in check(history)}
+
+
+def failed(history):
+    return {name for name, state in results(history).items() if state == "failed"}
+
+
+def test_users_of_a_fastapi_back_end_get_their_answers_and_every_check_that_can_judge_passes():
+    history = simulate(scenario())
+    found = results(history)
+    assert found["every-run-ends"] == found["content-isolation"] == found["tokens"] == "passed"
+    assert found["unhandled-errors"] == found["liveness"] == "passed"
+    assert not failed(history)
+    assert len(history.frame(Kind.FIRST_CONTENT)) == 5
+
+
+@pytest.mark.parametrize("path", ["/chat", "/chat-in-a-thread"])
+def test_the_same_seed_gives_the_same_history_also_with_worker_threads_and_another_seed_another(path):
+    one = scenario(client=SSE | {"path": path}, users=20)
+    first, again, other = (simulate(one, seed) for seed in (1, 1, 2))
+    assert first.digest() == again.digest() != other.digest()
+    assert not failed(first)
+
+
+def test_another_process_with_another_hash_seed_gives_the_same_history(tmp_path):
+    code = (
+        "import sys; from netra_sim.simulation import Scenario, simulate;"
+        "print(simulate(Scenario.load(sys.argv[1]).with_settings({'users': 4}), 3).digest())"
+    )
+    digests = set()
+    for seed in ("0", "1"):
+        command = [sys.executable, "-c", code, str(EXAMPLES / "fastapi_agents" / "agents.toml")]
+        environment = {"PYTHONHASHSEED": seed, "PATH": ""}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=EXAMPLES.parent)
+        digests.add(done.stdout)
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(("processes", "most"), [(1, 6), (2, 3), (3, 2)])
+def test_each_simulation_and_each_process_imports_the_program_anew(processes, most):
+    system = {"app": "apps:app", "folder": str(HERE), "processes": processes}
+    client = SSE | {"sequence": "number", "headers": {"Connection": "close"}}
+    history = simulate(scenario(users=6, system=system, client=client))
+    assert history.frame(Kind.RECEIVED)["seq"].max() == most, "the program counts its requests from 1"
+    assert "apps" not in sys.modules
+
+
+def test_a_program_that_listens_by_itself_is_a_system_too():
+    client = {"kind": "websocket-json", "message": "{text}", "expect_broadcast": True, "path": "/echo"}
+    history = simulate(scenario(client=client))
+    assert results(history)["every-run-ends"] == "passed"
+    line_server = scenario(system={"main": "apps:main", "folder": str(HERE)})
+    history = simulate(line_server)
+    assert {"every-run-ends"} <= failed(history), "it does not speak HTTP"
+    assert not len(history.frame(Kind.LEFT_OVER)), "it stops on SIGTERM"
+
+
+@pytest.mark.parametrize(
+    ("system", "says"),
+    [
+        ({"app": "nowhere:app"}, "there is no module 'nowhere'"),
+        ({"app": "apps:nothing"}, "has no attribute 'nothing'"),
+        ({"app": "apps:STARTED"}, "cannot be called"),
+        ({"main": "apps:deaf", "start_within": 5.0}, "does not listen on port 8000 within 5 s"),
+        ({"main": "apps:short"}, "its main function returned"),
+    ],
+)
+def test_a_system_that_does_not_start_says_why(system, says):
+    with pytest.raises(SystemFailedError, match=says):
+        simulate(scenario(system={"folder": str(HERE)} | system))
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"system": {"app": "apps:app", "main": "apps:main"}}, "either an app"),
+        ({"system": {"app": "apps"}}, "system.app"),
+        ({"client": {"kind": "sse-jsn"}}, "did you mean sse-json"),
+        ({"client": SSE | {"paht": "/"}}, "paht"),
+        ({"services": {"model": {"kind": "modle"}}}, "did you mean model"),
+        ({"faults": [{"kind": "tool-hang"}]}, "cannot hit a system under test"),
+        ({"workload": {"tabs_per_user": 2}}, "tabs_per_user"),
+    ],
+)
+def test_a_scenario_with_a_wrong_system_is_refused_with_the_field(fields, says):
+    with pytest.raises(ScenarioError, match=says):
+        scenario(**fields)
+
+
+def test_a_scenario_without_a_system_takes_nothing_that_needs_one():
+    for fields in ({"client": SSE}, {"services": {}}, {"faults": [{"kind": "process-killed"}]}):
+        with pytest.raises(ScenarioError, match=r"\[system\]"):
+            Scenario.from_mapping(fields)
+
+
+def test_an_exception_in_the_application_is_an_unhandled_error_and_the_environment_is_set():
+    system = {"app": "apps:app", "folder": str(HERE), "environment": {"GREETING": "good morning"}}
+    history = simulate(scenario(system=system, client=SSE | {"path": "/environment"}))
+    assert "unhandled-errors" in failed(history)
+    assert "RuntimeError: good morning" in history.frame(Kind.LOOP_ERROR)["detail"].iloc[0]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "process-killed", "at": 2.0, "lasts": 1.0},
+        {"kind": "power-cut", "at": 2.0, "lasts": 1.0},
+        {"kind": "deploy", "at": 2.0, "lasts": 1.0, "drain": 0.0},
+        {"kind": "disconnect", "at": 2.0, "lasts": 1.0},
+    ],
+)
+def test_requests_in_flight_fall_with_a_fault_and_later_ones_are_answered(fault):
+    one = scenario(users=30, workload={"window": 10.0, "patience": 20.0}, faults=[fault])
+    history = simulate(one)
+    ended = set(history.frame(Kind.RECEIVED).query("event == 'agent_completed'")["run"])
+    asked = history.frame(Kind.REQUESTED)
+    lost = asked[~asked["run"].isin(ended)]
+    assert 0 < len(lost) < 30
+    assert lost["due"].between(1.0, 4.0).all()
+    assert simulate(one).digest() == history.digest()
+
+
+def test_a_rolling_deploy_of_two_processes_serves_everybody_who_asks_again():
+    system = {"app": "apps:app", "folder": str(HERE), "processes": 2}
+    history = simulate(scenario(system=system, users=30, faults=[{"kind": "rolling-deploy", "at": 2.0}]))
+    assert not failed(history)
+
+
+def test_a_service_that_gets_slower_delays_the_answers_while_the_fault_lasts():
+    agents = Scenario.load(EXAMPLES / "fastapi_agents" / "agents.toml").with_settings(
+        {"system.folder": str(EXAMPLES / "fastapi_agents"), "workload.runs_per_user": 1}
+    )
+    slow = agents.with_settings(
+        {"faults": [{"kind": "service-worse", "service": "model", "slower": 10.0, "at": 0.0, "lasts": 1000.0}]}
+    )
+    usual, delayed = (simulate(one).frame(Kind.FIRST_CONTENT)["time"].median() for one in (agents, slow))
+    assert delayed > usual + 1.0
+
+
+def test_the_planted_global_of_the_example_is_found_and_the_right_version_passes():
+    agents = Scenario.load(EXAMPLES / "fastapi_agents" / "agents.toml").with_settings(
+        {"system.folder": str(EXAMPLES / "fastapi_agents"), "workload.window": 1.0, "workload.runs_per_user": 1}
+    )
+    assert not failed(simulate(agents))
+    wrong = simulate(agents.with_settings({"system.app": "wrong:app"}))
+    assert {"content-isolation", "cross-user-isolation"} <= failed(wrong)
