@@ -1,20 +1,19 @@
 """One end of a TCP connection, as the operating system of its host keeps it."""
 
 import errno
-import math
 import os
 from collections import deque
 from collections.abc import Callable
-from contextvars import Context
 from typing import TYPE_CHECKING, Protocol
 
 from netra_sim.randomness import key, uniform
-from netra_sim.simulation.hosts.links import GIVES_UP_AFTER, Link, next_attempt
+from netra_sim.simulation.hosts.kernel_timer import KernelTimer
+from netra_sim.simulation.hosts.links import RETRANSMISSIONS, Link, retransmission_pause
 
 if TYPE_CHECKING:
     from netra_sim.simulation.loop import VirtualTimeLoop
 
-_READ_AT_ONCE = 256 * 1024
+READ_AT_ONCE = 256 * 1024
 """Bytes that a program gets from one read, at most, as in asyncio (``max_size`` in ``selector_events.py``)."""
 
 
@@ -46,11 +45,12 @@ class Endpoint:
     """What the operating system of one host keeps of a connection: buffers, what is on its way, and errors.
 
     Bytes are never lost, changed or reordered. They wait for bandwidth, for room at the receiver, and for lost segments
-    before them, as in TCP. Not modelled: congestion control, delayed or lost acknowledgements.
+    before them, as in TCP. A segment that does not get through, or whose acknowledgement does not, is sent again after
+    0.2, 0.4, 0.8 ... seconds, and after 924.6 seconds the connection fails. Not modelled: congestion control, fast
+    retransmission, delayed acknowledgements, and single acknowledgements that are lost (the next one tells the same).
 
     Args:
         loop: the clock and the timers.
-        kernel: the context of the timers, which belongs to no host.
         address: the address and port of this end.
         link: the direction in which this end sends.
         stream: the key of all draws for what this end sends.
@@ -60,26 +60,26 @@ class Endpoint:
         owner: the program's side; None before a program has the endpoint and after it has closed it.
         error: what reading and writing raise; None while all is well.
         is_closed: whether the program has closed it, or died.
+        resets: whether closing it resets the connection (SO_LINGER with no time).
         used: when a segment last left, in seconds.
     """
 
     peer: "Endpoint"
 
-    def __init__(
-        self, loop: "VirtualTimeLoop", kernel: Context, address: tuple[str, int], link: Link, stream: int
-    ) -> None:
+    def __init__(self, loop: "VirtualTimeLoop", address: tuple[str, int], link: Link, stream: int) -> None:
         self.address = address
         self.owner: Owner | None = None
         self.error: OSError | None = None
         self.is_closed = False
+        self.resets = False
         self.used = loop.exact_time()
         self._loop = loop
-        self._kernel = kernel
         self._link = link
         self._stream = stream
         self._latency = link.conditions.latency.draw(uniform(key(stream, "latency")))
-        self._segments = 0
+        self._open_sockets: dict[Endpoint, None] = {}
         # Sending: bytes that wait for room at the receiver, segments on their way, and acknowledgements on their way.
+        self._segments = 0
         self._unsent: deque[bytes] = deque()
         self._flying: deque[_Segment] = deque()
         self._flying_size = 0
@@ -90,12 +90,17 @@ class Endpoint:
         self._arrives_at = 0.0
         self._pause = 0.0
         self._wants_room = False
-        self._stuck: list[tuple[bytes, bool]] | None = None
+        # Sending again: segments that did not get through, and bytes whose acknowledgement did not.
+        self._stuck: list[tuple[bytes, bool]] = []
+        self._unheard = 0
+        self._retries = 0
+        self._retries_soon = False
         self._is_silenced = False
         # Receiving.
         self._received: deque[bytes] = deque()
         self._unread = 0
         self._has_end = False
+        self._broke_off = False
         self._window_reported = False
 
     @property
@@ -113,7 +118,12 @@ class Endpoint:
         """Whether all was read and the other end sends no more."""
         return self._has_end and not self._received
 
-    def send(self, data: bytes) -> int:
+    def open_in(self, sockets: "dict[Endpoint, None]") -> None:
+        """Be one of the open sockets of a process, until it is closed."""
+        self._open_sockets = sockets
+        sockets[self] = None
+
+    def send(self, data: "bytes | memoryview") -> int:
         """Take bytes to send; returns how many. The owner is called when there is room for the rest.
 
         Raises:
@@ -131,7 +141,7 @@ class Endpoint:
         if size <= 0:
             return 0
         self._kept += size
-        self._unsent.append(data if size == len(data) else data[:size])
+        self._unsent.append(bytes(data if size == len(data) else data[:size]))
         self._push()
         return size
 
@@ -141,25 +151,25 @@ class Endpoint:
             self._ends = True
             self._push()
 
-    def read(self) -> bytes:
-        """The bytes that have arrived; b"" if there are none.
+    def read(self, most: int = READ_AT_ONCE) -> bytes:
+        """The bytes that have arrived, at most so many; b"" if there are none, and after the end of the stream.
 
         Raises:
             OSError: the connection is broken, and all that arrived before was read.
         """
         received = self._received
         if not received:
-            if self.error is not None:
+            if self.error is not None and not self._has_end:
                 raise self.error
             return b""
-        if self._unread <= _READ_AT_ONCE:
+        if self._unread <= most:
             data = received.popleft() if len(received) == 1 else b"".join(received)
             received.clear()
         else:
             whole = b"".join(received)
-            data = whole[:_READ_AT_ONCE]
+            data = whole[:most]
             received.clear()
-            received.append(whole[_READ_AT_ONCE:])
+            received.append(whole[most:])
         self._unread -= len(data)
         if self.peer._unsent and not self._window_reported:
             self._window_reported = True
@@ -173,11 +183,10 @@ class Endpoint:
         """
         if self.is_closed:
             return
-        self.owner = None
-        if self._received:
+        if self._received or self.resets or self.error is not None:
             self.reset()
         else:
-            self.is_closed = True
+            self._leave()
             self.end()
 
     def reset(self) -> None:
@@ -185,14 +194,14 @@ class Endpoint:
         if self.is_closed:
             return
         self._break_off()
-        if self.error is None and self._link.is_up and not self._is_silenced:
+        if self.error is None and self._gets_through():
             arrives = max(self._arrives_at, self._loop.exact_time() + self.one_way)
-            self._at(arrives, self.peer.on_reset)
+            KernelTimer(self._loop, arrives, self.peer.on_reset)
 
     def vanish(self) -> None:
         """The host loses its power: nothing more is sent, not even a reset."""
-        self._is_silenced = True
-        self._break_off()
+        if not self._broke_off:
+            self._break_off()
 
     def silence(self) -> None:
         """A box on the way has forgotten the connection, and drops whatever this end sends."""
@@ -200,28 +209,43 @@ class Endpoint:
 
     def on_reset(self) -> None:
         """The other end, or a box on the way, resets the connection."""
-        self.fail(errno.ECONNRESET)
+        # Linux gives EPIPE to a program that may still write after the other end has closed.
+        self.fail(errno.EPIPE if self._has_end and not self._ends else errno.ECONNRESET)
 
     def fail(self, number: int) -> None:
         """Break the connection at this end with an ``errno``; a second error changes nothing."""
-        if self.is_closed or self.error is not None:
+        if self.error is not None:
+            return
+        self._unsent.clear()
+        self._stuck.clear()
+        self._has_sent_end = True
+        if self.is_closed:
             return
         self.error = OSError(number, os.strerror(number))
-        self._unsent.clear()
-        owner = self.owner
-        if owner is not None:
-            owner.on_readable()
+        if self.owner is not None:
+            self.owner.on_readable()
         if self.owner is not None and self._wants_room:
             self._wants_room = False
-            owner = self.owner
-            owner.on_writable()
+            self.owner.on_writable()
 
-    def _break_off(self) -> None:
+    def _leave(self) -> None:
         self.is_closed = True
         self.owner = None
-        self._ends = self._has_sent_end = True
+        self._open_sockets.pop(self, None)
+
+    def _break_off(self) -> None:
+        self._leave()
+        self._broke_off = self._ends = self._has_sent_end = True
         self._unsent.clear()
+        self._stuck.clear()
         self._received.clear()
+        self._unread = 0
+        if self.peer._unsent:  # the other end probes whether there is room now (RFC 9293, section 3.8.6.1)
+            self._after(retransmission_pause(0), self.peer._push)
+
+    def _gets_through(self) -> bool:
+        """Whether what this end sends is not cut off from the other end."""
+        return self._link.is_up and not self._is_silenced
 
     def _push(self) -> None:
         """Send what the receiver has room for."""
@@ -232,14 +256,14 @@ class Endpoint:
                 return
             data = unsent[0]
             number = self._segments
-            size = link.first_part(self._stream, number, min(len(data), room))
+            size = link.first_part(self._stream, 4 * number, min(len(data), room))
             if size == len(data):
                 unsent.popleft()
                 self._fly(data, number)
             else:
                 unsent[0] = data[size:]
                 self._fly(data[:size], number)
-                self._pause = link.split_pause(self._stream, number)
+                self._pause = link.split_pause(self._stream, 4 * number + 1)
         if self._ends and not self._has_sent_end:
             self._has_sent_end = True
             self._fly(b"", self._segments, ends=True)
@@ -251,12 +275,12 @@ class Endpoint:
         self.used = now
         self._flying_size += len(data)
         pause, self._pause = self._pause, 0.0
-        jitter = link.jitter(self._stream, number)
-        if self._stuck is not None or not link.is_up or self._is_silenced or math.isinf(jitter):
+        if self._stuck or self._is_silenced or not link.passes(self._stream, 4 * number + 2):
             self._hold(data, ends)
             return
         begins = now if now > self._leaves_at else self._leaves_at
         self._leaves_at = leaves = begins + link.transmission(len(data))
+        jitter = link.jitter(self._stream, 4 * number + 3)
         self._launch(data, leaves + link.seconds(self._latency) + jitter + pause, ends)
 
     def _launch(self, data: bytes, arrives: float, ends: bool) -> None:
@@ -269,49 +293,76 @@ class Endpoint:
             return
         self._arrives_at = arrives
         self._flying.append(_Segment(data, ends=ends))
-        self._at(arrives, self._arrive)
+        KernelTimer(self._loop, arrives, self._arrive)
 
     def _hold(self, data: bytes, ends: bool) -> None:
-        """Keep a segment that does not get through, and those after it; TCP gives up after `GIVES_UP_AFTER` seconds."""
-        if self._stuck is not None:
-            self._stuck.append((data, ends))
-            return
-        self._stuck = stuck = [(data, ends)]
-        sent = self._loop.exact_time()
-        self._after(GIVES_UP_AFTER, self._give_up, stuck)
-        if not self._is_silenced and not self._link.is_up:
-            self._link.when_up(lambda: self._at(next_attempt(sent, self._loop.exact_time()), self._resend, stuck))
+        """Keep a segment that does not get through, and send it again later."""
+        self._stuck.append((data, ends))
+        self._retry_later()
 
-    def _resend(self, stuck: list[tuple[bytes, bool]]) -> None:
-        if self._stuck is not stuck or self._is_silenced or self.error is not None:
-            return
-        if not self._link.is_up:
-            sent = self._loop.exact_time()
-            self._link.when_up(lambda: self._at(next_attempt(sent, self._loop.exact_time()), self._resend, stuck))
-            return
-        self._stuck = None
-        arrives = self._loop.exact_time() + self.one_way
-        for data, ends in stuck:
-            arrives += self._link.transmission(len(data))
-            self._launch(data, max(arrives, self._arrives_at), ends)
+    def _retry_later(self) -> None:
+        if not self._retries_soon:
+            self._retries_soon = True
+            self._after(retransmission_pause(self._retries), self._retry)
 
-    def _give_up(self, stuck: list[tuple[bytes, bool]]) -> None:
-        if self._stuck is stuck:
+    def _retry(self) -> None:
+        self._retries_soon = False
+        if not (self._stuck or self._unheard) or self.error is not None:
+            return
+        if self._retries == RETRANSMISSIONS:
             self.fail(errno.ETIMEDOUT)
+            return
+        self._retries += 1
+        # A draw below zero belongs to no first transmission of a segment.
+        draw = -(RETRANSMISSIONS + 1) * self._segments - self._retries
+        if self._is_silenced or not self._link.passes(self._stream, draw):
+            self._retry_later()
+        elif self._stuck:
+            stuck, self._stuck = self._stuck, []
+            arrives = self._loop.exact_time() + self.one_way
+            for data, ends in stuck:
+                arrives += self._link.transmission(len(data))
+                self._launch(data, max(arrives, self._arrives_at), ends)
+        else:
+            self._after(self.one_way, self._acknowledge, 0)
 
     def _arrive(self) -> None:
         segment, peer = self._flying.popleft(), self.peer
-        self._flying_size -= segment.size
-        back = peer.one_way
+        size = segment.size
+        self._flying_size -= size
         if peer.is_closed:
-            if segment.size and peer._link.is_up and not peer._is_silenced:
-                self._after(back, self.on_reset)
+            self._arrive_at_closed(segment)
             return
-        if segment.size:
-            self._acknowledged.append((self._loop.exact_time() + back, segment.size))
-            if self._wants_room:
-                self._after(back, self._on_acknowledged)
+        if size:
+            self._acknowledge(size)
         peer._take(segment)
+
+    def _arrive_at_closed(self, segment: _Segment) -> None:
+        """Get a reset, except for an end that answers an end; from a host without power there is no answer."""
+        peer = self.peer
+        if not segment.size and not peer._broke_off:
+            return
+        if peer._gets_through():
+            self._after(peer.one_way, self.on_reset)
+        else:
+            self._flying_size += segment.size
+            self._hold(b"".join(segment.parts), segment.ends)
+
+    def _acknowledge(self, size: int) -> None:
+        """The other end acknowledges so many bytes, and those whose acknowledgements did not get through."""
+        peer = self.peer
+        if not peer._gets_through() or peer._link.loss >= 1:
+            self._unheard += size
+            self._retry_later()
+            return
+        back = peer.one_way
+        if peer._broke_off:
+            self._after(back, self.on_reset)
+            return
+        self._acknowledged.append((self._loop.exact_time() + back, size + self._unheard))
+        self._unheard = self._retries = 0
+        if self._wants_room:
+            self._after(back, self._on_acknowledged)
 
     def _take(self, segment: _Segment) -> None:
         if self.error is not None:
@@ -327,7 +378,7 @@ class Endpoint:
         if not self._wants_room:
             self._wants_room = True
             if self._acknowledged:
-                self._at(self._acknowledged[0][0], self._on_acknowledged)
+                KernelTimer(self._loop, self._acknowledged[0][0], self._on_acknowledged)
 
     def _on_acknowledged(self) -> None:
         if self._wants_room and self.owner is not None:
@@ -336,11 +387,7 @@ class Endpoint:
 
     def _report_window(self) -> None:
         self._window_reported = False
-        if self.peer.error is None:
-            self.peer._push()
+        self.peer._push()
 
     def _after(self, seconds: float, act: Callable[..., object], *args: object) -> None:
-        self._at(self._loop.exact_time() + seconds, act, *args)
-
-    def _at(self, when: float, act: Callable[..., object], *args: object) -> None:
-        self._loop.call_at(when, act, *args, context=self._kernel)
+        KernelTimer(self._loop, self._loop.exact_time() + seconds, act, *args)

@@ -33,7 +33,7 @@ class Process:
         is_stalled: whether it reads nothing from its connections.
         handlers: what it does on signals.
         listeners: its listening sockets, by port.
-        endpoints: its connections.
+        endpoints: its open connections, those that begin included.
         tasks: its tasks.
         generators: its asynchronous generators.
     """
@@ -61,6 +61,7 @@ class Host:
     Attributes:
         clock_offset: seconds by which its wall clock is ahead.
         has_power: whether it runs at all.
+        cuts: how often it is cut off from all others, without power too.
         process: what runs on it now.
     """
 
@@ -73,6 +74,7 @@ class Host:
         self.downlink = downlink
         self.clock_offset = 0.0
         self.has_power = True
+        self.cuts = 0
         self.process = Process(self)
         self._next_port = 0
 

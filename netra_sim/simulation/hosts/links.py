@@ -1,7 +1,6 @@
 """One direction of the line between two hosts: what it does to the segments that travel over it."""
 
 import math
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 import msgspec
@@ -20,7 +19,7 @@ _SEGMENTS_TOGETHER = 8
 
 _FIRST_RETRANSMISSION = 0.2
 _LAST_RETRANSMISSION = 120.0
-"""Seconds before the first retransmission of a segment, and the most between two: Linux' TCP_RTO_MIN and TCP_RTO_MAX."""
+"""Seconds before the first retransmission of a segment, and the most between two: TCP_RTO_MIN and TCP_RTO_MAX of Linux."""
 
 RETRANSMISSIONS = 15
 """Retransmissions after which a connection fails: ``net.ipv4.tcp_retries2`` of Linux, 924.6 seconds in all."""
@@ -51,12 +50,16 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     split: Share = 0.02
     send_buffer: Bytes = 65_536
     receive_buffer: Bytes = 65_536
-    idle: float = math.inf
+    idle: Annotated[float, msgspec.Meta(gt=0)] = math.inf
     idle_cut: Literal["reset", "silent"] = "reset"
 
 
 class Link:
     """One direction between two hosts, which faults change while it is in use.
+
+    Args:
+        conditions: of the line.
+        cuts: how often it is cut from the beginning.
 
     Attributes:
         conditions: of the line.
@@ -64,37 +67,29 @@ class Link:
         delay: seconds added to the latency.
         loss: the share of segments lost, instead of that of the conditions if it is higher.
         bandwidth: bytes a second, instead of that of the conditions if it is lower.
+        is_up: whether anything passes. TCP keeps what does not pass, and sends it again later.
     """
 
-    def __init__(self, conditions: Conditions) -> None:
+    def __init__(self, conditions: Conditions, cuts: int = 0) -> None:
         self.conditions = conditions
         self.slower = 1.0
         self.delay = 0.0
         self.loss = 0.0
         self.bandwidth = math.inf
-        self._cuts = 0
-        self._waiting: list[Callable[[], None]] = []
-
-    @property
-    def is_up(self) -> bool:
-        """Whether anything passes. TCP keeps what does not pass, and sends it again later."""
-        return not self._cuts
+        self._cuts = cuts
+        jitter = conditions.jitter
+        self._fixed_jitter = jitter.draw(0.0) if isinstance(jitter, Constant) else None
+        self.is_up = not cuts
 
     def cut(self) -> None:
         """Let nothing pass, until `heal` was called as often as this."""
         self._cuts += 1
+        self.is_up = False
 
     def heal(self) -> None:
         """Take one `cut` back."""
-        self._cuts -= 1
-        if self.is_up:
-            waiting, self._waiting = self._waiting, []
-            for resume in waiting:
-                resume()
-
-    def when_up(self, resume: Callable[[], None]) -> None:
-        """Call back once, when the link is up again."""
-        self._waiting.append(resume)
+        self._cuts = max(0, self._cuts - 1)
+        self.is_up = not self._cuts
 
     def seconds(self, latency: float) -> float:
         """How long a connection with this latency now takes from one end to the other, without jitter."""
@@ -104,54 +99,36 @@ class Link:
         """How long the first byte is on its way into the line before the last one follows, in seconds."""
         return size / min(self.bandwidth, self.conditions.bandwidth)
 
-    def jitter(self, stream: int, number: int) -> float:
-        """Jitter and retransmissions of a segment, in seconds; infinite if TCP gives up.
+    def passes(self, stream: int, draw: int) -> bool:
+        """Whether a segment gets through that is sent now.
 
         Args:
             stream: the key of the draws of one direction of a connection.
-            number: of the segment, from 0.
+            draw: the number of the draw.
         """
-        draw = 4 * number
-        delay = self.conditions.jitter.draw(uniform(stream, draw))
         loss = max(self.loss, self.conditions.loss)
-        if not loss:
-            return delay
-        chance = uniform(stream, draw + 1)
-        for attempt in range(RETRANSMISSIONS + 1):
-            if chance >= loss:
-                return delay
-            chance /= loss  # what is left of a draw below a bound is uniform again
-            delay += retransmission_pause(attempt)
-        return math.inf
+        return self.is_up and (not loss or uniform(stream, draw) >= loss)
 
-    def first_part(self, stream: int, number: int, size: int) -> int:
+    def jitter(self, stream: int, draw: int) -> float:
+        """Seconds that a segment takes longer than the latency."""
+        fixed = self._fixed_jitter
+        return self.conditions.jitter.draw(uniform(stream, draw)) if fixed is None else fixed
+
+    def first_part(self, stream: int, draw: int, size: int) -> int:
         """How many of so many bytes travel together as the next segment."""
         if size > MAXIMUM_SEGMENT:
-            together = 1 + int(uniform(stream, 4 * number + 2) * _SEGMENTS_TOGETHER)
+            together = 1 + int(uniform(stream, draw) * _SEGMENTS_TOGETHER)
             return min(size, together * MAXIMUM_SEGMENT)
-        chance = uniform(stream, 4 * number + 2)
-        if size == 1 or chance >= self.conditions.split:
+        split = self.conditions.split
+        if not split or size == 1 or (chance := uniform(stream, draw)) >= split:
             return size
-        return 1 + int(chance / self.conditions.split * (size - 1))
+        return 1 + int(chance / split * (size - 1))
 
-    def split_pause(self, stream: int, number: int) -> float:
+    def split_pause(self, stream: int, draw: int) -> float:
         """Seconds by which the rest of a split segment follows."""
-        return (0.01 + 0.99 * uniform(stream, 4 * number + 3)) * _SPLIT_PAUSE
+        return (0.01 + 0.99 * uniform(stream, draw)) * _SPLIT_PAUSE
 
 
 def retransmission_pause(attempt: int) -> float:
     """Seconds before the retransmission with this number, from 0 (RFC 6298: the pause doubles)."""
     return min(_FIRST_RETRANSMISSION * 2.0**attempt, _LAST_RETRANSMISSION)
-
-
-GIVES_UP_AFTER = sum(map(retransmission_pause, range(RETRANSMISSIONS + 1)))
-"""Seconds without an acknowledgement after which a connection fails with ETIMEDOUT."""
-
-
-def next_attempt(sent: float, now: float, pauses: Callable[[int], float] = retransmission_pause) -> float:
-    """The first retransmission of a segment at or after ``now``, for a segment that was first sent at ``sent``."""
-    attempt = 0
-    while sent < now:
-        sent += pauses(attempt)
-        attempt += 1
-    return sent

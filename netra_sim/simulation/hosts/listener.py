@@ -22,7 +22,6 @@ class VirtualServer(events.AbstractServer):
         process: the program.
         name: the address and port as the program asked for them.
         protocol_factory: makes a protocol for each connection.
-        begin: begins to take connections; raises an OSError if another server listens on the port.
     """
 
     def __init__(
@@ -31,14 +30,13 @@ class VirtualServer(events.AbstractServer):
         process: Process,
         name: tuple[str, int],
         protocol_factory: Callable[[], asyncio.BaseProtocol],
-        begin: Callable[["VirtualServer"], None],
     ) -> None:
         self._loop = loop
         self._process = process
         self._name = name
         self._protocol_factory = protocol_factory
-        self._begin = begin
-        self._socket: VirtualSocket | None = None
+        self._socket = VirtualSocket(name)
+        self._is_listening = False
         self._is_closed = False
         self._transports: dict[VirtualTransport, None] = {}
         self._waiters: list[asyncio.Future[None]] = []
@@ -48,17 +46,17 @@ class VirtualServer(events.AbstractServer):
     @property
     def sockets(self) -> tuple[VirtualSocket, ...]:
         """The listening sockets; none after `close`."""
-        return () if self._socket is None or self._is_closed else (self._socket,)
+        return () if self._is_closed else (self._socket,)
 
     def listen(self) -> None:
         """Begin to take connections.
 
         Raises:
-            OSError: another server listens on the port.
+            RuntimeError: the server is closed.
         """
-        if self._socket is None:
-            self._begin(self)
-            self._socket = VirtualSocket(self._name)
+        if self._is_closed:
+            raise RuntimeError(f"server {self!r} is closed")
+        self._is_listening = True
 
     async def start_serving(self) -> None:
         """See `asyncio.Server`."""
@@ -68,8 +66,6 @@ class VirtualServer(events.AbstractServer):
         """See `asyncio.Server`."""
         if self._serving_forever is not None:
             raise RuntimeError(f"server {self!r} is already being awaited on serve_forever()")
-        if self._is_closed:
-            raise RuntimeError(f"server {self!r} is closed")
         self.listen()
         self._serving_forever = self._loop.create_future()
         try:
@@ -85,7 +81,7 @@ class VirtualServer(events.AbstractServer):
 
     def is_serving(self) -> bool:
         """See `asyncio.Server`."""
-        return self._socket is not None and not self._is_closed and not self._process.is_dead
+        return self._is_listening and not self._is_closed and not self._process.is_dead
 
     def close(self) -> None:
         """See `asyncio.Server`."""
@@ -129,8 +125,16 @@ class VirtualServer(events.AbstractServer):
         self._context.run(self._accept, endpoint)
 
     def _accept(self, endpoint: Endpoint) -> None:
-        protocol = self._protocol_factory()
-        VirtualTransport(self._loop, endpoint, protocol, self._process, copy_context(), self)
+        endpoint.open_in(self._process.endpoints)
+        try:
+            protocol = self._protocol_factory()
+        except Exception as error:
+            endpoint.close()
+            if self._loop.get_debug():  # asyncio too is silent otherwise
+                message = "Error on transport creation for incoming connection"
+                self._loop.call_exception_handler({"message": message, "exception": error})
+            return
+        VirtualTransport(self._loop, endpoint, protocol, copy_context(), self)
 
     def _wake(self) -> None:
         if self._is_closed and not self._transports:

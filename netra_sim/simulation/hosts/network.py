@@ -4,14 +4,13 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable
-from contextvars import Context
 from typing import TYPE_CHECKING
 
 from netra_sim.distributions import Constant
 from netra_sim.exceptions import NetraSimError
-from netra_sim.randomness import key, uniform
+from netra_sim.randomness import key
 from netra_sim.simulation.hosts.balancer import Balancer
+from netra_sim.simulation.hosts.connecting import GIVES_UP_AFTER, Connecting, connect_timeout
 from netra_sim.simulation.hosts.endpoint import Endpoint
 from netra_sim.simulation.hosts.host import PROCESS, Host, Listening, Process
 from netra_sim.simulation.hosts.links import Conditions, Link
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from netra_sim.simulation.loop import VirtualTimeLoop
 
 _LOOPBACK = Conditions(latency=Constant(0.00002), bandwidth=1e9, split=0.0)
-
-CONNECT_RETRIES = 6
-"""Retransmissions of the first packet of a connection, after 1, 2, 4 ... seconds: ``net.ipv4.tcp_syn_retries`` of Linux."""
 
 _MOST_HOSTS = 1 << 24
 
@@ -41,7 +37,6 @@ class Network:
     """
 
     def __init__(self, loop: "VirtualTimeLoop", seed: int, inside: Conditions | None = None) -> None:
-        self.kernel = Context()
         self._loop = loop
         self._seed = seed
         self._inside = inside or Conditions()
@@ -122,9 +117,8 @@ class Network:
         Raises:
             socket.gaierror: there is no such host.
         """
-        own = self.current_process().host
         if name in ("", "localhost", "0.0.0.0", "::", "::1") or name.startswith("127."):  # noqa: S104 - no real address
-            return "127.0.0.1" if name != own.address else name
+            return "127.0.0.1"
         found = self._by_address.get(name) or self._hosts.get(name.lower().rstrip("."))
         if found is None:
             known = ", ".join(one for one in self._hosts if not one.startswith("user-"))
@@ -139,23 +133,20 @@ class Network:
         link = self._links.get((sender, receiver))
         if link is None:
             conditions = _LOOPBACK if sender is receiver else sender.uplink or receiver.downlink or self._inside
-            link = self._links[sender, receiver] = Link(conditions)
-            for host in (sender, receiver):
-                if not host.has_power:
-                    link.cut()
+            cuts = 0 if sender is receiver else sender.cuts + receiver.cuts
+            link = self._links[sender, receiver] = Link(conditions, cuts)
         return link
 
-    def listen(self, process: Process, name: tuple[str, int], server: Listening) -> None:
-        """Let a server take connections to a port.
+    def bind(self, process: Process, name: tuple[str, int], server: Listening) -> None:
+        """Give a port to a server.
 
         Raises:
-            OSError: another server of the host listens on the port.
+            OSError: another server of the host has the port, or the address is that of another host.
         """
+        if name[0] not in ("0.0.0.0", "127.0.0.1", process.host.address):  # noqa: S104 - no real address
+            raise _bind_error(errno.EADDRNOTAVAIL, name)
         if name[1] in process.listeners:
-            raise OSError(
-                errno.EADDRINUSE,
-                f"error while attempting to bind on address {name!r}: {os.strerror(errno.EADDRINUSE).lower()}",
-            )
+            raise _bind_error(errno.EADDRINUSE, name)
         process.listeners[name[1]] = server
 
     async def connect(self, address: str, port: int) -> Endpoint:
@@ -166,15 +157,29 @@ class Network:
             TimeoutError: no answer came; after 127 seconds, as on Linux.
         """
         process = self.current_process()
-        other = process.host if address.startswith("127.") else self._by_address.get(address)
+        host = process.host
+        other = host if address.startswith("127.") else self._by_address.get(address)
         if (balancer := self._balancers.get(address)) is not None:
-            other = balancer.choose(process.host, port)
-        connecting = _Connecting(self._loop, self, process, other, address, port)
+            other = balancer.choose(host, port)
+        if other is None:
+            await asyncio.sleep(GIVES_UP_AFTER)
+            raise connect_timeout()
+        there, back = self.link(host, other), self.link(other, host)
+        stream = self.stream(host, other, port)
+        local = address if other is host else host.address
+        client = Endpoint(self._loop, (local, host.free_port()), there, key(stream, "client"))
+        server = Endpoint(self._loop, (address, port), back, key(stream, "server"))
+        client.peer, server.peer = server, client
+        client.open_in(process.endpoints)
+        connecting = Connecting(
+            self._loop, client, there, back, lambda: other.process if other.has_power else None, stream
+        )
         try:
-            return await connecting.result
-        except asyncio.CancelledError:
+            await connecting.established
+        except BaseException:
             connecting.abandon()
             raise
+        return client
 
     def stream(self, sender: Host, receiver: Host, port: int) -> int:
         """The key of the draws of the next connection between two hosts; it does not depend on other hosts."""
@@ -195,15 +200,15 @@ class Network:
         for endpoint in list(process.endpoints):
             endpoint.vanish()
         if host.has_power:
-            self._each_link(host, Link.cut)
             host.has_power = False
+            self.isolate(host)
         return process
 
     def power_on(self, host: Host) -> None:
         """Give a host power again; it answers packets of old connections with a reset."""
         if not host.has_power:
             host.has_power = True
-            self._each_link(host, Link.heal)
+            self.rejoin(host)
 
     def stall(self, process: Process) -> None:
         """Let a process read nothing from its connections, until `resume`."""
@@ -231,18 +236,20 @@ class Network:
         return [self.link(first, second), *([self.link(second, first)] if both_ways else [])]
 
     def isolate(self, host: Host) -> None:
-        """Let nothing pass between a host and all others, until `rejoin`."""
-        self._each_link(host, Link.cut)
+        """Let nothing pass between a host and all others, those included that are added later, until `rejoin`."""
+        host.cuts += 1
+        for link in self._lines(host):
+            link.cut()
 
     def rejoin(self, host: Host) -> None:
         """Take an `isolate` back."""
-        self._each_link(host, Link.heal)
+        if host.cuts:
+            host.cuts -= 1
+            for link in self._lines(host):
+                link.heal()
 
-    def _each_link(self, host: Host, act: Callable[[Link], None]) -> None:
-        for other in self.hosts:
-            if other is not host:
-                for pair in ((host, other), (other, host)):
-                    act(self.link(*pair))
+    def _lines(self, host: Host) -> list[Link]:
+        return [link for pair, link in self._links.items() if host in pair and pair[0] is not pair[1]]
 
     def _end_process(self, host: Host) -> Process:
         process, host.process = host.process, Process(host)
@@ -258,81 +265,5 @@ class Network:
                 endpoint.owner.forget()
 
 
-class _Connecting:
-    """The three packets with which a connection begins."""
-
-    def __init__(
-        self, loop: "VirtualTimeLoop", network: Network, process: Process, other: Host | None, address: str, port: int
-    ) -> None:
-        self.result: asyncio.Future[Endpoint] = loop.create_future()
-        self._loop = loop
-        self._kernel = network.kernel
-        self._attempts = 0
-        self._other = other
-        self._port = port
-        host = process.host
-        local = "127.0.0.1" if other is host else host.address
-        if other is None:
-            self._stream = 0
-            self._there: Link | None = None
-        else:
-            self._stream = network.stream(host, other, port)
-            self._there, back = network.link(host, other), network.link(other, host)
-            ends = ((local, host.free_port()), self._there, "client"), ((address, port), back, "server")
-            self._client, self._server = (
-                Endpoint(loop, self._kernel, name, link, key(self._stream, side)) for name, link, side in ends
-            )
-            self._client.peer, self._server.peer = self._server, self._client
-        self._ask()
-
-    def abandon(self) -> None:
-        """The program does not want the connection any more."""
-        if self._there is not None:
-            self._client.reset()
-
-    def _ask(self) -> None:
-        """Send the first packet, or send it again."""
-        if self.result.done():
-            return
-        if self._attempts > CONNECT_RETRIES:
-            self.result.set_exception(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
-            return
-        there = self._there
-        if there is not None and there.is_up and not self._is_lost(there):
-            self._after(self._client.one_way, self._arrive)
-        else:
-            self._after(2.0**self._attempts, self._ask)
-        self._attempts += 1
-
-    def _is_lost(self, link: Link) -> bool:
-        chance = uniform(key(self._stream, "first packet"), self._attempts)
-        return chance < max(link.loss, link.conditions.loss)
-
-    def _arrive(self) -> None:
-        assert self._other is not None  # noqa: S101 - there is no link to an unknown host
-        server = self._other.process.listeners.get(self._port)
-        answers_in = self._server.one_way
-        if server is None:
-            self._after(answers_in, self._refuse)
-            return
-        self._after(answers_in, self._establish)
-        self._after(answers_in + self._client.one_way, self._accept, server)
-
-    def _refuse(self) -> None:
-        if not self.result.done():
-            number = errno.ECONNREFUSED
-            self.result.set_exception(ConnectionRefusedError(number, os.strerror(number)))
-
-    def _establish(self) -> None:
-        if not self.result.done():
-            self.result.set_result(self._client)
-
-    def _accept(self, server: Listening) -> None:
-        if server.is_serving():
-            server.accept(self._server)
-        else:
-            self._server.reset()
-
-    def _after(self, seconds: float, act: Callable[..., object], *args: object) -> None:
-        when = self._loop.exact_time() + seconds
-        self._loop.call_at(when, act, *args, context=self._kernel)
+def _bind_error(number: int, name: tuple[str, int]) -> OSError:
+    return OSError(number, f"error while attempting to bind on address {name!r}: {os.strerror(number).lower()}")

@@ -13,7 +13,7 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
 from netra_sim.simulation.hosts.endpoint import Endpoint
 from netra_sim.simulation.hosts.host import PROCESS, Host, Process
@@ -46,7 +46,7 @@ class NetworkLoop(WorkerThreadLoop):
         self._has_dead = False
         self._frozen: list[asyncio.Task[Any]] = []
         self._kept: list[Any] = []
-        self._connected: WeakKeyDictionary[socket.socket, Endpoint] = WeakKeyDictionary()
+        self._connected: WeakKeyDictionary[socket.socket, tuple[Endpoint, finalize[..., Any]]] = WeakKeyDictionary()
 
     async def create_server(  # type: ignore[override]
         self,
@@ -68,17 +68,16 @@ class NetworkLoop(WorkerThreadLoop):
             sock.close()
         elif host is not None and not isinstance(host, str):
             host = next(iter(host), None)
-        name = ("0.0.0.0" if not host else self.network.resolve(host), port or process.host.free_port())  # noqa: S104
+        everywhere = host in (None, "", "0.0.0.0", "::")  # noqa: S104 - no real address
+        name = ("0.0.0.0" if everywhere else self.network.resolve(host), port or process.host.free_port())  # noqa: S104
         times = _tls_times(settings)
 
         def new_protocol() -> asyncio.BaseProtocol:
             protocol = protocol_factory()
             return protocol if ssl is None else self._tls_protocol(protocol, ssl, server_side=True, **times)
 
-        def begin(server: VirtualServer) -> None:
-            self.network.listen(process, name, server)
-
-        server = VirtualServer(self, process, name, new_protocol, begin)
+        server = VirtualServer(self, process, name, new_protocol)
+        self.network.bind(process, name, server)
         if start_serving:
             server.listen()
             await asyncio.sleep(0)
@@ -120,14 +119,18 @@ class NetworkLoop(WorkerThreadLoop):
         server_hostname: str | None,
         settings: dict[str, Any],
     ) -> tuple[asyncio.Transport, P]:
-        protocol, made = protocol_factory(), self.create_future()
-        process = self.network.current_process()
+        try:
+            protocol = protocol_factory()
+        except BaseException:
+            endpoint.close()
+            raise
+        made = self.create_future()
         tls = None
         if context:
             names: dict[str, Any] = {"server_hostname": server_hostname, "waiter": made}
             tls = self._tls_protocol(protocol, context, server_side=False, **names, **_tls_times(settings))
         on_made = None if tls else partial(_set_done, made)
-        transport: Any = VirtualTransport(self, endpoint, tls or protocol, process, copy_context(), on_made=on_made)
+        transport: Any = VirtualTransport(self, endpoint, tls or protocol, copy_context(), on_made=on_made)
         if tls is not None:
             transport = tls._app_transport
         try:
@@ -178,12 +181,14 @@ class NetworkLoop(WorkerThreadLoop):
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         """Connect a socket; it takes part in the virtual network when `create_connection` gets it."""
-        self._connected[sock] = await self.network.connect(self.network.resolve(address[0]), address[1])
+        endpoint = await self.network.connect(self.network.resolve(address[0]), address[1])
+        self._connected[sock] = endpoint, finalize(sock, endpoint.close)
 
     def _claim(self, sock: socket.socket) -> Endpoint:
-        endpoint = self._connected.pop(sock, None)
-        if endpoint is None:
+        endpoint, unused = self._connected.pop(sock, (None, None))
+        if endpoint is None or unused is None:
             raise ValueError("A socket of the virtual network must be connected by loop.sock_connect first")
+        unused.detach()
         sock.close()
         return endpoint
 

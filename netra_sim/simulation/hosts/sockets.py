@@ -1,6 +1,7 @@
 """Stand-ins for the sockets that programs ask transports and servers for."""
 
 import socket
+import struct
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class VirtualSocket:
-    """What a program may ask a socket: its addresses and options. Options are remembered and have no effect.
+    """What a program may ask a socket: its addresses and options. Options are remembered; only SO_LINGER has an effect.
 
     Attributes:
         family: always IPv4.
@@ -73,17 +74,23 @@ class ConnectionSocket(VirtualSocket):
         super().__init__(endpoint.address)
         self._endpoint = endpoint
 
+    def setsockopt(self, level: int, option: int, value: int | bytes, length: int | None = None) -> None:
+        """Remember an option; with SO_LINGER for no time, closing the connection resets it."""
+        super().setsockopt(level, option, value, length)
+        if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER) and isinstance(value, bytes):
+            self._endpoint.resets = any(value == struct.pack(shape, 1, 0) for shape in ("ii", "hh"))  # Windows: "hh"
+
     def getpeername(self) -> tuple[str, int]:
         """The address and port of the other end."""
         return self._endpoint.peer.address
 
     def fileno(self) -> int:
-        """A descriptor to poll: readable if and only if the connection is. Nothing else may be done with it.
+        """A descriptor to poll, readable if and only if the connection is; -1 once it is closed.
 
-        Connections share two descriptors. An HTTP client polls one to learn whether a pooled connection was closed.
+        Nothing else may be done with it: connections share two descriptors. An HTTP client polls one to learn whether a
+        pooled connection was closed.
         """
-        is_readable = self._endpoint.is_readable or self._endpoint.is_closed
-        return _descriptors()[1 if is_readable else 0].fileno()
+        return -1 if self._endpoint.is_closed else _descriptors()[self._endpoint.is_readable].fileno()
 
 
 @cache

@@ -7,14 +7,13 @@ whose protocol does not want to keep it.
 
 import asyncio
 import logging
-from asyncio import constants, protocols, transports
+from asyncio import constants, transports
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import Context
 from typing import Any, Protocol
 
 from netra_sim.simulation.hosts.endpoint import Endpoint
-from netra_sim.simulation.hosts.host import Process
 from netra_sim.simulation.hosts.sockets import ConnectionSocket
 
 log = logging.getLogger("asyncio")
@@ -41,7 +40,6 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
         loop: the loop of the program.
         endpoint: the operating system's side.
         protocol: the program's side.
-        process: the program.
         context: the context in which the protocol is called.
         server: the server that accepted the connection; None for a client's end.
         on_made: called after the protocol's ``connection_made``.
@@ -54,7 +52,6 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
         loop: asyncio.AbstractEventLoop,
         endpoint: Endpoint,
         protocol: asyncio.BaseProtocol,
-        process: Process,
         context: Context,
         server: Accepting | None = None,
         on_made: Callable[[], object] | None = None,
@@ -62,17 +59,15 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
         names = {"sockname": endpoint.address, "peername": endpoint.peer.address}
         super().__init__(names | {"socket": ConnectionSocket(endpoint)}, loop)  # type: ignore[call-arg]
         self._endpoint = endpoint
-        self._process = process
         self._context = context
         self._server = server
-        self._buffer: deque[bytes] = deque()
+        self._buffer: deque[memoryview] = deque()
         self._buffered = 0
         self._lost = 0  # how often it was used since the connection is lost, or is to be closed with nothing to send
         self._is_closing = self._is_paused = self._ends = self._has_ended = False
         self._is_started = False
         self._reads_next = False
         self.set_protocol(protocol)
-        process.endpoints[endpoint] = None
         endpoint.owner = self
         if server is not None:
             server.attach(self)
@@ -83,12 +78,14 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
         return f"<VirtualTransport {self._endpoint.address} to {self._endpoint.peer.address}, {state}>"
 
     def _begin(self, on_made: Callable[[], object] | None) -> None:
-        self._protocol.connection_made(self)
-        self._is_started = True
-        if on_made is not None:
-            on_made()
-        if self._endpoint.is_readable:
-            self._read_soon()
+        try:
+            self._protocol.connection_made(self)
+        finally:  # asyncio goes on whatever the protocol raises
+            self._is_started = True
+            if on_made is not None:
+                on_made()
+            if self._endpoint.is_readable:
+                self._read_soon()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """See `asyncio.BaseTransport`."""
@@ -110,7 +107,8 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
 
     def pause_reading(self) -> None:
         """See `asyncio.ReadTransport`."""
-        self._is_paused = True
+        if not self._is_closing:
+            self._is_paused = True
 
     def resume_reading(self) -> None:
         """See `asyncio.ReadTransport`."""
@@ -134,6 +132,7 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
             self._lost += 1
             return
         data = bytes(data)
+        sent = 0
         if not self._buffer:
             try:
                 sent = self._endpoint.send(data)
@@ -142,9 +141,8 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
                 return
             if sent == len(data):
                 return
-            data = data[sent:]
-        self._buffer.append(data)
-        self._buffered += len(data)
+        self._buffer.append(memoryview(data)[sent:])
+        self._buffered += len(data) - sent
         self._maybe_pause_protocol()
 
     def writelines(self, list_of_data: "Iterable[bytes | bytearray | memoryview]") -> None:
@@ -209,35 +207,41 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
             self._read()
 
     def _read(self) -> None:
-        endpoint = self._endpoint
         if self._is_closing or self._has_ended:
             return
+        endpoint, protocol = self._endpoint, self._protocol
+        buffer: Any = None
+        call = "get_buffer"
         try:
-            data = endpoint.read()
-        except OSError as error:
-            self._fail(error, "Fatal read error on socket transport")
-            return
-        try:
-            if data:
-                self._deliver(data)
+            if self._is_buffered_protocol:
+                buffer = protocol.get_buffer(-1)
+                if not len(buffer):
+                    raise RuntimeError("get_buffer() returned an empty buffer")
+            try:
+                data = endpoint.read() if buffer is None else endpoint.read(len(buffer))
+            except OSError as error:
+                self._fail(error, "Fatal read error on socket transport")
+                return
+            if data and buffer is None:
+                call = "data_received"
+                protocol.data_received(data)
+            elif data:
+                call = "buffer_updated"
+                buffer[: len(data)] = data
+                protocol.buffer_updated(len(data))
             elif endpoint.is_at_end:
+                call = "eof_received"
                 self._has_ended = True
-                if not self._protocol.eof_received():
+                if not protocol.eof_received():
                     self.close()
                 return
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
-            self._fail(error, "Fatal error: protocol.data_received() call failed.")
+            self._fail(error, f"Fatal error: protocol.{call}() call failed.")
             return
         if endpoint.is_readable and not (self._is_paused or self._process.is_stalled):
             self._read_soon()
-
-    def _deliver(self, data: bytes) -> None:
-        if self._is_buffered_protocol:
-            protocols._feed_data_to_buffered_proto(self._protocol, data)  # type: ignore[attr-defined]
-        else:
-            self._protocol.data_received(data)
 
     def _flush(self) -> None:
         if self._lost:
@@ -285,7 +289,6 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
         try:
             self._protocol.connection_lost(error)
         finally:
-            self._process.endpoints.pop(self._endpoint, None)
             self._endpoint.close()
             if self._server is not None:
                 self._server.detach(self)
