@@ -333,6 +333,8 @@ class Endpoint:
         if peer.is_closed:
             self._arrive_at_closed(segment)
             return
+        if peer._unheard:
+            peer._hear(0)  # every segment acknowledges what its sender has received
         if size:
             self._acknowledge(size)
         peer._take(segment)
@@ -359,10 +361,14 @@ class Endpoint:
         if peer._broke_off:
             self._after(back, self.on_reset)
             return
-        self._acknowledged.append((self._loop.exact_time() + back, size + self._unheard))
+        self._hear(back, size)
+
+    def _hear(self, after: float, size: int = 0) -> None:
+        """Know in some seconds that so many bytes have arrived, and those whose acknowledgements were cut off."""
+        self._acknowledged.append((self._loop.exact_time() + after, size + self._unheard))
         self._unheard = self._retries = 0
         if self._wants_room:
-            self._after(back, self._on_acknowledged)
+            self._after(after, self._make_room)
 
     def _take(self, segment: _Segment) -> None:
         if self.error is not None:
@@ -378,9 +384,9 @@ class Endpoint:
         if not self._wants_room:
             self._wants_room = True
             if self._acknowledged:
-                KernelTimer(self._loop, self._acknowledged[0][0], self._on_acknowledged)
+                KernelTimer(self._loop, self._acknowledged[0][0], self._make_room)
 
-    def _on_acknowledged(self) -> None:
+    def _make_room(self) -> None:
         if self._wants_room and self.owner is not None:
             self._wants_room = False
             self.owner.on_writable()

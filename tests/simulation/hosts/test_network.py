@@ -7,25 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from netra_sim.runtime import run
 from netra_sim.simulation.hosts.links import Conditions
-from netra_sim.simulation.hosts.network_loop import NetworkLoop
-
-
-def run_on_hosts(main, seed=1, **options):
-    return run(main(), loop_factory=lambda: NetworkLoop(seed=seed, **options))
-
-
-async def on(host, coroutine):
-    """Run a coroutine as part of the process of a host."""
-    return await asyncio.get_running_loop().create_task_in(host.process, coroutine, host.name)
-
-
-async def echo(reader, writer):
-    while data := await reader.read(1000):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
+from tests.simulation.hosts.helpers import add_hosts, echo, on, run_on_hosts
 
 
 @asynccontextmanager
@@ -35,11 +18,6 @@ async def connection(name, port, **options):
         yield reader, writer
     finally:
         writer.close()
-
-
-def add_hosts(*names):
-    network = asyncio.get_running_loop().network
-    return [network.add_host(name) for name in names]
 
 
 def test_a_server_and_a_client_on_two_hosts_talk_over_streams():
@@ -78,59 +56,6 @@ def test_connecting_to_a_host_without_power_fails_after_two_minutes():
             await asyncio.open_connection("server", 80)
         assert raised.value.errno == errno.ETIMEDOUT
         assert loop.time() == pytest.approx(127, abs=1)
-
-    run_on_hosts(main)
-
-
-def test_a_killed_server_ends_its_connections_and_runs_no_clean_up():
-    cleaned = []
-
-    async def serve(reader, writer):
-        try:
-            writer.write(b"hello")
-            await asyncio.sleep(1000)
-        finally:
-            cleaned.append(True)
-
-    async def main():
-        loop = asyncio.get_running_loop()
-        server, client = add_hosts("server", "client")
-        await on(server, asyncio.start_server(serve, "0.0.0.0", 80))
-
-        async def talk():
-            async with connection("server", 80) as (reader, _writer):
-                assert await reader.readexactly(5) == b"hello"
-                loop.kill(server)
-                assert await reader.read() == b""
-                with pytest.raises(ConnectionRefusedError):
-                    await asyncio.open_connection("server", 80)
-                return loop.time()
-
-        assert await on(client, talk()) < 1
-        await asyncio.sleep(2000)
-        assert not cleaned
-
-    run_on_hosts(main)
-
-
-def test_a_server_that_loses_power_falls_silent():
-    async def main():
-        loop = asyncio.get_running_loop()
-        server, client = add_hosts("server", "client")
-        await on(server, asyncio.start_server(echo, "0.0.0.0", 80))
-
-        async def talk():
-            async with connection("server", 80) as (reader, writer):
-                loop.power_off(server)
-                with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(reader.read(), 500)
-                writer.write(b"is anybody there?")
-                with pytest.raises(TimeoutError) as raised:
-                    await reader.read()
-                assert raised.value.errno == errno.ETIMEDOUT
-                return loop.time()
-
-        assert await on(client, talk()) == pytest.approx(500 + 924.6, abs=1)
 
     run_on_hosts(main)
 
