@@ -174,11 +174,10 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
             self._lose(None)
 
     def abort(self) -> None:
-        """Reset the connection: the other end gets ECONNRESET.
+        """See `asyncio.WriteTransport`; as in asyncio, the other end gets a reset only if bytes are unread here.
 
-        The transports of asyncio close the socket, upon which the operating system sends a reset only if bytes are unread.
+        The socket option SO_LINGER with no time makes it a reset in any case.
         """
-        self._endpoint.reset()
         self._force_close(None)
 
     def on_readable(self) -> None:

@@ -264,10 +264,35 @@ async def a_half_closed_writer_learns_of_a_reset_when_it_writes():
 
 
 async def lingering_for_no_time_resets():
+    outcome = []
+    for way in ("close", "abort"):
+        client, server, _ = await connect()
+        sock = client.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        getattr(client.transport, way)()
+        await server.saw("connection_lost")
+        outcome += [client.log, server.log]
+    return outcome
+
+
+async def aborting_drops_what_is_buffered():
     client, server, _ = await connect()
-    sock = client.transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    server.transport.pause_reading()
+    client.transport.write(bytes(LARGE))
+    await settle()
+    client.transport.abort()
+    client.transport.abort()
+    await client.saw("connection_lost")
+    server.transport.resume_reading()
+    await server.saw("connection_lost")
+    return client.log, [one[0] for one in server.log], server.log[-1], server.seen("data_received") < LARGE
+
+
+async def aborting_while_closing():
+    client, server, _ = await connect()
+    client.transport.write(b"hello")
     client.transport.close()
+    client.transport.abort()
     await server.saw("connection_lost")
     return client.log, server.log
 
@@ -581,6 +606,7 @@ PROGRAMS = {
         *(writing_where_it_is_forbidden, writing_to_one_who_has_closed, closing_with_unread_bytes_resets),
         *(a_paused_reader_learns_of_a_reset_when_it_resumes, a_paused_reader_learns_of_a_reset_when_it_writes),
         *(a_writer_learns_of_a_reset_while_it_waits_for_room, a_half_closed_writer_learns_of_a_reset_when_it_writes),
+        *(aborting_drops_what_is_buffered, aborting_while_closing),
         *(lingering_for_no_time_resets, a_slow_reader_holds_the_writer, closing_sends_what_is_buffered),
         *(ending_sends_what_is_buffered, watermarks_are_as_set, the_protocol_changes_in_the_middle),
         *(pausing_while_reading, pausing_and_resuming_at_once, a_buffered_protocol_gets_no_more_than_its_buffer),
