@@ -41,6 +41,16 @@ class _Segment:
         self.ends = ends
 
 
+class OpenSockets(dict["Endpoint", None]):
+    """The open sockets of one process.
+
+    Attributes:
+        is_stalled: whether the program reads from none of them.
+    """
+
+    is_stalled = False
+
+
 class Endpoint:
     """What the operating system of one host keeps of a connection: buffers, what is on its way, and errors.
 
@@ -77,7 +87,7 @@ class Endpoint:
         self._link = link
         self._stream = stream
         self._latency = link.conditions.latency.draw(uniform(key(stream, "latency")))
-        self._open_sockets: dict[Endpoint, None] = {}
+        self._open_sockets = OpenSockets()
         # Sending: bytes that wait for room at the receiver, segments on their way, and acknowledgements on their way.
         self._segments = 0
         self._unsent: deque[bytes] = deque()
@@ -118,7 +128,12 @@ class Endpoint:
         """Whether all was read and the other end sends no more."""
         return self._has_end and not self._received
 
-    def open_in(self, sockets: "dict[Endpoint, None]") -> None:
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the program reads nothing now."""
+        return self._open_sockets.is_stalled
+
+    def open_in(self, sockets: "OpenSockets") -> None:
         """Be one of the open sockets of a process, until it is closed."""
         self._open_sockets = sockets
         sockets[self] = None

@@ -7,7 +7,7 @@ from contextvars import Context, ContextVar
 from typing import Any, Protocol
 from weakref import WeakSet
 
-from netra_sim.simulation.hosts.endpoint import Endpoint
+from netra_sim.simulation.hosts.endpoint import Endpoint, OpenSockets
 from netra_sim.simulation.hosts.links import Conditions
 
 _EPHEMERAL = range(32_768, 61_000)
@@ -30,7 +30,6 @@ class Process:
     Attributes:
         host: where it runs.
         is_dead: whether it was killed; none of its code runs any more.
-        is_stalled: whether it reads nothing from its connections.
         handlers: what it does on signals.
         listeners: its listening sockets, by port.
         endpoints: its open connections, those that begin included.
@@ -41,10 +40,9 @@ class Process:
     def __init__(self, host: "Host") -> None:
         self.host = host
         self.is_dead = False
-        self.is_stalled = False
         self.handlers: dict[signal.Signals, tuple[Callable[..., object], tuple[object, ...], Context]] = {}
         self.listeners: dict[int, Listening] = {}
-        self.endpoints: dict[Endpoint, None] = {}
+        self.endpoints = OpenSockets()
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
         self.generators: WeakSet[Any] = WeakSet()
 

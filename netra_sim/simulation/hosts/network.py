@@ -212,11 +212,11 @@ class Network:
 
     def stall(self, process: Process) -> None:
         """Let a process read nothing from its connections, until `resume`."""
-        process.is_stalled = True
+        process.endpoints.is_stalled = True
 
     def resume(self, process: Process) -> None:
         """Let a process read again."""
-        process.is_stalled = False
+        process.endpoints.is_stalled = False
         for endpoint in list(process.endpoints):
             if endpoint.owner is not None and endpoint.is_readable:
                 endpoint.owner.on_readable()

@@ -182,7 +182,7 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
 
     def on_readable(self) -> None:
         """See `Owner`."""
-        if self._is_started and not (self._is_paused or self._reads_next or self._process.is_stalled):
+        if self._is_started and not (self._is_paused or self._reads_next or self._endpoint.is_stalled):
             self._context.run(self._read)
 
     def on_writable(self) -> None:
@@ -202,7 +202,7 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
 
     def _read_again(self) -> None:
         self._reads_next = False
-        if not (self._is_paused or self._process.is_stalled):
+        if not (self._is_paused or self._endpoint.is_stalled):
             self._read()
 
     def _read(self) -> None:
@@ -239,7 +239,7 @@ class VirtualTransport(_FlowControl, transports.Transport):  # type: ignore[misc
         except BaseException as error:
             self._fail(error, f"Fatal error: protocol.{call}() call failed.")
             return
-        if endpoint.is_readable and not (self._is_paused or self._process.is_stalled):
+        if endpoint.is_readable and not (self._is_paused or self._endpoint.is_stalled):
             self._read_soon()
 
     def _flush(self) -> None:

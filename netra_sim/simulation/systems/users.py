@@ -94,9 +94,9 @@ class SystemUser:
         network = self._environment.loop.network
         line, process = self._environment.meet_faults(self.user_id), self.host.process
         self._environment.throttle(self.host, line.bandwidth)
-        if line.is_stalled and not process.is_stalled:
+        if line.is_stalled and not process.endpoints.is_stalled:
             network.stall(process)
-        elif process.is_stalled and not line.is_stalled:
+        elif process.endpoints.is_stalled and not line.is_stalled:
             network.resume(process)
         is_cut_off = line.is_offline or line.is_silent
         if is_cut_off and not self._is_cut_off:
