@@ -1,11 +1,15 @@
 """Histories of other systems: what their clients saw is judged, and what they could not see is not."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from story import OF_OTHER_SYSTEMS, ForeignStory, result_of, states
 
+from netra_sim import Scenario
 from netra_sim.checks import Records, check, lacks
 from netra_sim.defects.planted.foreign import PER_TOKEN, RECORDED
 from netra_sim.history import Kind, Objectives
+from netra_sim.simulation import ScenarioError
 
 NAN = float("nan")
 
@@ -371,3 +375,50 @@ def test_the_wait_for_the_first_event_counts_from_the_request_on_a_connection_th
 def test_the_objectives_of_a_foreign_history_are_those_of_its_meta():
     story = ForeignStory(objectives=Objectives(work_after_leaving=1.0)).run("bob", "bob.1", leaves_after=3, works_on=10)
     assert {one.check: one.state for one in check(story.end())}["work-after-leaving"] == "failed"
+
+
+def test_objectives_without_a_default_can_be_set_in_a_scenario():
+    scenario = Scenario().with_settings({"objectives.work_after_leaving": 3.0})
+    assert scenario.objectives == Objectives(work_after_leaving=3.0)
+    assert scenario.with_settings({"objectives.first_content_p95": 1}).objectives.work_after_leaving == 3.0
+    with pytest.raises(ScenarioError, match=r"no setting objectives\.nothing"):
+        scenario.with_settings({"objectives.nothing": 1.0})
+
+
+# Any history
+
+
+@given(st.lists(st.integers(0, 60).filter(lambda units: units != 25), min_size=1, max_size=6))
+@settings(deadline=None, max_examples=40)
+def test_exactly_the_runs_with_work_beyond_the_objective_are_found(units):
+    story = ForeignStory()
+    for number, count in enumerate(units):
+        story.run(f"u{number}", f"u{number}.1", leaves_after=2, works_on=count)
+    result = result_of(story.end(), "work-after-leaving")
+    assert {finding.run for finding in result.findings} == {
+        f"u{number}.1" for number, count in enumerate(units) if count * PER_TOKEN > 5.0
+    }
+    assert (result.looked_at, result.measured["units of work after leaving"].value) == (len(units), sum(units))
+
+
+USERS, ROOMS = ("ann", "ben", "cat"), ("lobby", "kitchen")
+
+
+@given(
+    st.sets(st.tuples(st.sampled_from(USERS), st.sampled_from(ROOMS)), min_size=1),
+    st.lists(st.tuples(st.integers(0, 5), st.sampled_from(USERS)), max_size=8),
+)
+@settings(deadline=None, max_examples=100)
+def test_exactly_the_data_of_users_outside_the_room_is_found(members, received):
+    places = sorted(members)
+    story = ForeignStory(isolated_by="room")
+    for user, room in places:
+        story.recorder.attached(f"{user}/{room}", user, f"{user}/{room}", room=room)
+    wrong = []
+    for place, owner in received:
+        reader, room = places[place % len(places)]
+        story.now += 1.0
+        story.recorder.received(f"{reader}/{room}", reader, "", "message", -1, subject=owner, timestamp=NAN)
+        wrong += [story.now] if owner != reader and (owner, room) not in members else []
+    result = result_of(story.end(), "content-isolation")
+    assert [finding.time for finding in result.findings] == wrong
