@@ -14,7 +14,7 @@ A user is in a room after connecting to it or asking in it; the thread of a requ
 """
 
 ALWAYS = (
-    *(Kind.REQUESTED, Kind.REFUSED, Kind.RECEIVED, Kind.OTHER_RUN, Kind.LEFT),
+    *(Kind.REQUESTED, Kind.REFUSED, Kind.RECEIVED, Kind.CONTROL_RECEIVED, Kind.OTHER_RUN, Kind.LEFT),
     *(Kind.ATTACHED, Kind.CONNECTED, Kind.DISCONNECTED, Kind.CONNECT_REFUSED),
     *(Kind.FAULT_BEGAN, Kind.FAULT_ENDED, Kind.SAMPLE),
 )
