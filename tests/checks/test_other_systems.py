@@ -8,7 +8,7 @@ from story import OF_OTHER_SYSTEMS, ForeignStory, result_of, states
 from netra_sim import Scenario
 from netra_sim.checks import Records, check, lacks
 from netra_sim.defects.planted.foreign import PER_TOKEN, RECORDED
-from netra_sim.history import Kind, Objectives
+from netra_sim.history import Kind, Objectives, read_log
 from netra_sim.simulation import ScenarioError
 
 NAN = float("nan")
@@ -172,6 +172,13 @@ def test_a_run_of_another_thread_may_not_come_back(isolated_by):
     assert len(messages(story.end(), "content-isolation")) == 2
 
 
+def test_a_run_of_another_user_may_not_come_back_in_that_users_thread():
+    story = ForeignStory().run(thread="t").run("mallory", "mallory.1", thread="t")
+    story.recorder.other_run("mallory.1", "mallory", "mallory.1", "MESSAGES_SNAPSHOT", "alice.1")
+    told = "mallory received data of the run alice.1 in MESSAGES_SNAPSHOT of another run"
+    assert messages(story.end(), "content-isolation") == [told]
+
+
 def room_story():
     """Alice and a silent user are in the lobby, Bob in both rooms, Mallory in the kitchen; each room has one message."""
     story = ForeignStory(isolated_by="room", names_runs=True)
@@ -237,6 +244,13 @@ def test_an_event_of_a_run_in_another_room_is_found():
     assert messages(story.end(), "cross-user-isolation") == ["alice received message of mallory's run"]
 
 
+def test_an_event_without_a_run_has_no_wrong_owner():
+    story = room_story()
+    story.recorder.received("alice/lobby", "alice", "", "message", -1, subject="bob", timestamp=NAN)
+    result = result_of(story.end(), "cross-user-isolation")
+    assert (result.state, result.looked_at) == ("passed", 5)
+
+
 def test_a_user_without_a_room_shares_none():
     story = room_story()
     story.recorder.received("eve", "eve", "", "message", -1, subject="bob", timestamp=NAN)
@@ -266,6 +280,13 @@ def test_tokens_that_come_twice_or_not_at_all_are_told_and_are_no_events():
         "alice never received tokens 6 to 9 of the answer",
     ]
     assert states(history)["delivery"] == "not applicable"
+
+
+def test_an_event_that_comes_again_is_no_token(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"kind": "repeated", "user": "alice", "run": "alice.1", "event": "message", "seq": 3}')
+    found = states(read_log(path).history)
+    assert (found["tokens"], found["delivery"]) == ("not applicable", "failed")
 
 
 def test_answers_without_numbers_show_nothing_about_tokens():
