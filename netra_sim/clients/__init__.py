@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from netra_sim.clients.journal import ENDED, FAILED, Journal
     from netra_sim.clients.json_events import Match
     from netra_sim.clients.netra import Netra
-    from netra_sim.clients.protocol import CONTENT_KINDS, STREAM_KINDS, ClientProtocol, Request, Session, Target
+    from netra_sim.clients.protocol import CONTENT_KINDS, ClientProtocol, Request, Session, Target
     from netra_sim.clients.protocols import CLIENT_PROTOCOLS
     from netra_sim.clients.server_sent_events import EventStream, ServerSentEvent
     from netra_sim.clients.sse_json import SseJson
@@ -21,7 +21,6 @@ __all__ = [
     "CONTENT_KINDS",
     "ENDED",
     "FAILED",
-    "STREAM_KINDS",
     "AgUi",
     "ClientProtocol",
     "EventOrder",
@@ -44,7 +43,6 @@ __getattr__ = on_first_use(
         "CONTENT_KINDS": "protocol",
         "ENDED": "journal",
         "FAILED": "journal",
-        "STREAM_KINDS": "protocol",
         "AgUi": "ag_ui",
         "ClientProtocol": "protocol",
         "EventOrder": "ag_ui_order",

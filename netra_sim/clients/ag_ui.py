@@ -12,7 +12,7 @@ import msgspec
 from netra_sim.clients.ag_ui_order import EventOrder
 from netra_sim.clients.http import HttpRequest
 from netra_sim.clients.journal import ENDED, FAILED, Journal
-from netra_sim.clients.protocol import CONTENT_KINDS, STREAM_KINDS, ClientProtocol, Request, Session, Target
+from netra_sim.clients.protocol import CONTENT_KINDS, ClientProtocol, Request, Session, Target
 from netra_sim.clients.server_sent_events import ServerSentEvent
 from netra_sim.clients.streaming import StreamSession
 from netra_sim.clients.templates import fill, fill_path, text_at, values_of
@@ -43,7 +43,7 @@ class AgUi(ClientProtocol, frozen=True, tag="ag-ui"):
     @property
     def kinds(self) -> frozenset[Kind]:
         """See `ClientProtocol.kinds`."""
-        return STREAM_KINDS | CONTENT_KINDS | {Kind.OUT_OF_ORDER}
+        return super().kinds | CONTENT_KINDS | {Kind.OUT_OF_ORDER}
 
     def session(self, target: Target, user_id: str, journal: Journal, seed: int = 0) -> Session:
         """See `ClientProtocol.session`."""
@@ -77,24 +77,22 @@ def _input(run_id: str, thread_id: str, messages: list[Any]) -> bytes:
 
 
 @cache
-def _types() -> tuple[frozenset[str], Any]:
-    """The types of events that the installed package knows, and the validator of all of them."""
+def _types() -> tuple[frozenset[str], Any, Any]:
+    """The types of events that the installed package knows, the validator of all of them, and the error that it raises."""
     from ag_ui.core import Event, EventType
-    from pydantic import TypeAdapter
+    from pydantic import TypeAdapter, ValidationError
 
-    return frozenset(kind.value for kind in EventType), TypeAdapter(Event)
+    return frozenset(kind.value for kind in EventType), TypeAdapter(Event), ValidationError
 
 
 def _wrong_with(event: Mapping[str, Any]) -> str:
     """What the types of the protocol do not take in an event, or ""; unknown types of events take anything."""
-    from pydantic import ValidationError
-
-    known, adapter = _types()
+    known, adapter, invalid = _types()
     if event["type"] not in known:
         return ""
     try:
         adapter.validate_python(event)
-    except ValidationError as error:
+    except invalid as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(map(str, first["loc"][1:]))
         return f"{event['type']} is not valid: {place}: {first['msg']}"

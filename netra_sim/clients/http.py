@@ -52,6 +52,7 @@ class HttpConnection:
         self._reader = reader
         self._writer = writer
         self._http = h11.Connection(h11.CLIENT)
+        self._is_closed = False
 
     @classmethod
     async def open(cls, target: Target) -> "HttpConnection":
@@ -104,13 +105,18 @@ class HttpConnection:
 
     def close(self) -> None:
         """Close the connection; data that still arrives is refused."""
+        self._is_closed = True
         self._writer.close()
 
     def cut(self) -> None:
         """Break the connection at once."""
+        self._is_closed = True
         self._writer.transport.abort()
 
     async def _next(self) -> h11.Event:
         while not isinstance(event := self._http.next_event(), h11.Event):
-            self._http.receive_data(await self._reader.read(_READ_AT_MOST))
+            data = await self._reader.read(_READ_AT_MOST)
+            if self._is_closed:  # the reader gives what it holds even after that
+                raise ConnectionAbortedError("the client has closed the connection")
+            self._http.receive_data(data)
         return event

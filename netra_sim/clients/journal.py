@@ -23,7 +23,8 @@ class Journal:
     Args:
         recorder: of the whole history.
         user_id: the user.
-        secrets: texts that were planted in the system and that no user must receive, by name.
+        secrets: texts that were planted in the system and that no user must receive, by name. With secrets, the history
+            also has records of the kind `Kind.DISCLOSED`.
     """
 
     def __init__(self, recorder: Recorder, user_id: str, secrets: Mapping[str, str] = _NOTHING) -> None:
@@ -32,23 +33,21 @@ class Journal:
         self._secrets = Secrets(secrets)
         self._connections: dict[str, Traces] = {}
         self._opened = 0
-        self._threads: dict[str, str] = {}
         self._answers: dict[str, _Answer] = {}
-        self._last_seq: dict[str, int] = {}
+        self._mixed: set[tuple[str, str]] = set()
         self._disclosed: set[tuple[str, str]] = set()
 
     def requested(self, run_id: str, due: float, thread_id: str) -> None:
         """The user sends a request; ``thread_id`` is the thread, or for a protocol with rooms the room."""
-        self._threads[run_id] = thread_id
         self._recorder.requested(run_id, self.user_id, due, thread_id)
 
-    def connected(self) -> str:
-        """A connection was opened; returns its id."""
-        connection_id = f"{self.user_id}#{self._opened}"
+    def connected(self, connection_id: str = "", *, room: str = "") -> str:
+        """A connection was opened, to a room if any; returns its id, which is new unless the protocol names one."""
+        connection_id = connection_id or f"{self.user_id}#{self._opened}"
         self._opened += 1
         self._connections[connection_id] = Traces(self._secrets)
         self._recorder.connected(connection_id, self.user_id)
-        self._recorder.attached(connection_id, self.user_id, self.user_id)
+        self._recorder.attached(connection_id, self.user_id, self.user_id, room=room)
         return connection_id
 
     def disconnected(self, connection_id: str, code: int = CLOSE_NORMAL, reason: str = "") -> None:
@@ -64,9 +63,9 @@ class Journal:
         """The system refused the request, such as with "http 503"."""
         self._recorder.refused(run_id, self.user_id, code)
 
-    def left(self, connection_id: str, run_id: str) -> None:
-        """The client stops reading a run before its end."""
-        self._recorder.left(connection_id, self.user_id, run_id)
+    def left(self, connection_id: str, run_id: str, *, by_choice: bool) -> None:
+        """The client stops reading a run before its end; not by choice if it still wants the answer."""
+        self._recorder.left(connection_id, self.user_id, run_id, is_lost=not by_choice)
 
     def out_of_order(self, connection_id: str, run_id: str, event: str, rule: str) -> None:
         """An event broke a rule of the protocol."""
@@ -140,11 +139,11 @@ class Journal:
         recorder.received(*where, seq, subject=subject, timestamp=nan, thread_id=thread_id)
         if is_first:
             recorder.first_content(*where)
-        if subject == user_id and (other := self._other_run(marks, run_id)):
-            recorder.other_run(*where, other)
+        for owner, other in marks:
+            if owner == user_id and other and other != run_id and (run_id, other) not in self._mixed:
+                self._mixed.add((run_id, other))
+                recorder.other_run(*where, other)
         self._disclose(secrets, connection_id, run_id, event)
-        if seq >= 0:
-            wrong += self._check_number(run_id, seq)
         for one in wrong:
             if isinstance(one, Jump):
                 recorder.missing(connection_id, user_id, run_id, one.first, one.last)
@@ -160,29 +159,12 @@ class Journal:
     def forget(self, run_id: str) -> None:
         """Nothing more of this run arrives."""
         self._answers.pop(run_id, None)
-        self._last_seq.pop(run_id, None)
-
-    def _other_run(self, marks: list[tuple[str, str]], run_id: str) -> str:
-        """The first run in the marks that belongs to another conversation than this run, or ""."""
-        thread_id = self._threads.get(run_id)
-        for _, run in marks:
-            if run and run != run_id and (thread_id is None or self._threads.get(run) != thread_id):
-                return run
-        return ""
 
     def _disclose(self, secrets: list[str], connection_id: str, run_id: str, event: str) -> None:
         for name in secrets:
             if (run_id, name) not in self._disclosed:
                 self._disclosed.add((run_id, name))
                 self._recorder.disclosed(connection_id, self.user_id, run_id, event, name)
-
-    def _check_number(self, run_id: str, seq: int) -> list[int | Jump]:
-        """What is wrong with the number of an event. The first event of a run may have any number: some count from 1."""
-        last = self._last_seq.get(run_id, seq - 1)
-        if seq <= last:
-            return [seq]
-        self._last_seq[run_id] = seq
-        return [Jump(last + 1, seq - 1)] if seq > last + 1 else []
 
 
 class _Answer:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from netra_sim.clients.journal import ENDED, FAILED
-from netra_sim.clients.protocol import CONTENT_KINDS, STREAM_KINDS, ClientProtocol
+from netra_sim.clients.protocol import CONTENT_KINDS, ClientProtocol
 from netra_sim.clients.templates import at, number_at, text_at
 from netra_sim.history import Kind
 
@@ -72,8 +72,7 @@ class JsonProtocol(ClientProtocol, frozen=True):
     @property
     def kinds(self) -> frozenset[Kind]:
         """See `ClientProtocol.kinds`."""
-        numbers = frozenset({Kind.REPEATED, Kind.MISSING}) if self.sequence else frozenset()
-        return STREAM_KINDS | numbers | (CONTENT_KINDS if self.content else frozenset())
+        return super().kinds | (CONTENT_KINDS if self.content else frozenset())
 
     @property
     def names_runs(self) -> bool:

@@ -11,8 +11,8 @@ from netra_sim.clients.journal import Journal
 from netra_sim.clients.protocol import ClientProtocol, Request, Session, Target
 from netra_sim.clients.templates import fill, fill_path, values_of
 from netra_sim.factory import answer_to, run_id_of
-from netra_sim.history import Kind
-from netra_sim.protocol import AgentCompleted, AgentError, Event, Hello, Reading, Refused
+from netra_sim.history import IsolatedBy, Kind
+from netra_sim.protocol import CLOSE_LOST, CLOSE_NORMAL, AgentCompleted, AgentError, Event, Hello, Reading, Refused
 from netra_sim.recording import how_answered
 from netra_sim.server import AgentClient
 
@@ -30,6 +30,7 @@ class Netra(ClientProtocol, frozen=True, tag="netra"):
         token: of each user, with the marks ``{user}`` and ``{number}``; it counts only without ``secret``.
         secret: with which the server checks tokens (HS256); each user gets a token that never expires.
         audience: of these tokens.
+        server_records: whether the server's bridge writes to the same history, and so records its connections itself.
         checks_answers: whether the agents are the ones of this package, whose right answer the client can compute.
     """
 
@@ -37,16 +38,19 @@ class Netra(ClientProtocol, frozen=True, tag="netra"):
     token: str = "{user}"  # noqa: S105 - a template
     secret: str = ""
     audience: str = "netra_sim"
+    server_records: bool = False
     checks_answers: bool = True
 
     @property
     def kinds(self) -> frozenset[Kind]:
-        """See `ClientProtocol.kinds`; the server records when its connections open and close."""
-        kinds = {
-            *(Kind.REQUESTED, Kind.REFUSED, Kind.RECEIVED, Kind.CONTROL_RECEIVED, Kind.CONNECT_REFUSED, Kind.ATTACHED),
-            *(Kind.GAP_RECEIVED, Kind.REPEATED, Kind.MISSING, Kind.OTHER_RUN, Kind.LEFT),
-        }
-        return frozenset(kinds | ({Kind.ANSWERED} if self.checks_answers else set()))
+        """See `ClientProtocol.kinds`."""
+        answers = frozenset({Kind.ANSWERED}) if self.checks_answers else frozenset()
+        return super().kinds | answers | {Kind.GAP_RECEIVED, Kind.REPEATED, Kind.MISSING}
+
+    @property
+    def isolated_by(self) -> IsolatedBy:
+        """See `ClientProtocol.isolated_by`."""
+        return "run"
 
     @property
     def names_runs(self) -> bool:
@@ -86,6 +90,7 @@ class _Session:
         self._journal = journal
         self._seed = seed
         self._client: AgentClient | None = None
+        self._connection_id = ""
         self._opening = asyncio.Lock()
         self._runs: dict[str, _Run] = {}
 
@@ -120,15 +125,20 @@ class _Session:
             self._journal.forget(run_id)
 
     async def leave(self) -> None:
-        """Close the connection; the runs that are under way are left."""
+        """Close the connection."""
+        await self._close(by_choice=False)
+
+    async def _close(self, *, by_choice: bool) -> None:
         client, self._client = self._client, None
         for run in list(self._runs.values()):
             if run.connection_id:
-                self._journal.left(run.connection_id, run.request.run_id)
+                self._journal.left(run.connection_id, run.request.run_id, by_choice=by_choice)
             run.ended.set()
         if client is not None:
             with suppress(OSError, WebSocketException):  # of a handshake that the server refused meanwhile
                 await client.__aexit__(None, None, None)
+        if self._connection_id:
+            self._journal.disconnected(self._connection_id, CLOSE_NORMAL, "the client closed the connection")
 
     def cut(self) -> None:
         """Reset the connection; the client reconnects and resumes."""
@@ -141,7 +151,7 @@ class _Session:
         try:
             await asyncio.wait((ended, given_up), return_when=asyncio.FIRST_COMPLETED)
             if run.leaves_after and run.events >= run.leaves_after and self._runs.get(run.request.run_id) is run:
-                await self.leave()
+                await self._close(by_choice=True)
             elif given_up.done() and not given_up.cancelled():
                 with suppress(OSError, WebSocketException):
                     given_up.result()
@@ -152,7 +162,7 @@ class _Session:
     def _on_reading(self, frame: bytes, reading: Reading, connection_id: str) -> None:
         message = reading.message
         if isinstance(message, Hello):
-            self._journal.attached(connection_id)
+            self._on_connection(connection_id)
         self._journal.read(connection_id, frame, reading)
         if isinstance(message, Refused):
             run_id = run_id_of(self._journal.user_id, message.request_id or "")
@@ -161,6 +171,14 @@ class _Session:
                 self._runs[run_id].ended.set()
         elif isinstance(message, Event) and reading.is_new and message.run_id in self._runs:
             self._count(self._runs[message.run_id], message, connection_id)
+
+    def _on_connection(self, connection_id: str) -> None:
+        if self._protocol.server_records:
+            self._journal.attached(connection_id)
+            return
+        if self._connection_id:
+            self._journal.disconnected(self._connection_id, CLOSE_LOST, "the client has reconnected")
+        self._connection_id = self._journal.connected(connection_id)
 
     def _count(self, run: _Run, event: Event, connection_id: str) -> None:
         run.events += 1

@@ -5,10 +5,6 @@ A protocol of your own is a class like this one, in any module on the path::
     class Telnet(ClientProtocol, frozen=True, tag="my_tests.clients:Telnet"):
         greeting: str = "HELLO"
 
-        @property
-        def kinds(self) -> frozenset[Kind]:
-            return STREAM_KINDS
-
         def session(self, target: Target, user_id: str, journal: Journal, seed: int = 0) -> Session:
             return TelnetSession(self, target, user_id, journal)
 
@@ -19,28 +15,20 @@ randomness other than `ClientProtocol.draw`. It catches the errors of the networ
 a defect of the protocol and ends the simulation.
 """
 
-import random
 from typing import Annotated, Protocol
 
 import msgspec
 
 from netra_sim.clients.journal import Journal
 from netra_sim.history import IsolatedBy, Kind
+from netra_sim.randomness import key, uniform
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Events = Annotated[int, msgspec.Meta(ge=1)]
 
-STREAM_KINDS = frozenset(
-    {
-        *(Kind.REQUESTED, Kind.REFUSED, Kind.RECEIVED, Kind.CONTROL_RECEIVED, Kind.CONNECT_REFUSED),
-        *(Kind.CONNECTED, Kind.ATTACHED, Kind.DISCONNECTED, Kind.LEFT, Kind.OTHER_RUN, Kind.DISCLOSED),
-    }
-)
-"""The kinds of record that a journal writes for any protocol."""
-
 CONTENT_KINDS = frozenset({Kind.FIRST_CONTENT, Kind.ANSWERED, Kind.REPEATED, Kind.MISSING})
-"""The kinds that it writes if the protocol tells which part of an event is the answer."""
+"""The kinds of record that a journal writes if the protocol tells which part of an event is the answer."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,18 +112,18 @@ class ClientProtocol(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
 
     @property
     def kinds(self) -> frozenset[Kind]:
-        """The kinds of record that the clients write; a check that needs another kind cannot judge the history."""
-        raise NotImplementedError(f"{type(self).__name__} does not say which kinds of record it writes")
-
-    @property
-    def isolated_by(self) -> IsolatedBy:
-        """Whose data an answer may hold: that of its run, of its thread, or of its room."""
-        return "thread"
+        """The kinds of record that the clients write besides those of every client, see `netra_sim.history.foreign_meta`."""
+        return frozenset({Kind.CONTROL_RECEIVED})
 
     @property
     def names_runs(self) -> bool:
-        """Whether each event names its run, so that one of another user's run shows without any mark."""
+        """Whether each event names its run; else a client takes it for one of the run that it waits for."""
         return False
+
+    @property
+    def isolated_by(self) -> IsolatedBy:
+        """Whose data an answer may hold."""
+        return "thread"
 
     def session(self, target: Target, user_id: str, journal: Journal, seed: int = 0) -> Session:
         """A client of a user.
@@ -150,7 +138,7 @@ class ClientProtocol(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
 
     def draw(self, seed: int, *names: str) -> float:
         """A number in [0, 1), determined by the seed and the names of what it is for, in whatever order draws are made."""
-        return random.Random("\x1f".join((str(seed), *names))).random()
+        return uniform(key(seed, *names))
 
     def leaves_after(self, seed: int, run_id: str) -> int:
         """The number of events after which the user leaves a run; 0 for never."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import h11
 
@@ -34,6 +34,15 @@ class Exchange(Protocol):
         """The response is complete; ``rest`` are the bytes after the last event."""
 
 
+class _Attempt(NamedTuple):
+    """An exchange on a connection."""
+
+    connection_id: str
+    connection: HttpConnection
+    run_id: str
+    exchange: Exchange
+
+
 class StreamSession:
     """A client that sends each request in an HTTP exchange of its own, on a connection that no other exchange uses.
 
@@ -61,7 +70,7 @@ class StreamSession:
         self._seed = seed
         self._begin = begin
         self._idle: list[tuple[str, HttpConnection]] = []
-        self._busy: dict[str, tuple[HttpConnection, str, Exchange]] = {}
+        self._busy: dict[str, _Attempt] = {}
 
     async def connect(self) -> None:
         """Connections are opened with the requests."""
@@ -80,8 +89,8 @@ class StreamSession:
                 except OSError as error:
                     journal.connect_refused(f"{type(error).__name__}: {error}")
                     return
-                self._busy[connection_id] = connection, run_id, exchange
-                if await self._carry_out(connection_id, connection, exchange, run_id) or is_fresh:
+                attempt = self._busy[connection_id] = _Attempt(connection_id, connection, run_id, exchange)
+                if await self._carry_out(attempt) or is_fresh:
                     return  # else the server closed a kept connection before it saw the request: browsers open a new one
         finally:
             journal.forget(run_id)
@@ -95,8 +104,8 @@ class StreamSession:
         self._end(CLOSE_LOST, "the client lost the connection", HttpConnection.cut)
 
     def _end(self, code: int, reason: str, close: Callable[[HttpConnection], None]) -> None:
-        for connection_id, (connection, run_id, exchange) in list(self._busy.items()):
-            self._stop_reading(connection_id, connection, run_id, exchange, code, reason, close)
+        for attempt in list(self._busy.values()):
+            self._stop_reading(attempt, code, reason, close)
         for connection_id, connection in self._idle:
             close(connection)
             self._journal.disconnected(connection_id, code, reason)
@@ -104,18 +113,17 @@ class StreamSession:
 
     def _stop_reading(
         self,
-        connection_id: str,
-        connection: HttpConnection,
-        run_id: str,
-        exchange: Exchange,
+        attempt: _Attempt,
         code: int,
         reason: str,
         close: Callable[[HttpConnection], None] = HttpConnection.close,
+        *,
+        by_choice: bool = False,
     ) -> None:
-        if self._busy.pop(connection_id, None) is not None and not exchange.has_ended:
-            self._journal.left(connection_id, run_id)
-        close(connection)
-        self._journal.disconnected(connection_id, code, reason)
+        if self._busy.pop(attempt.connection_id, None) is not None and not attempt.exchange.has_ended:
+            self._journal.left(attempt.connection_id, attempt.run_id, by_choice=by_choice)
+        close(attempt.connection)
+        self._journal.disconnected(attempt.connection_id, code, reason)
 
     async def _open(self) -> tuple[str, HttpConnection]:
         connection = await HttpConnection.open(self._target)
@@ -129,8 +137,9 @@ class StreamSession:
             self._journal.disconnected(connection_id, CLOSE_NORMAL, "the server closed the idle connection")
         return bool(self._idle)
 
-    async def _carry_out(self, connection_id: str, connection: HttpConnection, exchange: Exchange, run_id: str) -> bool:
+    async def _carry_out(self, attempt: _Attempt) -> bool:
         """Send a request and read the response; return False if the connection ended without a byte of a response."""
+        connection_id, connection, run_id, exchange = attempt
         code, reason, is_answered = CLOSE_LOST, "", False
         try:
             await connection.send(exchange.request)
@@ -138,14 +147,14 @@ class StreamSession:
             is_answered = True
             self._journal.received_control(connection_id, f"http {head.status}", head.raw, run_id)
             if head.is_refusal:
-                await self._read_refusal(connection_id, connection, run_id, head.status)
-            elif not await self._read_run(connection_id, connection, exchange, run_id):
+                await self._read_refusal(attempt, head.status)
+            elif not await self._read_run(attempt):
                 return True
             code, reason = CLOSE_NORMAL, "the exchange is complete"
         except (OSError, h11.RemoteProtocolError) as error:
             reason = f"{type(error).__name__}: {error}"
         except asyncio.CancelledError:
-            self._stop_reading(connection_id, connection, run_id, exchange, CLOSE_GOING_AWAY, "the user gave up")
+            self._stop_reading(attempt, CLOSE_GOING_AWAY, "the user gave up")
             raise
         if self._busy.pop(connection_id, None) is None:
             return True  # `leave` or `cut` has ended and recorded it
@@ -156,13 +165,14 @@ class StreamSession:
             self._journal.disconnected(connection_id, code, reason)
         return is_answered
 
-    async def _read_refusal(self, connection_id: str, connection: HttpConnection, run_id: str, status: int) -> None:
-        self._journal.refused(run_id, f"http {status}")
-        async for piece in connection.body():
-            self._journal.received_control(connection_id, f"http {status}", piece, run_id)
+    async def _read_refusal(self, attempt: _Attempt, status: int) -> None:
+        self._journal.refused(attempt.run_id, f"http {status}")
+        async for piece in attempt.connection.body():
+            self._journal.received_control(attempt.connection_id, f"http {status}", piece, attempt.run_id)
 
-    async def _read_run(self, connection_id: str, connection: HttpConnection, exchange: Exchange, run_id: str) -> bool:
+    async def _read_run(self, attempt: _Attempt) -> bool:
         """Read the events until the response ends; return False if the client has left before."""
+        connection_id, connection, run_id, exchange = attempt
         leaves_after = self._protocol.leaves_after(self._seed, run_id)
         stream, count = EventStream(), 0
         try:
@@ -173,11 +183,13 @@ class StreamSession:
                         count += 1
                         if count == leaves_after and not exchange.has_ended:
                             reason = "the user left in the middle of the run"
-                            self._stop_reading(connection_id, connection, run_id, exchange, CLOSE_GOING_AWAY, reason)
+                            self._stop_reading(attempt, CLOSE_GOING_AWAY, reason, by_choice=True)
                             return False
                     if exchange.has_ended and patience.when() is None:
                         patience.reschedule(asyncio.get_running_loop().time() + LINGER)
         except TimeoutError:
+            if not patience.expired():
+                raise  # of the socket
             return True  # the run has ended; the server only keeps the response open
         exchange.finish(connection_id, stream.rest)
         return True

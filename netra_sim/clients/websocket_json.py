@@ -130,7 +130,7 @@ class _Session:
         """Reset all connections."""
         for path in list(self._lines):
             line = self._drop(path, CLOSE_LOST, "the client lost the connection")
-            self._leave_runs(line)
+            self._leave_runs(line, by_choice=False)
             line.socket.transport.abort()
 
     async def _carry_out(self, request: Request, values: dict[str, str]) -> None:
@@ -204,7 +204,7 @@ class _Session:
             open_timeout=None,
             close_timeout=2,
         )
-        line = _Line(self._journal.connected(), socket)
+        line = _Line(self._journal.connected(room=self._room), socket)
         head = socket.response
         if head is not None:
             raw = "\n".join(f"{name}: {value}" for name, value in head.headers.raw_items())
@@ -230,7 +230,7 @@ class _Session:
 
     async def _close(self, path: str, code: int, reason: str) -> None:
         line = self._drop(path, code, reason)
-        self._leave_runs(line)
+        self._leave_runs(line, by_choice=code == CLOSE_GOING_AWAY)
         await line.socket.close(code)
         if line.reading is not None:
             await asyncio.wait([line.reading])
@@ -240,10 +240,10 @@ class _Session:
         self._journal.disconnected(line.connection_id, code, reason)
         return line
 
-    def _leave_runs(self, line: _Line) -> None:
+    def _leave_runs(self, line: _Line, *, by_choice: bool) -> None:
         for run in line.runs.values():
             if not run.has_ended:
-                self._journal.left(line.connection_id, run.run_id)
+                self._journal.left(line.connection_id, run.run_id, by_choice=by_choice)
             run.over.set()
 
     def _on_frame(self, line: _Line, frame: bytes) -> None:

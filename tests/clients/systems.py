@@ -7,6 +7,7 @@ import uvicorn
 
 from netra_sim.clients import Journal, Request, Target
 from netra_sim.history import Kind
+from netra_sim.history.foreign import ALWAYS
 from netra_sim.recording import Recorder, marked_question
 
 
@@ -27,6 +28,11 @@ class Records:
         """The records of some kinds, as dictionaries without the columns that are empty."""
         frame = self.recorder.finish({}).frame(*kinds)
         return [{name: row[name] for name in frame.columns if name != "time"} for _, row in frame.iterrows()]
+
+    @property
+    def kinds(self):
+        """The kinds of record that there are besides those of every client."""
+        return {kind for kind in Kind if self.rows(kind)} - set(ALWAYS)
 
     def texts(self, kind, *columns):
         """The columns of the records of one kind."""

@@ -39,7 +39,8 @@ async def test_two_runs_at_once_are_answered_over_one_connection():
     assert sorted(ended) == ["alice.0", "alice.1"]
     assert set(records.texts(Kind.RECEIVED, "subject")) <= {"", "alice"}
     assert records.texts(Kind.ANSWERED, "event") == ["complete", "complete"]
-    assert {kind for kind in Kind if records.rows(kind)} <= protocol.kinds
+    assert records.kinds <= protocol.kinds
+    assert len(records.rows(Kind.CONNECTED)) == len(records.rows(Kind.DISCONNECTED)) == 1
 
 
 async def test_a_cut_client_reconnects_and_misses_nothing():
@@ -55,6 +56,7 @@ async def test_a_cut_client_reconnects_and_misses_nothing():
     assert len(records.rows(Kind.ATTACHED)) == 2
     assert sorted(set(records.texts(Kind.RECEIVED, "seq"))) == list(range(20))
     assert not records.rows(Kind.MISSING, Kind.LEFT)
+    assert records.texts(Kind.DISCONNECTED, "value") == [1006, 1000]
 
 
 async def test_a_user_without_a_valid_token_cannot_connect():

@@ -11,7 +11,6 @@ from netra_sim import registry
 from netra_sim.chosen import ChoiceError, chosen
 from netra_sim.clients import (
     CLIENT_PROTOCOLS,
-    STREAM_KINDS,
     ClientProtocol,
     Match,
     SseJson,
@@ -21,10 +20,6 @@ from netra_sim.clients.templates import at, fill, fill_path, values_of
 
 class Telnet(ClientProtocol, frozen=True, tag="test_protocols:Telnet"):
     greeting: str = "HELLO"
-
-    @property
-    def kinds(self):
-        return STREAM_KINDS
 
 
 def described(table):

@@ -63,7 +63,8 @@ async def test_an_answer_arrives_as_events_of_its_run_and_ends_it():
     assert records.texts(Kind.ANSWERED, "event", "value") == [("complete", 3)]
     assert records.texts(Kind.FIRST_CONTENT, "event") == ["token"]
     assert records.texts(Kind.REQUESTED, "run", "thread") == [("alice.0", "alice-thread")]
-    assert {kind for kind in Kind if records.rows(kind)} <= PROTOCOL.kinds
+    assert records.kinds <= PROTOCOL.kinds
+    assert PROTOCOL.names_runs
 
 
 async def test_requests_one_after_the_other_share_a_connection_and_requests_at_once_do_not():
@@ -234,16 +235,17 @@ async def test_a_user_leaves_some_runs_in_the_middle_and_the_server_notices():
         await asyncio.wait_for(gone.wait(), 10)
         await session.leave()
     assert records.events("alice") == ["message", "message"]
-    assert records.texts(Kind.LEFT, "connection", "run") == [("alice#0", "alice.0")]
+    assert records.texts(Kind.LEFT, "connection", "run", "detail") == [("alice#0", "alice.0", "")]
     assert records.texts(Kind.DISCONNECTED, "value") == [1001]
 
 
+@pytest.mark.parametrize("amount", [1, 100_000], ids=["after one event", "with much to read"])
 @pytest.mark.parametrize("how", ["cut", "leave", "give up"])
-async def test_a_client_that_stops_reading_is_recorded_as_such_and_its_request_returns(how):
+async def test_a_client_that_stops_reading_is_recorded_as_such_and_its_request_returns(how, amount):
     records, first = Records(), asyncio.Event()
 
     async def answer(reader, writer):
-        writer.write(HEAD + TOKEN)
+        writer.write(HEAD + TOKEN * amount)
         first.set()
         await reader.read()
 
@@ -262,7 +264,7 @@ async def test_a_client_that_stops_reading_is_recorded_as_such_and_its_request_r
         await asyncio.wait([asking], timeout=10)
         assert asking.done()
         await session.leave()
-    assert records.texts(Kind.LEFT, "run") == ["alice.0"]
+    assert records.texts(Kind.LEFT, "run", "detail") == [("alice.0", "lost")]
     assert records.texts(Kind.DISCONNECTED, "value") == [{"cut": 1006, "leave": 1000, "give up": 1001}[how]]
 
 

@@ -58,7 +58,8 @@ async def test_an_answer_arrives_as_events_of_its_run_and_ends_it():
     assert records.texts(Kind.CONTROL_RECEIVED, "event") == ["http 101"]
     assert records.texts(Kind.DISCONNECTED, "value") == [1000]
     assert records.texts(Kind.ANSWERED, "event", "value") == [("complete", 3)] * 2
-    assert {kind for kind in Kind if records.rows(kind)} <= PROTOCOL.kinds
+    assert records.kinds <= PROTOCOL.kinds
+    assert (PROTOCOL.names_runs, PROTOCOL.isolated_by) == (True, "thread")
 
 
 async def test_the_server_learns_the_user_from_path_header_subprotocol_and_first_message():
@@ -155,6 +156,8 @@ async def test_in_a_room_the_messages_of_others_are_events_of_their_runs_and_sil
     ]
     assert next(row[1:] for row in received if row[0] == "user-2") == ("user-1.0", "text", "user-1")
     assert records.texts(Kind.REQUESTED, "thread") == ["all", "all"]
+    assert records.texts(Kind.ATTACHED, "thread") == ["all", "all"]
+    assert (protocol.names_runs, protocol.isolated_by) == (False, "room")
 
 
 async def test_a_message_that_does_not_come_back_is_a_run_without_an_end():
@@ -254,7 +257,8 @@ async def test_a_client_that_stops_reading_is_recorded_as_such_and_its_request_r
         elif how == "leave":
             await session.leave()
         await asyncio.wait_for(asking, 10)
-    assert records.texts(Kind.LEFT, "connection", "run") == [("alice#0", "alice.0")]
+    by_choice = "" if how == "leaves early" else "lost"
+    assert records.texts(Kind.LEFT, "connection", "run", "detail") == [("alice#0", "alice.0", by_choice)]
     assert records.texts(Kind.DISCONNECTED, "value") == [{"cut": 1006, "leave": 1000}.get(how, 1001)]
 
 
