@@ -23,12 +23,29 @@ class _Threads(dict[threading.Thread, None]):
         self[thread] = None
 
 
+class _Idle:
+    """Whether an idle thread can take what is in a queue, for `submit`, which starts a thread otherwise.
+
+    The count of the standard library differs between Python 3.11 and 3.12.
+    """
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+
+    def acquire(self, timeout: float = 0) -> bool:
+        return bool(len(self._queue.waiters) >= self._queue.qsize())
+
+    def release(self) -> None:
+        pass
+
+
 def adopt(executor: ThreadPoolExecutor, gate: Gate, new_queue: Callable[[], Any]) -> None:
     """Give an executor a queue and threads of this gate, if it has none yet."""
     adopted = _adopted.setdefault(gate, WeakKeyDictionary())
     if executor not in adopted:
         adopted[executor] = tuple(getattr(executor, part) for part in _PARTS)
-        _set(executor, (new_queue(), _Threads(), threading.Semaphore(0)))
+        queue = new_queue()
+        _set(executor, (queue, _Threads(), _Idle(queue)))
 
 
 @contextmanager

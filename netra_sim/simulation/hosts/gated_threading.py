@@ -68,16 +68,20 @@ class Lock:
 
 
 class SimpleQueue(_queue.SimpleQueue[Any]):
-    """A `queue.SimpleQueue` for which a thread of a gate waits in virtual time."""
+    """A `queue.SimpleQueue` for which a thread of a gate waits in virtual time.
+
+    Attributes:
+        waiters: the threads that are blocked, or have not gone on since something was put.
+    """
 
     def __init__(self) -> None:
-        self._waiters: deque[Member] = deque()
+        self.waiters: deque[Member] = deque()
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """See `queue.SimpleQueue`."""
         super().put(item)
-        if self._waiters:
-            wake_one(self._waiters)
+        if self.waiters:
+            wake_one(self.waiters)
 
     def put_nowait(self, item: Any) -> None:
         """See `queue.SimpleQueue`."""
@@ -88,7 +92,7 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
         member = here.member
         if member is None or not block or self.qsize():
             return super().get(block, timeout)
-        member.wait_for(lambda: self.qsize() > 0, self._waiters, timeout)
+        member.wait_for(lambda: self.qsize() > 0, self.waiters, timeout)
         return super().get(False)
 
 

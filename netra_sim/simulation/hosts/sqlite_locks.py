@@ -17,6 +17,7 @@ from netra_sim.simulation.hosts.rebinding import rebound, replaced
 _DELAYS = (0.001, 0.002, 0.005, 0.010, 0.015, 0.020, 0.025, 0.025, 0.025, 0.050, 0.050)
 """Seconds between SQLite's tries to get a lock; later ones are 0.1 s apart (`sqliteDefaultBusyCallback` in its main.c)."""
 
+_POSITIONAL = ("timeout", "detect_types", "isolation_level", "check_same_thread", "factory", "cached_statements", "uri")
 _BUSY_TIMEOUT = re.compile(r"(pragma\s+(?:\w+\.)?busy_timeout\s*[=(]\s*)(\d+)", re.IGNORECASE)
 _connect = sqlite3.connect
 
@@ -79,15 +80,17 @@ def _waiting(mixin: type[Any], factory: type[Any]) -> Any:
     return type(factory.__name__, (mixin, factory), {}) if isinstance(factory, type) else factory
 
 
-def _connected(database: Any, timeout: float = 5.0, *args: Any, **options: Any) -> Any:
+def _connected(database: Any, *args: Any, **options: Any) -> Any:
     """`sqlite3.connect`, whose connection waits in virtual time if a thread of a gate makes it.
 
     `executescript` does not wait: parts of a script cannot be repeated.
     """
-    if here.member is None or len(args) >= 4:
-        return _connect(database, timeout, *args, **options)
-    options["factory"] = _waiting(_Connection, options.get("factory", sqlite3.Connection))
-    connection: Any = _connect(database, 0.0, *args, **options)
+    if here.member is None:
+        return _connect(database, *args, **options)
+    options.update(zip(_POSITIONAL, args, strict=False))
+    timeout: float = options.pop("timeout", 5.0)
+    factory = _waiting(_Connection, options.pop("factory", sqlite3.Connection))
+    connection: Any = _connect(database, timeout=0.0, factory=factory, **options)
     connection.patience = timeout
     return connection
 
