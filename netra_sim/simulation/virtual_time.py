@@ -9,6 +9,9 @@ from netra_sim.simulation.loop import VirtualTimeLoop
 
 T = TypeVar("T")
 
+EPOCH = 1_700_000_000.0
+"""The wall-clock time at which a simulation begins, in seconds since 1970."""
+
 
 def new_virtual_loop(*, tick: float = 0.0, **options: Any) -> VirtualTimeLoop:
     """Make a loop in virtual time.

@@ -31,10 +31,8 @@ from netra_sim.simulation.scenario import SELECT_LIMIT, Scenario
 from netra_sim.simulation.stage import Stage
 from netra_sim.simulation.turns import TURN, TurnsLoop
 from netra_sim.simulation.user import SimulatedUser
+from netra_sim.simulation.virtual_time import EPOCH
 from netra_sim.version import __version__
-
-EPOCH = 1_700_000_000.0
-"""The wall-clock time at which a simulation begins, in seconds since 1970."""
 
 PROBE_INTERVAL = 1.0
 """Virtual seconds between two samples of what the server holds and what its engines share."""
