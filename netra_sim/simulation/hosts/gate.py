@@ -120,9 +120,9 @@ class Gate:
     ) -> None:
         self.loop = loop
         self.loop_thread = LoopThread(self)
-        self.workers: dict[threading.Thread, Worker] = {}
-        self.runnable: dict[Worker, Process | None] = {}
-        self.sleepers: dict[Worker, float] = {}
+        self.workers: dict[threading.Thread, WorkerThread] = {}
+        self.runnable: dict[WorkerThread, Process | None] = {}
+        self.sleepers: dict[WorkerThread, float] = {}
         self.has_failed = False
         self.is_over = False
         self.new_number = new_number
@@ -135,7 +135,7 @@ class Gate:
             thread: a thread that was not started.
             start: starts a thread.
         """
-        worker = Worker(self, thread)
+        worker = WorkerThread(self, thread)
         thread.run = partial(worker.main, thread.run)  # type: ignore[method-assign]
         starter, here.member = here.member, None  # until the new thread waits for its turn, both run
         try:
@@ -210,7 +210,7 @@ class LoopThread(Member):
         return False
 
 
-class Worker(Member):
+class WorkerThread(Member):
     """A thread that the program started. To a schedule of the loop it is a task.
 
     Attributes:
