@@ -9,6 +9,7 @@ argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` i
     ├── AuthenticationError             nothing proves who the client is [server]
     ├── AuthenticationUnavailableError  the proof cannot be checked now; try again later [server]
     ├── BoundError                      the text is no bound of a figure; a ValueError [exploration]
+    ├── BoundaryError                   the code under test reached out of the simulation; a RuntimeError [simulation]
     ├── BridgeError
     │   ├── BridgeNotReadyError         the bridge is not integrated, or was shut down
     │   ├── ConnectionLimitError        the user already has as many connections as the limits allow

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import BuiltinFunctionType, FrameType, MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -62,6 +62,12 @@ _ROOMS_OF_SIMULATOR = ("simulation", "recording", "exploration", "history")
 _EXCUSED = ("logging", "importlib", "warnings.py", "linecache.py", "traceback.py")
 """Parts of the standard library that read clocks and files without an effect on what a program does."""
 
+_STAND_INS = tuple(
+    os.path.join(_SIMULATOR, "simulation", "hosts", name)
+    for name in ("clocks.py", "entropy.py", "gated_threading.py", "sqlite_locks.py")
+)
+"""What the code under test calls in the place of the standard library."""
+
 
 class Escape(msgspec.Struct, frozen=True, order=True):
     """One place at which the code under test leaves the simulation.
@@ -85,6 +91,9 @@ class Escape(msgspec.Struct, frozen=True, order=True):
 class EscapeWatch:
     """What one thread did outside the simulation; see `watching_escapes`."""
 
+    events = AUDITED
+    """The audit events that are looked at."""
+
     def __init__(self) -> None:
         self.thread = threading.get_ident()
         self._seen: Counter[tuple[str, str, str]] = Counter()
@@ -94,16 +103,33 @@ class EscapeWatch:
         """The escapes so far, sorted by place."""
         return tuple(sorted(Escape(*place, times) for place, times in self._seen.items()))
 
-    def note(self, what: str, how: str, frame: FrameType | None) -> None:
-        """Count an escape in this frame. What the simulator itself does, and the logging of errors, are none."""
+    def sees_this_thread(self) -> bool:
+        """Whether the calling thread is watched."""
+        return self.thread == threading.get_ident()
+
+    def on_event(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """Look at an audit event of a watched thread."""
+        self.note(AUDITED[event], event, frame)
+
+    def note(self, what: str, how: str, frame: FrameType | None) -> str:
+        """Count an escape in this frame. What the simulator itself does, and the logging of errors, are none.
+
+        Returns:
+            The line of the code under test, or "" if it is none.
+        """
         while frame is not None:
             place = _place(frame.f_code.co_filename)
             if place == "excused":
-                return
+                return ""
             if place == "code under test":
-                self._seen[_line(frame), what, how] += 1
-                return
+                where = _line(frame)
+                self._seen[where, what, how] += 1
+                return where
             frame = frame.f_back
+        return ""
+
+
+W = TypeVar("W", bound=EscapeWatch)
 
 
 @contextmanager
@@ -117,19 +143,29 @@ def watching_escapes(*, clocks: bool = False) -> Generator[EscapeWatch]:
         clocks: also see reads of clocks and entropy and calls of `time.sleep`, however they were imported. This looks at
             every call, and makes the watched code several times slower.
     """
+    profiler = sys.getprofile()
+    with watching(EscapeWatch()) as watch:
+        if clocks:
+            sys.setprofile(_on_call)
+        try:
+            yield watch
+        finally:
+            if clocks:
+                sys.setprofile(profiler)
+
+
+@contextmanager
+def watching(watch: W) -> Generator[W]:
+    """Let a watch see the audit events, in the place of the one before, while the context is open."""
     global _watch
     _install_hook()
-    before, profiler = _watch, sys.getprofile()
+    before = _watch
     # A callback of the garbage collector runs at any place, and is no part of the code under test.
     collected, gc.callbacks[:] = gc.callbacks[:], []
-    _watch = watch = EscapeWatch()
-    if clocks:
-        sys.setprofile(_on_call)
+    _watch = watch
     try:
         yield watch
     finally:
-        if clocks:
-            sys.setprofile(profiler)
         _watch = before
         gc.callbacks[:] = collected
 
@@ -142,10 +178,10 @@ def _install_hook() -> None:
     sys.addaudithook(_on_audit)
 
 
-def _on_audit(event: str, _arguments: tuple[Any, ...]) -> None:
+def _on_audit(event: str, arguments: tuple[Any, ...]) -> None:
     watch = _watch
-    if watch is not None and event in AUDITED and watch.thread == threading.get_ident():
-        watch.note(AUDITED[event], event, sys._getframe(1))
+    if watch is not None and event in watch.events and watch.sees_this_thread():
+        watch.on_event(event, arguments, sys._getframe(1))
 
 
 def _on_call(frame: FrameType, event: str, called: Any) -> None:
@@ -191,5 +227,7 @@ def _place(path: str) -> str:
     if real.startswith(_LIBRARY) and f"{os.sep}site-packages{os.sep}" not in real:
         part = next(real[len(root) :] for root in _LIBRARY if real.startswith(root)).split(os.sep)[0]
         return "excused" if part in _EXCUSED else "library"
+    if real in _STAND_INS:
+        return "library"
     room = real.removeprefix(_SIMULATOR).split(os.sep)[0] if real.startswith(_SIMULATOR) else ""
     return "excused" if room in _ROOMS_OF_SIMULATOR else "code under test"
