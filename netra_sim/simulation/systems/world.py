@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from contextvars import copy_context
 from typing import Any
 
@@ -22,8 +22,10 @@ from netra_sim.simulation.faults import (
     SystemFault,
 )
 from netra_sim.simulation.hosts.balancer import Balancer
+from netra_sim.simulation.hosts.boundaries import refusing_boundaries
 from netra_sim.simulation.hosts.host import PROCESS, Host
 from netra_sim.simulation.hosts.links import Conditions
+from netra_sim.simulation.hosts.machine import seeded_machine
 from netra_sim.simulation.hosts.network_loop import NetworkLoop
 from netra_sim.simulation.scenario import Scenario
 from netra_sim.simulation.stage import Stage
@@ -72,7 +74,10 @@ class SystemWorld(Stage):
 
     async def play(self) -> None:
         """See `Stage`."""
-        with modules_of(self.system), self._environment(), errors_logged(self.recorder):
+        with modules_of(self.system), self._environment(), errors_logged(self.recorder), ExitStack() as machine:
+            machine.enter_context(refusing_boundaries())
+            if self.system.seeded:
+                machine.enter_context(seeded_machine(self.loop, self.seed, self._clock_offset))
             async with AsyncExitStack() as stack:
                 for name, service in self._service_settings.items():
                     self._services[name] = await stack.enter_async_context(self._serving(name, service))
@@ -210,6 +215,10 @@ class SystemWorld(Stage):
             conditions.cut_share = max(conditions.cut_share, fault.cut_share)
         conditions.rate_limited = any(fault.rate_limited for fault in faults)
         conditions.down = any(fault.down for fault in faults)
+
+    def _clock_offset(self) -> float:
+        process = PROCESS.get()
+        return 0.0 if process is None else process.host.clock_offset
 
     def _process(self, number: int) -> SystemProcess:
         return self._processes[number - 1]
