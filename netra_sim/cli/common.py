@@ -45,7 +45,9 @@ def show(
         click.echo(f"{result.state:>14}  {result.check}: {result.looked_at:,} {result.unit}")
         if result.state == "inconclusive":
             click.echo(f"{'':>16}{result.inconclusive}")
-        if result.state == "not applicable" and (missing := lacks(result.check)):
+        if result.state == "not applicable" and (reason := result.inconclusive):
+            click.echo(f"{'':>16}{reason}")
+        elif result.state == "not applicable" and (missing := lacks(result.check)):
             click.echo(f"{'':>16}it lacks {missing}")
         for finding in result.findings[:5]:
             where = [finding.run, finding.event, f"number {finding.seq}" if finding.seq >= 0 else ""]

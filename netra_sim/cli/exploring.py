@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from netra_sim.cli.common import NEW_FILE, progress, show
-from netra_sim.cli.scenarios import chosen_scenario, factory_option
+from netra_sim.cli.scenarios import chosen_scenario, factory_option, refusing, system_options, system_settings
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import (
     Exploration,
@@ -50,6 +50,7 @@ from netra_sim.simulation.escapes import Escape
 )  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
 @click.option("--html", "page", type=NEW_FILE, help="File for a page with the failing run and the nearest passing one.")
+@system_options
 @factory_option
 def explore_command(
     what: str,
@@ -63,6 +64,8 @@ def explore_command(
     seconds: float,
     jobs: int | None,
     page: Path | None,
+    app: str | None,
+    client: str | None,
     factory_class: type[ExecutionEngineFactory],
 ) -> None:
     """Try seeds of a scenario until a check fails unexpectedly, or of a program until it fails; then shrink the failure.
@@ -75,6 +78,7 @@ def explore_command(
     first, most = (1, seeds) if seed is None else (seed, 1)
     found: Exploration[Failure] | Exploration[Trial]
     with progress(most, "seeds") as on_trial:
+        settings = (*system_settings(app, client), *settings)
         if ".py:" in what:
             _refuse(users=users, settings=settings, factory=factory_class is not ExecutionEngineFactory)
             found = _explored_program(what, first, most, order, step_cost, delays, seconds, jobs, on_trial)
@@ -84,15 +88,16 @@ def explore_command(
                     "--order, --step-cost and --delays are for a program; a scenario has --set platform.order=..."
                 )
             chosen = chosen_scenario(what, settings, users)
-            found = explore(
-                chosen,
-                factory_class=factory_class,
-                first_seed=first,
-                seeds=most,
-                seconds=seconds,
-                jobs=jobs,
-                on_trial=on_trial,
-            )
+            with refusing():
+                found = explore(
+                    chosen,
+                    factory_class=factory_class,
+                    first_seed=first,
+                    seeds=most,
+                    seconds=seconds,
+                    jobs=jobs,
+                    on_trial=on_trial,
+                )
     if found.failure is None:
         tried = found.coverage.runs
         if found.coverage.delays is not None:

@@ -1,20 +1,23 @@
 """How commands choose a scenario and a factory, and how they save and check a history."""
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
-from netra_sim.checks import CHECKS, check, resource_use, steady_state, which_saturates
+from netra_sim.checks import CHECKS, Records, check, lacks, resource_use, steady_state, which_saturates
 from netra_sim.cli.common import NEW_FILE, show, show_use
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import Calibration, CalibrationError
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting
+from netra_sim.simulation.systems.program import SystemFailedError
 
 
 def _factory_class(_: click.Context, __: click.Parameter, value: str | None) -> type[ExecutionEngineFactory]:
@@ -71,6 +74,30 @@ def factory_words(factory_class: type[ExecutionEngineFactory]) -> str:
     return f" --factory {factory_class.__module__}:{factory_class.__qualname__}"
 
 
+C = TypeVar("C", bound=Callable[..., object])
+
+
+def system_options(command: C) -> C:
+    """Options for commands that can simulate a system under test; the command gets their values as ``system``."""
+    app = click.option(
+        "--app",
+        metavar="MODULE:APP",
+        help="An ASGI application to test, instead of the runtime of this package; uvicorn serves it in virtual time.",
+    )
+    client = click.option(
+        "--client",
+        metavar="KIND",
+        help="How users talk to the application: websocket-json, sse-json, ag-ui, netra or MODULE:CLASS.",
+    )
+    return app(client(command))
+
+
+def system_settings(app: str | None, client: str | None) -> tuple[str, ...]:
+    """The settings of a scenario that the options for a system under test stand for."""
+    chosen = [f'system={{app="{app}"}}'] if app else []
+    return (*chosen, *([f'client={{kind="{client}"}}'] if client else []))
+
+
 def chosen_scenario(name_or_path: str, settings: tuple[str, ...], users: int | None) -> Scenario:
     """Find a scenario by name or path, and apply the settings of the command's options.
 
@@ -104,10 +131,10 @@ def calibrated(scenario: Scenario, calibration: Calibration | None, settings: tu
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turn a `ScenarioError` into wrong usage of the command."""
+    """Turn a `ScenarioError`, or a system under test that does not start, into wrong usage of the command."""
     try:
         yield
-    except ScenarioError as error:
+    except (ScenarioError, SystemFailedError) as error:
         raise click.UsageError(str(error)) from error
 
 
@@ -121,8 +148,9 @@ def save_and_check(history: History, output: Path, given: Collection[str] = ()) 
     """
     path = history.save(output)
     click.echo(f"{len(history):,} rows in {path}, digest {history.digest()[:16]}")
+    records = Records(history)
     results = check(history)
-    code = show(results)
+    code = show(results, lacks=partial(lacks, records) if history.meta["source"] == "system" else lambda check: "")
     if uses := resource_use(history, steady_state(history)):
         show_use(uses)
         click.echo(which_saturates(uses))

@@ -14,6 +14,8 @@ from netra_sim.cli.scenarios import (
     history_option,
     refusing,
     save_and_check,
+    system_options,
+    system_settings,
 )
 from netra_sim.exploration import Calibration, cpu_sentence
 from netra_sim.exploration.outside import escapes_of, told
@@ -49,6 +51,7 @@ class Shards(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="Processes that simulate the users, or auto: all cores, where that gives the same history and is faster.",
 )
+@system_options
 @calibration_option
 @history_option
 @factory_option
@@ -58,11 +61,14 @@ def simulate_command(
     seed: int,
     settings: tuple[str, ...],
     shards: int | Literal["auto"],
+    app: str | None,
+    client: str | None,
     calibration: Calibration | None,
     output: Path,
     factory_class: type[ExecutionEngineFactory],
 ) -> None:
     """Simulate SCENARIO, a library name or a TOML file; check the history, and save it."""
+    settings = (*system_settings(app, client), *settings)
     chosen = calibrated(chosen_scenario(scenario, settings, users), calibration, settings)
     with refusing(), progress(chosen.requests, "simulated requests") as on_answer:
         history = simulate(
