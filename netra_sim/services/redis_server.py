@@ -111,7 +111,6 @@ class _Session(AsyncFakeSocket):
             self._blocked_in.cancel()
             await asyncio.wait([self._blocked_in])
         self._discard_subscriptions()
-        self._clear_watches()
         self.close()
 
     def put_response(self, msg: Any) -> None:

@@ -85,6 +85,18 @@ async def test_published_messages_reach_channel_and_pattern_subscribers_in_order
 
 
 @real_time
+async def test_nobody_receives_on_a_shard_channel_that_its_subscriber_has_left():
+    async with serving(Redis()) as service, client_of(service) as client:
+        async with connection(service.port) as (reader, writer):
+            writer.write(encoded(b"SSUBSCRIBE channel"))
+            await reader.readuntil(b":1\r\n")
+            assert await client.execute_command("SPUBLISH", "channel", "text") == 1
+        while len(await client.client_list()) > 1:
+            pass
+        assert await client.execute_command("SPUBLISH", "channel", "text") == 0
+
+
+@real_time
 async def test_messages_are_pushed_in_the_form_of_the_protocol(protocol):
     command = b"*2\r\n$5\r\nHELLO\r\n$1\r\n%d\r\n" % protocol
     async with serving(Redis()) as service, connection(service.port) as (reader, writer):
@@ -205,12 +217,12 @@ async def test_failed_commands_change_nothing_and_name_the_planted_secret():
 
 
 @real_time
-async def test_a_cut_command_is_carried_out_without_a_reply():
+async def test_a_cut_command_is_carried_out_without_a_reply_and_what_came_with_it_is_not():
     async with serving(Redis()) as service, client_of(service) as client:
         await client.set("n", 1)
         service.conditions.cut_share = 1.0
         with pytest.raises(redis.exceptions.ConnectionError):
-            await client.incr("n")
+            await client.pipeline(transaction=False).incr("n").incr("n").execute()
         service.conditions.cut_share = 0.0
         assert await client.get("n") == "2"
 
