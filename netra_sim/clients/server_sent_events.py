@@ -62,8 +62,6 @@ class EventStream:
             self._skips_line_feed = False
             if self._raw[self._at] == 10:
                 self._at += 1
-        if self._is_begin and len(self._raw) < len(_BOM) and _BOM.startswith(self._raw):
-            return None
         end = _LINE_END.search(self._raw, self._at)
         if end is None:
             return None

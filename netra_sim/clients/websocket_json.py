@@ -233,7 +233,7 @@ class _Session:
         self._leave_runs(line, by_choice=code == CLOSE_GOING_AWAY)
         await line.socket.close(code)
         if line.reading is not None:
-            await asyncio.wait([line.reading])
+            await line.reading
 
     def _drop(self, path: str, code: int, reason: str) -> _Line:
         line = self._lines.pop(path)

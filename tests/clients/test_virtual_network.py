@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 from functools import partial
 
+import msgspec
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -88,28 +90,45 @@ async def on_real_sockets(protocol):
     return records.recorder.finish({})
 
 
-async def on_virtual_hosts(protocol):
-    loop, records = asyncio.get_running_loop(), Records()
+@asynccontextmanager
+async def system():
+    """The target of the application under uvicorn on a host of its own."""
+    loop = asyncio.get_running_loop()
     server = uvicorn.Server(uvicorn.Config(APP, host="0.0.0.0", port=80, log_level="critical", lifespan="off"))
-    system = loop.network.add_host("system")
-    serve = loop.create_task_in(system.process, server._serve(), "system")
+    serve = loop.create_task_in(loop.network.add_host("system").process, server._serve(), "system")
     await asyncio.sleep(1)
-    target = Target(host="system", port=80)
-    hosts = [loop.network.add_host(user) for user in USERS]
-    await asyncio.gather(
-        *(
-            loop.create_task_in(host.process, use(protocol, target, user, records), user)
-            for host, user in zip(hosts, USERS, strict=True)
-        )
-    )
+    yield Target(host="system", port=80)
     server.should_exit = True
     await serve
+
+
+def on_host(name, coroutine):
+    loop = asyncio.get_running_loop()
+    return loop.create_task_in(loop.network.add_host(name).process, coroutine, name)
+
+
+async def on_virtual_hosts(protocol):
+    records = Records()
+    async with system() as target:
+        await asyncio.gather(*(on_host(user, use(protocol, target, user, records)) for user in USERS))
     return records.recorder.finish({})
 
 
-def simulated(protocol, seed=1):
+async def cut_at(time, protocol):
+    """The history of one request whose client is cut at a time of the loop, or never."""
+    records, loop = Records(), asyncio.get_running_loop()
+    async with system() as target:
+        session = protocol.session(target, "alice", records.journal("alice"))
+        if time is not None:
+            loop.call_at(time, session.cut)
+        await on_host("alice", session.ask(request("alice")))
+        await session.leave()
+    return records.recorder.finish({})
+
+
+def simulated(program, *arguments, seed=1):
     inside = Conditions(latency=Uniform(0.005, 0.03))
-    return run(on_virtual_hosts(protocol), loop_factory=partial(NetworkLoop, seed=seed, inside=inside))
+    return run(program(*arguments), loop_factory=partial(NetworkLoop, seed=seed, inside=inside))
 
 
 def story(history, user):
@@ -122,9 +141,20 @@ def story(history, user):
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_simulated_clients_tell_the_story_of_real_ones_and_the_same_each_time(name):
     protocol = PROTOCOLS[name]
-    simulation, reality = simulated(protocol), asyncio.run(on_real_sockets(protocol))
-    assert simulated(protocol).digest() == simulation.digest()
+    simulation, reality = simulated(on_virtual_hosts, protocol), asyncio.run(on_real_sockets(protocol))
+    assert simulated(on_virtual_hosts, protocol).digest() == simulation.digest()
     for user in USERS:
         assert story(simulation, user) == story(reality, user)
         assert story(simulation, user)
     assert len(simulation.frame(Kind.ANSWERED)) + len(simulation.frame(Kind.LEFT)) == 2 * len(USERS)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_client_that_is_cut_at_the_moment_when_an_event_arrives_reads_no_more(name):
+    protocol = msgspec.structs.replace(PROTOCOLS[name], leave_share=0.0)
+    for seed in range(8):
+        times = simulated(cut_at, None, protocol, seed=seed).frame(Kind.RECEIVED)["time"]
+        history = simulated(cut_at, times.iloc[2], protocol, seed=seed)
+        assert 2 <= len(history.frame(Kind.RECEIVED)) <= 3
+        assert list(history.frame(Kind.LEFT)["detail"]) == ["lost"]
+        assert list(history.frame(Kind.DISCONNECTED)["value"]) == [1006]

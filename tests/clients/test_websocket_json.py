@@ -241,7 +241,7 @@ async def test_a_client_that_stops_reading_is_recorded_as_such_and_its_request_r
         asked = json.loads(await socket.recv())
         while True:
             await socket.send(json.dumps({"type": "token", "run": asked["run"]}))
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0)
 
     protocol = WebSocketJson(
         message=PROTOCOL.message, run="run", end=Match(path="done"), leave_share=float(how == "leaves early")
