@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import ref
 
 _OURS = str(Path(__file__).resolve().parents[2]) + os.sep
 _LIBRARY = tuple({str(Path(sysconfig.get_path(name)).resolve()) + os.sep for name in ("stdlib", "platstdlib")})
@@ -34,21 +35,53 @@ def rebound(replacements: Mapping[Any, object]) -> Generator[None]:
     Args:
         replacements: the replacement of each object.
     """
-    _swap({id(original): (original, replacement) for original, replacement in replacements.items()})
+    _find({id(original): original for original in replacements})
+    for original, replacement in replacements.items():
+        _swap(original, original, replacement)
     try:
         yield
     finally:
-        _swap({id(replacement): (replacement, original) for original, replacement in replacements.items()})
+        _find({id(replacement): original for original, replacement in replacements.items()})
+        for original, replacement in replacements.items():
+            _swap(original, replacement, original)
 
 
-def _swap(swaps: Mapping[int, tuple[object, object]]) -> None:
-    for module in list(sys.modules.values()):
-        if not isinstance(module, ModuleType) or _is_exempt(module):
+_originals: dict[int, Any] = {}
+_places: dict[int, list[tuple[ref[ModuleType], str]]] = {}
+_searched: dict[str, ref[ModuleType]] = {}
+"""Which modules have taken which object, by its id, and which modules were searched: a search of all takes long."""
+
+
+def _find(wanted: dict[int, Any]) -> None:
+    """Find where modules have taken objects.
+
+    Args:
+        wanted: the original of each object that a module may have in its place, by the id of the object.
+    """
+    if not _originals.keys() >= {id(original) for original in wanted.values()}:
+        _originals.update({id(original): original for original in wanted.values()})
+        _places.clear()
+        _searched.clear()
+    known = _originals | wanted
+    for key, module in list(sys.modules.items()):
+        if not isinstance(module, ModuleType) or (key in _searched and _searched[key]() is module):
             continue
-        names = vars(module)
-        for name, value in list(names.items()):
-            if (swap := swaps.get(id(value))) is not None and swap[0] is value:
-                names[name] = swap[1]
+        _searched[key] = ref(module)
+        if not _is_exempt(module):
+            for name, value in list(vars(module).items()):
+                if (original := known.get(id(value))) is not None:
+                    _places.setdefault(id(original), []).append((ref(module), name))
+
+
+def _swap(original: object, before: object, after: object) -> None:
+    """Replace an object by another where modules have taken the original."""
+    places = _places.get(id(original), [])
+    for place in places[:]:
+        module, name = place[0](), place[1]
+        if module is None:
+            places.remove(place)
+        elif vars(module).get(name) is before:
+            setattr(module, name, after)
 
 
 def _is_exempt(module: ModuleType) -> bool:
