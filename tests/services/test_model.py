@@ -271,6 +271,19 @@ async def test_a_service_that_goes_down_resets_streams_and_new_connections_until
         assert await chat(client, max_tokens=1)
 
 
+async def test_a_service_that_goes_down_sends_no_orderly_end():
+    body = json.dumps({"model": "any", "messages": ANN, "stream": True}).encode()
+    async with (
+        serving(changed(per_token=Constant(3600.0))) as model,
+        connection(model.port) as (reader, writer),
+    ):
+        writer.write(request("POST", "/v1/chat/completions", body, close=False))
+        await reader.readuntil(b"#0; ")
+        model.conditions.down = True
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+
+
 async def test_a_service_that_stops_drops_its_work_and_its_connections():
     made = []
     settings = changed(per_token=Constant(3600.0))

@@ -52,6 +52,31 @@ def test_times_to_live_and_waits_of_redis_pass_in_virtual_time():
     assert 3 < simulated(Redis(), use) < 3.1
 
 
+def test_published_messages_arrive_in_the_same_order_each_time():
+    async def use(service):
+        arrived = []
+
+        async def subscribe(number):
+            reader, writer = await asyncio.open_connection("service", 80)
+            writer.write(b"*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nc\r\n")
+            await reader.readuntil(b":1\r\n")
+            return number, reader, writer
+
+        async def receive(number, reader, writer):
+            await reader.readuntil(b"text\r\n")
+            arrived.append(number)
+            writer.close()
+
+        subscribers = [await subscribe(number) for number in range(30)]
+        receivers = [asyncio.create_task(receive(*one)) for one in subscribers]
+        async with redis.asyncio.Redis(host="service", port=80) as client:
+            await client.publish("c", "text")
+        await asyncio.wait(receivers)
+        return arrived
+
+    assert len({tuple(simulated(Redis(), use)) for _ in range(5)}) == 1
+
+
 def test_a_seed_determines_when_each_token_of_the_model_arrives():
     async def use(service):
         loop = asyncio.get_running_loop()
