@@ -63,7 +63,8 @@ def check_command(
     results = check(history)
     records = Records(history)
     missing = functools.partial(lacks, records)
-    code = show(results, lines, missing if is_event_log(file) else lambda check: "")
+    is_foreign = is_event_log(file) or history.meta.get("source") == "system"
+    code = show(results, lines, missing if is_foreign else lambda check: "")
     if not any(result.state in ("passed", "failed") for result in results):
         first = (
             f"for {name} it lacks {missing(name)}" for name in ("cross-user-isolation", "delivery") if missing(name)

@@ -29,7 +29,11 @@ def progress(total: int | None, unit: str) -> Iterator[Callable[[], None]]:
 
 
 def show(
-    results: "list[CheckResult]", lines: Sequence[int] = (), lacks: Callable[[str], str] = lambda check: ""
+    results: "list[CheckResult]",
+    lines: Sequence[int] = (),
+    lacks: Callable[[str], str] = lambda check: "",
+    *,
+    is_brief: bool = False,
 ) -> ExitCode:
     """Print each result: what the check found, and where, or why it could not judge.
 
@@ -37,11 +41,15 @@ def show(
         results: the results of the checks.
         lines: for a log, the line number of each row of the history.
         lacks: says for the name of a check what the log lacks.
+        is_brief: whether the checks that do not apply are only named, in one line.
 
     Returns:
         NO_GO if a check failed, else GO.
     """
+    left_out = [one.check for one in results if is_brief and one.state == "not applicable"]
     for result in results:
+        if result.check in left_out:
+            continue
         click.echo(f"{result.state:>14}  {result.check}: {result.looked_at:,} {result.unit}")
         if result.state == "inconclusive":
             click.echo(f"{'':>16}{result.inconclusive}")
@@ -57,6 +65,8 @@ def show(
             click.echo(f"{'':>16}{finding.message}{f' ({place})' if place else ''}")
         if result.found > 5:
             click.echo(f"{'':>16}and {result.found - 5:,} more")
+    if left_out:
+        click.echo(f"not applicable  {', '.join(left_out)}; netra-sim check says why")
     return ExitCode.NO_GO if any(result.state == "failed" for result in results) else ExitCode.GO
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
+from msgspec import UnsetType
 
 from netra_sim.cli.common import NEW_FILE, progress, show
 from netra_sim.cli.scenarios import chosen_scenario, factory_option, refusing, system_options, system_settings
@@ -185,7 +186,7 @@ def _show_trial(
 ) -> None:
     click.echo(f"seed {found.seed} fails {', '.join(found.failed_checks)}; shrinking")
     smallest = shrink(found, factory_class=factory_class)
-    show(list(smallest.results))
+    show(list(smallest.results), is_brief=not isinstance(smallest.scenario.system, UnsetType))
     if smallest.sentence:
         click.echo(smallest.sentence)
     if smallest.comparison is not None and smallest.comparison.passing is not None:

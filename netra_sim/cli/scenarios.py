@@ -3,14 +3,13 @@
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
-from netra_sim.checks import CHECKS, Records, check, lacks, resource_use, steady_state, which_saturates
+from netra_sim.checks import CHECKS, check, resource_use, steady_state, which_saturates
 from netra_sim.cli.common import NEW_FILE, show, show_use
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import Calibration, CalibrationError
@@ -148,9 +147,8 @@ def save_and_check(history: History, output: Path, given: Collection[str] = ()) 
     """
     path = history.save(output)
     click.echo(f"{len(history):,} rows in {path}, digest {history.digest()[:16]}")
-    records = Records(history)
     results = check(history)
-    code = show(results, lacks=partial(lacks, records) if history.meta["source"] == "system" else lambda check: "")
+    code = show(results, is_brief=history.meta["source"] == "system")
     if uses := resource_use(history, steady_state(history)):
         show_use(uses)
         click.echo(which_saturates(uses))

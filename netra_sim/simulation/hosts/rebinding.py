@@ -64,7 +64,8 @@ def _find(wanted: dict[int, Any]) -> None:
         _searched.clear()
     known = _originals | wanted
     for key, module in list(sys.modules.items()):
-        if not isinstance(module, ModuleType) or (key in _searched and _searched[key]() is module):
+        # By its type: some objects there claim the class of a module, and are none.
+        if not issubclass(type(module), ModuleType) or (key in _searched and _searched[key]() is module):
             continue
         _searched[key] = ref(module)
         if not _is_exempt(module):
