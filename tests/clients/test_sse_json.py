@@ -268,6 +268,28 @@ async def test_a_client_that_stops_reading_is_recorded_as_such_and_its_request_r
     assert records.texts(Kind.DISCONNECTED, "value") == [{"cut": 1006, "leave": 1000, "give up": 1001}[how]]
 
 
+async def test_what_arrives_at_the_moment_of_a_cut_is_not_read(monkeypatch):
+    async def answer(reader, writer):
+        writer.write(HEAD + TOKEN)
+        await reader.read()
+
+    feed = asyncio.StreamReader.feed_data
+
+    def feed_and_cut(reader, data):
+        feed(reader, data)
+        if TOKEN in data:
+            session.cut()
+
+    monkeypatch.setattr(asyncio.StreamReader, "feed_data", feed_and_cut)
+    records = Records()
+    async with answering(answer) as target:
+        session = PROTOCOL.session(target, "alice", records.journal("alice"))
+        await asyncio.wait_for(session.ask(request("alice")), 10)
+    assert records.events("alice") == []
+    assert records.texts(Kind.LEFT, "run", "detail") == [("alice.0", "lost")]
+    assert records.texts(Kind.DISCONNECTED, "value") == [1006]
+
+
 async def test_the_users_who_name_a_foreign_thread_are_drawn_by_name():
     threads = {}
 
