@@ -106,3 +106,26 @@ def test_bytes_arrive_complete_and_in_order_over_a_line_that_loses_and_splits(se
         assert await on(client, talk()) == message
 
     run_on_hosts(main, seed, inside=conditions)
+
+
+def test_bytes_wait_for_those_sent_before_them_and_arrive_with_them():
+    async def main():
+        loop = asyncio.get_running_loop()
+        server, client = add_hosts("server", "client")
+        got = []
+
+        class Notes(asyncio.Protocol):
+            def data_received(self, data):
+                got.append((round(loop.time(), 3), data))
+
+        await on(server, loop.create_server(Notes, "0.0.0.0", 80))
+        transport, _ = await on(client, loop.create_connection(asyncio.Protocol, "server", 80))
+        begin, link = loop.time(), loop.network.link(client, server)
+        for delay, data in ((1.0, b"slow "), (0.0, b"fast")):
+            link.delay = delay
+            transport.write(data)
+        await asyncio.sleep(2)
+        assert got == [(pytest.approx(begin + 1, abs=0.01), b"slow fast")]
+        transport.close()
+
+    run_on_hosts(main)
