@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from netra_sim.clients.journal import ENDED, FAILED, Journal
     from netra_sim.clients.json_events import Match
     from netra_sim.clients.netra import Netra
-    from netra_sim.clients.protocol import CONTENT_KINDS, ClientProtocol, Request, Session, Target
+    from netra_sim.clients.protocol import CONTENT_KINDS, ClientProtocol, Request, Session, SystemAddress
     from netra_sim.clients.protocols import CLIENT_PROTOCOLS
     from netra_sim.clients.server_sent_events import EventStream, ServerSentEvent
     from netra_sim.clients.sse_json import SseJson
@@ -32,7 +32,7 @@ __all__ = [
     "ServerSentEvent",
     "Session",
     "SseJson",
-    "Target",
+    "SystemAddress",
     "WebSocketJson",
 ]
 
@@ -54,7 +54,7 @@ __getattr__ = on_first_use(
         "ServerSentEvent": "server_sent_events",
         "Session": "protocol",
         "SseJson": "sse_json",
-        "Target": "protocol",
+        "SystemAddress": "protocol",
         "WebSocketJson": "websocket_json",
     },
 )

@@ -12,7 +12,7 @@ import msgspec
 from netra_sim.clients.ag_ui_order import EventOrder
 from netra_sim.clients.http import HttpRequest
 from netra_sim.clients.journal import ENDED, FAILED, Journal
-from netra_sim.clients.protocol import CONTENT_KINDS, ClientProtocol, Request, Session, Target
+from netra_sim.clients.protocol import CONTENT_KINDS, ClientProtocol, Request, Session, SystemAddress
 from netra_sim.clients.server_sent_events import ServerSentEvent
 from netra_sim.clients.streaming import StreamSession
 from netra_sim.clients.templates import fill, fill_path, text_at, values_of
@@ -45,7 +45,7 @@ class AgUi(ClientProtocol, frozen=True, tag="ag-ui"):
         """See `ClientProtocol.kinds`."""
         return super().kinds | CONTENT_KINDS | {Kind.OUT_OF_ORDER}
 
-    def session(self, target: Target, user_id: str, journal: Journal, seed: int = 0) -> Session:
+    def session(self, target: SystemAddress, user_id: str, journal: Journal, seed: int = 0) -> Session:
         """See `ClientProtocol.session`."""
         threads: dict[str, list[Any]] = {}
 

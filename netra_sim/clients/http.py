@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import h11
 
-from netra_sim.clients.protocol import Target
+from netra_sim.clients.protocol import SystemAddress
 
 _READ_AT_MOST = 64 * 1024
 
@@ -47,7 +47,7 @@ class HttpConnection:
     the server sends something else than HTTP.
     """
 
-    def __init__(self, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, target: SystemAddress, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._authority = target.authority
         self._reader = reader
         self._writer = writer
@@ -55,7 +55,7 @@ class HttpConnection:
         self._is_closed = False
 
     @classmethod
-    async def open(cls, target: Target) -> "HttpConnection":
+    async def open(cls, target: SystemAddress) -> "HttpConnection":
         """Connect to a target."""
         context = tls_context() if target.tls else None
         return cls(target, *await asyncio.open_connection(target.host, target.port, ssl=context))

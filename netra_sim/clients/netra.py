@@ -8,7 +8,7 @@ import msgspec
 from websockets.exceptions import WebSocketException
 
 from netra_sim.clients.journal import Journal
-from netra_sim.clients.protocol import ClientProtocol, Request, Session, Target
+from netra_sim.clients.protocol import ClientProtocol, Request, Session, SystemAddress
 from netra_sim.clients.templates import fill, fill_path, values_of
 from netra_sim.factory import answer_to, run_id_of
 from netra_sim.history import IsolatedBy, Kind
@@ -57,7 +57,7 @@ class Netra(ClientProtocol, frozen=True, tag="netra"):
         """See `ClientProtocol.names_runs`."""
         return True
 
-    def session(self, target: Target, user_id: str, journal: Journal, seed: int = 0) -> Session:
+    def session(self, target: SystemAddress, user_id: str, journal: Journal, seed: int = 0) -> Session:
         """See `ClientProtocol.session`."""
         return _Session(self, target, user_id, journal, seed)
 
@@ -82,7 +82,7 @@ class _Run(msgspec.Struct):
 class _Session:
     """See `netra_sim.clients.protocol.Session`."""
 
-    def __init__(self, protocol: Netra, target: Target, user_id: str, journal: Journal, seed: int) -> None:
+    def __init__(self, protocol: Netra, target: SystemAddress, user_id: str, journal: Journal, seed: int) -> None:
         self._protocol = protocol
         path = target.path + fill_path(protocol.path, values_of(user_id))
         self._uri = f"{'wss' if target.tls else 'ws'}://{target.authority}{path}"

@@ -5,7 +5,7 @@ A protocol of your own is a class like this one, in any module on the path::
     class Telnet(ClientProtocol, frozen=True, tag="my_tests.clients:Telnet"):
         greeting: str = "HELLO"
 
-        def session(self, target: Target, user_id: str, journal: Journal, seed: int = 0) -> Session:
+        def session(self, target: SystemAddress, user_id: str, journal: Journal, seed: int = 0) -> Session:
             return TelnetSession(self, target, user_id, journal)
 
 A scenario names it by ``[client] kind = "my_tests.clients:Telnet"``, and its fields are the other settings of ``[client]``.
@@ -31,7 +31,7 @@ CONTENT_KINDS = frozenset({Kind.FIRST_CONTENT, Kind.ANSWERED, Kind.REPEATED, Kin
 """The kinds of record that a journal writes if the protocol tells which part of an event is the answer."""
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class SystemAddress(msgspec.Struct, frozen=True, kw_only=True):
     """Where a system listens.
 
     Attributes:
@@ -125,7 +125,7 @@ class ClientProtocol(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
         """Whose data an answer may hold."""
         return "thread"
 
-    def session(self, target: Target, user_id: str, journal: Journal, seed: int = 0) -> Session:
+    def session(self, target: SystemAddress, user_id: str, journal: Journal, seed: int = 0) -> Session:
         """A client of a user.
 
         Args:

@@ -7,7 +7,7 @@ import msgspec
 from netra_sim.clients.http import HttpRequest
 from netra_sim.clients.journal import ENDED, Journal
 from netra_sim.clients.json_events import JsonProtocol
-from netra_sim.clients.protocol import Request, Session, Target
+from netra_sim.clients.protocol import Request, Session, SystemAddress
 from netra_sim.clients.server_sent_events import ServerSentEvent
 from netra_sim.clients.streaming import StreamSession
 from netra_sim.clients.templates import fill, fill_path, values_of
@@ -39,7 +39,7 @@ class SseJson(JsonProtocol, frozen=True, tag="sse-json"):
     body: Any = msgspec.field(default_factory=lambda: dict(_QUESTION))
     end_of_body: bool = False
 
-    def session(self, target: Target, user_id: str, journal: Journal, seed: int = 0) -> Session:
+    def session(self, target: SystemAddress, user_id: str, journal: Journal, seed: int = 0) -> Session:
         """See `ClientProtocol.session`."""
 
         def begin(request: Request, thread: str) -> "_Exchange":
@@ -48,7 +48,7 @@ class SseJson(JsonProtocol, frozen=True, tag="sse-json"):
 
         return StreamSession(self, target, journal, seed, begin)
 
-    def _request(self, target: Target, values: dict[str, str]) -> HttpRequest:
+    def _request(self, target: SystemAddress, values: dict[str, str]) -> HttpRequest:
         headers = {"accept": "text/event-stream"}
         body = b""
         if self.method == "POST":

@@ -8,7 +8,7 @@ import h11
 
 from netra_sim.clients.http import HttpConnection, HttpRequest
 from netra_sim.clients.journal import Journal
-from netra_sim.clients.protocol import ClientProtocol, Request, Target
+from netra_sim.clients.protocol import ClientProtocol, Request, SystemAddress
 from netra_sim.clients.server_sent_events import EventStream, ServerSentEvent
 from netra_sim.protocol import CLOSE_GOING_AWAY, CLOSE_LOST, CLOSE_NORMAL
 
@@ -59,7 +59,7 @@ class StreamSession:
     def __init__(
         self,
         protocol: ClientProtocol,
-        target: Target,
+        target: SystemAddress,
         journal: Journal,
         seed: int,
         begin: Callable[[Request, str], Exchange],

@@ -11,7 +11,7 @@ from websockets.typing import Subprotocol
 from netra_sim.clients.http import tls_context
 from netra_sim.clients.journal import ENDED, Journal
 from netra_sim.clients.json_events import JsonEvent, JsonProtocol
-from netra_sim.clients.protocol import Request, Seconds, Session, Target
+from netra_sim.clients.protocol import Request, Seconds, Session, SystemAddress
 from netra_sim.clients.templates import fill, fill_path, uses, values_of
 from netra_sim.history import IsolatedBy
 from netra_sim.protocol import CLOSE_GOING_AWAY, CLOSE_LOST, CLOSE_NORMAL
@@ -61,7 +61,7 @@ class WebSocketJson(JsonProtocol, frozen=True, tag="websocket-json"):
         """See `ClientProtocol.isolated_by`."""
         return "room" if self.room else "thread"
 
-    def session(self, target: Target, user_id: str, journal: Journal, seed: int = 0) -> Session:
+    def session(self, target: SystemAddress, user_id: str, journal: Journal, seed: int = 0) -> Session:
         """See `ClientProtocol.session`."""
         return _Session(self, target, user_id, journal, seed)
 
@@ -92,7 +92,9 @@ class _Line:
 class _Session:
     """See `netra_sim.clients.protocol.Session`."""
 
-    def __init__(self, protocol: WebSocketJson, target: Target, user_id: str, journal: Journal, seed: int) -> None:
+    def __init__(
+        self, protocol: WebSocketJson, target: SystemAddress, user_id: str, journal: Journal, seed: int
+    ) -> None:
         self._protocol = protocol
         self._target = target
         self._user_id = user_id

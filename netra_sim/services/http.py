@@ -24,7 +24,7 @@ def retry_after(seconds: float) -> Headers:
 
 
 @dataclass(frozen=True)
-class Request:
+class IncomingRequest:
     """A request that arrived completely.
 
     Attributes:
@@ -47,7 +47,11 @@ class Exchange:
     """A request and the way to answer it: either `respond`, or `start`, any number of `send` and `finish`."""
 
     def __init__(
-        self, request: Request, protocol: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        request: IncomingRequest,
+        protocol: h11.Connection,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         self.request = request
         self._protocol = protocol
@@ -120,12 +124,12 @@ async def serve_http(answer: Answer, reader: asyncio.StreamReader, writer: async
         protocol.start_next_cycle()
 
 
-_NO_REQUEST = Request("", "", [], b"")
+_NO_REQUEST = IncomingRequest("", "", [], b"")
 
 
 async def _request(
     protocol: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> Request | None:
+) -> IncomingRequest | None:
     """The next request, complete; None if the client has closed the connection instead.
 
     Raises:
@@ -147,7 +151,7 @@ async def _request(
                 raise h11.RemoteProtocolError(f"the body is larger than {_MOST_BODY:,} bytes", error_status_hint=413)
         elif isinstance(event, h11.EndOfMessage) and head is not None:
             headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers]
-            return Request(head.method.decode("latin-1"), head.target.decode("latin-1"), headers, bytes(body))
+            return IncomingRequest(head.method.decode("latin-1"), head.target.decode("latin-1"), headers, bytes(body))
         else:  # closed between two requests
             return None
 

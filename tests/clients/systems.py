@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 
-from netra_sim.clients import Journal, Request, Target
+from netra_sim.clients import Journal, Request, SystemAddress
 from netra_sim.history import Kind
 from netra_sim.history.foreign import ALWAYS
 from netra_sim.recording import Recorder, marked_question
@@ -65,7 +65,7 @@ async def serving(app):
     while not server.started:
         await asyncio.sleep(0.005)
     try:
-        yield Target(host="127.0.0.1", port=server.servers[0].sockets[0].getsockname()[1])
+        yield SystemAddress(host="127.0.0.1", port=server.servers[0].sockets[0].getsockname()[1])
     finally:
         server.should_exit = server.force_exit = True
         await serve
@@ -90,7 +90,7 @@ async def answering(answer):
 
     server = await asyncio.start_server(on_connection, "127.0.0.1", 0)
     try:
-        yield Target(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+        yield SystemAddress(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
     finally:
         server.close()
         for task in tasks:

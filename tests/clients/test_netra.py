@@ -7,7 +7,7 @@ import pytest
 from systems import Records, request
 
 from netra_sim import AgentWebSocketBridge, ExecutionEngineFactory
-from netra_sim.clients import Netra, Target
+from netra_sim.clients import Netra, SystemAddress
 from netra_sim.factory import default_pipeline
 from netra_sim.history import Kind
 from netra_sim.loading.plan import UniformTiming
@@ -24,7 +24,7 @@ async def server():
     factory = ExecutionEngineFactory(websocket_bridge=bridge, pipeline=default_pipeline(UniformTiming(0.01, 1)))
     authenticator = TokenAuthenticator(SECRET.encode())
     async with AgentServer(bridge=bridge, execution_factory=factory, authenticator=authenticator) as running:
-        yield Target(host="127.0.0.1", port=int(running.uri.rpartition(":")[2]))
+        yield SystemAddress(host="127.0.0.1", port=int(running.uri.rpartition(":")[2]))
 
 
 async def test_two_runs_at_once_are_answered_over_one_connection():

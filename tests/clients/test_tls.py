@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 from systems import Records, request
 from websockets.asyncio.server import serve
 
-from netra_sim.clients import SseJson, Target, WebSocketJson
+from netra_sim.clients import SseJson, SystemAddress, WebSocketJson
 from netra_sim.clients.http import tls_context
 from netra_sim.history import Kind
 
@@ -68,7 +68,7 @@ async def ask_both(certificate):
     async with server, serve(echo, "127.0.0.1", 0, ssl=context) as websockets:
         for protocol, listening in ((SseJson(), server), (WebSocketJson(expect_broadcast=True), websockets)):
             port = next(iter(listening.sockets)).getsockname()[1]
-            target = Target(host="127.0.0.1", port=port, tls=True)
+            target = SystemAddress(host="127.0.0.1", port=port, tls=True)
             session = protocol.session(target, "alice", records.journal("alice"))
             await session.ask(request("alice"))
             await session.leave()

@@ -13,11 +13,11 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from systems import Records, request, serving
 
-from netra_sim.clients import AgUi, Match, SseJson, Target, WebSocketJson
+from netra_sim.clients import AgUi, Match, SseJson, SystemAddress, WebSocketJson
 from netra_sim.distributions import Uniform
 from netra_sim.history import Kind
 from netra_sim.runtime import run
-from netra_sim.simulation.hosts.links import Conditions
+from netra_sim.simulation.hosts.links import LineConditions
 from netra_sim.simulation.hosts.network_loop import NetworkLoop
 
 USERS = tuple(f"user-{number}" for number in range(5))
@@ -97,7 +97,7 @@ async def system():
     server = uvicorn.Server(uvicorn.Config(APP, host="0.0.0.0", port=80, log_level="critical", lifespan="off"))
     serve = loop.create_task_in(loop.network.add_host("system").process, server._serve(), "system")
     await asyncio.sleep(1)
-    yield Target(host="system", port=80)
+    yield SystemAddress(host="system", port=80)
     server.should_exit = True
     await serve
 
@@ -127,7 +127,7 @@ async def cut_at(time, protocol):
 
 
 def simulated(program, *arguments, seed=1):
-    inside = Conditions(latency=Uniform(0.005, 0.03))
+    inside = LineConditions(latency=Uniform(0.005, 0.03))
     return run(program(*arguments), loop_factory=partial(NetworkLoop, seed=seed, inside=inside))
 
 

@@ -10,7 +10,7 @@ from systems import Records, request, serving
 from websockets.asyncio.server import serve
 
 from netra_sim.chosen import ChoiceError, chosen
-from netra_sim.clients import CLIENT_PROTOCOLS, ClientProtocol, Match, Target, WebSocketJson
+from netra_sim.clients import CLIENT_PROTOCOLS, ClientProtocol, Match, SystemAddress, WebSocketJson
 from netra_sim.history import Kind
 from netra_sim.recording import mark
 
@@ -32,7 +32,7 @@ PROTOCOL = WebSocketJson(
 @asynccontextmanager
 async def websocket_server(on_connection, **options):
     async with serve(on_connection, "127.0.0.1", 0, **options) as server:
-        yield Target(host="127.0.0.1", port=next(iter(server.sockets)).getsockname()[1])
+        yield SystemAddress(host="127.0.0.1", port=next(iter(server.sockets)).getsockname()[1])
 
 
 async def echo(socket):

@@ -12,7 +12,7 @@ from netra_sim.simulation.hosts.endpoint import Endpoint
 from netra_sim.simulation.hosts.host import Listening, Process
 from netra_sim.simulation.hosts.idle import IdleWatch
 from netra_sim.simulation.hosts.kernel_timer import KernelTimer
-from netra_sim.simulation.hosts.links import Link, retransmission_pause
+from netra_sim.simulation.hosts.links import NetworkLink, retransmission_pause
 
 if TYPE_CHECKING:
     from netra_sim.simulation.loop import VirtualTimeLoop
@@ -52,8 +52,8 @@ class Connecting:
         self,
         loop: "VirtualTimeLoop",
         client: Endpoint,
-        there: Link,
-        back: Link,
+        there: NetworkLink,
+        back: NetworkLink,
         process: Callable[[], Process | None],
         stream: int,
     ) -> None:
@@ -79,7 +79,7 @@ class Connecting:
         done = self.established
         return done.done() and not done.cancelled() and done.exception() is None
 
-    def _passes(self, link: Link) -> bool:
+    def _passes(self, link: NetworkLink) -> bool:
         self._packets += 1
         return link.passes(self._draws, self._packets)
 

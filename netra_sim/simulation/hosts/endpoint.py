@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from netra_sim.randomness import key, uniform
 from netra_sim.simulation.hosts.kernel_timer import KernelTimer
-from netra_sim.simulation.hosts.links import RETRANSMISSIONS, Link, retransmission_pause
+from netra_sim.simulation.hosts.links import RETRANSMISSIONS, NetworkLink, retransmission_pause
 
 if TYPE_CHECKING:
     from netra_sim.simulation.loop import VirtualTimeLoop
@@ -76,7 +76,7 @@ class Endpoint:
 
     peer: "Endpoint"
 
-    def __init__(self, loop: "VirtualTimeLoop", address: tuple[str, int], link: Link, stream: int) -> None:
+    def __init__(self, loop: "VirtualTimeLoop", address: tuple[str, int], link: NetworkLink, stream: int) -> None:
         self.address = address
         self.owner: Owner | None = None
         self.error: OSError | None = None

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from weakref import WeakSet
 
 from netra_sim.simulation.hosts.endpoint import Endpoint, OpenSockets
-from netra_sim.simulation.hosts.links import Conditions
+from netra_sim.simulation.hosts.links import LineConditions
 
 _EPHEMERAL = range(32_768, 61_000)
 """The ports that Linux chooses from for outgoing connections: ``net.ipv4.ip_local_port_range``."""
@@ -64,7 +64,7 @@ class Host:
     """
 
     def __init__(
-        self, name: str, address: str, uplink: Conditions | None = None, downlink: Conditions | None = None
+        self, name: str, address: str, uplink: LineConditions | None = None, downlink: LineConditions | None = None
     ) -> None:
         self.name = name
         self.address = address

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from netra_sim.simulation.hosts.endpoint import Endpoint
 from netra_sim.simulation.hosts.kernel_timer import KernelTimer
-from netra_sim.simulation.hosts.links import Conditions
+from netra_sim.simulation.hosts.links import LineConditions
 
 if TYPE_CHECKING:
     from netra_sim.simulation.loop import VirtualTimeLoop
@@ -19,7 +19,7 @@ class IdleWatch:
         conditions: those of the direction with the shorter patience.
     """
 
-    def __init__(self, loop: "VirtualTimeLoop", client: Endpoint, conditions: Conditions) -> None:
+    def __init__(self, loop: "VirtualTimeLoop", client: Endpoint, conditions: LineConditions) -> None:
         self._loop = loop
         self._ends = client, client.peer
         self._conditions = conditions

@@ -28,7 +28,7 @@ _SPLIT_PAUSE = 0.001
 """Seconds between the two parts of a split segment, at most."""
 
 
-class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LineConditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a line does in one direction.
 
     Attributes:
@@ -54,7 +54,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     idle_cut: Literal["reset", "silent"] = "reset"
 
 
-class Link:
+class NetworkLink:
     """One direction between two hosts, which faults change while it is in use.
 
     Args:
@@ -70,7 +70,7 @@ class Link:
         is_up: whether anything passes. TCP keeps what does not pass, and sends it again later.
     """
 
-    def __init__(self, conditions: Conditions, cuts: int = 0) -> None:
+    def __init__(self, conditions: LineConditions, cuts: int = 0) -> None:
         self.conditions = conditions
         self.slower = 1.0
         self.delay = 0.0

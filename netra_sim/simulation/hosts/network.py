@@ -1,4 +1,4 @@
-"""`Network`: the hosts, their names and addresses, the lines between them, and how connections are made."""
+"""`VirtualNetwork`: the hosts, their names and addresses, the lines between them, and how connections are made."""
 
 import asyncio
 import errno
@@ -13,12 +13,12 @@ from netra_sim.simulation.hosts.balancer import Balancer
 from netra_sim.simulation.hosts.connecting import GIVES_UP_AFTER, Connecting, connect_timeout
 from netra_sim.simulation.hosts.endpoint import Endpoint
 from netra_sim.simulation.hosts.host import PROCESS, Host, Listening, Process
-from netra_sim.simulation.hosts.links import Conditions, Link
+from netra_sim.simulation.hosts.links import LineConditions, NetworkLink
 
 if TYPE_CHECKING:
     from netra_sim.simulation.loop import VirtualTimeLoop
 
-_LOOPBACK = Conditions(latency=Constant(0.00002), bandwidth=1e9, split=0.0)
+_LOOPBACK = LineConditions(latency=Constant(0.00002), bandwidth=1e9, split=0.0)
 
 _MOST_HOSTS = 1 << 24
 
@@ -27,7 +27,7 @@ class NetworkError(NetraSimError, ValueError):
     """A host that does not exist, or a second one of the same name."""
 
 
-class Network:
+class VirtualNetwork:
     """A virtual network of hosts with IPv4 addresses in 10.0.0.0/8.
 
     Args:
@@ -36,13 +36,13 @@ class Network:
         inside: the conditions between hosts that have none of their own.
     """
 
-    def __init__(self, loop: "VirtualTimeLoop", seed: int, inside: Conditions | None = None) -> None:
+    def __init__(self, loop: "VirtualTimeLoop", seed: int, inside: LineConditions | None = None) -> None:
         self._loop = loop
         self._seed = seed
-        self._inside = inside or Conditions()
+        self._inside = inside or LineConditions()
         self._hosts: dict[str, Host] = {}
         self._by_address: dict[str, Host] = {}
-        self._links: dict[tuple[Host, Host], Link] = {}
+        self._links: dict[tuple[Host, Host], NetworkLink] = {}
         self._balancers: dict[str, Balancer] = {}
         self._connections: dict[tuple[Host, Host, int], int] = {}
 
@@ -55,8 +55,8 @@ class Network:
         self,
         name: str,
         *,
-        uplink: Conditions | None = None,
-        downlink: Conditions | None = None,
+        uplink: LineConditions | None = None,
+        downlink: LineConditions | None = None,
         aliases: tuple[str, ...] = (),
     ) -> Host:
         """Add a host with an address of its own.
@@ -128,13 +128,13 @@ class Network:
             )
         return found.address
 
-    def link(self, sender: Host, receiver: Host) -> Link:
+    def link(self, sender: Host, receiver: Host) -> NetworkLink:
         """The direction from one host to another."""
         link = self._links.get((sender, receiver))
         if link is None:
             conditions = _LOOPBACK if sender is receiver else sender.uplink or receiver.downlink or self._inside
             cuts = 0 if sender is receiver else sender.cuts + receiver.cuts
-            link = self._links[sender, receiver] = Link(conditions, cuts)
+            link = self._links[sender, receiver] = NetworkLink(conditions, cuts)
         return link
 
     def bind(self, process: Process, name: tuple[str, int], server: Listening) -> None:
@@ -231,7 +231,7 @@ class Network:
         for link in self._between(name, other, both_ways=both_ways):
             link.heal()
 
-    def _between(self, name: str, other: str, *, both_ways: bool) -> list[Link]:
+    def _between(self, name: str, other: str, *, both_ways: bool) -> list[NetworkLink]:
         first, second = self.host(name), self.host(other)
         return [self.link(first, second), *([self.link(second, first)] if both_ways else [])]
 
@@ -248,7 +248,7 @@ class Network:
             for link in self._lines(host):
                 link.heal()
 
-    def _lines(self, host: Host) -> list[Link]:
+    def _lines(self, host: Host) -> list[NetworkLink]:
         return [link for pair, link in self._links.items() if host in pair and pair[0] is not pair[1]]
 
     def _end_process(self, host: Host) -> Process:

@@ -17,9 +17,9 @@ from weakref import WeakKeyDictionary, finalize
 
 from netra_sim.simulation.hosts.endpoint import Endpoint
 from netra_sim.simulation.hosts.host import PROCESS, Host, Process
-from netra_sim.simulation.hosts.links import Conditions
+from netra_sim.simulation.hosts.links import LineConditions
 from netra_sim.simulation.hosts.listener import VirtualServer
-from netra_sim.simulation.hosts.network import Network
+from netra_sim.simulation.hosts.network import VirtualNetwork
 from netra_sim.simulation.hosts.transport import VirtualTransport
 from netra_sim.simulation.hosts.worker_threads import WorkerThreadLoop
 from netra_sim.simulation.schedule import Entry
@@ -40,9 +40,9 @@ class NetworkLoop(WorkerThreadLoop):
         network: the hosts and the lines between them.
     """
 
-    def __init__(self, *, seed: int = 0, inside: Conditions | None = None, **options: Any) -> None:
+    def __init__(self, *, seed: int = 0, inside: LineConditions | None = None, **options: Any) -> None:
         super().__init__(seed=seed, **options)
-        self.network = Network(self, seed, inside)
+        self.network = VirtualNetwork(self, seed, inside)
         self._has_dead = False
         self._frozen: list[asyncio.Task[Any]] = []
         self._kept: list[Any] = []

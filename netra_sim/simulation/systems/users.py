@@ -4,7 +4,7 @@ import asyncio
 from typing import Protocol
 
 from netra_sim.clients.journal import Journal
-from netra_sim.clients.protocol import ClientProtocol, Request, Session, Target
+from netra_sim.clients.protocol import ClientProtocol, Request, Session, SystemAddress
 from netra_sim.factory import run_id_of
 from netra_sim.randomness import key, uniform
 from netra_sim.recording import marked_question
@@ -31,7 +31,7 @@ class UserEnvironment(Protocol):
     scenario: Scenario
     seed: int
     loop: NetworkLoop
-    target: Target
+    target: SystemAddress
 
     def on_answer(self) -> None:
         """A request has ended, or was given up."""

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from netra_sim.clients.journal import Journal
-from netra_sim.clients.protocol import ClientProtocol, Target
+from netra_sim.clients.protocol import ClientProtocol, SystemAddress
 from netra_sim.history import SYSTEM_CONNECTIONS, Kind, foreign_meta
 from netra_sim.services import Running, Service, serving
 from netra_sim.simulation.faults import (
@@ -24,7 +24,7 @@ from netra_sim.simulation.faults import (
 from netra_sim.simulation.hosts.balancer import Balancer
 from netra_sim.simulation.hosts.boundaries import refusing_boundaries
 from netra_sim.simulation.hosts.host import PROCESS, Host
-from netra_sim.simulation.hosts.links import Conditions
+from netra_sim.simulation.hosts.links import LineConditions
 from netra_sim.simulation.hosts.machine import seeded_machine
 from netra_sim.simulation.hosts.network_loop import NetworkLoop
 from netra_sim.simulation.scenario import Scenario
@@ -67,7 +67,7 @@ class SystemWorld(Stage):
         assert isinstance(scenario.client, ClientProtocol)  # noqa: S101 - a scenario with a system has a client
         self.system = scenario.system
         self.protocol = scenario.client
-        self.target = Target(host=SERVER, port=self.system.port, path=self.system.path)
+        self.target = SystemAddress(host=SERVER, port=self.system.port, path=self.system.path)
         self._processes: list[SystemProcess] = []
         self._users: list[SystemUser] = []
         self._services: dict[str, Running] = {}
@@ -246,7 +246,7 @@ class SystemWorld(Stage):
     def _new_user(self, number: int) -> SystemUser:
         network = self.scenario.network
         line = {"latency": network.latency, "jitter": network.jitter, "bandwidth": network.bandwidth}
-        conditions = Conditions(send_buffer=max(1, network.send_buffer), **line)  # type: ignore[arg-type]
+        conditions = LineConditions(send_buffer=max(1, network.send_buffer), **line)  # type: ignore[arg-type]
         name = f"user-{number}"
         host = self.loop.network.add_host(name, uplink=conditions, downlink=conditions)
         return SystemUser(number, self, self.protocol, Journal(self.recorder, name, self._secrets), host)

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from netra_sim.simulation.hosts.links import Conditions
+from netra_sim.simulation.hosts.links import LineConditions
 from tests.simulation.hosts.helpers import add_hosts, echo, on, run_on_hosts, start_echo, start_on
 
 GIVES_UP = 924.6
@@ -119,7 +119,7 @@ def test_a_one_way_cut_that_heals_costs_time_only():
 
         await on(client, talk())
 
-    run_on_hosts(main, inside=Conditions(send_buffer=40_000))
+    run_on_hosts(main, inside=LineConditions(send_buffer=40_000))
 
 
 def test_a_connect_whose_answer_is_cut_off_waits_for_a_retransmission():
@@ -151,7 +151,7 @@ def test_a_line_that_loses_everything_lets_nobody_connect():
         assert now() == pytest.approx(127)
         assert not client.process.endpoints
 
-    run_on_hosts(main, inside=Conditions(loss=1.0))
+    run_on_hosts(main, inside=LineConditions(loss=1.0))
 
 
 @pytest.mark.parametrize("ends_after", [30, None])
@@ -218,7 +218,7 @@ def test_a_proxy_cuts_a_connection_that_is_idle_and_no_other(idle_cut):
         assert await on(client, talk()) == expected[idle_cut]
         assert served == ([expected["reset"]] if idle_cut == "reset" else [])
 
-    run_on_hosts(main, inside=Conditions(idle=60, idle_cut=idle_cut))
+    run_on_hosts(main, inside=LineConditions(idle=60, idle_cut=idle_cut))
 
 
 @pytest.mark.parametrize("unread", [False, True])

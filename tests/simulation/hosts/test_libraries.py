@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from netra_sim.simulation.hosts.links import Conditions
+from netra_sim.simulation.hosts.links import LineConditions
 from tests.simulation.hosts.backends import BACKENDS, CLIENTS, fingerprint, run_backend
 
 ROOT = Path(__file__).parents[3]
-BAD_LINE = Conditions(loss=0.02, split=0.3, bandwidth=50_000)
+BAD_LINE = LineConditions(loss=0.02, split=0.3, bandwidth=50_000)
 
 
 def answers(name, turns):
     return [f"{name}{turn}#{number};" for turn in turns for number in range(5)]
 
 
-@pytest.mark.parametrize(("order", "line"), [("fifo", Conditions()), ("random", BAD_LINE)], ids=["good", "bad"])
+@pytest.mark.parametrize(("order", "line"), [("fifo", LineConditions()), ("random", BAD_LINE)], ids=["good", "bad"])
 @pytest.mark.parametrize("name", BACKENDS)
 def test_twenty_clients_get_their_answers_and_a_second_run_is_the_same(name, order, line):
     trace = run_backend(name, order=order, inside=line)

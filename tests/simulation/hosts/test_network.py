@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from netra_sim.simulation.hosts.links import Conditions
+from netra_sim.simulation.hosts.links import LineConditions
 from tests.simulation.hosts.helpers import add_hosts, echo, on, run_on_hosts
 
 
@@ -61,7 +61,7 @@ def test_connecting_to_a_host_without_power_fails_after_two_minutes():
 
 
 def test_a_reader_who_stops_reading_makes_the_writer_wait():
-    conditions = Conditions(send_buffer=10_000, receive_buffer=10_000)
+    conditions = LineConditions(send_buffer=10_000, receive_buffer=10_000)
 
     async def main():
         server, client = add_hosts("server", "client")
@@ -89,7 +89,7 @@ def test_a_reader_who_stops_reading_makes_the_writer_wait():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_bytes_arrive_complete_and_in_order_over_a_line_that_loses_and_splits(seed):
-    conditions = Conditions(loss=0.2, split=0.5, bandwidth=100_000)
+    conditions = LineConditions(loss=0.2, split=0.5, bandwidth=100_000)
 
     async def main():
         server, client = add_hosts("server", "client")

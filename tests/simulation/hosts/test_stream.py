@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netra_sim.distributions import Constant, Exponential
-from netra_sim.simulation.hosts.links import Conditions
+from netra_sim.simulation.hosts.links import LineConditions
 from tests.simulation.hosts.helpers import add_hosts, on, run_on_hosts, start_on
 
 seconds = st.sampled_from([0.0, 0.0003, 0.01, 1.0])
 conditions = st.builds(
-    Conditions,
+    LineConditions,
     latency=st.sampled_from([Constant(0.0), Constant(0.0005), Exponential(0.2)]),
     jitter=st.sampled_from([Constant(0.0), Constant(0.01), Exponential(0.05)]),
     bandwidth=st.sampled_from([1000.0, 1e6, 1e9]),
