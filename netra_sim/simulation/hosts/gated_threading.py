@@ -123,15 +123,11 @@ def _submitted(executor: ThreadPoolExecutor, fn: Any, /, *args: Any, **kwargs: A
     if member is None or member.gate.is_over:
         return _submit(executor, fn, *args, **kwargs)
     adopt(executor, member.gate, SimpleQueue)
-    process = PROCESS.get()
-    outside = PROCESS.set(None)  # a thread of an executor belongs to a process only while it works for it
-    try:
-        return _submit(executor, _call_in, process, fn, *args, **kwargs)
-    finally:
-        PROCESS.reset(outside)
+    return _submit(executor, _call_in, PROCESS.get(), fn, *args, **kwargs)
 
 
 def _call_in(process: Process | None, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call a function in a thread that may have been started by another simulated process."""
     outside = PROCESS.set(process)
     try:
         return fn(*args, **kwargs)

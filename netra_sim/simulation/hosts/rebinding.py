@@ -35,43 +35,47 @@ def rebound(replacements: Mapping[Any, object]) -> Generator[None]:
     Args:
         replacements: the replacement of each object.
     """
-    _find({id(original): original for original in replacements})
+    unknown = {id(original): original for original in replacements if id(original) not in _originals}
+    _originals.update(unknown)
+    if unknown:
+        _search(_searched, unknown)
+    _search_new_modules()
     for original, replacement in replacements.items():
+        _originals[id(replacement)] = original
         _swap(original, original, replacement)
     try:
         yield
     finally:
-        _find({id(replacement): original for original, replacement in replacements.items()})
+        _search_new_modules()
         for original, replacement in replacements.items():
             _swap(original, replacement, original)
+            _originals.pop(id(replacement), None)
 
 
 _originals: dict[int, Any] = {}
 _places: dict[int, list[tuple[ref[ModuleType], str]]] = {}
 _searched: dict[str, ref[ModuleType]] = {}
-"""Which modules have taken which object, by its id, and which modules were searched: a search of all takes long."""
+"""Which object is an original or stands in for one, by its id; which modules have taken which original; and which modules
+were searched: a search of all takes long."""
 
 
-def _find(wanted: dict[int, Any]) -> None:
-    """Find where modules have taken objects.
+def _search_new_modules() -> None:
+    new = {
+        key: ref(module)
+        for key, module in list(sys.modules.items())
+        if isinstance(module, ModuleType) and not (key in _searched and _searched[key]() is module)
+    }
+    _searched.update(new)
+    _search(new, _originals)
 
-    Args:
-        wanted: the original of each object that a module may have in its place, by the id of the object.
-    """
-    if not _originals.keys() >= {id(original) for original in wanted.values()}:
-        _originals.update({id(original): original for original in wanted.values()})
-        _places.clear()
-        _searched.clear()
-    known = _originals | wanted
-    for key, module in list(sys.modules.items()):
-        # By its type: some objects there claim the class of a module, and are none.
-        if not issubclass(type(module), ModuleType) or (key in _searched and _searched[key]() is module):
-            continue
-        _searched[key] = ref(module)
-        if not _is_exempt(module):
-            for name, value in list(vars(module).items()):
-                if (original := known.get(id(value))) is not None:
-                    _places.setdefault(id(original), []).append((ref(module), name))
+
+def _search(modules: Mapping[str, ref[ModuleType]], originals: Mapping[int, Any]) -> None:
+    """Find where modules have taken objects: the originals, by the ids of these objects."""
+    for module in modules.values():
+        if (found := module()) is not None and not _is_exempt(found):
+            for name, value in list(vars(found).items()):
+                if (original := originals.get(id(value))) is not None:
+                    _places.setdefault(id(original), []).append((module, name))
 
 
 def _swap(original: object, before: object, after: object) -> None:

@@ -44,6 +44,16 @@ def test_a_module_that_is_imported_meanwhile_is_like_the_others_afterwards(new_m
         assert module.taken is stand_in
 
 
+def test_contexts_may_overlap_and_a_module_may_come_in_the_inner_one(new_module):
+    first = new_module("first", taken=original, length=len)
+    with rebound({original: stand_in}):
+        with rebound({len: sum}):
+            late = new_module("late", taken=stand_in, length=sum)
+            assert (first.taken, first.length) == (stand_in, sum)
+        assert (late.taken, late.length, first.length) == (stand_in, len, len)
+    assert [first.taken, late.taken] == [original] * 2
+
+
 def test_a_module_that_is_imported_anew_is_seen_and_the_old_one_can_go():
     gone = []
     try:

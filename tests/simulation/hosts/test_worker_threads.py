@@ -113,6 +113,22 @@ def condition_wait_for(timeout):
         return condition.wait_for(lambda: False, timeout)
 
 
+@pytest.mark.parametrize("kind", ["Lock", "RLock", "Condition"])
+def test_a_thread_waits_for_a_lock_that_another_holds_while_it_sleeps(kind):
+    async def main():
+        loop, lock, seen = asyncio.get_running_loop(), getattr(threading, kind)(), []
+
+        def work():
+            with lock:
+                loop.sleep_here(1)
+                seen.append(loop.time())
+
+        await asyncio.gather(*(asyncio.to_thread(work) for _ in range(3)))
+        return seen
+
+    assert run_threaded(main())[0] == [1.0, 2.0, 3.0]
+
+
 def test_tasks_and_other_threads_run_while_a_thread_sleeps():
     async def main():
         loop, seen = asyncio.get_running_loop(), []
@@ -153,8 +169,11 @@ def test_a_deadlock_of_threads_and_tasks_names_the_line_of_the_thread():
     def wait_for_ever():
         threading.Event().wait()
 
-    with pytest.raises(DeadlockError, match=r"thread 'asyncio_0' at test_worker_threads.py:\d+ \(.*wait_for_ever\)"):
+    with pytest.raises(
+        DeadlockError, match=r"thread 'asyncio_0' at test_worker_threads.py:\d+ \(.*wait_for_ever\)"
+    ) as caught:
         run_threaded(main())
+    assert "shutdown" not in caught.value.report
 
 
 def test_a_loop_that_waits_for_a_thread_that_waits_for_the_loop_is_a_deadlock():
@@ -286,6 +305,31 @@ def test_a_killed_process_takes_its_threads_with_it_and_no_thread_of_another(poo
     with asyncio.Runner(loop_factory=lambda: ThreadsAndNetworkLoop(order=order)) as runner:
         runner.run(main())
     assert sorted(done) == [("a", 1.0), ("a", 1.5), *[("b", time) for time in (1.0, 1.5, 2.5, 3.0, 4.0, 4.5)]]
+
+
+def test_a_thread_that_could_go_on_when_its_process_was_killed_never_does():
+    done = []
+
+    async def main():
+        loop, event = asyncio.get_running_loop(), threading.Event()
+
+        def work():
+            event.wait()
+            done.append("went on")
+
+        async def serve():
+            await asyncio.to_thread(work)
+
+        host = loop.network.add_host("a")
+        loop.create_task_in(host.process, serve(), "serve")
+        await asyncio.sleep(1)
+        event.set()
+        loop.kill(host)
+        await asyncio.sleep(1)
+
+    with asyncio.Runner(loop_factory=ThreadsAndNetworkLoop) as runner:
+        runner.run(main())
+    assert done == []
 
 
 def test_only_threads_of_the_loop_sleep_in_its_time():
