@@ -59,7 +59,7 @@ def test_another_package_adds_a_protocol_by_an_entry_point(monkeypatch):
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        ({}, "client.kind is None; it takes netra, websocket-json, sse-json, ag-ui, or a class of your own as \"module:Class\""),
+        ({}, "client.kind is None; it takes netra, websocket-json, sse-json, ag-ui, or a class of your own"),
         ({"kind": "sse_json"}, "did you mean sse-json?"),
         ({"kind": "nowhere.to.find:X"}, "which cannot be imported: No module named"),
         ({"kind": "test_protocols:X"}, "which cannot be imported"),

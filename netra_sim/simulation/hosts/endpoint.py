@@ -7,11 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from netra_sim.randomness import key, uniform
-from netra_sim.simulation.hosts.kernel_timer import KernelTimer
+from netra_sim.simulation.hosts.kernel_timer import KernelEvent, KernelTimer
 from netra_sim.simulation.hosts.links import RETRANSMISSIONS, NetworkLink, retransmission_pause
 
 if TYPE_CHECKING:
     from netra_sim.simulation.loop import VirtualTimeLoop
+
+_DRAWS = 4
+"""Draws that belong to each segment."""
 
 READ_AT_ONCE = 256 * 1024
 """Bytes that a program gets from one read, at most, as in asyncio (``max_size`` in ``selector_events.py``)."""
@@ -30,15 +33,19 @@ class Owner(Protocol):
         """The program is dead, or the loop is closed: use the endpoint no more, and tell nobody."""
 
 
-class _Segment:
+class _Segment(KernelEvent):
     """Bytes that arrive together, and whether the end of the stream follows them."""
 
-    __slots__ = ("ends", "parts", "size")
+    __slots__ = ("_sender", "ends", "parts", "size")
 
-    def __init__(self, data: bytes, *, ends: bool) -> None:
+    def __init__(self, sender: "Endpoint", data: bytes, *, ends: bool) -> None:
+        self._sender = sender
         self.parts = [data]
         self.size = len(data)
         self.ends = ends
+
+    def _run(self) -> None:
+        self._sender._arrive()
 
 
 class OpenSockets(dict["Endpoint", None]):
@@ -87,6 +94,8 @@ class Endpoint:
         self._link = link
         self._stream = stream
         self._latency = link.conditions.latency.draw(uniform(key(stream, "latency")))
+        self._send_buffer = link.conditions.send_buffer
+        self._receive_buffer = link.conditions.receive_buffer  # of the other end
         self._open_sockets = OpenSockets()
         # Sending: bytes that wait for room at the receiver, segments on their way, and acknowledgements on their way.
         self._segments = 0
@@ -146,17 +155,17 @@ class Endpoint:
         """
         if self.error is not None:
             raise self.error
-        now = self._loop.exact_time()
-        acknowledged = self._acknowledged
+        now, acknowledged = self._loop._now, self._acknowledged
         while acknowledged and acknowledged[0][0] <= now:
             self._kept -= acknowledged.popleft()[1]
-        size = min(len(data), self._link.conditions.send_buffer - self._kept)
-        if size < len(data):
+        size, free = len(data), self._send_buffer - self._kept
+        if size > free:
             self._want_room()
-        if size <= 0:
-            return 0
+            if not free:
+                return 0
+            data, size = data[:free], free
         self._kept += size
-        self._unsent.append(bytes(data if size == len(data) else data[:size]))
+        self._unsent.append(bytes(data))
         self._push()
         return size
 
@@ -264,39 +273,40 @@ class Endpoint:
 
     def _push(self) -> None:
         """Send what the receiver has room for."""
-        unsent, link = self._unsent, self._link
+        unsent, link, stream = self._unsent, self._link, self._stream
         while unsent:
-            room = link.conditions.receive_buffer - self.peer._unread - self._flying_size
+            room = self._receive_buffer - self.peer._unread - self._flying_size
             if room <= 0:
                 return
             data = unsent[0]
-            number = self._segments
-            size = link.first_part(self._stream, 4 * number, min(len(data), room))
-            if size == len(data):
+            whole = len(data)
+            draw = _DRAWS * self._segments
+            size = link.first_part(stream, draw, whole if whole < room else room)
+            if size == whole:
                 unsent.popleft()
-                self._fly(data, number)
+                self._fly(data, size)
             else:
                 unsent[0] = data[size:]
-                self._fly(data[:size], number)
-                self._pause = link.split_pause(self._stream, 4 * number + 1)
+                self._fly(data[:size], size)
+                self._pause = link.split_pause(stream, draw + 1)
         if self._ends and not self._has_sent_end:
             self._has_sent_end = True
-            self._fly(b"", self._segments, ends=True)
+            self._fly(b"", 0, ends=True)
 
-    def _fly(self, data: bytes, number: int, *, ends: bool = False) -> None:
-        self._segments = number + 1
-        now = self._loop.exact_time()
-        link = self._link
+    def _fly(self, data: bytes, size: int, *, ends: bool = False) -> None:
+        draw = _DRAWS * self._segments
+        self._segments += 1
+        link, now = self._link, self._loop._now
         self.used = now
-        self._flying_size += len(data)
+        self._flying_size += size
         pause, self._pause = self._pause, 0.0
-        if self._stuck or self._is_silenced or not link.passes(self._stream, 4 * number + 2):
+        if self._stuck or self._is_silenced or not link.passes(self._stream, draw + 2):
             self._hold(data, ends)
             return
         begins = now if now > self._leaves_at else self._leaves_at
-        self._leaves_at = leaves = begins + link.transmission(len(data))
-        jitter = link.jitter(self._stream, 4 * number + 3)
-        self._launch(data, leaves + link.seconds(self._latency) + jitter + pause, ends)
+        self._leaves_at = leaves = begins + link.transmission(size)
+        delay = link.seconds(self._latency) + link.jitter(self._stream, draw + 3)
+        self._launch(data, leaves + delay + pause, ends)
 
     def _launch(self, data: bytes, arrives: float, ends: bool) -> None:
         if arrives <= self._arrives_at and self._flying:
@@ -307,8 +317,9 @@ class Endpoint:
             last.ends = ends
             return
         self._arrives_at = arrives
-        self._flying.append(_Segment(data, ends=ends))
-        KernelTimer(self._loop, arrives, self._arrive)
+        segment = _Segment(self, data, ends=ends)
+        self._flying.append(segment)
+        segment.schedule(self._loop, arrives)
 
     def _hold(self, data: bytes, ends: bool) -> None:
         """Keep a segment that does not get through, and send it again later."""

@@ -10,7 +10,26 @@ if TYPE_CHECKING:
     from netra_sim.simulation.loop import VirtualTimeLoop
 
 
-class KernelTimer:
+class KernelEvent:
+    """Something that happens once; subclasses say in `_run` what. It must raise no exception."""
+
+    __slots__ = ()
+
+    _cancelled = False
+    _context = Context()
+
+    def schedule(self, loop: "VirtualTimeLoop", when: float) -> None:
+        """Let it happen at a virtual time; an instant that is past is now."""
+        if when <= loop._now:
+            loop._ready.append((None, run_handle, self))
+        else:
+            loop._add_timer(when, self)
+
+    def _run(self) -> None:
+        raise NotImplementedError
+
+
+class KernelTimer(KernelEvent):
     """Calls back once at a virtual time; in place of an `asyncio.TimerHandle` for what raises no exception.
 
     Args:
@@ -22,16 +41,11 @@ class KernelTimer:
 
     __slots__ = ("_act", "_args", "_cancelled")
 
-    _context = Context()
-
     def __init__(self, loop: "VirtualTimeLoop", when: float, act: Callable[..., object], *args: object) -> None:
         self._act = act
         self._args = args
         self._cancelled = False
-        if when <= loop._now:
-            loop._ready.append((None, run_handle, self))
-        else:
-            loop._add_timer(when, self)
+        self.schedule(loop, when)
 
     def cancel(self) -> None:
         """Do not call back."""

@@ -77,6 +77,7 @@ class NetworkLink:
         self.loss = 0.0
         self.bandwidth = math.inf
         self._cuts = cuts
+        self._bandwidth, self._loss, self._split = conditions.bandwidth, conditions.loss, conditions.split
         jitter = conditions.jitter
         self._fixed_jitter = jitter.draw(0.0) if isinstance(jitter, Constant) else None
         self.is_up = not cuts
@@ -97,7 +98,7 @@ class NetworkLink:
 
     def transmission(self, size: int) -> float:
         """How long the first byte is on its way into the line before the last one follows, in seconds."""
-        return size / min(self.bandwidth, self.conditions.bandwidth)
+        return size / (self.bandwidth if self.bandwidth < self._bandwidth else self._bandwidth)
 
     def passes(self, stream: int, draw: int) -> bool:
         """Whether a segment gets through that is sent now.
@@ -106,7 +107,7 @@ class NetworkLink:
             stream: the key of the draws of one direction of a connection.
             draw: the number of the draw.
         """
-        loss = max(self.loss, self.conditions.loss)
+        loss = self.loss if self.loss > self._loss else self._loss
         return self.is_up and (not loss or uniform(stream, draw) >= loss)
 
     def jitter(self, stream: int, draw: int) -> float:
@@ -119,7 +120,7 @@ class NetworkLink:
         if size > MAXIMUM_SEGMENT:
             together = 1 + int(uniform(stream, draw) * _SEGMENTS_TOGETHER)
             return min(size, together * MAXIMUM_SEGMENT)
-        split = self.conditions.split
+        split = self._split
         if not split or size == 1 or (chance := uniform(stream, draw)) >= split:
             return size
         return 1 + int(chance / split * (size - 1))

@@ -63,7 +63,7 @@ def _search_new_modules() -> None:
     new = {
         key: ref(module)
         for key, module in list(sys.modules.items())
-        if isinstance(module, ModuleType) and not (key in _searched and _searched[key]() is module)
+        if issubclass(type(module), ModuleType) and not (key in _searched and _searched[key]() is module)
     }
     _searched.update(new)
     _search(new, _originals)
