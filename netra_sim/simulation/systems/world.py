@@ -274,7 +274,7 @@ class SystemWorld(Stage):
         started: asyncio.Future[Running] = self.loop.create_future()
 
         def record(user_id: str, run_id: str, number: int) -> None:
-            self.recorder.worked(user_id, run_id, number, name)
+            self.recorder.worked(run_id, user_id, number, name)
 
         async def serve() -> None:
             async with serving(service, "0.0.0.0", _PORTS.get(kind, 80), seed=self.seed, record=record) as running:  # noqa: S104

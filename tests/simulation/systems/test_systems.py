@@ -181,3 +181,14 @@ def test_the_planted_global_of_the_example_is_found_and_the_right_version_passes
     assert not failed(simulate(agents))
     wrong = simulate(agents.with_settings({"system.app": "wrong:app"}))
     assert {"content-isolation", "cross-user-isolation"} <= failed(wrong)
+
+
+def test_a_services_work_is_recorded_for_the_run_so_that_work_after_leaving_is_judged():
+    agents = Scenario.load(EXAMPLES / "fastapi_agents" / "agents.toml").with_settings(
+        {"system.folder": str(EXAMPLES / "fastapi_agents"), "workload.runs_per_user": 1, "client.leave_share": 1.0}
+    )
+    history = simulate(agents)
+    assert set(history.frame(Kind.WORKED)["run"]) <= set(history.frame(Kind.REQUESTED)["run"])
+    judged = next(one for one in check(history) if one.check == "work-after-leaving")
+    assert judged.looked_at == 20
+    assert judged.measured["units of work after leaving"].value > 100
