@@ -53,7 +53,7 @@ def test_what_is_no_request_is_refused_and_harms_no_other_client(garbage):
 async def test_a_malformed_request_is_answered_with_400():
     async with serving(AT_ONCE) as echo:
         refusal = await exchange(echo.port, b"GET /no version\r\n\r\n")
-    assert refusal.startswith(b"HTTP/1.1 400 Bad IncomingRequest\r\n")
+    assert refusal.startswith(b"HTTP/1.1 400 Bad Request\r\n")
 
 
 @pytest.mark.real_time
