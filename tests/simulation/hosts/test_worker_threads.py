@@ -280,7 +280,14 @@ class ThreadsAndNetworkLoop(NetworkLoop, WorkerThreadLoop):
     pass
 
 
-@pytest.mark.parametrize("pool", [anyio.to_thread.run_sync, asyncio.to_thread], ids=["anyio", "executor"])
+SHARED = ThreadPoolExecutor(8)
+
+
+def in_shared_threads(function, *args):
+    return asyncio.get_running_loop().run_in_executor(SHARED, function, *args)
+
+
+@pytest.mark.parametrize("pool", [anyio.to_thread.run_sync, asyncio.to_thread, in_shared_threads])
 @pytest.mark.parametrize("order", ["fifo", "random"])
 def test_a_killed_process_takes_its_threads_with_it_and_no_thread_of_another(pool, order):
     done = []
