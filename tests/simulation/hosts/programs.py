@@ -198,6 +198,20 @@ async def writing_to_one_who_has_closed():
     return client.log, server.log
 
 
+async def a_paused_reader_gets_all_that_came_before_a_reset():
+    client, server, _ = await connect(server=Recorder("server", True))
+    server.transport.pause_reading()
+    client.transport.write(b"last words")
+    client.transport.close()
+    await settle()
+    server.transport.write(b"nobody is there")
+    await settle()
+    server.transport.resume_reading()
+    await server.saw("eof_received")
+    await settle()
+    return client.log, server.log
+
+
 async def closing_with_unread_bytes_resets():
     client, server, _ = await connect()
     server.transport.pause_reading()
@@ -611,7 +625,11 @@ PROGRAMS = {
         *(ending_sends_what_is_buffered, watermarks_are_as_set, the_protocol_changes_in_the_middle),
         *(pausing_while_reading, pausing_and_resuming_at_once, a_buffered_protocol_gets_no_more_than_its_buffer),
         *(a_server_without_a_protocol, a_client_without_a_protocol, servers_begin_and_end, a_server_starts_later),
-        *(a_closed_server_keeps_its_connections, what_a_transport_tells),
+        *(
+            a_paused_reader_gets_all_that_came_before_a_reset,
+            a_closed_server_keeps_its_connections,
+            what_a_transport_tells,
+        ),
         *(an_error_in_connection_made_of_a_client, an_empty_buffer),
         *(streams_after_a_reset, streams_with_back_pressure, streams_end_early),
     )
