@@ -14,16 +14,21 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A condition on a received message.
 
     Attributes:
-        path: a dotted path into the message.
+        path: a dotted path into the message; without one, the event's type is compared, which ``sse-json`` also takes from
+            the line ``event:``.
         values: the message matches if the value at the path is one of these; without values, if it has one that is not null.
     """
 
-    path: str
+    path: str = ""
     values: tuple[str | int | float | bool, ...] = ()
 
-    def holds(self, message: Any) -> bool:
-        """Whether a message matches."""
-        value = at(message, self.path)
+    def __post_init__(self) -> None:
+        if not self.path and not self.values:
+            raise ValueError('a condition needs a path, values, or both, such as { path = "type", values = ["done"] }')
+
+    def holds(self, message: Any, kind: str) -> bool:
+        """Whether a message of a type matches."""
+        value = at(message, self.path) if self.path else kind
         if self.values:
             return any(type(value) is type(one) and value == one for one in self.values)
         return value is not msgspec.UNSET and value is not None
@@ -81,14 +86,14 @@ class JsonProtocol(ClientProtocol, frozen=True):
 
     def event(self, message: Any, kind: str) -> JsonEvent:
         """Read a message; ``kind`` is its type if it names none."""
-        end = ""
-        if self.error is not msgspec.UNSET and self.error.holds(message):
+        kind, end = text_at(message, self.type) or kind, ""
+        if self.error is not msgspec.UNSET and self.error.holds(message, kind):
             end = FAILED
-        elif self.end is not msgspec.UNSET and self.end.holds(message):
+        elif self.end is not msgspec.UNSET and self.end.holds(message, kind):
             end = ENDED
         details = {
             "seq": number_at(message, self.sequence),
             "thread_id": text_at(message, self.thread),
             "content": text_at(message, self.content),
         }
-        return JsonEvent(text_at(message, self.type) or kind, text_at(message, self.run), end, details)
+        return JsonEvent(kind, text_at(message, self.run), end, details)
