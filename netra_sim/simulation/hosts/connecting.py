@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from netra_sim.randomness import key
 from netra_sim.simulation.hosts.endpoint import Endpoint
-from netra_sim.simulation.hosts.host import Listening, Process
+from netra_sim.simulation.hosts.host import Host, Listening
 from netra_sim.simulation.hosts.idle import IdleWatch
 from netra_sim.simulation.hosts.kernel_timer import KernelTimer
 from netra_sim.simulation.hosts.links import NetworkLink, retransmission_pause
@@ -40,7 +40,7 @@ class Connecting:
         client: the end that connects; its peer is the end that a server gets.
         there: the direction to the server.
         back: the direction from it.
-        process: returns what runs on the other host; None while it has no power.
+        host: the other host.
         stream: the key of the draws.
 
     Attributes:
@@ -54,14 +54,14 @@ class Connecting:
         client: Endpoint,
         there: NetworkLink,
         back: NetworkLink,
-        process: Callable[[], Process | None],
+        host: Host,
         stream: int,
     ) -> None:
         self.established: asyncio.Future[None] = loop.create_future()
         self._loop = loop
         self._client, self._server = client, client.peer
         self._there, self._back = there, back
-        self._process = process
+        self._host = host
         self._draws = key(stream, "first packets")
         self._packets = 0
         self._attempts = 0
@@ -97,10 +97,9 @@ class Connecting:
             self._after(self._client.one_way, self._answer)
 
     def _answer(self) -> None:
-        process = self._process()
-        if process is None or not self._passes(self._back):
+        if not self._passes(self._back):
             return
-        listening = process.listeners.get(self._server.address[1])
+        listening = self._host.process.listeners.get(self._server.address[1])
         if listening is None or not listening.is_serving():
             self._after(self._server.one_way, self._refuse)
         else:

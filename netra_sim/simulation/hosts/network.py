@@ -171,9 +171,7 @@ class VirtualNetwork:
         server = Endpoint(self._loop, (address, port), back, key(stream, "server"))
         client.peer, server.peer = server, client
         client.open_in(process.endpoints)
-        connecting = Connecting(
-            self._loop, client, there, back, lambda: other.process if other.has_power else None, stream
-        )
+        connecting = Connecting(self._loop, client, there, back, other, stream)
         try:
             await connecting.established
         except BaseException:

@@ -5,6 +5,7 @@ import gc
 import socket
 import struct
 from collections import Counter
+from copy import deepcopy
 
 HERE = "127.0.0.1"
 LARGE = 20_000_000
@@ -56,8 +57,9 @@ class Recorder(asyncio.Protocol):
 
     def note(self, call, *details):
         if call == "data_received" and self.log and self.log[-1][0] == call:
-            details = (self.log.pop()[1] + details[0],)
-        self.log.append((call, *details))
+            self.log[-1][1].extend(details[0])
+        else:
+            self.log.append((call, *(bytearray(one) if type(one) is bytes else one for one in details)))
         self._changed.set()
         if call in self.raises:
             raise ValueError(f"planted in {call}")
@@ -232,7 +234,7 @@ async def a_paused_reader_learns_of_a_reset_when_it_resumes():
     await settle()
     server.transport.close()
     await settle()
-    before = list(client.log), client.transport.is_closing(), client.transport.is_reading()
+    before = deepcopy(client.log), client.transport.is_closing(), client.transport.is_reading()
     client.transport.resume_reading()
     await client.saw("connection_lost")
     return before, client.log, server.log
@@ -271,7 +273,7 @@ async def a_half_closed_writer_learns_of_a_reset_when_it_writes():
     await settle()
     server.transport.close()
     await settle()
-    before = list(client.log)
+    before = deepcopy(client.log)
     client.transport.write(b"more")
     await client.saw("connection_lost")
     return before, client.log, server.log
@@ -331,7 +333,7 @@ async def closing_sends_what_is_buffered():
     client.transport.close()
     client.transport.write(b"while closing")
     await settle()
-    before = list(client.log)
+    before = deepcopy(client.log)
     server.transport.resume_reading()
     await server.saw("connection_lost")
     await client.saw("connection_lost")
@@ -390,12 +392,12 @@ async def pausing_while_reading():
     client.transport.write(b"two")
     client.transport.close()
     await settle()
-    before = list(server.log)
+    before = deepcopy(server.log)
     server.transport.resume_reading()
     server.transport.resume_reading()
     await server.saw("data_received", 6)
     await settle()
-    between = list(server.log)
+    between = deepcopy(server.log)
     server.transport.resume_reading()
     await server.saw("connection_lost")
     return before, between, server.log
@@ -410,7 +412,7 @@ async def pausing_and_resuming_at_once():
         server.transport.resume_reading()
         server.transport.pause_reading()
     await settle()
-    before = list(server.log)
+    before = deepcopy(server.log)
     server.transport.resume_reading()
     await server.saw("data_received", 5)
     return before, server.log
@@ -433,7 +435,7 @@ async def a_buffered_protocol_gets_no_more_than_its_buffer():
     client.transport.write(b"0123456789")
     client.transport.close()
     await settle()
-    before = list(server.log)
+    before = deepcopy(server.log)
     for _ in range(3):
         await settle()
         server.transport.resume_reading()
