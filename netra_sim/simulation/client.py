@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import math
 from collections.abc import Callable, Sequence
 
 from netra_sim.bridge import AuthenticatedUser, Connection
@@ -10,29 +9,24 @@ from netra_sim.exceptions import BridgeError
 from netra_sim.protocol import (
     CLOSE_LOST,
     CLOSE_NORMAL,
-    AgentCompleted,
-    AgentError,
     EventReader,
     Refused,
     is_terminal,
     longest_pause,
 )
 from netra_sim.randomness import key, uniform
-from netra_sim.recording import how_answered
 from netra_sim.simulation.client_environment import ClientEnvironment
 from netra_sim.simulation.faults import HandshakeRace, LateAuthentication, Line, Message
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.network import SimulatedTransport
-
-PING_INTERVAL, PING_TIMEOUT = 20.0, 20.0
-"""Seconds between two keepalive pings of either side, and until an unanswered ping ends a connection; as in `websockets`."""
+from netra_sim.simulation.tab import PING_TIMEOUT, Tab, next_ping
 
 CLOSE_KEEPALIVE = 1011
 """The code with which `websockets` closes a connection after an unanswered ping."""
 
 
-class SimulatedClient:
-    """One tab of one user.
+class SimulatedClient(Tab):
+    """A tab with a connection that leads directly to the bridge.
 
     Args:
         environment: the simulation around it.
@@ -40,6 +34,7 @@ class SimulatedClient:
         tab: the number of the tab among those of the user.
         on_run_ended: called with the number of the tab and the id of the run, for each end of a run that arrives.
         on_refused: called with each refusal that arrives, and the id of its connection.
+        deliver: called with each message that reaches the server, its connection and the server.
     """
 
     def __init__(
@@ -49,14 +44,12 @@ class SimulatedClient:
         tab: int,
         on_run_ended: Callable[[int, str], None],
         on_refused: Callable[[Refused, str], None],
+        deliver: Callable[[Message, Connection, Instance], None],
     ) -> None:
+        super().__init__(environment, user_id, tab, on_run_ended, on_refused)
         self.user = AuthenticatedUser(user_id)
         self.reader = EventReader()
-        self._environment = environment
-        self._tab = tab
-        self._stream = key(environment.seed, "network", user_id, tab)
-        self._on_run_ended = on_run_ended
-        self._on_refused = on_refused
+        self._deliver = deliver
         self._instance: Instance | None = None
         self._connection: Connection | None = None
         self._transport: SimulatedTransport | None = None
@@ -81,7 +74,7 @@ class SimulatedClient:
         if self._connection is not None and self._instance is not None:
             self._instance.bridge.disconnect(self._connection, CLOSE_NORMAL, "the tab was closed")
 
-    async def send(self, message: Message, deliver: Callable[[Message, Connection, Instance], None]) -> None:
+    async def send(self, message: Message) -> None:
         """Deliver a message to the server; repeat it on the next connection if it was lost with the connection."""
         while True:
             await self._is_connected.wait()
@@ -90,7 +83,7 @@ class SimulatedClient:
                 continue  # the connection was lost before this step: wait for the next one
             await self._environment.loop.sleep_exactly(transport.latency)
             if connection.is_open and not transport.is_gone:
-                deliver(message, connection, instance)
+                self._deliver(message, connection, instance)
                 return
             if self._transport is transport:
                 self._is_connected.clear()
@@ -128,19 +121,15 @@ class SimulatedClient:
 
     def outlast_stall(self, began: float, ended: float) -> None:
         """Give up the connection if a ping went unanswered for too long while the server's loop was blocked."""
-        if self._transport is not None and self._next_ping(began) + PING_TIMEOUT < ended:
+        if self._transport is not None and next_ping(self._attached_at, began) + PING_TIMEOUT < ended:
             self.cut(CLOSE_KEEPALIVE, "keepalive ping timeout")
 
     def _vanish(self, transport: SimulatedTransport) -> None:
         transport.vanish()
         if self._connection is not None and self._instance is not None:
             disconnect, connection = self._instance.bridge.disconnect, self._connection
-            noticed_at = self._next_ping(self._environment.loop.exact_time()) + PING_TIMEOUT
+            noticed_at = next_ping(self._attached_at, self._environment.loop.exact_time()) + PING_TIMEOUT
             self._environment.loop.call_at_exactly(noticed_at, disconnect, connection, CLOSE_LOST, "no answer to pings")
-
-    def _next_ping(self, after: float) -> float:
-        number = max(1, math.ceil((after - self._attached_at) / PING_INTERVAL))
-        return self._attached_at + number * PING_INTERVAL
 
     async def _connect(self, pause: float) -> None:
         environment, user_id = self._environment, self.user.user_id
@@ -201,19 +190,7 @@ class SimulatedClient:
 
     def _on_frames(self, connection_id: str, frames: Sequence[bytes]) -> None:
         for frame in frames:
-            reading = self.reader.feed(frame)
-            self._environment.recorder.read(connection_id, self.user.user_id, frame, reading)
-            message = reading.message
-            if isinstance(message, AgentCompleted) and reading.is_new:
-                self._judge(message)
-            if isinstance(message, AgentCompleted | AgentError):
-                self._on_run_ended(self._tab, message.run_id)
-            elif isinstance(message, Refused):
-                self._on_refused(message, connection_id)
-
-    def _judge(self, end: AgentCompleted) -> None:
-        expected = self._environment.right_answer(self.user.user_id, end.run_id)
-        self._environment.recorder.answered(end.run_id, self.user.user_id, *how_answered(end.final_response, expected))
+            self.read(frame, self.reader.feed(frame), connection_id)
 
     def _on_close(self, code: int, reason: str) -> None:
         self._is_connected.clear()

@@ -190,6 +190,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
         client: how the users talk to the system; one of `netra_sim.clients.CLIENT_PROTOCOLS`.
         services: stand-ins for the services that the system uses, by name; each one of `netra_sim.services.SERVICES`.
         time_limit: virtual seconds after which a simulation that has not ended is stopped.
+        fidelity: "bridge", the default: clients are attached to the bridge, which is fast. "wire": the real server and the
+            real clients talk WebSocket over a virtual network.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]*$")] = "steady-load"
@@ -213,6 +215,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     system: System | msgspec.UnsetType = msgspec.UNSET
     client: ClientProtocol | msgspec.UnsetType = msgspec.UNSET
     services: dict[str, Service] | msgspec.UnsetType = msgspec.UNSET
+    fidelity: Literal["bridge", "wire"] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         self._refuse_what_does_not_fit()
@@ -243,6 +246,10 @@ class Scenario(_Part, frozen=True, kw_only=True):
             raise ScenarioError(f"the fault {wrong[0]} cannot hit a system under test; those that can are {known}")
         if self.workload.tabs_per_user > 1:
             raise ScenarioError("a user of a system under test has one tab; workload.tabs_per_user is 1")
+        if self.fidelity is not msgspec.UNSET:
+            raise ScenarioError(
+                "fidelity is for the runtime of this package; a system under test is always on the wire"
+            )
         if self.platform.tick:
             raise ScenarioError("a system under test has an exact clock; platform.tick is 0")
 

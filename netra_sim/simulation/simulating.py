@@ -52,6 +52,11 @@ def simulate(
     """
     if scenario.system is not msgspec.UNSET:
         return _simulate_system(scenario, seed, on_answer, factory_class, shards, on_one_process, log)
+    if scenario.fidelity == "wire":
+        from netra_sim.simulation.wire.simulating import simulate_wire  # needs websockets, which the rest does not
+
+        _refuse_shards(shards, on_one_process, "the users of a simulation on the wire share a server")
+        return simulate_wire(scenario, seed, on_answer, factory_class, log)
     if shards == "auto":
         count, reason = shards_for(scenario, seed)
         if count > 1:
@@ -82,9 +87,12 @@ def _simulate_system(
 
     if factory_class is not ExecutionEngineFactory:
         raise ScenarioError("a system under test does not use a factory of this package; leave it out")
-    reason = "the users of a system under test share its processes"
+    _refuse_shards(shards, on_one_process, "the users of a system under test share its processes")
+    return simulate_system(scenario, seed, on_answer, log)
+
+
+def _refuse_shards(shards: int | Literal["auto"], on_one_process: Callable[[str], None], reason: str) -> None:
     if shards == "auto":
         on_one_process(reason)
     elif shards != 1:
         raise ShardsError(f"{reason}; leave shards out")
-    return simulate_system(scenario, seed, on_answer, log)

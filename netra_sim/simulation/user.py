@@ -22,6 +22,7 @@ from netra_sim.simulation.faults import (
 )
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.scenario import Closed
+from netra_sim.simulation.tab import Tab
 from netra_sim.simulation.workload import due_times
 
 PAGE_LEAD = 1.0
@@ -47,7 +48,7 @@ class SimulatedUser:
     def __init__(self, number: int, environment: ClientEnvironment) -> None:
         self.number = number
         self.user_id = f"user-{number}"
-        self.tabs: list[SimulatedClient] = []
+        self.tabs: list[Tab] = []
         self.is_present = False
         self._environment = environment
         self._requests = 0
@@ -94,6 +95,11 @@ class SimulatedUser:
         while len(self.tabs) < wanted:
             self._open_tab()
 
+    def new_tab(self, number: int) -> Tab:
+        """Make a tab, which is not open yet."""
+        ends = self._ended, self._refused
+        return SimulatedClient(self._environment, self.user_id, number, *ends, self._serve)
+
     async def _ask_in_turn(self, arrivals: Closed) -> None:
         environment = self._environment
         stream = key(environment.seed, "think", self.number)
@@ -108,7 +114,7 @@ class SimulatedUser:
             self.adapt()
 
     def _open_tab(self) -> None:
-        tab = SimulatedClient(self._environment, self.user_id, self._tabs_opened, self._ended, self._refused)
+        tab = self.new_tab(self._tabs_opened)
         self._tabs_opened += 1
         self.tabs.append(tab)
         tab.open()
@@ -134,7 +140,7 @@ class SimulatedUser:
         try:
             async with asyncio.timeout_at(due + self._environment.scenario.workload.patience):
                 for one in messages:
-                    await self.tabs[0].send(one, self._serve)
+                    await self.tabs[0].send(one)
                 for one in messages:
                     await self._wait_for_end(one, due)
         except TimeoutError:
@@ -179,7 +185,7 @@ class SimulatedUser:
             if not self._tabs_without_end[run_id]:
                 return  # a copy of the request was carried out in the meantime
             self._record_request(run_id, due, message)
-            await self.tabs[0].send(message, self._serve)
+            await self.tabs[0].send(message)
 
     def _serve(self, message: Message, connection: Connection, instance: Instance) -> None:
         answer = answer_message(message, connection, bridge=instance.bridge, execution_factory=instance.factory)

@@ -52,7 +52,12 @@ class World(Stage):
         loop: the loop that everything runs on.
         on_answer: called at the end of every request.
         factory_class: makes the engines.
+
+    Attributes:
+        bridge_class: makes the bridges.
     """
+
+    bridge_class = AgentWebSocketBridge
 
     def __init__(
         self,
@@ -78,7 +83,7 @@ class World(Stage):
         self.adapt()
         self.spawn(self._sample(), "the probe")
         self.schedule_faults(besides=LimitsFault)
-        self._users = [SimulatedUser(number, self) for number in self.numbers]
+        self._users = [self.new_user(number) for number in self.numbers]
         if self._users:
             await asyncio.wait([self._begin_user(user) for user in self._users])
         await self.all_users_ended()
@@ -165,7 +170,7 @@ class World(Stage):
             with blaming(f"fault {fault.name}"):
                 limits = fault.adjust(limits)
         limits = self.bridge_limits(limits)
-        bridge = AgentWebSocketBridge(
+        bridge = self.bridge_class(
             limits=limits,
             policy=IntegrationPolicy(check_interval=scenario.limits.check_interval),
             backends={"model service": self._answer_probe},
@@ -185,7 +190,7 @@ class World(Stage):
             observer=watch,
         )
         watch.watch(factory)
-        instance = Instance(number, bridge, factory, watch)
+        instance = self.new_instance(number, bridge, factory, watch)
         self._instances.append(instance)
         return instance
 
@@ -223,6 +228,16 @@ class World(Stage):
 
     async def all_users_ended(self) -> None:
         """Called when no user is left, before the servers are stopped."""
+
+    def new_user(self, number: int) -> SimulatedUser:
+        """Make a user."""
+        return SimulatedUser(number, self)
+
+    def new_instance(
+        self, number: int, bridge: AgentWebSocketBridge, factory: ExecutionEngineFactory, watch: EngineWatch
+    ) -> Instance:
+        """Make a server from its parts."""
+        return Instance(number, bridge, factory, watch)
 
     def bridge_limits(self, limits: BridgeLimits) -> BridgeLimits:
         """The limits of a new bridge, from those of the scenario."""

@@ -25,12 +25,17 @@ class _ErrorLog(logging.Handler):
 
 
 @contextmanager
-def errors_logged(recorder: Recorder) -> Iterator[None]:
-    """Record the exceptions that anything logs meanwhile; what is logged is shown nowhere else."""
-    root, handler = logging.getLogger(), _ErrorLog(recorder)
-    before = root.handlers[:]
-    root.handlers[:] = [handler]
+def errors_logged(recorder: Recorder, name: str | None = None) -> Iterator[None]:
+    """Record the exceptions that are logged meanwhile; what is logged is shown nowhere else.
+
+    Args:
+        recorder: takes them.
+        name: of the logger; None for everything that anything logs.
+    """
+    logger, handler = logging.getLogger(name), _ErrorLog(recorder)
+    before = logger.handlers[:], logger.propagate
+    logger.handlers[:], logger.propagate = [handler], False
     try:
         yield
     finally:
-        root.handlers[:] = before
+        logger.handlers[:], logger.propagate = before

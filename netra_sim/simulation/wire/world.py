@@ -1,0 +1,171 @@
+"""`WireWorld`: a simulation whose servers and clients are the real ones, on hosts of a virtual network."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from netra_sim.bridge import AgentWebSocketBridge
+from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.randomness import key, uniform
+from netra_sim.recording import EngineWatch, Recorder
+from netra_sim.server import AgentServer, TokenAuthenticator
+from netra_sim.simulation.fault_state import FaultState
+from netra_sim.simulation.faults import BackendFault, Cancellation
+from netra_sim.simulation.hosts.balancer import Balancer
+from netra_sim.simulation.hosts.entropy import seeded_entropy
+from netra_sim.simulation.hosts.host import Host
+from netra_sim.simulation.hosts.links import Conditions
+from netra_sim.simulation.hosts.network_loop import NetworkLoop
+from netra_sim.simulation.instance import Instance
+from netra_sim.simulation.scenario import Scenario
+from netra_sim.simulation.systems.error_log import errors_logged
+from netra_sim.simulation.user import SimulatedUser
+from netra_sim.simulation.wire.client import WireTab
+from netra_sim.simulation.wire.environment import PORT, SERVER
+from netra_sim.simulation.wire.instance import NamedBridge, WireInstance
+from netra_sim.simulation.wire.token_service import LIFETIME, TokenService
+from netra_sim.simulation.wire.user import WireUser
+from netra_sim.simulation.world import World
+
+_LOOK_EVERY = 0.1
+"""Virtual seconds between two looks at whether the runs have ended that their users gave up."""
+
+
+class WireWorld(World):
+    """See `World`; a `WireEnvironment`.
+
+    Args:
+        scenario: what happens.
+        seed: determines what the scenario leaves open.
+        loop: the loop and the network that everything runs on.
+        on_answer: called at the end of every request.
+        factory_class: makes the engines.
+    """
+
+    loop: NetworkLoop
+    bridge_class = NamedBridge
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        loop: NetworkLoop,
+        on_answer: Callable[[], None],
+        factory_class: type[ExecutionEngineFactory],
+    ) -> None:
+        super().__init__(scenario, seed, loop, on_answer, factory_class)
+        self.leaving: set[asyncio.Task[None]] = set()
+        self._by_name: dict[str, WireUser] = {}
+        secret = hashlib.sha256(f"secret of {seed}".encode()).digest()
+        self._tokens = TokenAuthenticator(secret, wall_clock=self.wall_clock)
+        self._token_service = TokenService(self, self._tokens)
+        self._nowhere = loop.network.add_host("nowhere")
+        loop.network.add_balancer(SERVER, _Front(self))
+
+    async def play(self) -> None:
+        """See `Stage`."""
+        with seeded_entropy(self.seed), errors_logged(self.recorder, "netra_sim.server"):
+            await super().play()
+
+    def new_user(self, number: int) -> SimulatedUser:
+        """See `World`."""
+        user = self._by_name[f"user-{number}"] = WireUser(number, self)
+        return user
+
+    def new_watch(self) -> EngineWatch:
+        """See `World`."""
+        return _Watch(self.recorder, self.faults, self.seed)
+
+    def new_instance(
+        self, number: int, bridge: AgentWebSocketBridge, factory: ExecutionEngineFactory, watch: EngineWatch
+    ) -> Instance:
+        """See `World`."""
+        server = AgentServer(
+            bridge=bridge,
+            execution_factory=factory,
+            authenticator=self._token_service,
+            host="0.0.0.0",  # noqa: S104 - of a virtual host
+            port=PORT,
+            wall_clock=self.wall_clock,
+        )
+        host = self.loop.network.add_host(f"{SERVER}-{number}")
+        return WireInstance(number, bridge, factory, watch, server, host, self.loop)
+
+    def new_host(self, user_id: str, tab: int) -> Host:
+        """See `WireEnvironment`."""
+        network = self.scenario.network
+        line: dict[str, Any] = {name: getattr(network, name) for name in ("latency", "jitter", "bandwidth")}
+        conditions = Conditions(send_buffer=max(1, network.send_buffer), **line)
+        return self.loop.network.add_host(f"{user_id}/{tab}", uplink=conditions, downlink=conditions)
+
+    def throttle(self, host: Host, bandwidth: float) -> None:
+        """See `WireEnvironment`."""
+        for instance in self._instances:
+            assert isinstance(instance, WireInstance)  # noqa: S101 - `new_instance` makes them
+            self.loop.network.link(instance.host, host).bandwidth = bandwidth
+
+    def issue_token(self, user_id: str) -> str:
+        """See `WireEnvironment`."""
+        return self._tokens.issue(user_id, LIFETIME)
+
+    def turn_away(self, user_id: str, reason: str) -> None:
+        """See `WireEnvironment`."""
+        self.recorder.connect_refused(user_id, reason)
+        for tab in self._by_name[user_id].tabs:
+            assert isinstance(tab, WireTab)  # noqa: S101 - `WireUser` makes them
+            tab.explain()
+
+    async def all_users_ended(self) -> None:
+        """See `World`. Waits for closing handshakes, and for the runs that users have given up."""
+        if self.leaving:
+            await asyncio.wait(self.leaving)
+        while any(instance.factory.live_engines() for instance in self._instances):
+            await self.loop.sleep_exactly(_LOOK_EVERY)
+
+    def host_for(self, client: Host) -> Host:
+        """The host of the server that a client reaches now; one on which nothing listens if there is none."""
+        user_id = client.name.partition("/")[0]
+        line = self.faults.line(user_id)
+        instance = self.server(is_elsewhere=line.is_elsewhere)
+        if not isinstance(instance, WireInstance) or not self.has_room(instance):
+            self.turn_away(user_id, "no server" if instance is None else "not accepted")
+            return self._nowhere
+        self.loop.network.link(instance.host, client).bandwidth = line.bandwidth
+        return instance.host
+
+
+class _Front(Balancer):
+    """Leads each client to the server that it is to talk to, as the balancer in front of a deployment does."""
+
+    def __init__(self, world: WireWorld) -> None:
+        super().__init__((), "sticky")
+        self._world = world
+
+    def choose(self, client: Host, port: int) -> Host:
+        """See `Balancer`."""
+        return self._world.host_for(client)
+
+
+class _Watch(EngineWatch):
+    """An `EngineWatch` that lets the faults act that hit a request at the server."""
+
+    def __init__(self, recorder: Recorder, faults: FaultState, seed: int) -> None:
+        super().__init__(recorder)
+        self._faults = faults
+        self._seed = seed
+        self.scope_refused = self._scope_refused
+
+    def scope_opened(self, run_id: str, user_id: str) -> None:
+        """See `FactoryObserver`; called in the task that serves the request."""
+        super().scope_opened(run_id, user_id)
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        for fault in self._faults.on(Cancellation, run_id):
+            within = fault.within * uniform(key(self._seed, "cancellation", run_id))
+            if task is not None:
+                loop.call_later(within, task.cancel)
+
+    def _scope_refused(self, run_id: str, user_id: str, reason: str) -> None:
+        if reason == "BridgeNotReadyError":
+            self._faults.on(BackendFault, run_id)
+        self._recorder.scope_refused(run_id, user_id, reason)
