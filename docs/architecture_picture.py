@@ -54,6 +54,7 @@ ROOMS = {
     "exploration": Room("lab", "search over seeds, shrink, sweep"),
     "audit": Room("lab", "reads Python source without running it"),
     "checks": Room("lab", "a History in, findings out"),
+    "driving": Room("lab", "a scenario's users load a real system"),
     "simulation": Room("lab", "users and faults in virtual time"),
     "loading": Room("lab", "real clients, real sockets"),
     "services": Room("lab", "a model, Redis and HTTP that are none"),

@@ -37,6 +37,7 @@ ROOMS = {
     "netra_sim.checks": LAB,
     "netra_sim.simulation": LAB,
     "netra_sim.loading": LAB,
+    "netra_sim.driving": LAB,
     "netra_sim.exploration": LAB,
     "netra_sim.defects": LAB,
     "netra_sim.audit": LAB,

@@ -42,6 +42,7 @@ argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` i
     ├── SimulationFailedError           a test failed in a simulation [pytest_plugin]
     ├── StuckThreadError                a worker thread neither ends nor blocks; a RuntimeError [simulation]
     ├── SystemFailedError               the system under test does not start; a RuntimeError [simulation]
+    ├── TargetError                     no URL of a system that may be loaded; a ValueError [loading]
     ├── ToolError                       a tool failed; the agent that called it may handle this
     ├── VirtualTimeLimitError           the virtual time ran out, or stood still; a RuntimeError [simulation]
     └── WorkerError                     another process died, or cannot take the work; a RuntimeError [processes]

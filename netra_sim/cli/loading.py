@@ -1,4 +1,4 @@
-"""`netra-sim load`: a real server under real clients."""
+"""`netra-sim load`: real clients against a real server, of this package or of other people."""
 
 from pathlib import Path
 
@@ -6,17 +6,34 @@ import click
 import msgspec
 
 from netra_sim.cli.common import progress
-from netra_sim.cli.scenarios import history_option, save_and_check
-from netra_sim.history import Objectives
-from netra_sim.loading import MOST_USERS, Load, load
+from netra_sim.cli.scenarios import (
+    chosen_scenario,
+    history_option,
+    refusing,
+    save_and_check,
+    system_options,
+    system_settings,
+)
+from netra_sim.driving import load_scenario
+from netra_sim.history import History, Objectives
+from netra_sim.loading import MOST_USERS, Load, TargetError, load
 from netra_sim.runtime import run
-from netra_sim.simulation import parse_setting
+from netra_sim.simulation import Scenario, parse_setting
+
+_OF_A_PLAN = ("runs", "window", "step", "disconnects")
+"""The options that say what the clients of a load run without a scenario do."""
+
+_OF_A_SCENARIO = ("settings", "url", "allow", "app", "client")
+"""The options that need a scenario."""
 
 
 @click.command("load")
+@click.argument("scenario", required=False)
+@click.option("--url", metavar="URL", help="A system that runs already, instead of the scenario's own.")
 @click.option(
-    "--users", type=click.IntRange(1, MOST_USERS), default=50, show_default=True, help="Real WebSocket clients."
+    "--allow", multiple=True, metavar="HOST", help="A host besides this machine that may be loaded; may be repeated."
 )
+@click.option("--users", type=click.IntRange(1, MOST_USERS), help="Real clients.  [default: 50, or the scenario's]")
 @click.option("--runs", type=click.IntRange(min=1), default=1, show_default=True, help="Requests of each client.")
 @click.option(
     "--window",
@@ -38,28 +55,78 @@ from netra_sim.simulation import parse_setting
 )  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the clients' actions.")
 @click.option(
+    "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value, such as workload.window=60."
+)
+@system_options
+@click.option(
     "--objective", "bounds", multiple=True, metavar="NAME=VALUE", help="Another objective, such as delivery_p95=0.2."
 )
 @history_option
+@click.pass_context
 def load_command(
-    users: int,
+    context: click.Context,
+    scenario: str | None,
+    url: str | None,
+    allow: tuple[str, ...],
+    users: int | None,
     runs: int,
     window: float,
     step: float,
     disconnects: float,
     seed: int,
+    settings: tuple[str, ...],
+    app: str | None,
+    client: str | None,
     bounds: tuple[str, ...],
     output: Path,
 ) -> None:
-    """Load a real server with real clients in a second process, check the run, and save its history.
+    """Load a real server with real clients in a process of their own, check the run, and save its history.
+
+    Without SCENARIO, the server is that of this package. With SCENARIO, its users load the system that it names, or the one
+    at --url, which runs already: the same users, clients and faults as in a simulation, on real sockets.
 
     Exits with 1 if a check fails, an objective is missed, or a given objective could not be judged.
     """
+    given = ("latency",) if bounds else ()
+    if scenario is None:
+        _refuse(context, _OF_A_SCENARIO, "needs a SCENARIO")
+        plan = _plan(users or 50, runs, window, step, disconnects, seed)
+        with progress(plan.users * runs, "real requests") as on_answer:
+            history = run(load(plan, objectives=_objectives(bounds), on_answer=on_answer))
+        save_and_check(history, output, given=given)
+    _refuse(context, _OF_A_PLAN, "is for a load run without a scenario; use --set workload.window=60 and the like")
+    objectives = tuple(f"objectives.{bound}" for bound in bounds)
+    chosen = chosen_scenario(scenario, (*system_settings(app, client), *settings, *objectives), users)
+    save_and_check(_load_scenario(chosen, seed, url, allow), output, given=given)
+
+
+def _load_scenario(scenario: Scenario, seed: int, url: str | None, allow: tuple[str, ...]) -> History:
     try:
-        plan = Load(users=users, runs_per_user=runs, window=window, step=step, disconnects=disconnects, seed=seed)
-        objectives = msgspec.convert(dict(map(parse_setting, bounds)), Objectives)
+        with refusing(), progress(scenario.requests, "real requests") as on_answer:
+            if url is None:
+                raise click.UsageError("say where the system listens: --url http://127.0.0.1:8000")
+            return run(load_scenario(scenario, seed, url=url, allow=allow, on_answer=on_answer))
+    except TargetError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _plan(users: int, runs: int, window: float, step: float, disconnects: float, seed: int) -> Load:
+    try:
+        return Load(users=users, runs_per_user=runs, window=window, step=step, disconnects=disconnects, seed=seed)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    with progress(users * runs, "real requests") as on_answer:
-        history = run(load(plan, objectives=objectives, on_answer=on_answer))
-    save_and_check(history, output, given=("latency",) if bounds else ())
+
+
+def _objectives(bounds: tuple[str, ...]) -> Objectives:
+    try:
+        return msgspec.convert(dict(map(parse_setting, bounds)), Objectives)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _refuse(context: click.Context, names: tuple[str, ...], why: str) -> None:
+    """Refuse options that the user gave and that have no effect."""
+    for name in names:
+        if context.get_parameter_source(name) not in (None, click.core.ParameterSource.DEFAULT):
+            option = next(one.opts[0] for one in context.command.params if one.name == name)
+            raise click.UsageError(f"{option} {why}")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import click
 
@@ -137,7 +137,7 @@ def refusing() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-def save_and_check(history: History, output: Path, given: Collection[str] = ()) -> None:
+def save_and_check(history: History, output: Path, given: Collection[str] = ()) -> NoReturn:
     """Save the history, print what the checks say, and exit.
 
     Args:

@@ -117,6 +117,7 @@ class _Session:
         """Send a message, and wait for the end of its run."""
         run_id, thread = request.run_id, self._protocol.thread_for(self._seed, request)
         values = values_of(self._user_id, thread=thread, run=run_id, text=request.text, room=self._room)
+        self._journal.requested(run_id, request.due, self._room or thread)
         if self._protocol.run or self._is_per_run:
             await self._carry_out(request, values)
         else:
@@ -137,7 +138,6 @@ class _Session:
 
     async def _carry_out(self, request: Request, values: dict[str, str]) -> None:
         journal, run_id = self._journal, request.run_id
-        journal.requested(run_id, request.due, self._room or values["thread"])
         path = self._path(values)
         try:
             line = await self._line(values, run_id)

@@ -2,9 +2,11 @@
 
 from netra_sim.loading.load_test import load
 from netra_sim.loading.plan import MOST_USERS, Load
+from netra_sim.loading.targets import TargetError
 
 __all__ = [
     "MOST_USERS",
     "Load",
+    "TargetError",
     "load",
 ]

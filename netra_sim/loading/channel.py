@@ -10,6 +10,7 @@ import numpy as np
 from netra_sim.history import History
 from netra_sim.history.history import NUMBER_COLUMNS
 from netra_sim.loading.plan import Load
+from netra_sim.loading.system_plan import SystemOrders
 
 LENGTH = struct.Struct(">I")
 """The length prefix of a message, in bytes."""
@@ -77,13 +78,13 @@ class Recorded(msgspec.Struct, frozen=True, tag=True):
 
 
 encode = msgspec.msgpack.Encoder().encode
-_to_clients = msgspec.msgpack.Decoder(AskClock | Orders)
+_to_clients = msgspec.msgpack.Decoder(AskClock | Orders | SystemOrders)
 _from_clients = msgspec.msgpack.Decoder(Clock | Answered | Broke | Recorded)
 
 
-def decode_to_clients(data: bytes) -> AskClock | Orders:
+def decode_to_clients(data: bytes) -> AskClock | Orders | SystemOrders:
     """Decode a message to the clients."""
-    message: AskClock | Orders = _to_clients.decode(data)
+    message: AskClock | Orders | SystemOrders = _to_clients.decode(data)
     return message
 
 

@@ -1,12 +1,8 @@
 """The clients of a load run, in another process: they connect, send requests when due, read, are cut off, and reconnect."""
 
 import asyncio
-import os
-import sys
-import threading
-import traceback
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from time import perf_counter
 from typing import Any
@@ -15,26 +11,12 @@ from websockets.exceptions import WebSocketException
 
 from netra_sim.factory import answer_to, run_id_of
 from netra_sim.history import CONNECTIONS_CUT, DRIVER_LATENESS, History
-from netra_sim.loading.channel import (
-    LENGTH,
-    Answered,
-    AskClock,
-    Broke,
-    Clock,
-    Orders,
-    Recorded,
-    decode_to_clients,
-    framed,
-    read,
-    write,
-)
+from netra_sim.loading.channel import Orders
 from netra_sim.loading.control import measure_control
-from netra_sim.loading.open_files import room_for_sockets
 from netra_sim.loading.plan import PlannedRequest, PlannedUser
-from netra_sim.loading.watching import alongside, loop_errors_recorded
+from netra_sim.loading.watching import all_of, alongside, loop_errors_recorded
 from netra_sim.protocol import AgentCompleted, AgentError, Event, Hello, Reading, Refused
 from netra_sim.recording import Recorder, how_answered, marked_question
-from netra_sim.runtime import run
 from netra_sim.server.client import AgentClient
 
 PATIENCE = 60.0
@@ -48,38 +30,6 @@ _AT_ONCE = 64
 
 HEAD_START = 0.2
 """Seconds between the arrival of the last client and the beginning of the window."""
-
-_STDIN, _STDOUT = 0, 1
-
-
-def main() -> None:
-    """Run the process of the clients: answer clock requests, carry out the orders, and return the History."""
-    sys.stdout = sys.stderr  # output of a library must not mix with the messages
-
-    def send(message: Answered | Broke | Clock | Recorded) -> None:
-        write(_STDOUT, framed(message))
-
-    try:
-        while isinstance(message := _receive(), AskClock):
-            send(Clock(perf_counter()))
-        threading.Thread(target=_end_with_server, daemon=True).start()
-        with room_for_sockets(message.plan.users):
-            send(Recorded.of(run(drive(message, lambda: send(Answered())))))
-    except Exception as error:
-        send(Broke(f"{type(error).__name__}: {error}", traceback.format_exc()))
-
-
-def _receive() -> AskClock | Orders:
-    size = read(_STDIN, LENGTH.size)
-    if not size:
-        os._exit(1)  # the server's process ended before it sent orders
-    return decode_to_clients(read(_STDIN, *LENGTH.unpack(size)))
-
-
-def _end_with_server() -> None:
-    """End this process as soon as the server's process closes the pipe, however that process ends."""
-    read(_STDIN, 1)
-    os._exit(1)
 
 
 async def drive(orders: Orders, on_answer: Callable[[], None]) -> History:
@@ -98,25 +48,19 @@ async def drive(orders: Orders, on_answer: Callable[[], None]) -> History:
     users = [_User(planned, orders, recorder, clock, on_answer, failure) for planned in orders.plan.planned()]
     gate = asyncio.Semaphore(_AT_ONCE)
     with loop_errors_recorded(recorder):
-        await _all(_through(gate, user.arrive()) for user in users)
+        await all_of(_through(gate, user.arrive()) for user in users)
         begins = clock() + HEAD_START
         try:
-            asking = _all(user.ask(request, begins) for user in users for request in user.planned.requests)
+            asking = all_of(user.ask(request, begins) for user in users for request in user.planned.requests)
             await alongside(asking, measure_control(orders.control_uri, recorder, clock), _raise(failure))
         finally:
-            await _all(_through(gate, user.leave()) for user in users)
+            await all_of(_through(gate, user.leave()) for user in users)
     recorder.sample(CONNECTIONS_CUT, sum(user.was_cut for user in users))
     return recorder.finish({"began": begins})
 
 
 async def _raise(failure: asyncio.Future[None]) -> None:
     await failure
-
-
-async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    async with asyncio.TaskGroup() as group:
-        for work in works:
-            group.create_task(work)
 
 
 async def _through(gate: asyncio.Semaphore, work: Coroutine[Any, Any, None]) -> None:

@@ -23,10 +23,11 @@ from netra_sim.loading.channel import (
     decode_from_clients,
     framed,
 )
+from netra_sim.loading.system_plan import SystemOrders
 
 M = TypeVar("M", bound=msgspec.Struct)
 
-_CODE = "import sys; sys.path[:] = {path!r}; from netra_sim.loading.clients import main; main()"
+_CODE = "import sys; sys.path[:] = {path!r}; from netra_sim.loading.clients_process import main; main()"
 
 _READINGS = 10
 """The number of clock comparisons."""
@@ -76,7 +77,7 @@ class ClientsProcess:
     ) -> None:
         await self._end()
 
-    async def drive(self, orders: Orders, on_answer: Callable[[], None]) -> History:
+    async def drive(self, orders: Orders | SystemOrders, on_answer: Callable[[], None]) -> History:
         """Let the clients carry out a plan, and return their History.
 
         Raises:

@@ -1,13 +1,24 @@
 """Errors in the background of a load run: failing tasks end it, and errors of the event loop are recorded."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from netra_sim.recording import Recorder, describe_loop_error
 
 T = TypeVar("T")
+
+
+async def all_of(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all works at the same time, to their end.
+
+    Raises:
+        ExceptionGroup: with the errors of the works; all other works are cancelled.
+    """
+    async with asyncio.TaskGroup() as group:
+        for work in works:
+            group.create_task(work)
 
 
 async def alongside(work: Coroutine[Any, Any, T], *background: Coroutine[Any, Any, None]) -> T:

@@ -231,9 +231,9 @@ class Scenario(_Part, frozen=True, kw_only=True):
 
     def _refuse_what_does_not_fit(self) -> None:
         """Refuse settings and faults that have no effect on what is simulated."""
-        if self.system is msgspec.UNSET:
-            if self.client is not msgspec.UNSET or self.services is not msgspec.UNSET:
-                raise ScenarioError("client and services are for a system under test; name it in the table [system]")
+        if self.system is msgspec.UNSET and self.services is not msgspec.UNSET:
+            raise ScenarioError("services are for a system under test; name it in the table [system]")
+        if self.system is msgspec.UNSET and self.client is msgspec.UNSET:
             wrong = [fault.name for fault in self.faults if fault.needs_system]
             if wrong:
                 raise ScenarioError(f"the fault {wrong[0]} needs a system under test, the table [system]")

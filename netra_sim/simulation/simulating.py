@@ -50,6 +50,10 @@ def simulate(
         ShardsError: so many processes cannot give the History of one process.
         SystemFailedError: the system under test cannot be imported, or does not start.
     """
+    if scenario.system is msgspec.UNSET and scenario.client is not msgspec.UNSET:
+        raise ScenarioError(
+            "the scenario has clients, and no system; name it in the table [system], or load one by its URL"
+        )
     if scenario.system is not msgspec.UNSET:
         return _simulate_system(scenario, seed, on_answer, factory_class, shards, on_one_process, log)
     if scenario.fidelity == "wire":

@@ -40,10 +40,12 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_
         share: the share of users, runs or messages that it hits.
         works_on_systems: whether it can also hit a system under test.
         needs_system: whether it can only hit a system under test.
+        works_on_sockets: whether a load run, on real sockets, can cause it too.
     """
 
     works_on_systems: ClassVar[bool] = False
     needs_system: ClassVar[bool] = False
+    works_on_sockets: ClassVar[bool] = False
 
     at: Seconds = 5.0
     lasts: Positive = 20.0

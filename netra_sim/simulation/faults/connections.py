@@ -43,6 +43,7 @@ class SlowConsumer(LineFault, frozen=True, tag="slow-consumer"):
     """
 
     works_on_systems: ClassVar[bool] = True
+    works_on_sockets: ClassVar[bool] = True
 
     bytes_per_second: Positive = 200.0
 
@@ -58,6 +59,7 @@ class StalledSocket(LineFault, frozen=True, tag="stalled-socket"):
     """
 
     works_on_systems: ClassVar[bool] = True
+    works_on_sockets: ClassVar[bool] = True
 
     def affect(self, line: Line) -> None:
         """Stop reading."""
@@ -84,6 +86,7 @@ class Disconnect(LineFault, frozen=True, tag="disconnect"):
     """
 
     works_on_systems: ClassVar[bool] = True
+    works_on_sockets: ClassVar[bool] = True
 
     def affect(self, line: Line) -> None:
         """Take the network away."""
@@ -97,6 +100,7 @@ class DisconnectStorm(Fault, frozen=True, tag="disconnect-storm"):
     """
 
     works_on_systems: ClassVar[bool] = True
+    works_on_sockets: ClassVar[bool] = True
 
     every: Positive = 2.0
 

@@ -3,11 +3,10 @@
 import asyncio
 from typing import Protocol
 
+from netra_sim.clients.conversations import Conversations
 from netra_sim.clients.journal import Journal
-from netra_sim.clients.protocol import ClientProtocol, Request, Session, SystemAddress
-from netra_sim.factory import run_id_of
+from netra_sim.clients.protocol import ClientProtocol, Session, SystemAddress
 from netra_sim.randomness import key, uniform
-from netra_sim.recording import marked_question
 from netra_sim.simulation.faults import Line
 from netra_sim.simulation.hosts.host import Host
 from netra_sim.simulation.hosts.network_loop import NetworkLoop
@@ -66,8 +65,7 @@ class SystemUser:
         self.is_present = False
         self._environment = environment
         self._session: Session = protocol.session(environment.target, self.user_id, journal, environment.seed)
-        self._requests = 0
-        self._threads_in_use: set[int] = set()
+        self._conversations = Conversations(number, environment.scenario.users)
         self._is_cut_off = False
 
     async def run(self) -> None:
@@ -126,25 +124,11 @@ class SystemUser:
             await self._ask(environment.loop.exact_time())
 
     async def _ask(self, due: float) -> None:
-        self._requests += 1
-        # A thread has one run at a time: a request during another run goes into another thread.
-        thread = next(number for number in range(1, self._requests + 1) if number not in self._threads_in_use)
-        self._threads_in_use.add(thread)
-        run_id = run_id_of(self.user_id, str(self._requests))
-        other = (self.number + 1) % self._environment.scenario.users
-        request = Request(
-            user_id=self.user_id,
-            run_id=run_id,
-            thread_id=f"{self.user_id}-thread-{thread}",
-            text=marked_question(self.user_id, run_id),
-            due=due,
-            other_thread_id=f"user-{other}-thread-1",
-        )
         try:
-            async with asyncio.timeout_at(due + self._environment.scenario.workload.patience):
-                await self._session.ask(request)
+            with self._conversations.request(due) as request:
+                async with asyncio.timeout_at(due + self._environment.scenario.workload.patience):
+                    await self._session.ask(request)
         except TimeoutError:
             return  # the History shows a request without an end
         finally:
-            self._threads_in_use.discard(thread)
             self._environment.on_answer()

@@ -125,9 +125,11 @@ def test_a_scenario_with_a_wrong_system_is_refused_with_the_field(fields, says):
 
 
 def test_a_scenario_without_a_system_takes_nothing_that_needs_one():
-    for fields in ({"client": SSE}, {"services": {}}, {"faults": [{"kind": "process-killed"}]}):
+    for fields in ({"services": {}}, {"faults": [{"kind": "process-killed"}]}):
         with pytest.raises(ScenarioError, match=r"\[system\]"):
             Scenario.from_mapping(fields)
+    with pytest.raises(ScenarioError, match=r"\[system\]"):
+        simulate(Scenario.from_mapping({"client": SSE}))
 
 
 def test_an_exception_in_the_application_is_an_unhandled_error_and_the_environment_is_set():

@@ -1,0 +1,96 @@
+"""Turns a scenario and a seed into the plan of a load run: who asks when, and whom which fault hits, as in a simulation."""
+
+import math
+
+import msgspec
+
+from netra_sim.clients.protocol import ClientProtocol
+from netra_sim.loading.plan import MOST_USERS
+from netra_sim.loading.system_plan import LineFault, PlannedSystemUser, SystemPlan
+from netra_sim.randomness import key, uniform
+from netra_sim.services import Service
+from netra_sim.simulation import Closed, Scenario, ScenarioError
+from netra_sim.simulation.fault_state import Injection
+from netra_sim.simulation.faults import FAULTS, DisconnectStorm, Fault, Line
+from netra_sim.simulation.faults import LineFault as SimulatedLineFault
+from netra_sim.simulation.systems.users import PAGE_LEAD
+from netra_sim.simulation.workload import due_times
+
+
+def plan_of(scenario: Scenario, seed: int) -> SystemPlan:
+    """What the users of a scenario do, drawn from the seed as `netra_sim.simulation.simulate` draws it.
+
+    Raises:
+        ScenarioError: the scenario has no client protocol, too many users, or a fault that real sockets do not know.
+    """
+    client = scenario.client
+    if not isinstance(client, ClientProtocol):
+        raise ScenarioError('a load run needs to know how users talk to the system, such as [client] kind = "ag-ui"')
+    if len(scenario.present_users) > MOST_USERS:
+        raise ScenarioError(
+            f"one process drives at most {MOST_USERS:,} real clients, and the scenario has {scenario.users:,}"
+        )
+    workload = scenario.workload
+    return SystemPlan(
+        users=tuple(_user(scenario, seed, number) for number in scenario.present_users),
+        all_users=scenario.users,
+        client=msgspec.to_builtins(client),
+        patience=workload.patience,
+        page_lead=PAGE_LEAD,
+        seed=seed,
+        secrets={name: service.secret for name, service in services_of(scenario).items() if service.secret},
+        faults=tuple(_line_fault(fault, scenario, seed) for fault in scenario.faults if _is_of_lines(fault)),
+        receive_buffer=max(1, scenario.network.send_buffer),
+    )
+
+
+def services_of(scenario: Scenario) -> dict[str, Service]:
+    """The stand-in services of a scenario by name."""
+    return {} if scenario.services is msgspec.UNSET else scenario.services
+
+
+def refuse_unreal_faults(scenario: Scenario, *, is_ours: bool) -> None:
+    """Refuse the faults that a load run cannot cause.
+
+    Args:
+        scenario: with the faults.
+        is_ours: whether the load run starts the system and its services itself, and so can harm them.
+
+    Raises:
+        ScenarioError: naming the first such fault.
+    """
+    for fault in scenario.faults:
+        if _is_of_lines(fault):
+            continue
+        possible = ", ".join(name for name, kind in FAULTS.items() if kind.works_on_sockets)
+        raise ScenarioError(f"the fault {fault.name} cannot be caused on real sockets; those that can are {possible}")
+
+
+def _is_of_lines(fault: Fault) -> bool:
+    return fault.works_on_sockets and isinstance(fault, SimulatedLineFault | DisconnectStorm)
+
+
+def _user(scenario: Scenario, seed: int, number: int) -> PlannedSystemUser:
+    workload = scenario.workload
+    if isinstance(workload.arrivals, Closed):
+        think, stream = workload.arrivals.think, key(seed, "think", number)
+        pauses = tuple(think.draw(uniform(stream, index)) for index in range(workload.runs_per_user))
+        return PlannedSystemUser(number=number, pauses=pauses)
+    return PlannedSystemUser(number=number, due=tuple(due_times(workload, seed, number, scenario.users)))
+
+
+def _line_fault(fault: Fault, scenario: Scenario, seed: int) -> LineFault:
+    injection, line = Injection(fault, seed), Line()
+    if isinstance(fault, SimulatedLineFault):
+        fault.affect(line)
+    names = (f"user-{number}" for number in scenario.present_users)
+    return LineFault(
+        name=fault.name,
+        at=fault.at,
+        lasts=fault.lasts,
+        users=frozenset(name for name in names if injection.is_for(name)),
+        is_stalled=line.is_stalled,
+        is_offline=line.is_offline,
+        bandwidth=0.0 if line.bandwidth == math.inf else line.bandwidth,
+        resets_every=fault.every if isinstance(fault, DisconnectStorm) else 0.0,
+    )

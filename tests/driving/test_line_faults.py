@@ -1,0 +1,84 @@
+"""Faults of connections on real sockets: stopped and slow reading, resets, no network."""
+
+import pytest
+from small_server import SSE, running
+
+from netra_sim.driving import load_scenario
+from netra_sim.history import Kind
+from netra_sim.simulation import Scenario
+
+pytestmark = pytest.mark.real_time
+
+
+def scenario(*faults, users=4, at=0.0):
+    arrivals = {"kind": "burst", "at": at, "width": 0.0}
+    return Scenario.from_mapping(
+        {"users": users, "client": SSE, "workload": {"arrivals": arrivals, "patience": 20.0}, "faults": list(faults)}
+    )
+
+
+def between(history, fault):
+    """The events that arrived while a fault was on."""
+    rows = history.frame(Kind.FAULT_BEGAN, Kind.FAULT_ENDED, Kind.RECEIVED).reset_index()
+    began, ended = (rows.index[rows["kind"] == kind][0] for kind in (Kind.FAULT_BEGAN, Kind.FAULT_ENDED))
+    return rows.iloc[began + 1 : ended]
+
+
+def hit(history):
+    return history.frame(Kind.FAULT_ENDED)["value"].tolist()
+
+
+async def test_clients_that_stop_reading_get_everything_when_they_read_again():
+    async with running(tokens=40, pause=0.02) as server:
+        history = await load_scenario(scenario({"kind": "stalled-socket", "at": 0.2, "lasts": 0.6}), url=server.url)
+    assert not len(between(history, "stalled-socket"))
+    assert len(history.frame(Kind.RECEIVED)) == 4 * 41
+    assert hit(history) == [4]
+
+
+async def test_a_client_that_does_not_read_fills_the_servers_buffer():
+    fault = {"kind": "stalled-socket", "at": 0.0, "lasts": 1.0}
+    async with running(tokens=100, padding=100_000) as server:
+        history = await load_scenario(scenario(fault, users=1, at=0.2), url=server.url)
+    # The server had to wait with most of the 10 MB.
+    received = history.frame(Kind.RECEIVED)
+    assert len(received) == 101
+    assert received["time"].min() >= history.frame(Kind.FAULT_ENDED)["time"].min()
+
+
+async def test_clients_that_read_slowly_get_no_more_bytes_a_second_than_the_fault_says():
+    slow = {"kind": "slow-consumer", "at": 0.0, "lasts": 30.0, "bytes_per_second": 2_000.0}
+    async with running(tokens=5, padding=100) as server:
+        history = await load_scenario(scenario(slow, users=1, at=0.1), url=server.url)
+    received = history.frame(Kind.RECEIVED)
+    assert len(received) == 6
+    assert received["time"].max() - received["time"].min() >= 4 * 100 / 2_000.0
+    assert hit(history) == [1]
+
+
+async def test_a_client_that_loses_its_network_resets_its_connections_and_cannot_open_others():
+    one = Scenario.from_mapping(
+        {
+            "users": 1,
+            "client": SSE,
+            "workload": {"arrivals": {"kind": "replay", "times": [0.0, 0.6]}},
+            "faults": [{"kind": "disconnect", "at": 0.4, "lasts": 1.0}],
+        }
+    )
+    async with running(tokens=100, pause=0.02) as server:
+        history = await load_scenario(one, url=server.url)
+    assert server.ends == ["ConnectionResetError"]
+    assert history.frame(Kind.CONNECT_REFUSED)["detail"].str.contains("disconnect took the network away").tolist() == [
+        True
+    ]
+
+
+async def test_a_storm_resets_the_connections_of_those_whom_it_hits_again_and_again():
+    storm = {"kind": "disconnect-storm", "at": 0.2, "lasts": 0.5, "every": 0.2, "share": 0.5}
+    one = scenario(storm, users=8)
+    async with running(tokens=30, pause=0.02) as server:
+        history = await load_scenario(one, 3, url=server.url)
+    (count,) = hit(history)
+    assert 0 < count < 8
+    ended = history.frame(Kind.RECEIVED)["event"].eq("agent_completed").sum()
+    assert server.ends.count("ConnectionResetError") == count == 8 - ended
