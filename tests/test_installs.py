@@ -204,6 +204,17 @@ print([one.state for one in plan_test_evidence().results])
     assert done.stdout.splitlines() == ["[]", str(["passed"] * 4)], done.stderr
 
 
+def test_the_wheel_has_the_example_that_the_notebook_about_other_systems_takes_by_default(environment, tmp_path):
+    script = """
+from netra_sim.studies import SystemParameters, example_systems
+from netra_sim.studies.systems import chosen_system, folder_of
+path, scenario = chosen_system(SystemParameters.check())
+print(path.is_file(), (folder_of(path, scenario) / scenario.system.folder / "right.py").is_file())
+"""
+    done = environment("report").run("python", "-c", script, cwd=tmp_path)
+    assert done.stdout.split() == ["True", "True"], done.stderr
+
+
 def test_the_notebooks_extra_has_jupyterlab(environment, tmp_path):
     done = environment("notebooks").run("python", "-m", "jupyterlab", "--version", cwd=tmp_path)
     assert done.returncode == 0

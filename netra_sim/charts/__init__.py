@@ -13,6 +13,7 @@ from netra_sim.charts.load import load_against_latency
 from netra_sim.charts.measures import Latencies, Measure
 from netra_sim.charts.over_time import gauge_over_time, live_engines, recovery
 from netra_sim.charts.picture import Picture
+from netra_sim.charts.requests import request_endings, work_after_leaving
 from netra_sim.charts.resources import resources_over_time
 from netra_sim.charts.timeline import run_timeline, worst_run_timeline
 from netra_sim.charts.waits import early_waits
@@ -33,7 +34,9 @@ __all__ = [
     "live_engines",
     "load_against_latency",
     "recovery",
+    "request_endings",
     "resources_over_time",
     "run_timeline",
+    "work_after_leaving",
     "worst_run_timeline",
 ]

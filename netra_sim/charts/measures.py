@@ -1,8 +1,8 @@
 """The measures of latency: what begins and what ends each one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ class Measure(StrEnum):
 
     DELIVERY = "events"
     FIRST_EVENT = "first events"
+    FIRST_CONTENT = "first pieces of answers"
     LAST_EVENT = "last events"
 
     @property
@@ -22,8 +23,16 @@ class Measure(StrEnum):
         """What the measure spans, as a sentence for captions."""
         if self is Measure.DELIVERY:
             return "From the publishing of an event to its first arrival at a client of its owner."
-        which = "first" if self is Measure.FIRST_EVENT else "last"
-        return f"From the time when a request was due, which includes all waiting, to its {which} event at the client."
+        to = {Measure.FIRST_EVENT: "its first event", Measure.FIRST_CONTENT: "the first piece of its answer"}
+        which = to.get(self, "its last event")
+        return f"From the time when a request was due, which includes all waiting, to {which} at the client."
+
+
+_KEEPS: Mapping[Measure, Literal["first", "content", "last"]] = {
+    Measure.FIRST_EVENT: "first",
+    Measure.FIRST_CONTENT: "content",
+    Measure.LAST_EVENT: "last",
+}
 
 
 class Measured(NamedTuple):
@@ -44,7 +53,7 @@ def measured(history: History, measure: Measure) -> Measured:
     if measure is Measure.DELIVERY:
         table, began, arrived = delivery_latencies(history), "time", "time_received"
     else:
-        table = request_latencies(history, keep="first" if measure is Measure.FIRST_EVENT else "last")
+        table = request_latencies(history, keep=_KEEPS[measure])
         began, arrived = "due", "time"
     numbers = (table[column].to_numpy(float) for column in (began, arrived, "latency"))
     return Measured(table["user"].to_numpy(object), *numbers)

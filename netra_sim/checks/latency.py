@@ -40,13 +40,15 @@ def delivery_latencies(history: History) -> "pd.DataFrame":
     )
 
 
-def request_latencies(history: History, *, keep: Literal["first", "last"]) -> "pd.DataFrame":
+def request_latencies(history: History, *, keep: Literal["first", "content", "last"]) -> "pd.DataFrame":
     """One row for each answered request; `latency` is the seconds from its due time to its first or final event.
+
+    With ``keep="content"`` it ends with the first piece of the answer, where the clients record that.
 
     The due time counts, and not the time of sending, so that a late sender does not hide waiting.
     """
     records = Records(history)
-    requested, received = _answers(records, keep)
+    requested, received = _first_pieces(records) if keep == "content" else _answers(records, keep)
     asked = _table(records, requested, "user", "run", "due")
     answered = asked.assign(**_table(records, received, "event", "seq", "time"))
     return answered.assign(latency=answered["time"] - answered["due"])

@@ -62,11 +62,12 @@ def report_command(
 @click.argument("name", required=False)
 def notebooks_command(name: str | None) -> None:
     """List all notebooks, or only NAME: the question, and each parameter with its default and allowed values."""
+    from netra_sim.notebooks import NOTEBOOKS
     from netra_sim.parameters import ParameterError
     from netra_sim.site.report import explain, plan
 
     try:
-        tasks = plan((), names=() if name is None else (name,))
+        tasks = plan((), names=tuple(NOTEBOOKS) if name is None else (name,))
     except ParameterError as error:
         raise click.UsageError(str(error)) from error
     for task in tasks:

@@ -10,6 +10,7 @@ from netra_sim.registry import Registry
 from netra_sim.studies.concurrency import ConcurrencyParameters
 from netra_sim.studies.explorer import ExplorerParameters
 from netra_sim.studies.isolation import IsolationParameters
+from netra_sim.studies.systems import SystemParameters
 from netra_sim.studies.windows import WindowsParameters
 from netra_sim.verdict import ValidationParameters
 
@@ -25,6 +26,7 @@ class Notebook(msgspec.Struct, frozen=True, kw_only=True):
         title: the title of its page.
         question: the question that it answers; its first cell begins with it.
         parameters: the class of its parameters.
+        in_every_report: whether a report runs it without being asked to.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Notebook(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     question: str
     parameters: type[NotebookParameters]
+    in_every_report: bool = True
 
     @property
     def path(self) -> Path:
@@ -79,6 +82,15 @@ NOTEBOOKS: Registry[Notebook] = Registry(
             parameters=ExplorerParameters,
         ),
         VALIDATION,
+        Notebook(
+            name="your-backend",
+            file="06_your_own_backend.ipynb",
+            title="Your own backend",
+            question="Does your own back end keep its users apart, answer them in time, and stop working when they leave?",
+            parameters=SystemParameters,
+            # It says nothing about the plan, and the example that it takes by default needs packages of its own.
+            in_every_report=False,
+        ),
     ),
     kind=Notebook,
 )

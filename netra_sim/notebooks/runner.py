@@ -207,6 +207,7 @@ class _Process:
         # The kernel uses this interpreter, and ignores the user's Jupyter and IPython configuration.
         own = {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_RUNTIME_DIR": str(runtime), "IPYTHONDIR": str(runtime)}
         own |= {"PYTHONNOUSERSITE": "1", "PYTHONPATH": str(PACKAGE.parent)}
+        own |= {"PYTHONHASHSEED": "0"}  # as the command line has it for systems under test
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
         with self._lock:
             if self._stopped:

@@ -46,8 +46,8 @@ def plan(
     Args:
         texts: pairs of a parameter and its text; ``users`` is for every notebook that has it, ``validation.users`` for one.
         given: typed values, each for every notebook that has it.
-        names: the notebooks to run; all if empty.
-        notebooks: the notebooks to choose from; `NOTEBOOKS` by default.
+        names: the notebooks to run; if empty, those that are in every report.
+        notebooks: the notebooks to choose from, all of which run if ``names`` is empty; `NOTEBOOKS` by default.
 
     Raises:
         ParameterError: a notebook or a parameter does not exist, or does not take its value.
@@ -56,7 +56,8 @@ def plan(
     by_name = {notebook.name: notebook for notebook in there_are}
     for name in names:
         _must_be_among(by_name, "notebook", name)
-    chosen = [by_name[name] for name in dict.fromkeys(names)] or list(there_are)
+    by_default = [one for one in there_are if one.in_every_report or notebooks is not None]
+    chosen = [by_name[name] for name in dict.fromkeys(names)] or by_default
     known = {name for one in chosen for name in one.parameters.__struct_fields__} - {"output"}
     for name in [*(text[0] for text in texts), *(given or {})]:
         of, dot, parameter = name.rpartition(".")

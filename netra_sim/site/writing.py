@@ -174,7 +174,7 @@ def _save_manifest(manifest: Manifest, folder: Path) -> None:
 def command(runs: list[NotebookRun]) -> str:
     """The command that makes the same report."""
     parts = ["netra-sim report"]
-    if len(runs) < len(NOTEBOOKS):
+    if {run.task.notebook.name for run in runs} != {one.name for one in NOTEBOOKS.values() if one.in_every_report}:
         parts += [f"--notebook {run.task.notebook.name}" for run in runs]
     for run in runs:
         name, own = run.task.notebook.name, run.task.parameters

@@ -10,6 +10,14 @@ from netra_sim.studies.explorer import (
     side_by_side,
 )
 from netra_sim.studies.isolation import IsolationParameters, Leak, Leaks, leaks, simulate_clean
+from netra_sim.studies.systems import (
+    SystemParameters,
+    SystemTrial,
+    SystemTrials,
+    allowed_after_leaving,
+    example_systems,
+    try_system,
+)
 from netra_sim.studies.validation import detection_picture
 from netra_sim.studies.windows import (
     WindowsParameters,
@@ -29,15 +37,21 @@ __all__ = [
     "Leak",
     "Leaks",
     "LoadCurve",
+    "SystemParameters",
+    "SystemTrial",
+    "SystemTrials",
     "WindowsParameters",
+    "allowed_after_leaving",
     "compare",
     "detect_windows_defects",
     "detection_picture",
+    "example_systems",
     "leaks",
     "load_curve",
     "recorded_hazards",
     "side_by_side",
     "simulate_both_clocks",
     "simulate_clean",
+    "try_system",
     "wait_errors",
 ]
