@@ -15,7 +15,7 @@ from netra_sim.simulation.faults import BackendFault, Cancellation
 from netra_sim.simulation.hosts.balancer import Balancer
 from netra_sim.simulation.hosts.entropy import seeded_entropy
 from netra_sim.simulation.hosts.host import Host
-from netra_sim.simulation.hosts.links import Conditions
+from netra_sim.simulation.hosts.links import LineConditions
 from netra_sim.simulation.hosts.network_loop import NetworkLoop
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.scenario import Scenario
@@ -96,7 +96,7 @@ class WireWorld(World):
         """See `WireEnvironment`."""
         network = self.scenario.network
         line: dict[str, Any] = {name: getattr(network, name) for name in ("latency", "jitter", "bandwidth")}
-        conditions = Conditions(send_buffer=max(1, network.send_buffer), **line)
+        conditions = LineConditions(send_buffer=max(1, network.send_buffer), **line)
         return self.loop.network.add_host(f"{user_id}/{tab}", uplink=conditions, downlink=conditions)
 
     def throttle(self, host: Host, bandwidth: float) -> None:
