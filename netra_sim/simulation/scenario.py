@@ -16,7 +16,7 @@ from netra_sim.exceptions import NetraSimError
 from netra_sim.history import Objectives
 from netra_sim.services.service import Service
 from netra_sim.simulation.explanation import explain
-from netra_sim.simulation.faults import FAULTS, Fault, LoopStall
+from netra_sim.simulation.faults import FAULTS, Fault, LoopStall, SystemFault
 from netra_sim.simulation.resources import Resources
 from netra_sim.simulation.schedule import refuse_unless_schedule
 from netra_sim.simulation.system import System
@@ -244,6 +244,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
         if wrong:
             known = ", ".join(name for name, one in FAULTS.items() if one.works_on_systems or one.needs_system)
             raise ScenarioError(f"the fault {wrong[0]} cannot hit a system under test; those that can are {known}")
+        if not isinstance(self.system, msgspec.UnsetType):
+            self._refuse_unknown_names(self.system)
         if self.workload.tabs_per_user > 1:
             raise ScenarioError("a user of a system under test has one tab; workload.tabs_per_user is 1")
         if self.fidelity is not msgspec.UNSET:
@@ -252,6 +254,14 @@ class Scenario(_Part, frozen=True, kw_only=True):
             )
         if self.platform.tick:
             raise ScenarioError("a system under test has an exact clock; platform.tick is 0")
+
+    def _refuse_unknown_names(self, system: System) -> None:
+        """Refuse faults of processes, services and hosts that the system does not have."""
+        services = [] if isinstance(self.services, msgspec.UnsetType) else list(self.services)
+        hosts = [*system.hosts, *services]
+        for fault in self.faults:
+            if isinstance(fault, SystemFault) and (lack := fault.lacks(system.processes, services, hosts)):
+                raise ScenarioError(f"the fault {fault.name}: {lack}")
 
     @property
     def processes(self) -> int:

@@ -8,6 +8,9 @@ from netra_sim.distributions import Positive
 
 _PLACE = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 
+SERVER = "server"
+"""The name under which clients find the system."""
+
 
 class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A system under test.
@@ -43,3 +46,8 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if bool(self.app) == bool(self.main):
             raise ValueError('a system has either an app, such as "package.module:app", or a main')
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names of the hosts of its processes."""
+        return (SERVER,) if self.processes == 1 else tuple(f"{SERVER}-{number + 1}" for number in range(self.processes))

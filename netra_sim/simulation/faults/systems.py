@@ -1,5 +1,6 @@
 """Faults of a system under test: its processes, its network and its services."""
 
+from collections.abc import Collection
 from typing import Annotated, ClassVar, Protocol
 
 import msgspec
@@ -43,6 +44,10 @@ class SystemFault(Fault, frozen=True):
 
     needs_system: ClassVar[bool] = True
 
+    def lacks(self, processes: int, services: Collection[str], hosts: Collection[str]) -> str:
+        """What the fault names and a scenario does not have; "" if there is nothing like that."""
+        return ""
+
     def begin_in(self, target: SystemTarget) -> None:
         """Act when the fault begins."""
         raise NotImplementedError
@@ -55,9 +60,15 @@ class ProcessKilled(SystemFault, frozen=True, tag="process-killed"):
     """A process of the system is killed, as by SIGKILL or for want of memory, and starts again after ``lasts``.
 
     Its connections end; nothing that it had planned runs, not even its clean-up.
+
+    Incidents: S15.
     """
 
     process: Number = 1
+
+    def lacks(self, processes: int, services: Collection[str], hosts: Collection[str]) -> str:
+        """See `SystemFault.lacks`."""
+        return _lacks_process(self.process, processes)
 
     def begin_in(self, target: SystemTarget) -> None:
         """Kill it."""
@@ -69,9 +80,16 @@ class ProcessKilled(SystemFault, frozen=True, tag="process-killed"):
 
 
 class PowerCut(SystemFault, frozen=True, tag="power-cut"):
-    """The host of a process loses its power, and starts again after ``lasts``: clients hear nothing, not even a reset."""
+    """The host of a process loses its power, and starts again after ``lasts``: clients hear nothing, not even a reset.
+
+    Incidents: S15.
+    """
 
     process: Number = 1
+
+    def lacks(self, processes: int, services: Collection[str], hosts: Collection[str]) -> str:
+        """See `SystemFault.lacks`."""
+        return _lacks_process(self.process, processes)
 
     def begin_in(self, target: SystemTarget) -> None:
         """Cut the power."""
@@ -83,7 +101,10 @@ class PowerCut(SystemFault, frozen=True, tag="power-cut"):
 
 
 class RollingDeploy(SystemFault, frozen=True, tag="rolling-deploy"):
-    """The processes are stopped and started one after the other: SIGTERM, ``drain`` seconds, a start, ``pause`` seconds."""
+    """The processes are stopped and started one after the other: SIGTERM, ``drain`` seconds, a start, ``pause`` seconds.
+
+    Incidents: S9.
+    """
 
     drain: Seconds = 5.0
     pause: Seconds = 1.0
@@ -94,10 +115,18 @@ class RollingDeploy(SystemFault, frozen=True, tag="rolling-deploy"):
 
 
 class Partition(SystemFault, frozen=True, tag="partition"):
-    """Nothing passes between two hosts, such as "server-1" and "model", or only in one direction; TCP goes on trying."""
+    """Nothing passes between two hosts, such as "server-1" and "model", or only in one direction; TCP goes on trying.
+
+    Incidents: S17.
+    """
 
     hosts: tuple[str, str]
     both_ways: bool = True
+
+    def lacks(self, processes: int, services: Collection[str], hosts: Collection[str]) -> str:
+        """See `SystemFault.lacks`."""
+        unknown = [name for name in self.hosts if name not in hosts]
+        return f"there is no host {unknown[0]!r}; there are {', '.join(hosts)}" if unknown else ""
 
     def begin_in(self, target: SystemTarget) -> None:
         """Cut the line."""
@@ -118,6 +147,8 @@ class ServiceFault(SystemFault, frozen=True, tag="service-worse"):
         cut_share: the share of answers that are cut, if it is higher than that of the service.
         rate_limited: whether it refuses everything because of too many requests.
         down: whether it resets every connection.
+
+    Incidents: F12, S1.
     """
 
     service: str
@@ -127,6 +158,11 @@ class ServiceFault(SystemFault, frozen=True, tag="service-worse"):
     rate_limited: bool = False
     down: bool = False
 
+    def lacks(self, processes: int, services: Collection[str], hosts: Collection[str]) -> str:
+        """See `SystemFault.lacks`."""
+        known = ", ".join(services) or "none"
+        return "" if self.service in services else f"there is no service {self.service!r}; there are {known}"
+
     def begin_in(self, target: SystemTarget) -> None:
         """Change its conditions."""
         target.worsen(self)
@@ -134,3 +170,7 @@ class ServiceFault(SystemFault, frozen=True, tag="service-worse"):
     def end_in(self, target: SystemTarget) -> None:
         """Take the change back."""
         target.recover(self)
+
+
+def _lacks_process(number: int, processes: int) -> str:
+    return "" if number <= processes else f"there is no process {number}; system.processes is {processes}"

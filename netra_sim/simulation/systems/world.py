@@ -29,15 +29,12 @@ from netra_sim.simulation.hosts.machine import seeded_machine
 from netra_sim.simulation.hosts.network_loop import NetworkLoop
 from netra_sim.simulation.scenario import Scenario
 from netra_sim.simulation.stage import Stage
-from netra_sim.simulation.system import System
+from netra_sim.simulation.system import SERVER, System
 from netra_sim.simulation.systems.error_log import errors_logged
 from netra_sim.simulation.systems.process import SystemProcess
 from netra_sim.simulation.systems.program import modules_of
 from netra_sim.simulation.systems.users import SystemUser
 from netra_sim.version import __version__
-
-SERVER = "server"
-"""The name under which clients find the system."""
 
 LINGER = 30.0
 """Virtual seconds after the last user has left, before the system is stopped: work that goes on meanwhile is recorded."""
@@ -232,11 +229,9 @@ class SystemWorld(Stage):
         return {name: service.secret for name, service in self._service_settings.items() if service.secret}
 
     def _add_processes(self) -> None:
-        network, count = self.loop.network, self.system.processes
-        if count == 1:
-            hosts = [network.add_host(SERVER)]
-        else:
-            hosts = [network.add_host(f"{SERVER}-{number}") for number in range(1, count + 1)]
+        network = self.loop.network
+        hosts = [network.add_host(name) for name in self.system.hosts]
+        if len(hosts) > 1:
             network.add_balancer(SERVER, Balancer(hosts, self.system.balancer))
         self._processes = [SystemProcess(self.loop, host, self.system, self._on_end) for host in hosts]
 

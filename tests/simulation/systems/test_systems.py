@@ -8,7 +8,7 @@ import pytest
 
 from netra_sim.checks import check
 from netra_sim.history import Kind
-from netra_sim.simulation import Scenario, ScenarioError, simulate
+from netra_sim.simulation import FAULTS, Scenario, ScenarioError, simulate
 from netra_sim.simulation.systems.program import SystemFailedError
 
 HERE = Path(__file__).parent
@@ -61,7 +61,7 @@ def test_the_same_seed_gives_the_same_history_also_with_worker_threads_and_anoth
 
 def test_another_process_with_another_hash_seed_gives_the_same_history(tmp_path):
     code = (
-        "import sys; from netra_sim.simulation import Scenario, simulate;"
+        "import sys; from netra_sim.simulation import FAULTS, Scenario, simulate;"
         "print(simulate(Scenario.load(sys.argv[1]).with_settings({'users': 4}), 3).digest())"
     )
     digests = set()
@@ -194,3 +194,50 @@ def test_a_services_work_is_recorded_for_the_run_so_that_work_after_leaving_is_j
     judged = next(one for one in check(history) if one.check == "work-after-leaving")
     assert judged.looked_at == 20
     assert judged.measured["units of work after leaving"].value > 100
+
+
+SYSTEM_FAULTS = {
+    "process-killed": {"at": 2.0, "lasts": 5.0},
+    "power-cut": {"at": 2.0, "lasts": 5.0},
+    "partition": {"hosts": ["server", "model"], "at": 1.0, "lasts": 100.0},
+    "service-worse": {"service": "model", "down": True, "at": 1.0, "lasts": 5.0},
+    "rolling-deploy": {"at": 5.0, "drain": 0.0},
+}
+
+
+def test_every_fault_of_systems_is_tried_here():
+    assert SYSTEM_FAULTS.keys() == {name for name, fault in FAULTS.items() if fault.needs_system}
+
+
+@pytest.mark.parametrize("name", SYSTEM_FAULTS)
+def test_every_fault_of_systems_makes_requests_fail_that_succeed_without_it(name):
+    agents = Scenario.load(EXAMPLES / "fastapi_agents" / "agents.toml").with_settings(
+        {"system.folder": str(EXAMPLES / "fastapi_agents"), "workload.runs_per_user": 1, "workload.patience": 30.0}
+    )
+    assert not failed(simulate(agents))
+    assert "completion" in failed(simulate(agents.with_settings({"faults": [{"kind": name} | SYSTEM_FAULTS[name]]})))
+
+
+def test_a_sticky_balancer_brings_a_user_to_the_same_process_and_a_dead_one_is_left_out():
+    client = SSE | {"sequence": "number", "headers": {"Connection": "close"}}
+    system = {"app": "apps:app", "folder": str(HERE), "processes": 2, "balancer": "sticky"}
+    workload = {"window": 10.0, "runs_per_user": 3}
+    history = simulate(scenario(users=1, system=system, client=client, workload=workload))
+    assert history.frame(Kind.RECEIVED)["seq"].max() == 3, "all three requests went to one process"
+    killed = [{"kind": "process-killed", "at": 0.0, "lasts": 100.0, "process": number} for number in (1, 2)]
+    for fault in killed:
+        one = scenario(users=4, system=system, client=client, faults=[fault], workload={"window": 10.0})
+        assert "completion" not in failed(simulate(one)), "the other process serves everybody"
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ({"kind": "process-killed", "process": 3}, "process 3"),
+        ({"kind": "service-worse", "service": "nobody"}, "nobody"),
+        ({"kind": "partition", "hosts": ["server", "nobody"]}, "nobody"),
+    ],
+)
+def test_a_fault_that_names_what_is_not_there_is_refused_before_anything_runs(fault, says):
+    with pytest.raises(ScenarioError, match=says):
+        scenario(faults=[fault])
