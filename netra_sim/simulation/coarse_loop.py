@@ -36,7 +36,7 @@ class CoarseClockLoop(VirtualTimeLoop):
         self._tick = tick
         self._clock_resolution = tick
         # What other machines do: a heap of the time, a number that orders equal times, and the timer.
-        self._elsewhere: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._elsewhere: list[tuple[float, int, Any]] = []
         self._made_elsewhere = itertools.count()
 
     def time(self) -> float:
@@ -57,8 +57,11 @@ class CoarseClockLoop(VirtualTimeLoop):
         """See `VirtualTimeLoop.call_at_exactly`."""
         self._check_closed()  # type: ignore[attr-defined]
         timer = asyncio.TimerHandle(when, callback, args, self)
-        heapq.heappush(self._elsewhere, (when, next(self._made_elsewhere), timer))
+        self._add_elsewhere(when, timer)
         return timer
+
+    def _add_elsewhere(self, when: float, timer: Any) -> None:
+        heapq.heappush(self._elsewhere, (when, next(self._made_elsewhere), timer))
 
     async def sleep_exactly(self, seconds: float) -> None:
         """See `VirtualTimeLoop.sleep_exactly`."""

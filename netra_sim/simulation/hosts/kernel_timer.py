@@ -51,5 +51,9 @@ class KernelTimer(KernelEvent):
         """Do not call back."""
         self._cancelled = True
 
+    def cancelled(self) -> bool:
+        """Whether it does not call back any more."""
+        return self._cancelled
+
     def _run(self) -> None:
         self._act(*self._args)

@@ -20,6 +20,7 @@ from netra_sim.simulation.hosts.host import PROCESS, Host, Process
 from netra_sim.simulation.hosts.links import LineConditions
 from netra_sim.simulation.hosts.listener import VirtualServer
 from netra_sim.simulation.hosts.network import VirtualNetwork
+from netra_sim.simulation.hosts.numbered import ProtocolNumbers
 from netra_sim.simulation.hosts.transport import VirtualTransport
 from netra_sim.simulation.hosts.worker_threads import WorkerThreadLoop
 from netra_sim.simulation.schedule import Entry
@@ -43,6 +44,7 @@ class NetworkLoop(WorkerThreadLoop):
     def __init__(self, *, seed: int = 0, inside: LineConditions | None = None, **options: Any) -> None:
         super().__init__(seed=seed, **options)
         self.network = VirtualNetwork(self, seed, inside)
+        self._protocols = ProtocolNumbers()
         self._has_dead = False
         self._frozen: list[asyncio.Task[Any]] = []
         self._kept: list[Any] = []
@@ -74,6 +76,7 @@ class NetworkLoop(WorkerThreadLoop):
 
         def new_protocol() -> asyncio.BaseProtocol:
             protocol = protocol_factory()
+            self._protocols.number(protocol)
             return protocol if ssl is None else self._tls_protocol(protocol, ssl, server_side=True, **times)
 
         server = VirtualServer(self, process, name, new_protocol)
