@@ -1,7 +1,7 @@
 """Every error class of netra_sim, in one tree: ``except NetraSimError`` catches all of them.
 
-The errors of the bridge and the factory are defined here; brackets name the module that defines each other one. A wrong
-argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` instead.
+The errors of the bridge, the factory and systems under test are defined here; brackets name the module that defines each
+other one. A wrong argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` instead.
 
 ::
 
@@ -41,7 +41,7 @@ argument raises Python's own ``TypeError``, ``ValueError`` or ``RuntimeError`` i
     │   └── ShardsError                 several processes cannot give the history of one [simulation]
     ├── SimulationFailedError           a test failed in a simulation [pytest_plugin]
     ├── StuckThreadError                a worker thread neither ends nor blocks; a RuntimeError [simulation]
-    ├── SystemFailedError               the system under test does not start; a RuntimeError [simulation]
+    ├── SystemFailedError               the system under test does not start; a RuntimeError
     ├── TargetError                     no URL of a system that may be loaded; a ValueError [loading]
     ├── ToolError                       a tool failed; the agent that called it may handle this
     ├── VirtualTimeLimitError           the virtual time ran out, or stood still; a RuntimeError [simulation]
@@ -160,3 +160,7 @@ class MessageError(NetraSimError, ValueError):
 
 class ToolError(NetraSimError):
     """A tool failed. The run goes on if the agent handles this error."""
+
+
+class SystemFailedError(NetraSimError, RuntimeError):
+    """The system under test cannot be imported, did not start in time, or ended by itself."""

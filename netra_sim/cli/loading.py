@@ -103,9 +103,7 @@ def load_command(
 def _load_scenario(scenario: Scenario, seed: int, url: str | None, allow: tuple[str, ...]) -> History:
     try:
         with refusing(), progress(scenario.requests, "real requests") as on_answer:
-            if url is None:
-                raise click.UsageError("say where the system listens: --url http://127.0.0.1:8000")
-            return run(load_scenario(scenario, seed, url=url, allow=allow, on_answer=on_answer))
+            return run(load_scenario(scenario, seed, url=url or "", allow=allow, on_answer=on_answer))
     except TargetError as error:
         raise click.UsageError(str(error)) from error
 

@@ -11,12 +11,12 @@ import click
 
 from netra_sim.checks import CHECKS, check, resource_use, steady_state, which_saturates
 from netra_sim.cli.common import NEW_FILE, show, show_use
+from netra_sim.exceptions import SystemFailedError
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import Calibration, CalibrationError
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting
-from netra_sim.simulation.systems.program import SystemFailedError
 
 
 def _factory_class(_: click.Context, __: click.Parameter, value: str | None) -> type[ExecutionEngineFactory]:

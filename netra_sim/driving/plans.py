@@ -5,14 +5,17 @@ import math
 import msgspec
 
 from netra_sim.clients.protocol import ClientProtocol
+from netra_sim.loading.local_system import LocalSystem
 from netra_sim.loading.plan import MOST_USERS
+from netra_sim.loading.program import ProgramSettings
 from netra_sim.loading.system_plan import LineFault, PlannedSystemUser, SystemPlan
 from netra_sim.randomness import key, uniform
 from netra_sim.services import Service
 from netra_sim.simulation import Closed, Scenario, ScenarioError
 from netra_sim.simulation.fault_state import Injection
-from netra_sim.simulation.faults import FAULTS, DisconnectStorm, Fault, Line
+from netra_sim.simulation.faults import FAULTS, DisconnectStorm, Fault, Line, SystemFault
 from netra_sim.simulation.faults import LineFault as SimulatedLineFault
+from netra_sim.simulation.system import System
 from netra_sim.simulation.systems.users import PAGE_LEAD
 from netra_sim.simulation.workload import due_times
 
@@ -60,10 +63,39 @@ def refuse_unreal_faults(scenario: Scenario, *, is_ours: bool) -> None:
         ScenarioError: naming the first such fault.
     """
     for fault in scenario.faults:
-        if _is_of_lines(fault):
+        if fault.works_on_sockets and (is_ours or not isinstance(fault, SystemFault)):
             continue
+        if fault.works_on_sockets:
+            raise ScenarioError(
+                f"the fault {fault.name} needs a system that the load run starts itself; leave the URL out"
+            )
         possible = ", ".join(name for name, kind in FAULTS.items() if kind.works_on_sockets)
         raise ScenarioError(f"the fault {fault.name} cannot be caused on real sockets; those that can are {possible}")
+
+
+def local_system(scenario: Scenario, seed: int) -> LocalSystem:
+    """The system of a scenario, with its services, as real servers on this machine.
+
+    Raises:
+        ScenarioError: the scenario names no system, or several processes of it.
+    """
+    system = scenario.system
+    if not isinstance(system, System):
+        raise ScenarioError("the scenario names no system to start, in the table [system]; name one, or give a URL")
+    if system.processes > 1:
+        raise ScenarioError(
+            f"a load run starts one process of the system, and system.processes is {system.processes}; set it to 1, "
+            "or start the processes with their balancer yourself and give its URL"
+        )
+    names = ProgramSettings.__struct_fields__
+    return LocalSystem(
+        ProgramSettings(**{name: getattr(system, name) for name in names}),
+        path=system.path,
+        environment=system.environment_for,
+        services=services_of(scenario),
+        faults=[fault for fault in scenario.faults if isinstance(fault, SystemFault)],
+        seed=seed,
+    )
 
 
 def _is_of_lines(fault: Fault) -> bool:

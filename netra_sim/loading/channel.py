@@ -44,6 +44,12 @@ class Clock(msgspec.Struct, frozen=True, tag=True):
     shows: float
 
 
+class Began(msgspec.Struct, frozen=True, tag=True):
+    """From the clients of a system: when their window begins, in seconds since time 0 of the History."""
+
+    at: float
+
+
 class Answered(msgspec.Struct, frozen=True, tag=True):
     """From the clients: a request has ended."""
 
@@ -79,7 +85,7 @@ class Recorded(msgspec.Struct, frozen=True, tag=True):
 
 encode = msgspec.msgpack.Encoder().encode
 _to_clients = msgspec.msgpack.Decoder(AskClock | Orders | SystemOrders)
-_from_clients = msgspec.msgpack.Decoder(Clock | Answered | Broke | Recorded)
+_from_clients = msgspec.msgpack.Decoder(Clock | Began | Answered | Broke | Recorded)
 
 
 def decode_to_clients(data: bytes) -> AskClock | Orders | SystemOrders:
@@ -88,9 +94,9 @@ def decode_to_clients(data: bytes) -> AskClock | Orders | SystemOrders:
     return message
 
 
-def decode_from_clients(data: bytes) -> Clock | Answered | Broke | Recorded:
+def decode_from_clients(data: bytes) -> Clock | Began | Answered | Broke | Recorded:
     """Decode a message from the clients."""
-    message: Clock | Answered | Broke | Recorded = _from_clients.decode(data)
+    message: Clock | Began | Answered | Broke | Recorded = _from_clients.decode(data)
     return message
 
 

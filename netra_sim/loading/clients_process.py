@@ -12,6 +12,7 @@ from netra_sim.loading.channel import (
     LENGTH,
     Answered,
     AskClock,
+    Began,
     Broke,
     Clock,
     Orders,
@@ -50,15 +51,19 @@ def _carry_out(orders: Orders | SystemOrders) -> History:
     from netra_sim.loading.system_users import drive_system
 
     with room_for_sockets(orders.plan.requests + len(orders.plan.users)):
-        return run(drive_system(orders, _on_answer), loop_factory=partial(LineLoop, orders.allowed))
+        return run(drive_system(orders, _on_answer, _on_begin), loop_factory=partial(LineLoop, orders.allowed))
 
 
-def _send(message: Answered | Broke | Clock | Recorded) -> None:
+def _send(message: Began | Answered | Broke | Clock | Recorded) -> None:
     write(_STDOUT, framed(message))
 
 
 def _on_answer() -> None:
     _send(Answered())
+
+
+def _on_begin(at: float) -> None:
+    _send(Began(at))
 
 
 def _receive() -> AskClock | Orders | SystemOrders:

@@ -16,6 +16,7 @@ from netra_sim.loading.channel import (
     LENGTH,
     Answered,
     AskClock,
+    Began,
     Broke,
     Clock,
     Orders,
@@ -77,20 +78,32 @@ class ClientsProcess:
     ) -> None:
         await self._end()
 
-    async def drive(self, orders: Orders | SystemOrders, on_answer: Callable[[], None]) -> History:
+    async def drive(
+        self,
+        orders: Orders | SystemOrders,
+        on_answer: Callable[[], None],
+        on_begin: Callable[[float], None] = lambda at: None,
+    ) -> History:
         """Let the clients carry out a plan, and return their History.
+
+        Args:
+            orders: the plan.
+            on_answer: called at the end of every request.
+            on_begin: called with the time at which the window of the users of a system begins, a moment before.
 
         Raises:
             RuntimeError: the process died, or an error occurred in it.
         """
         try:
             await self._send(orders)
-            while isinstance(message := await self._receive(Answered, Recorded), Answered):
-                on_answer()
+            while not isinstance(message := await self._receive(Began, Answered, Recorded), Recorded):
+                if isinstance(message, Began):
+                    on_begin(message.at)
+                else:
+                    on_answer()
         except BaseException:
             await self._end()  # at once: otherwise the stopping server would first wait for clients that hang
             raise
-        assert isinstance(message, Recorded)  # noqa: S101 - there is no third type
         return message.history()
 
     async def _compare_clocks(self) -> None:

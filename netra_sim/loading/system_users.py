@@ -20,14 +20,19 @@ HEAD_START = 0.2
 """Seconds between the start of the clients and the beginning of the window."""
 
 
-async def drive_system(orders: SystemOrders, on_answer: Callable[[], None]) -> History:
+async def drive_system(
+    orders: SystemOrders, on_answer: Callable[[], None], on_begin: Callable[[float], None]
+) -> History:
     """Carry out the orders, and return the History; its meta field "began" is the time at which the window began.
 
     Args:
         orders: what to do, and to which system.
         on_answer: called at the end of every request.
+        on_begin: called with the time at which the window begins, a moment before.
     """
-    return await _Drive(orders, on_answer).run()
+    drive = _Drive(orders, on_answer)
+    on_begin(drive.begins)
+    return await drive.run()
 
 
 class _Drive:
@@ -39,8 +44,8 @@ class _Drive:
         self.on_answer = on_answer
         self.recorder = Recorder(self.clock)
         self.protocol = chosen(self.plan.client, CLIENT_PROTOCOLS, "client", ClientProtocol)
-        self.begins = self.clock() + HEAD_START
         self._users = [_User(planned, self) for planned in self.plan.users]
+        self.begins = self.clock() + HEAD_START
 
     def clock(self) -> float:
         """Seconds since time 0 of the History."""

@@ -1,7 +1,33 @@
 """How a stand-in service is at this moment: what faults change while it runs."""
 
 import asyncio
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+
+class Worsening(Protocol):
+    """What a fault makes of a service."""
+
+    @property
+    def slower(self) -> float:
+        """The factor on all its waits."""
+
+    @property
+    def error_share(self) -> float:
+        """The share of requests that fail."""
+
+    @property
+    def cut_share(self) -> float:
+        """The share of answers that are cut."""
+
+    @property
+    def rate_limited(self) -> bool:
+        """Whether it refuses everything because of too many requests."""
+
+    @property
+    def down(self) -> bool:
+        """Whether it resets every connection."""
 
 
 class Conditions:
@@ -43,6 +69,15 @@ class Conditions:
         self._is_down = is_down
         if became_down and self.on_down is not None:
             self.on_down()
+
+    def change(self, usual: "Conditions", faults: Iterable[Worsening]) -> None:
+        """Be as usual, but for the faults, which add up."""
+        faults = list(faults)
+        self.slower = math.prod(fault.slower for fault in faults)
+        self.error_share = max(usual.error_share, *(fault.error_share for fault in faults), 0.0)
+        self.cut_share = max(usual.cut_share, *(fault.cut_share for fault in faults), 0.0)
+        self.rate_limited = any(fault.rate_limited for fault in faults)
+        self.down = any(fault.down for fault in faults)
 
     async def wait(self, seconds: float) -> None:
         """Let so many seconds pass, or more or fewer if the service is slower or faster than usual."""

@@ -1,5 +1,7 @@
 """The settings of the stand-in for Redis."""
 
+from typing import ClassVar
+
 from netra_sim.distributions import Constant, Distribution
 from netra_sim.services.conditions import Conditions
 from netra_sim.services.listening import Handler
@@ -23,6 +25,8 @@ class Redis(Service, frozen=True, kw_only=True, tag="redis"):
     Attributes:
         delay: the seconds from the arrival of bytes to the execution of the commands in them.
     """
+
+    scheme: ClassVar[str] = "redis"
 
     delay: Distribution = Constant(0.0)
 

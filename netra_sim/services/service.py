@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -23,11 +23,18 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         error_share: the share of requests that fail, from the start on; a fault may change it.
         cut_share: the share of answers whose connection is reset in the middle; a fault may change it.
         secret: a text that stands in each error that the service reports, so that a client who is shown it is seen.
+        scheme: of its URLs.
     """
+
+    scheme: ClassVar[str] = "http"
 
     error_share: Share = 0.0
     cut_share: Share = 0.0
     secret: str = ""
+
+    def url(self, place: str) -> str:
+        """Its URL, given its host, or host and port."""
+        return f"{self.scheme}://{place}"
 
     def conditions(self) -> Conditions:
         """The conditions in which the service starts."""

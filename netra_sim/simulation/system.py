@@ -1,5 +1,6 @@
 """`System`: which server a scenario starts, and how."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -42,6 +43,13 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seeded: bool = False
     start_within: Positive = 60.0
     stop_within: Positive = 30.0
+
+    def environment_for(self, urls: Mapping[str, str]) -> dict[str, str]:
+        """The environment variables of the system, given the URL of each service by its name."""
+        filled = dict(self.environment)
+        for name, url in urls.items():
+            filled = {variable: value.replace(f"{{{name}}}", url) for variable, value in filled.items()}
+        return filled
 
     def __post_init__(self) -> None:
         if bool(self.app) == bool(self.main):

@@ -64,6 +64,8 @@ class ProcessKilled(SystemFault, frozen=True, tag="process-killed"):
     Incidents: S15.
     """
 
+    works_on_sockets: ClassVar[bool] = True
+
     process: Number = 1
 
     def lacks(self, processes: int, services: Collection[str], hosts: Collection[str]) -> str:
@@ -150,6 +152,8 @@ class ServiceFault(SystemFault, frozen=True, tag="service-worse"):
 
     Incidents: F12, S1.
     """
+
+    works_on_sockets: ClassVar[bool] = True
 
     service: str
     slower: Positive = 1.0

@@ -9,10 +9,11 @@ from typing import Any
 
 import uvicorn
 
+from netra_sim.exceptions import SystemFailedError
 from netra_sim.simulation.hosts.host import Host, Process
 from netra_sim.simulation.hosts.network_loop import NetworkLoop
 from netra_sim.simulation.system import System
-from netra_sim.simulation.systems.program import SystemFailedError, load_program
+from netra_sim.simulation.systems.program import load_program
 
 _LOOK_EVERY = 0.01
 """Seconds between two looks at whether a process listens."""

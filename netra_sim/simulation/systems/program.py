@@ -8,12 +8,8 @@ from importlib import import_module, invalidate_caches
 from pathlib import Path
 from typing import Any
 
-from netra_sim.exceptions import NetraSimError
+from netra_sim.exceptions import SystemFailedError
 from netra_sim.simulation.system import System
-
-
-class SystemFailedError(NetraSimError, RuntimeError):
-    """The system under test cannot be imported, did not start in time, or ended by itself."""
 
 
 @contextmanager

@@ -42,7 +42,6 @@ LINGER = 30.0
 SAMPLE_EVERY = 1.0
 
 _PORTS = {"redis": 6379}
-_SCHEMES = {"redis": "redis"}
 
 
 class SystemWorld(Stage):
@@ -203,15 +202,8 @@ class SystemWorld(Stage):
 
     def _set_conditions(self, name: str) -> None:
         """Set the conditions of a service from all faults that are on."""
-        conditions, usual = self._services[name].conditions, self._service_settings[name].conditions()
         faults = [fault for fault in self.faults.on_for_all(ServiceFault) if fault.service == name]
-        conditions.slower, conditions.error_share, conditions.cut_share = 1.0, usual.error_share, usual.cut_share
-        for fault in faults:
-            conditions.slower *= fault.slower
-            conditions.error_share = max(conditions.error_share, fault.error_share)
-            conditions.cut_share = max(conditions.cut_share, fault.cut_share)
-        conditions.rate_limited = any(fault.rate_limited for fault in faults)
-        conditions.down = any(fault.down for fault in faults)
+        self._services[name].conditions.change(self._service_settings[name].conditions(), faults)
 
     def _clock_offset(self) -> float:
         process = PROCESS.get()
@@ -289,15 +281,10 @@ class SystemWorld(Stage):
     @contextmanager
     def _environment(self) -> Iterator[None]:
         """Set the environment variables of the system."""
-        urls = {}
-        for name, service in self._service_settings.items():
-            urls[name] = f"{_SCHEMES.get(str(service.__struct_config__.tag), 'http')}://{name}"
+        urls = {name: service.url(name) for name, service in self._service_settings.items()}
         before = dict(os.environ)
         try:
-            for variable, value in self.system.environment.items():
-                for name, url in urls.items():
-                    value = value.replace(f"{{{name}}}", url)
-                os.environ[variable] = value
+            os.environ.update(self.system.environment_for(urls))
             yield
         finally:
             os.environ.clear()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from netra_sim.checks import check
+from netra_sim.exceptions import SystemFailedError
 from netra_sim.history import Kind
 from netra_sim.simulation import FAULTS, Scenario, ScenarioError, simulate
-from netra_sim.simulation.systems.program import SystemFailedError
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[2] / "examples"
