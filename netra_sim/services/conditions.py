@@ -39,6 +39,7 @@ class Conditions:
         error_share: the share of requests that fail.
         error_status: the HTTP status of a failed request.
         cut_share: the share of answers whose connection is reset in the middle.
+        secret: a text that stands in each error of the service; "" for none.
 
     Attributes:
         slower: the factor on all waits of the service; 1.0 is its usual speed.
@@ -46,15 +47,20 @@ class Conditions:
         error_status: the HTTP status of a failed request; services that do not speak HTTP ignore it.
         cut_share: the share of answers whose connection is reset in the middle, from 0 to 1.
         rate_limited: whether the service refuses everything because of too many requests.
+        secrets_given: how many errors with the secret the service has sent.
         on_down: called when `down` becomes true.
     """
 
-    def __init__(self, *, error_share: float = 0.0, error_status: int = 500, cut_share: float = 0.0) -> None:
+    def __init__(
+        self, *, error_share: float = 0.0, error_status: int = 500, cut_share: float = 0.0, secret: str = ""
+    ) -> None:
         self.slower = 1.0
         self.error_share = error_share
         self.error_status = error_status
         self.cut_share = cut_share
         self.rate_limited = False
+        self.secrets_given = 0
+        self._secret = secret
         self.on_down: Callable[[], None] | None = None
         self._is_down = False
 
@@ -78,6 +84,13 @@ class Conditions:
         self.cut_share = max(usual.cut_share, *(fault.cut_share for fault in faults), 0.0)
         self.rate_limited = any(fault.rate_limited for fault in faults)
         self.down = any(fault.down for fault in faults)
+
+    def error(self, reason: str) -> str:
+        """The text of an error that the service is about to send: the reason, and the secret."""
+        if not self._secret:
+            return reason
+        self.secrets_given += 1
+        return f"{reason} {self._secret}"
 
     async def wait(self, seconds: float) -> None:
         """Let so many seconds pass, or more or fewer if the service is slower or faster than usual."""

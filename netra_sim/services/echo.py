@@ -61,5 +61,5 @@ class _Answers:
         await exchange.respond(200, msgspec.json.encode(answer), JSON)
 
     async def _refuse(self, exchange: Exchange, status: int, reason: str, headers: Headers = ()) -> None:
-        error = {"error": f"{reason} {self._settings.secret}".strip()}
+        error = {"error": self._conditions.error(reason)}
         await exchange.respond(status, msgspec.json.encode(error), [*JSON, *headers])

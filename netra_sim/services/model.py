@@ -128,8 +128,8 @@ class _Completions:
         return self._settings.per_token.draw(draw("token", number))
 
     async def _refuse(self, exchange: Exchange, status: int, reason: str, headers: Headers = ()) -> None:
-        secret = self._settings.secret if status >= 429 else ""
-        await exchange.respond(status, error(status, f"{reason} {secret}".strip()), [*JSON, *headers])
+        told = self._conditions.error(reason) if status >= 429 else reason
+        await exchange.respond(status, error(status, told), [*JSON, *headers])
 
 
 _ENDPOINTS: dict[str, tuple[Callable[[bytes], Question], Callable[[Question, float], Answer]]] = {

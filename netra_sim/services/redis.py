@@ -34,4 +34,4 @@ class Redis(Service, frozen=True, kw_only=True, tag="redis"):
         """What serves each connection."""
         from netra_sim.services.redis_server import RedisServer  # imports redis-py, which takes as long as all else
 
-        return RedisServer(self.delay, self.secret, conditions, seed)
+        return RedisServer(self.delay, conditions, seed)

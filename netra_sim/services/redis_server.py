@@ -36,14 +36,12 @@ class RedisServer:
 
     Args:
         delay: the seconds from the arrival of bytes to the execution of the commands in them.
-        secret: a text that stands in each error of the service itself.
         conditions: how it is; read at each use.
         seed: determines all draws.
     """
 
-    def __init__(self, delay: Distribution, secret: str, conditions: Conditions, seed: int) -> None:
+    def __init__(self, delay: Distribution, conditions: Conditions, seed: int) -> None:
         self._delay = delay
-        self._secret = secret
         self._conditions = conditions
         self._seed = seed
         self._numbers = itertools.count()
@@ -54,10 +52,10 @@ class RedisServer:
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until the client leaves."""
         if self._conditions.rate_limited:
-            writer.write(resp.error(f"ERR max number of clients reached {self._secret}".strip()))
+            writer.write(resp.error(self._conditions.error("ERR max number of clients reached")))
             return
         draws = key(self._seed, "connection", next(self._numbers))
-        session = _Session(self._data, writer, self._conditions, self._secret, draws)
+        session = _Session(self._data, writer, self._conditions, draws)
         try:
             for batch in itertools.count():
                 data = await reader.read(_AT_ONCE)
@@ -75,12 +73,9 @@ class RedisServer:
 class _Session(AsyncFakeSocket):
     """fakeredis' side of one connection: it writes replies as they are made, and keeps none."""
 
-    def __init__(
-        self, data: FakeServer, writer: asyncio.StreamWriter, conditions: Conditions, secret: str, draws: int
-    ) -> None:
+    def __init__(self, data: FakeServer, writer: asyncio.StreamWriter, conditions: Conditions, draws: int) -> None:
         self._writer = writer
         self._conditions = conditions
-        self._secret = secret
         self._draws = draws
         self._commands = itertools.count()
         self._is_cut = self._has_left = False
@@ -150,7 +145,7 @@ class _Session(AsyncFakeSocket):
         number = next(self._commands)
         if uniform(key(self._draws, "error"), number) < self._conditions.error_share:
             self._transaction_failed = self._transaction is not None
-            self._write(resp.error(f"LOADING Redis is loading the dataset in memory {self._secret}".strip()))
+            self._write(resp.error(self._conditions.error("LOADING Redis is loading the dataset in memory")))
             return
         self._is_cut = uniform(key(self._draws, "cut"), number) < self._conditions.cut_share
         super()._process_command(fields)

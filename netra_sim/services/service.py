@@ -38,7 +38,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def conditions(self) -> Conditions:
         """The conditions in which the service starts."""
-        return Conditions(error_share=self.error_share, cut_share=self.cut_share)
+        return Conditions(error_share=self.error_share, cut_share=self.cut_share, secret=self.secret)
 
     def handler(self, conditions: Conditions, seed: int, record: Record) -> Handler:
         """What serves each connection of one running service, until the connection ends.
@@ -64,7 +64,9 @@ class HttpService(Service, frozen=True, kw_only=True):
 
     def conditions(self) -> Conditions:
         """The conditions in which the service starts."""
-        return Conditions(error_share=self.error_share, error_status=self.error_status, cut_share=self.cut_share)
+        conditions = super().conditions()
+        conditions.error_status = self.error_status
+        return conditions
 
 
 class Running:

@@ -26,7 +26,8 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         environment: environment variables; ``{model}`` stands for the URL of the service named "model", and so on.
         processes: the number of processes. Each imports the modules in ``folder`` for itself.
         balancer: how connections are spread over the processes: in turn, or always the same for the same client.
-        seeded: whether clocks and randomness of the system are virtual.
+        seeded: whether the system's clocks are virtual and its entropy comes from the seed. Without it, a time-out that a
+            library measures by ``time.monotonic``, such as that of a kept connection, depends on the speed of this machine.
         start_within: virtual seconds within which every process must listen.
         stop_within: virtual seconds that a process gets to stop by itself after SIGTERM.
     """
@@ -40,7 +41,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     environment: dict[str, str] = {}
     processes: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     balancer: Literal["round-robin", "sticky"] = "round-robin"
-    seeded: bool = False
+    seeded: bool = True
     start_within: Positive = 60.0
     stop_within: Positive = 30.0
 

@@ -73,6 +73,7 @@ class Endpoint:
         stream: the key of all draws for what this end sends.
 
     Attributes:
+        key: of all draws for what this end sends.
         peer: the other end.
         owner: the program's side; None before a program has the endpoint and after it has closed it.
         error: what reading and writing raise; None while all is well.
@@ -92,7 +93,7 @@ class Endpoint:
         self.used = loop.exact_time()
         self._loop = loop
         self._link = link
-        self._stream = stream
+        self.key = stream
         self._latency = link.conditions.latency.draw(uniform(key(stream, "latency")))
         self._send_buffer = link.conditions.send_buffer
         self._receive_buffer = link.conditions.receive_buffer  # of the other end
@@ -273,7 +274,7 @@ class Endpoint:
 
     def _push(self) -> None:
         """Send what the receiver has room for."""
-        unsent, link, stream = self._unsent, self._link, self._stream
+        unsent, link, stream = self._unsent, self._link, self.key
         while unsent:
             room = self._receive_buffer - self.peer._unread - self._flying_size
             if room <= 0:
@@ -300,12 +301,12 @@ class Endpoint:
         self.used = now
         self._flying_size += size
         pause, self._pause = self._pause, 0.0
-        if self._stuck or self._is_silenced or not link.passes(self._stream, draw + 2):
+        if self._stuck or self._is_silenced or not link.passes(self.key, draw + 2):
             self._hold(data, ends)
             return
         begins = now if now > self._leaves_at else self._leaves_at
         self._leaves_at = leaves = begins + link.transmission(size)
-        delay = link.seconds(self._latency) + link.jitter(self._stream, draw + 3)
+        delay = link.seconds(self._latency) + link.jitter(self.key, draw + 3)
         self._launch(data, leaves + delay + pause, ends)
 
     def _launch(self, data: bytes, arrives: float, ends: bool) -> None:
@@ -341,7 +342,7 @@ class Endpoint:
         self._retries += 1
         # A draw below zero belongs to no first transmission of a segment.
         draw = -(RETRANSMISSIONS + 1) * self._segments - self._retries
-        if self._is_silenced or not self._link.passes(self._stream, draw):
+        if self._is_silenced or not self._link.passes(self.key, draw):
             self._retry_later()
         elif self._stuck:
             stuck, self._stuck = self._stuck, []

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 
 from netra_sim.simulation.hosts.endpoint import Endpoint
+from netra_sim.simulation.hosts.entropy import CONNECTION
 from netra_sim.simulation.hosts.host import Process
 from netra_sim.simulation.hosts.sockets import VirtualSocket
 from netra_sim.simulation.hosts.transport import VirtualTransport
@@ -121,8 +122,10 @@ class VirtualServer(events.AbstractServer):
         self._wake()
 
     def accept(self, endpoint: Endpoint) -> None:
-        """Take a connection, and begin to serve it."""
-        self._context.run(self._accept, endpoint)
+        """Take a connection, and begin to serve it, in a copy of the context in which the server was made."""
+        context = self._context.copy()
+        context.run(CONNECTION.set, endpoint.key)
+        context.run(self._accept, endpoint)
 
     def _accept(self, endpoint: Endpoint) -> None:
         endpoint.open_in(self._process.endpoints)

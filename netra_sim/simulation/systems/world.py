@@ -11,7 +11,7 @@ import msgspec
 
 from netra_sim.clients.journal import Journal
 from netra_sim.clients.protocol import ClientProtocol, SystemAddress
-from netra_sim.history import SYSTEM_CONNECTIONS, Kind, foreign_meta
+from netra_sim.history import SECRETS_GIVEN, SYSTEM_CONNECTIONS, Kind, foreign_meta
 from netra_sim.services import Running, Service, serving
 from netra_sim.simulation.faults import (
     Deploy,
@@ -91,10 +91,14 @@ class SystemWorld(Stage):
                 for process in self._processes:
                     if not await process.stop():
                         self.recorder.left_over("a process that did not stop after SIGTERM", 1)
+                if self._secrets:
+                    given = sum(service.conditions.secrets_given for service in self._services.values())
+                    self.recorder.sample(SECRETS_GIVEN, given)
 
     def meta(self) -> dict[str, Any]:
         """See `Stage`."""
         also = [Kind.STUCK, Kind.LOOP_ERROR, Kind.LEFT_OVER, *([Kind.WORKED] if self._service_settings else [])]
+        also += [Kind.DISCLOSED] if self._secrets else []
         return foreign_meta(
             *self.protocol.kinds,
             *also,

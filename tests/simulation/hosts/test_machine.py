@@ -14,6 +14,7 @@ import pytest
 import taken_names
 
 from netra_sim.simulation.hosts.machine import seeded_machine
+from netra_sim.simulation.hosts.network_loop import NetworkLoop
 from netra_sim.simulation.hosts.worker_threads import WorkerThreadLoop
 
 
@@ -132,6 +133,66 @@ def test_a_generator_with_a_seed_of_its_own_keeps_it():
         None,
         expected,
     )
+
+
+def test_a_generator_whose_state_is_read_or_set_goes_on_from_that_state():
+    def read():
+        state, first = random.getstate(), random.random()
+        random.setstate(state)
+        return state, first, random.random()
+
+    state, first, again = on_a_machine(read)
+    assert first == again
+    assert on_a_machine(read)[0] == state
+
+
+def test_a_generator_that_is_kept_from_one_simulation_to_the_next_begins_anew():
+    kept = []
+
+    def draw():
+        kept[:] = kept or [random.Random()]
+        return kept[0].random()
+
+    assert on_a_machine(draw) == on_a_machine(draw)
+
+
+@pytest.mark.parametrize("draw", ["random", "choice", "Random", "uuid4", "token_hex"])
+def test_what_serves_a_connection_draws_the_same_whoever_else_is_connected(draw):
+    def drawn_for(*clients):
+        loop = NetworkLoop(seed=1)
+        shared = []
+
+        async def serve(reader, writer):
+            await reader.readline()
+            writer.write(f"{DRAWS[draw]()} {shared[0].random()}\n".encode())
+            writer.close()
+
+        async def main():
+            host = loop.network.add_host("server")
+            shared[:] = [random.Random()]
+
+            async def listen():
+                await asyncio.start_server(serve, "0.0.0.0", 80)
+
+            await loop.create_task_in(host.process, listen(), "server")
+
+            async def ask():
+                reader, writer = await asyncio.open_connection("server", 80)
+                writer.write(b"\n")
+                answer = await reader.read()
+                writer.close()
+                return answer
+
+            hosts = [loop.network.add_host(name) for name in clients]
+            asked = [loop.create_task_in(host.process, ask(), host.name) for host in hosts]
+            return dict(zip(clients, await asyncio.gather(*asked), strict=True))
+
+        with seeded_machine(loop, 1), asyncio.Runner(loop_factory=lambda: loop) as runner:
+            return runner.run(main())
+
+    many, few = drawn_for("a", "b", "c", "d"), drawn_for("d", "b")
+    assert {name: many[name] for name in few} == few
+    assert len(set(many.values())) == 4
 
 
 def test_other_threads_have_the_real_clocks_and_entropy():
