@@ -221,6 +221,24 @@ def test_a_proxy_cuts_a_connection_that_is_idle_and_no_other(idle_cut):
     run_on_hosts(main, inside=LineConditions(idle=60, idle_cut=idle_cut))
 
 
+def test_a_stream_in_one_direction_keeps_a_connection_from_being_idle():
+    async def main():
+        server, client = add_hosts("server", "client")
+
+        async def serve(_reader, writer):
+            for _ in range(5):
+                await asyncio.sleep(50)
+                writer.write(b"tick")
+            writer.close()
+
+        await on(server, asyncio.start_server(serve, "0.0.0.0", 80))
+        reader, writer = await on(client, asyncio.open_connection("server", 80))
+        assert await reader.read() == b"tick" * 5
+        writer.close()
+
+    run_on_hosts(main, inside=LineConditions(idle=60))
+
+
 @pytest.mark.parametrize("unread", [False, True])
 def test_the_connections_of_a_killed_process_end_and_those_with_unread_bytes_are_reset(unread):
     async def main():
