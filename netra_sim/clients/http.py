@@ -9,6 +9,7 @@ from typing import NamedTuple
 import h11
 
 from netra_sim.clients.protocol import SystemAddress
+from netra_sim.resetting import reset
 
 _READ_AT_MOST = 64 * 1024
 
@@ -111,7 +112,7 @@ class HttpConnection:
     def cut(self) -> None:
         """Break the connection at once."""
         self._is_closed = True
-        self._writer.transport.abort()
+        reset(self._writer.transport)
 
     async def _next(self) -> h11.Event:
         while not isinstance(event := self._http.next_event(), h11.Event):

@@ -16,6 +16,7 @@ from netra_sim.clients.templates import fill, fill_path, uses, values_of
 from netra_sim.history import IsolatedBy
 from netra_sim.protocol import CLOSE_GOING_AWAY, CLOSE_LOST, CLOSE_NORMAL
 from netra_sim.recording import each_mark
+from netra_sim.resetting import reset
 
 _LARGEST_FRAME = 16 * 1024 * 1024
 
@@ -134,7 +135,7 @@ class _Session:
         for path in list(self._lines):
             line = self._drop(path, CLOSE_LOST, "the client lost the connection")
             self._leave_runs(line, by_choice=False)
-            line.socket.transport.abort()
+            reset(line.socket.transport)
 
     async def _carry_out(self, request: Request, values: dict[str, str]) -> None:
         journal, run_id = self._journal, request.run_id

@@ -15,7 +15,7 @@ from typing import Any
 
 from netra_sim.loading.system_plan import LineFault
 from netra_sim.loading.targets import is_allowed
-from netra_sim.services.listening import reset
+from netra_sim.resetting import reset
 
 if sys.platform == "win32":
     from netra_sim.runtime.windows_event_loop import WindowsEventLoop as _Loop

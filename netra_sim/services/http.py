@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import h11
 
-from netra_sim.services.listening import reset
+from netra_sim.resetting import reset
 
 _MOST_BODY = 16 * 1024 * 1024
 _AT_ONCE = 65_536

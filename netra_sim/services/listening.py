@@ -1,25 +1,14 @@
 """Listens for connections, serves each in a task of its own, and resets or closes them all."""
 
 import asyncio
-import socket
-import struct
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from netra_sim.resetting import reset
 from netra_sim.services.conditions import Conditions
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 """Serves one connection until it ends. It may raise `ConnectionError` when the client is gone."""
-
-_NO_LINGER = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)
-
-
-def reset(transport: asyncio.WriteTransport) -> None:
-    """End a connection with a reset (RST), as a process that dies does; `abort` alone may send an orderly FIN."""
-    with suppress(OSError):  # already closed
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-    transport.abort()
 
 
 class Listener:

@@ -22,9 +22,9 @@ from redis.exceptions import ConnectionError as KilledError
 
 from netra_sim.distributions import Distribution
 from netra_sim.randomness import key, uniform
+from netra_sim.resetting import reset
 from netra_sim.services import resp
 from netra_sim.services.conditions import Conditions
-from netra_sim.services.listening import reset
 
 _AT_ONCE = 65_536
 _VERSION = (7, 4, 0)

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -11,11 +11,13 @@ from msgspec import inspect as types
 
 from netra_sim.audit import RULES
 from netra_sim.checks import CHECKS
+from netra_sim.clients import CLIENT_PROTOCOLS
 from netra_sim.defects import DEFECTS, conformance_checks
 from netra_sim.distributions import Distribution
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration.trial import toml
 from netra_sim.notebooks.catalogue import NOTEBOOKS
+from netra_sim.services import SERVICES
 from netra_sim.simulation import FAULTS, Fault, Scenario, find_scenario, scenario_names
 from netra_sim.simulation.scenario import Arrivals
 from netra_sim.site.report import explain
@@ -46,6 +48,17 @@ def reference(commands: click.Group) -> str:
             "Named by `kind`. Each takes `at` (seconds, 5), `lasts` (seconds, 20) and `share` of the users or runs that it "
             "hits (0 to 1, 1).",
             _faults(),
+        ),
+        *_section(
+            "Client protocols",
+            "How users talk to a system under test: `[client]`, named by `kind`. Texts may hold marks such as `{user}`; see "
+            "[your back end](your-backend.md).",
+            _settings(CLIENT_PROTOCOLS),
+        ),
+        *_section(
+            "Stand-in services",
+            "What a system under test calls: `[services.NAME]`, named by `kind`.",
+            _settings(SERVICES),
         ),
         *_section("Checks", "Each reads a history, whatever made it.", _checks()),
         *_section("Conformance checks", "For what no history can decide.", _conformance_checks()),
@@ -131,6 +144,22 @@ def _faults() -> Iterator[Row]:
         incidents = re.search(r"Incidents: (.*)\.", kind.__doc__ or "")
         ids = incidents[1] if incidents else ""
         yield f"`{name}`", _parameters(kind, _COMMON_FAULT_FIELDS), _first_line(kind), ids
+
+
+def _settings(kinds: Mapping[str, type[msgspec.Struct]]) -> Iterator[Row]:
+    yield "kind", "setting", "default", "what it is"
+    for name, kind in kinds.items():
+        yield f"`{name}`", "", "", _first_line(kind)
+        about = {field: text for one in reversed(kind.__mro__) for field, text in _attributes(one).items()}
+        for field in types.type_info(kind).fields:  # type: ignore[attr-defined]
+            yield "", f"`{field.name}`", _default(field), about.get(field.name, "")
+
+
+def _default(field: Any) -> str:
+    if field.required:
+        return "must be given"
+    value = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+    return "unset" if value in (msgspec.UNSET, msgspec.NODEFAULT) else f"`{toml(value)}`"
 
 
 def _parameters(kind: type[msgspec.Struct], known: dict[str, Any] | None = None) -> str:
