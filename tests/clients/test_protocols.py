@@ -93,11 +93,11 @@ def test_a_path_follows_names_and_numbers():
     assert at(message, "choices.0.delta.content") == "x"
     assert at(message, "0.a") is None
     for path in ("choices.1", "choices.x", "choices.0.delta.content.more", "nothing", "choices.-1"):
-        assert Match(path=path).holds(message) is False
+        assert Match(path=path).holds(message, "") is False
 
 
 def test_a_match_compares_values_of_one_type():
-    assert Match(path="done", values=(True,)).holds({"done": True})
-    assert not Match(path="done", values=(True,)).holds({"done": 1})
-    assert Match(path="done").holds({"done": False})
-    assert not Match(path="done").holds({"done": None})
+    assert Match(path="done", values=(True,)).holds({"done": True}, "")
+    assert not Match(path="done", values=(True,)).holds({"done": 1}, "")
+    assert Match(path="done").holds({"done": False}, "")
+    assert not Match(path="done").holds({"done": None}, "")
