@@ -10,6 +10,7 @@ from netra_sim.studies.explorer import (
     side_by_side,
 )
 from netra_sim.studies.isolation import IsolationParameters, Leak, Leaks, leaks, simulate_clean
+from netra_sim.studies.reality import compare_with_reality
 from netra_sim.studies.systems import (
     SystemParameters,
     SystemTrial,
@@ -43,6 +44,7 @@ __all__ = [
     "WindowsParameters",
     "allowed_after_leaving",
     "compare",
+    "compare_with_reality",
     "detect_windows_defects",
     "detection_picture",
     "example_systems",

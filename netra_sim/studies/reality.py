@@ -1,0 +1,73 @@
+"""Simulation against reality: one scenario simulated, and on real sockets, with the same requests at the same times."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from netra_sim.checks import nearest_rank, request_latencies
+from netra_sim.driving import load_scenario
+from netra_sim.history import CONTROL_LATENCY, DRIVER_LATENESS, History, Kind
+from netra_sim.runtime import run
+from netra_sim.simulation import Scenario, simulate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FIGURES: dict[str, Literal["content", "last"]] = {"first content": "content", "end": "last"}
+_QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+def compare_with_reality(scenario: Scenario, users: Sequence[int], seed: int = 1) -> "pd.DataFrame":
+    """Simulate a scenario and run it for real, for each number of users, and compare how long its requests take.
+
+    The scenario's own system and services are started on this machine. The network between a user and the system is then
+    the loopback interface, so the simulated network is set to one without delay.
+
+    Args:
+        scenario: with a system, its clients and its services; of its faults those that real sockets know.
+        users: the numbers of users.
+        seed: of both.
+
+    Returns:
+        One row for each number of users, figure (first content, end) and quantile, with the simulated and the real seconds
+        from when requests were due, ``error`` as the simulated less the real ones, divided by the real ones, and the
+        requests that have this figure in the simulation and in reality. ``machine`` is the p95 of a bare echo meanwhile,
+        and ``lateness`` the p95 of how late real requests were sent, both in seconds: what lies below them is noise.
+
+    Raises:
+        ScenarioError: real sockets cannot carry the scenario out.
+        SystemFailedError: the system does not start.
+    """
+    import pandas as pd
+
+    rows = []
+    for count in users:
+        one = scenario.with_settings({"users": count, **_ON_LOOPBACK})
+        simulated, real = simulate(one, seed), run(load_scenario(one, seed))
+        noise = {"machine": _p95(real, CONTROL_LATENCY), "lateness": _p95(real, DRIVER_LATENESS)}
+        for figure, keep in _FIGURES.items():
+            ours, theirs = (
+                request_latencies(history, keep=keep)["latency"].to_numpy() for history in (simulated, real)
+            )
+            counts = {"simulated requests": len(ours), "real requests": len(theirs)}
+            for name, share in _QUANTILES.items():
+                model, fact = _quantile(ours, share), _quantile(theirs, share)
+                values = {"simulated": model, "real": fact, "error": (model - fact) / fact}
+                rows.append({"users": count, "figure": figure, "quantile": name} | values | counts | noise)
+    return pd.DataFrame(rows)
+
+
+_ON_LOOPBACK = {
+    "network.latency": {"kind": "constant", "seconds": 0.0},
+    "network.jitter": {"kind": "constant", "seconds": 0.0},
+}
+
+
+def _quantile(latencies: np.ndarray, share: float) -> float:
+    return nearest_rank(latencies, share) if len(latencies) else float("nan")
+
+
+def _p95(history: History, gauge: str) -> float:
+    rows = history.frame(Kind.SAMPLE)
+    return _quantile(rows["value"][rows["detail"] == gauge].to_numpy(), _QUANTILES["p95"])
