@@ -8,7 +8,7 @@ import click
 from msgspec import UnsetType
 
 from netra_sim.cli.common import NEW_FILE, progress, show
-from netra_sim.cli.scenarios import chosen_scenario, factory_option, refusing, system_options, system_settings
+from netra_sim.cli.scenarios import chosen_scenario, factory_option, refusing, system_options
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import (
     Exploration,
@@ -79,16 +79,21 @@ def explore_command(
     first, most = (1, seeds) if seed is None else (seed, 1)
     found: Exploration[Failure] | Exploration[Trial]
     with progress(most, "seeds") as on_trial:
-        settings = (*system_settings(app, client), *settings)
         if ".py:" in what:
-            _refuse(users=users, settings=settings, factory=factory_class is not ExecutionEngineFactory)
+            _refuse(
+                users=users,
+                settings=settings,
+                app=app,
+                client=client,
+                factory=factory_class is not ExecutionEngineFactory,
+            )
             found = _explored_program(what, first, most, order, step_cost, delays, seconds, jobs, on_trial)
         else:
             if order is not None or step_cost or delays is not None:
                 raise click.UsageError(
                     "--order, --step-cost and --delays are for a program; a scenario has --set platform.order=..."
                 )
-            chosen = chosen_scenario(what, settings, users)
+            chosen = chosen_scenario(what, settings, users, app, client)
             with refusing():
                 found = explore(
                     chosen,

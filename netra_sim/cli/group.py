@@ -49,6 +49,11 @@ _COMMANDS = {
         "lab",
         "Try seeds of a scenario until a check fails unexpectedly, or of a program until it fails; then shrink the failure.",
     ),
+    "gate": _Place(
+        "gating",
+        "report",
+        "Simulate the system under test of SCENARIO with several seeds, check it, and write a folder for CI.",
+    ),
     "load": _Place(
         "loading",
         "server,lab",

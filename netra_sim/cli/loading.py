@@ -12,7 +12,6 @@ from netra_sim.cli.scenarios import (
     refusing,
     save_and_check,
     system_options,
-    system_settings,
 )
 from netra_sim.driving import load_scenario
 from netra_sim.history import History, Objectives
@@ -96,7 +95,7 @@ def load_command(
         save_and_check(history, output, given=given)
     _refuse(context, _OF_A_PLAN, "is for a load run without a scenario; use --set workload.window=60 and the like")
     objectives = tuple(f"objectives.{bound}" for bound in bounds)
-    chosen = chosen_scenario(scenario, (*system_settings(app, client), *settings, *objectives), users)
+    chosen = chosen_scenario(scenario, (*settings, *objectives), users, app, client)
     save_and_check(_load_scenario(chosen, seed, url, allow), output, given=given)
 
 

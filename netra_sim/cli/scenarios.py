@@ -17,6 +17,7 @@ from netra_sim.exploration import Calibration, CalibrationError
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting
+from netra_sim.simulation.system import system_settings
 
 
 def _factory_class(_: click.Context, __: click.Parameter, value: str | None) -> type[ExecutionEngineFactory]:
@@ -77,7 +78,7 @@ C = TypeVar("C", bound=Callable[..., object])
 
 
 def system_options(command: C) -> C:
-    """Options for commands that can simulate a system under test; the command gets their values as ``system``."""
+    """Options for commands that can simulate a system under test; `chosen_scenario` takes their values."""
     app = click.option(
         "--app",
         metavar="MODULE:APP",
@@ -91,23 +92,24 @@ def system_options(command: C) -> C:
     return app(client(command))
 
 
-def system_settings(app: str | None, client: str | None) -> tuple[str, ...]:
-    """The settings of a scenario that the options for a system under test stand for."""
-    chosen = [f'system={{app="{app}"}}'] if app else []
-    return (*chosen, *([f'client={{kind="{client}"}}'] if client else []))
-
-
-def chosen_scenario(name_or_path: str, settings: tuple[str, ...], users: int | None) -> Scenario:
+def chosen_scenario(
+    name_or_path: str,
+    settings: tuple[str, ...],
+    users: int | None,
+    app: str | None = None,
+    client: str | None = None,
+) -> Scenario:
     """Find a scenario by name or path, and apply the settings of the command's options.
 
     Raises:
         click.UsageError: the scenario, or a check that it expects, does not exist, or a value is refused.
     """
     with refusing():
-        chosen = dict(map(parse_setting, settings))
+        original = find_scenario(name_or_path)
+        chosen = system_settings(original.system, app or "", client or "") | dict(map(parse_setting, settings))
         if users is not None:
             chosen["users"] = users
-        scenario = find_scenario(name_or_path).with_settings(chosen)
+        scenario = original.with_settings(chosen)
         known = list(CHECKS)  # read now: a broken check of another package stops the command before it runs
         if unknown := [name for name in scenario.expect if name not in known]:
             there_are = ", ".join(known)

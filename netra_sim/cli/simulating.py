@@ -15,7 +15,6 @@ from netra_sim.cli.scenarios import (
     refusing,
     save_and_check,
     system_options,
-    system_settings,
 )
 from netra_sim.exploration import Calibration, cpu_sentence
 from netra_sim.exploration.outside import escapes_of, told
@@ -68,8 +67,7 @@ def simulate_command(
     factory_class: type[ExecutionEngineFactory],
 ) -> None:
     """Simulate SCENARIO, a library name or a TOML file; check the history, and save it."""
-    settings = (*system_settings(app, client), *settings)
-    chosen = calibrated(chosen_scenario(scenario, settings, users), calibration, settings)
+    chosen = calibrated(chosen_scenario(scenario, settings, users, app, client), calibration, settings)
     with refusing(), progress(chosen.requests, "simulated requests") as on_answer:
         history = simulate(
             chosen,

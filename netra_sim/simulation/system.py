@@ -60,3 +60,19 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def hosts(self) -> tuple[str, ...]:
         """The names of the hosts of its processes."""
         return (SERVER,) if self.processes == 1 else tuple(f"{SERVER}-{number + 1}" for number in range(self.processes))
+
+
+def system_settings(system: System | msgspec.UnsetType, app: str, client: str) -> dict[str, object]:
+    """The settings that put another application, or another kind of client, into a scenario.
+
+    Args:
+        system: the scenario's own, which keeps its folder and its environment.
+        app: an ASGI application; "" for the scenario's own.
+        client: a kind of client, with the defaults of its other settings; "" for the scenario's own.
+    """
+    settings: dict[str, object] = {}
+    if app:
+        settings |= {"system": {"app": app}} if system is msgspec.UNSET else {"system.app": app}
+    if client:
+        settings["client"] = {"kind": client}
+    return settings

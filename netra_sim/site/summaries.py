@@ -28,23 +28,23 @@ def markdown(outcome: Outcome) -> str:
     """The outcome of a report as Markdown for a pull request."""
     verdict = outcome.verdict
     claims = verdict.claims if verdict else []
-    parts = [f"# Validation: {_plain(outcome.title)}", f"**{_plain(outcome.headline)}**"]
-    parts += [_plain(f"{counted(claims)}.")] if claims else []
-    parts += [_plain(f"About {about(verdict)}.")] if verdict else []
-    parts += _listed(
+    parts = [f"# Validation: {plain(outcome.title)}", f"**{plain(outcome.headline)}**"]
+    parts += [plain(f"{counted(claims)}.")] if claims else []
+    parts += [plain(f"About {about(verdict)}.")] if verdict else []
+    parts += listed(
         "Refuted", [f"{claim.says}: {claim.why} (validation.html#{claim.anchor})" for claim in refuted(claims)]
     )
-    parts += _listed("Why", outcome.reasons)
-    parts += _listed("Given objectives", outcome.objectives)
-    parts += _listed("Worse than the base", outcome.worse_than_base)
+    parts += listed("Why", outcome.reasons)
+    parts += listed("Given objectives", outcome.objectives)
+    parts += listed("Worse than the base", outcome.worse_than_base)
     if outcome.since_base is not None:
-        parts += _listed("Changed since the base", outcome.since_base)
+        parts += listed("Changed since the base", outcome.since_base)
     if verdict:
-        parts += _listed("Worse than the last run in this folder", verdict.regressions)
-        parts += _listed("Changed since the last run in this folder", verdict.changes)
-        parts += _listed("What is not proven, and why", not_proven(claims))
+        parts += listed("Worse than the last run in this folder", verdict.regressions)
+        parts += listed("Changed since the last run in this folder", verdict.changes)
+        parts += listed("What is not proven, and why", not_proven(claims))
         parts += ["## Claims of the plan", _claims_by_heading(claims), "## Scores"]
-        parts += ["\n".join(f"- {_plain(name)}: {score:.1f} of 10" for name, score in verdict.scores.items())]
+        parts += ["\n".join(f"- {plain(name)}: {score:.1f} of 10" for name, score in verdict.scores.items())]
         parts += [SCORE_DEFINITION]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -104,41 +104,48 @@ def by_heading(claims: Sequence[JudgedClaim]) -> dict[str, Counter[State]]:
 def junit(outcome: Outcome) -> str:
     """JUnit XML: a test case for the verdict and for each notebook, objective, claim, check, self-proof and defect."""
     root = Xml.Element("testsuites", name="netra_sim")
-    _suite(root, "verdict", iter([_verdict_case(outcome)]))
-    _suite(root, "notebooks", (_notebook_case(run) for run in outcome.runs))
-    _suite(root, "objectives", (_objective_case(name, one) for name, one in outcome.results))
+    add_suite(root, "verdict", iter([_verdict_case(outcome)]))
+    add_suite(root, "notebooks", (_notebook_case(run) for run in outcome.runs))
+    add_suite(root, "objectives", (_objective_case(name, one) for name, one in outcome.results))
     if (verdict := outcome.verdict) is not None:
-        _suite(root, "claims", map(_claim_case, verdict.claims))
+        add_suite(root, "claims", map(_claim_case, verdict.claims))
         for source, results in verdict.evidence.items():
-            _suite(root, source, (_check_case(source, result) for result in results))
-        _suite(root, "self-proofs", (_seen_case(name, seen) for name, seen in verdict.seen.items()))
-        _suite(root, "defects", (_defect_case(name, list(caught)) for name, caught in verdict.caught.items()))
+            add_suite(root, source, (check_case(source, result) for result in results))
+        add_suite(root, "self-proofs", (_seen_case(name, seen) for name, seen in verdict.seen.items()))
+        add_suite(root, "defects", (_defect_case(name, list(caught)) for name, caught in verdict.caught.items()))
+    return document(root)
+
+
+def document(root: Xml.Element) -> str:
+    """The text of an XML document."""
     Xml.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + Xml.tostring(root, encoding="unicode") + "\n"
 
 
-def _listed(heading: str, lines: Sequence[str]) -> list[str]:
+def listed(heading: str, lines: Sequence[str]) -> list[str]:
+    """A heading with a list in Markdown; nothing without lines."""
     if not lines:
         return []
     more = [f"- and {len(lines) - LINES_SHOWN:,} more"] if len(lines) > LINES_SHOWN else []
-    return [f"## {heading}", "\n".join([f"- {_plain(line)}" for line in lines[:LINES_SHOWN]] + more)]
+    return [f"## {heading}", "\n".join([f"- {plain(line)}" for line in lines[:LINES_SHOWN]] + more)]
 
 
 def _claims_by_heading(claims: Sequence[JudgedClaim]) -> str:
     rows = ["| The plan's heading | " + " | ".join(State) + " |", "| --- |" + " ---: |" * len(State)]
     for heading, states in by_heading(claims).items():
-        rows.append(f"| {_plain(heading)} | " + " | ".join(f"{states[state]:,}" for state in State) + " |")
+        rows.append(f"| {plain(heading)} | " + " | ".join(f"{states[state]:,}" for state in State) + " |")
     return "\n".join(rows)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Put text on one line and escape it for GitHub: no markup, no HTML, no mention of a user and no link to an issue."""
     one_line = " ".join(text.split())
     quoted = one_line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"(@|\\#)(?=\w)", "\\1\u200b", _MARKDOWN.sub(r"\\\1", quoted))
 
 
-def _suite(root: Xml.Element, name: str, cases: Iterator[Xml.Element]) -> None:
+def add_suite(root: Xml.Element, name: str, cases: Iterator[Xml.Element]) -> None:
+    """Add a test suite with its counts; nothing without cases."""
     own = list(cases)
     if not own:
         return
@@ -148,60 +155,63 @@ def _suite(root: Xml.Element, name: str, cases: Iterator[Xml.Element]) -> None:
     suite.extend(own)
 
 
-def _case(group: str, name: str, seconds: float = 0.0) -> Xml.Element:
+def new_case(group: str, name: str, seconds: float = 0.0) -> Xml.Element:
+    """A test case that passed."""
     return Xml.Element("testcase", classname=_xml(group), name=_xml(name), time=f"{seconds:.3f}")
 
 
-def _outcome(case: Xml.Element, kind: str, message: str, text: str = "") -> Xml.Element:
+def with_outcome(case: Xml.Element, kind: str, message: str, text: str = "") -> Xml.Element:
+    """The test case with an outcome: "failure", "error" or "skipped"."""
     Xml.SubElement(case, kind, message=_xml(message)).text = _xml(text) or None
     return case
 
 
 def _verdict_case(outcome: Outcome) -> Xml.Element:
-    case = _case("verdict", outcome.headline)
+    case = new_case("verdict", outcome.headline)
     kinds = {"GO": "", "OBJECTIVES MET": "", "NO-GO": "failure", "UNDECIDED": "failure"}
     kind = kinds.get(outcome.decision, "error")
-    return _outcome(case, kind, outcome.headline, "\n".join(outcome.reasons)) if kind else case
+    return with_outcome(case, kind, outcome.headline, "\n".join(outcome.reasons)) if kind else case
 
 
 def _notebook_case(run: NotebookRun) -> Xml.Element:
-    case = _case("notebooks", run.task.notebook.name, run.seconds)
-    return _outcome(case, "error", run.problem) if run.problem else case
+    case = new_case("notebooks", run.task.notebook.name, run.seconds)
+    return with_outcome(case, "error", run.problem) if run.problem else case
 
 
 def _objective_case(notebook: str, one: ObjectiveResult) -> Xml.Element:
-    case = _case(f"objectives of {notebook}", f"{one.parameter}: {one.where}")
+    case = new_case(f"objectives of {notebook}", f"{one.parameter}: {one.where}")
     kinds = {"met": "", "missed": "failure", "not judged": "error"}
-    return _outcome(case, kinds[one.state], one.measured) if kinds[one.state] else case
+    return with_outcome(case, kinds[one.state], one.measured) if kinds[one.state] else case
 
 
 def _claim_case(one: JudgedClaim) -> Xml.Element:
-    case = _case(one.claim.heading, one.claim.says)
+    case = new_case(one.claim.heading, one.claim.says)
     match one.state:
         case State.REFUTED:
-            return _outcome(case, "failure", "refuted", one.evidence)
+            return with_outcome(case, "failure", "refuted", one.evidence)
         case State.UNPROVEN | State.NOT_ENOUGH:
             # Without checks of its own, a claim that is not proven is skipped: no code failed.
             kind = "failure" if one.claim.proof else "skipped"
-            return _outcome(case, kind, f"{one.state}: {one.evidence}")
+            return with_outcome(case, kind, f"{one.state}: {one.evidence}")
         case State.GIVEN:
-            return _outcome(case, "skipped", one.evidence)
+            return with_outcome(case, "skipped", one.evidence)
         case State.PROVEN:
             return case
 
 
-def _check_case(source: str, result: CheckResult) -> Xml.Element:
-    case = _case(source, result.check)
+def check_case(source: str, result: CheckResult) -> Xml.Element:
+    """A test case for the result of a check."""
+    case = new_case(source, result.check)
     match result.state:
         case "failed":
             found = [in_a_line(finding) for finding in result.findings]
             more = [f"and {result.found - len(found):,} more"] if result.found > len(found) else []
             message = f"{result.question} {result.found:,} found"
-            return _outcome(case, "failure", message, "\n".join(found + more))
+            return with_outcome(case, "failure", message, "\n".join(found + more))
         case "not applicable":
-            return _outcome(case, "skipped", "nothing was looked at")
+            return with_outcome(case, "skipped", "nothing was looked at")
         case "inconclusive":
-            return _outcome(case, "skipped", f"not judged: {result.inconclusive}")
+            return with_outcome(case, "skipped", f"not judged: {result.inconclusive}")
         case "passed":
             return case
 
@@ -215,13 +225,13 @@ def in_a_line(finding: Finding) -> str:
 
 
 def _seen_case(check: str, seen: Sequence[str]) -> Xml.Element:
-    case = _case("self-proofs", check)
-    return case if seen else _outcome(case, "failure", "this check was never seen to detect anything")
+    case = new_case("self-proofs", check)
+    return case if seen else with_outcome(case, "failure", "this check was never seen to detect anything")
 
 
 def _defect_case(defect: str, caught: Sequence[str]) -> Xml.Element:
-    case = _case("defects", defect)
-    return case if caught else _outcome(case, "failure", "no check caught this defect")
+    case = new_case("defects", defect)
+    return case if caught else with_outcome(case, "failure", "no check caught this defect")
 
 
 def _xml(text: str) -> str:

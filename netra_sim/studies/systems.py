@@ -18,6 +18,7 @@ from netra_sim.fingerprint import CHECKOUT
 from netra_sim.history import History, Kind
 from netra_sim.parameters import NotebookParameters, whole_path
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting, scenario_names, simulate
+from netra_sim.simulation.system import system_settings
 from netra_sim.studies.objectives import ObjectiveResult, quantile, save_results
 from netra_sim.tables import Html, badge, checks_table, table
 
@@ -173,13 +174,7 @@ def chosen_system(parameters: SystemParameters) -> tuple[Path, Scenario]:
         ScenarioError: there is no such scenario, it has no system under test, or it does not take a setting.
     """
     path, scenario = _found(parameters.scenario)
-    settings: dict[str, object] = {}
-    if parameters.app:
-        settings["system" if scenario.system is UNSET else "system.app"] = (
-            {"app": parameters.app} if scenario.system is UNSET else parameters.app
-        )
-    if parameters.client:
-        settings["client"] = {"kind": parameters.client}
+    settings = system_settings(scenario.system, parameters.app, parameters.client)
     if parameters.users:
         settings["users"] = parameters.users
     settings |= dict(map(parse_setting, filter(None, map(str.strip, parameters.settings.split(";")))))

@@ -10,9 +10,11 @@ from netra_sim.charts import request_endings, work_after_leaving
 from netra_sim.cli.group import cli
 from netra_sim.history import History
 from netra_sim.notebooks import NOTEBOOKS
+from netra_sim.notebooks.runner import NotebookRun
 from netra_sim.parameters import ParameterError
 from netra_sim.recording import Recorder
 from netra_sim.site.report import plan
+from netra_sim.site.writing import command
 from netra_sim.studies import SystemParameters, example_systems, try_system
 from netra_sim.studies.objectives import read_results
 
@@ -118,6 +120,9 @@ def test_a_report_runs_it_only_if_it_is_named():
     assert "your-backend" in NOTEBOOKS
     assert "your-backend" not in [task.notebook.name for task in plan(())]
     assert [task.notebook.name for task in plan((), names=["your-backend"])] == ["your-backend"]
+    for names, words in (((), "netra-sim report"), (["your-backend"], "netra-sim report --notebook your-backend")):
+        runs = [NotebookRun(task=one, executed=one.source(), problem="", seconds=1.0) for one in plan((), names=names)]
+        assert command(runs) == words
 
 
 def test_a_named_scenario_of_the_users_decides_about_the_report(tmp_path, monkeypatch):

@@ -1,0 +1,65 @@
+"""`netra-sim gate`: a system under test with several seeds, and a folder for CI."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+from msgspec import UNSET
+
+from netra_sim.cli.common import NEW_FOLDER, progress
+from netra_sim.cli.scenarios import chosen_scenario, refusing, system_options
+from netra_sim.simulation import find_scenario
+
+
+@click.command("gate")
+@click.argument("scenario")
+@click.option("--users", type=click.IntRange(min=1), help="Users, instead of the scenario's number.")
+@click.option("--seeds", type=click.IntRange(min=1, max=10_000), default=5, show_default=True, help="Number of seeds.")
+@click.option("--seed", "first_seed", type=int, default=1, show_default=True, help="The first seed.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value for a setting of the scenario."
+)
+@system_options
+@click.option("-o", "--output", type=NEW_FOLDER, default="gate", show_default=True, help="Folder for the files.")
+def gate_command(
+    scenario: str,
+    users: int | None,
+    seeds: int,
+    first_seed: int,
+    settings: tuple[str, ...],
+    app: str | None,
+    client: str | None,
+    output: Path,
+) -> None:
+    """Simulate the system under test of SCENARIO with several seeds, check it, and write a folder for CI.
+
+    The folder has a page, JUnit XML, a Markdown summary, verdict.json and the histories. The command exits with 1 if a check
+    fails that the scenario does not expect to fail.
+    """
+    from netra_sim.site.gate import run_gate  # matplotlib takes a second to import
+
+    chosen = chosen_scenario(scenario, settings, users, app, client)
+    if chosen.system is UNSET:
+        raise click.UsageError(
+            f"the scenario {scenario} has no system under test; give it a table [system], or give --app and --client"
+        )
+    given = {"--users": users, "--app": app, "--client": client}
+    words = [scenario, *(word for name, value in given.items() if value for word in (name, str(value)))]
+    words += [word for text in settings for word in ("--set", text)]
+    with refusing(), progress(chosen.requests * seeds, "simulated requests") as on_answer:
+        made = run_gate(
+            scenario,
+            find_scenario(scenario),
+            chosen,
+            range(first_seed, first_seed + seeds),
+            output,
+            command=shlex.join(["netra-sim", "gate", *words, "--seeds", str(seeds), "--seed", str(first_seed)]),
+            search=shlex.join(["netra-sim", "explore", *words]),
+            on_answer=on_answer,
+        )
+    click.echo(made.headline)
+    for reason in made.reasons:
+        click.echo(f"  {reason}")
+    click.echo(f"Page: {made.page}")
+    sys.exit(made.code)
