@@ -17,6 +17,8 @@ from netra_sim.history.gauges import (
     SECRETS_GIVEN,
     STEPS_READY,
     SYSTEM_CONNECTIONS,
+    SYSTEM_CPU,
+    SYSTEM_MEMORY,
     wait_for,
 )
 from netra_sim.history.objectives import Objectives
@@ -44,6 +46,8 @@ __all__ = [
     "SECRETS_GIVEN",
     "STEPS_READY",
     "SYSTEM_CONNECTIONS",
+    "SYSTEM_CPU",
+    "SYSTEM_MEMORY",
     "History",
     "HistoryError",
     "IsolatedBy",

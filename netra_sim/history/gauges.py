@@ -39,9 +39,14 @@ SECRETS_GIVEN = "secrets given to the system"
 STEPS_READY = "loop steps ready"
 """How many steps of the event loop could run, and wait for the CPU."""
 
-
 SYSTEM_CONNECTIONS = "connections of the system"
 """How many connections all processes of a system under test have, to clients and to services."""
+
+SYSTEM_CPU = "cpu seconds of the system"
+"""How many seconds of CPU time the process of a real system under test took since its start."""
+
+SYSTEM_MEMORY = "resident bytes of the system"
+"""How many bytes of memory the process of a real system under test occupies."""
 
 
 def wait_for(resource: str) -> str:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 from netra_sim.clients.protocol import SystemAddress
+from netra_sim.history import SYSTEM_CPU, SYSTEM_MEMORY
 from netra_sim.loading.output_errors import errors_in
 from netra_sim.loading.program import Program, ProgramSettings
 from netra_sim.recording import Recorder
@@ -13,6 +14,10 @@ from netra_sim.services import Running, Service, serving
 
 LINGER = 2.0
 """Seconds after the last user has left, before the system is stopped: services record the work that goes on meanwhile."""
+
+
+SAMPLE_EVERY = 1.0
+"""Seconds between two looks at what the system uses."""
 
 
 class SystemFault(Protocol):
@@ -88,19 +93,20 @@ class LocalSystem:
             self._program = Program(self._settings, self._environment(urls))
             stack.push_async_callback(self._program.close)
             await self._program.start()
+            self._sample(recorder)
             yield SystemAddress(host="127.0.0.1", port=self._program.port, path=self._path)
             await asyncio.sleep(LINGER)
             await self._stop(recorder)
 
     async def suffer(self, recorder: Recorder, clock: Callable[[], float], began: "asyncio.Future[float]") -> None:
-        """Let each fault begin and end at its time, counted from the beginning of the window, until cancelled."""
+        """Let each fault begin and end at its time in the window, and sample what the system uses, until cancelled."""
         injections = [_Injection(fault, self, recorder) for fault in self._faults]
         try:
             begins = await asyncio.shield(began)
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._sample_again_and_again(recorder))
                 for one in injections:
                     group.create_task(one.run(clock, begins))
-            await asyncio.Event().wait()
         finally:
             for one in injections:
                 one.end()
@@ -133,12 +139,23 @@ class LocalSystem:
 
         self._acts.append(asyncio.create_task(act(), name="a fault of the system"))
 
+    async def _sample_again_and_again(self, recorder: Recorder) -> None:
+        while True:
+            await asyncio.sleep(SAMPLE_EVERY)
+            self._sample(recorder)
+
+    def _sample(self, recorder: Recorder) -> None:
+        if (use := self._program.use()) is not None:
+            recorder.sample(SYSTEM_CPU, use[0])
+            recorder.sample(SYSTEM_MEMORY, use[1])
+
     def _set_conditions(self, name: str) -> None:
         faults = [fault for fault in self._worse if fault.service == name]
         self._running[name].conditions.change(self.services[name].conditions(), faults)
 
     async def _stop(self, recorder: Recorder) -> None:
         await asyncio.gather(*self._acts)
+        self._sample(recorder)
         if (code := self._program.exit_code) is not None:
             recorder.loop_error("the system ended", f"by itself, with exit code {code}")
         elif not await self._program.stop():

@@ -10,7 +10,7 @@ from netra_sim.studies.explorer import (
     side_by_side,
 )
 from netra_sim.studies.isolation import IsolationParameters, Leak, Leaks, leaks, simulate_clean
-from netra_sim.studies.reality import compare_with_reality
+from netra_sim.studies.reality import compare_with_reality, measured_step_cost
 from netra_sim.studies.systems import (
     SystemParameters,
     SystemTrial,
@@ -50,6 +50,7 @@ __all__ = [
     "example_systems",
     "leaks",
     "load_curve",
+    "measured_step_cost",
     "recorded_hazards",
     "side_by_side",
     "simulate_both_clocks",

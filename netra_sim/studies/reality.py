@@ -7,9 +7,10 @@ import numpy as np
 
 from netra_sim.checks import nearest_rank, request_latencies
 from netra_sim.driving import load_scenario
-from netra_sim.history import CONTROL_LATENCY, DRIVER_LATENESS, History, Kind
+from netra_sim.history import CONTROL_LATENCY, DRIVER_LATENESS, SYSTEM_CPU, History, Kind
 from netra_sim.runtime import run
 from netra_sim.simulation import Scenario, simulate
+from netra_sim.simulation.schedule_log import ScheduleLog
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,12 +18,45 @@ if TYPE_CHECKING:
 _FIGURES: dict[str, Literal["content", "last"]] = {"first content": "content", "end": "last"}
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
+_ON_LOOPBACK = {
+    "network.latency": {"kind": "constant", "seconds": 0.0},
+    "network.jitter": {"kind": "constant", "seconds": 0.0},
+}
+
+
+def measured_step_cost(scenario: Scenario, users: int = 10, seed: int = 1) -> float:
+    """The CPU time of a step of the event loop, in seconds, so that the simulated system takes as much as the real one.
+
+    A short run of the real system tells its CPU time, a simulation of the same requests the number of steps. These include
+    the steps of the clients and the services: the CPU time of the system is spread over all of them.
+
+    Args:
+        scenario: as for `compare_with_reality`.
+        users: of the short measurement, few enough that the system keeps up.
+        seed: of both.
+
+    Raises:
+        ScenarioError: real sockets cannot carry the scenario out.
+        SystemFailedError: the system does not start.
+        RuntimeError: this machine does not tell the CPU time of a process.
+    """
+    one, log = scenario.with_settings({"users": users, **_ON_LOOPBACK}), ScheduleLog()
+    simulate(one, seed, log=log)
+    rows = run(load_scenario(one, seed)).frame(Kind.SAMPLE)
+    spent = rows["value"][rows["detail"] == SYSTEM_CPU]
+    if not len(spent):
+        raise RuntimeError(
+            "this machine does not tell the CPU time of a process (proc(5)); set platform.step_cost yourself"
+        )
+    return float(spent.max() - spent.min()) / len(log.steps)
+
 
 def compare_with_reality(scenario: Scenario, users: Sequence[int], seed: int = 1) -> "pd.DataFrame":
     """Simulate a scenario and run it for real, for each number of users, and compare how long its requests take.
 
     The scenario's own system and services are started on this machine. The network between a user and the system is then
-    the loopback interface, so the simulated network is set to one without delay.
+    the loopback interface, so the simulated network is set to one without delay. A simulated step takes no time, unless the
+    scenario says how much: see `measured_step_cost`.
 
     Args:
         scenario: with a system, its clients and its services; of its faults those that real sockets know.
@@ -56,12 +90,6 @@ def compare_with_reality(scenario: Scenario, users: Sequence[int], seed: int = 1
                 values = {"simulated": model, "real": fact, "error": (model - fact) / fact}
                 rows.append({"users": count, "figure": figure, "quantile": name} | values | counts | noise)
     return pd.DataFrame(rows)
-
-
-_ON_LOOPBACK = {
-    "network.latency": {"kind": "constant", "seconds": 0.0},
-    "network.jitter": {"kind": "constant", "seconds": 0.0},
-}
 
 
 def _quantile(latencies: np.ndarray, share: float) -> float:

@@ -1,5 +1,6 @@
 """Simulation against reality: both run the same requests, and their latencies stand side by side."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from small_server import SSE
 
 from netra_sim.loading import local_system
 from netra_sim.simulation import Scenario
-from netra_sim.studies import compare_with_reality
+from netra_sim.studies import compare_with_reality, measured_step_cost
 
 HERE = str(Path(__file__).parent)
 
@@ -32,3 +33,15 @@ def test_each_figure_of_each_number_of_users_is_compared(monkeypatch):
 def test_a_scenario_without_a_system_cannot_be_compared():
     with pytest.raises(ValueError, match="no system"):
         compare_with_reality(Scenario.from_mapping({"client": SSE}), [1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the CPU time of a process in /proc")
+def test_the_step_cost_is_the_cpu_time_of_the_real_system_spread_over_the_simulated_steps(monkeypatch):
+    monkeypatch.setattr(local_system, "LINGER", 0.0)
+    workload = {"arrivals": {"kind": "burst", "at": 0.0, "width": 0.1}}
+    system = {"app": "their_app:app", "folder": HERE}
+    idle, busy = (
+        Scenario.from_mapping({"users": 9, "client": SSE | {"path": path}, "workload": workload, "system": system})
+        for path in ("/chat", "/busy")
+    )
+    assert 0 <= 5 * measured_step_cost(idle, users=3) < measured_step_cost(busy, users=3) < 1.0

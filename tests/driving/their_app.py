@@ -31,6 +31,12 @@ async def long(question: dict[str, str]):
     return stream(question["text"], tokens=50, pause=0.02)
 
 
+@app.post("/busy")
+async def busy(question: dict[str, str]):
+    sum(range(20_000_000))  # some tenths of a second of CPU time
+    return stream(question["text"])
+
+
 @app.post("/broken")
 async def broken(question: dict[str, str]):
     raise RuntimeError(f"no {os.environ['GREETING']}")
