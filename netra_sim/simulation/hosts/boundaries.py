@@ -1,6 +1,7 @@
 """The register of the calls by which a system under test can leave its simulated host, and what becomes of each."""
 
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Generator
@@ -131,6 +132,7 @@ class BoundaryWatch(EscapeWatch):
 @contextmanager
 def refusing_boundaries() -> Generator[BoundaryWatch]:
     """Refuse or record what the threads of a loop do at the boundary, as `BOUNDARIES` says, while the context is open."""
+    platform.platform()  # its first call starts a process, the others remember what it said; openai sends it to its service
     with watching(BoundaryWatch()) as watch:
         yield watch
 

@@ -1,5 +1,6 @@
 """A back end of other people runs unmodified under simulated users, and its defects show."""
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -241,3 +242,14 @@ def test_a_sticky_balancer_brings_a_user_to_the_same_process_and_a_dead_one_is_l
 def test_a_fault_that_names_what_is_not_there_is_refused_before_anything_runs(fault, says):
     with pytest.raises(ScenarioError, match=says):
         scenario(faults=[fault])
+
+
+def test_what_the_platform_module_remembers_changes_nothing(monkeypatch):
+    agents = Scenario.load(EXAMPLES / "fastapi_agents" / "agents.toml").with_settings(
+        {"system.folder": str(EXAMPLES / "fastapi_agents"), "workload.runs_per_user": 1, "users": 2}
+    )
+    monkeypatch.setattr(platform, "_platform_cache", {})
+    monkeypatch.setattr(platform, "_uname_cache", None)
+    first = simulate(agents)
+    platform.platform()  # as any library may do, outside of a simulation; openai sends what it says
+    assert simulate(agents).digest() == first.digest()
