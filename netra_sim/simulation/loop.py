@@ -61,6 +61,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
 
     Attributes:
         steps: the number of steps so far.
+        kernel_steps: the number of these that were steps of a virtual operating system, and of no program.
         busy: the seconds of CPU time that were spent so far.
         trail: a hash of the order in which the steps of tasks ran; set it to 0 before the loop runs, with an order that is
             neither "fifo" nor "random". It is the same in every process.
@@ -82,7 +83,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     ) -> None:
         refuse_unless_schedule(order)
         super().__init__()
-        self.steps = 0
+        self.steps = self.kernel_steps = 0
         self.busy = 0.0
         self.trail: int | None = None
         self.marks = 0

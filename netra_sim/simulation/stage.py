@@ -178,7 +178,7 @@ class Stage:
         for error in sorted(self._late_errors):
             self.recorder.loop_error(*error)
         if self.counts_steps:
-            self.recorder.sample(LOOP_STEPS, self.loop.steps)
+            self.recorder.sample(LOOP_STEPS, self.loop.steps - self.loop.kernel_steps)
         return self.recorder.finish(self.meta())
 
     def _on_stuck(self, error: DeadlockError | VirtualTimeLimitError) -> None:

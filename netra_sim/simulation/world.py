@@ -277,7 +277,7 @@ class World(Stage):
 
     def _sample_instance(self, instance: Instance, samples: int) -> None:
         record_gauges(self.recorder, instance.bridge)
-        self.recorder.sample(LOOP_STEPS, self.loop.steps)
+        self.recorder.sample(LOOP_STEPS, self.loop.steps - self.loop.kernel_steps)
         if self.scenario.resources is not msgspec.UNSET and self.scenario.resources.cpu is not msgspec.UNSET:
             self.recorder.sample(CPU_BUSY, self.loop.busy)
             self.recorder.sample(STEPS_READY, self.loop.steps_ready)

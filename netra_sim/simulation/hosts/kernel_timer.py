@@ -39,9 +39,10 @@ class KernelTimer(KernelEvent):
         args: its arguments.
     """
 
-    __slots__ = ("_act", "_args", "_cancelled")
+    __slots__ = ("_act", "_args", "_cancelled", "_loop")
 
     def __init__(self, loop: "VirtualTimeLoop", when: float, act: Callable[..., object], *args: object) -> None:
+        self._loop = loop
         self._act = act
         self._args = args
         self._cancelled = False
@@ -56,4 +57,5 @@ class KernelTimer(KernelEvent):
         return self._cancelled
 
     def _run(self) -> None:
+        self._loop.kernel_steps += 1
         self._act(*self._args)

@@ -70,7 +70,7 @@ class WireTab(Tab):
         """See `Tab`."""
         run_id = run_id_of(self._user_id, message["request_id"])
         if self._client is None:
-            self._asked[run_id] = message, 0  # it leaves after the first hello
+            self._asked[run_id] = message, 0  # it leaves with the first connection
             return
         self._asked[run_id] = message, math.inf
         try:
@@ -144,6 +144,8 @@ class WireTab(Tab):
                 await self._environment.loop.sleep_exactly(pause)
         self._client = client
         try:
+            for message, _ in list(self._asked.values()):
+                await self.send(message)
             await client.wait_closed()  # returns only if the client has given up for good
             await asyncio.Event().wait()
         except asyncio.CancelledError as leaving:

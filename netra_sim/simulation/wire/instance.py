@@ -75,4 +75,6 @@ class WireInstance(Instance):
 
     async def _serve(self) -> None:
         async with self._server:
+            # The service does not give its monitor away, whose timer would hide a deadlock.
+            self.monitor = next(one for one in self.host.process.tasks if one.get_name() == "monitor of the bridge")
             await self._server.service.stop(await self._drain)

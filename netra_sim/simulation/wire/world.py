@@ -2,10 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from netra_sim.bridge import AgentWebSocketBridge
+from netra_sim.exceptions import BridgeNotReadyError
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.randomness import key, uniform
 from netra_sim.recording import EngineWatch, Recorder
@@ -28,8 +28,8 @@ from netra_sim.simulation.wire.token_service import LIFETIME, TokenService
 from netra_sim.simulation.wire.user import WireUser
 from netra_sim.simulation.world import World
 
-_LOOK_EVERY = 0.1
-"""Virtual seconds between two looks at whether the runs have ended that their users gave up."""
+_LEAST_BUFFER = 4_096
+"""Bytes of the smallest buffer of a socket: the first figure of ``net.ipv4.tcp_wmem`` and ``tcp_rmem`` of Linux."""
 
 
 class WireWorld(World):
@@ -56,6 +56,7 @@ class WireWorld(World):
     ) -> None:
         super().__init__(scenario, seed, loop, on_answer, factory_class)
         self.leaving: set[asyncio.Task[None]] = set()
+        self._scope_closed: asyncio.Future[None] | None = None
         self._by_name: dict[str, WireUser] = {}
         secret = hashlib.sha256(f"secret of {seed}".encode()).digest()
         self._tokens = TokenAuthenticator(secret, wall_clock=self.wall_clock)
@@ -75,7 +76,7 @@ class WireWorld(World):
 
     def new_watch(self) -> EngineWatch:
         """See `World`."""
-        return _Watch(self.recorder, self.faults, self.seed)
+        return _Watch(self.recorder, self.faults, self.seed, self._on_scope_closed)
 
     def new_instance(
         self, number: int, bridge: AgentWebSocketBridge, factory: ExecutionEngineFactory, watch: EngineWatch
@@ -95,8 +96,14 @@ class WireWorld(World):
     def new_host(self, user_id: str, tab: int) -> Host:
         """See `WireEnvironment`."""
         network = self.scenario.network
-        line: dict[str, Any] = {name: getattr(network, name) for name in ("latency", "jitter", "bandwidth")}
-        conditions = LineConditions(send_buffer=max(1, network.send_buffer), **line)
+        held = max(_LEAST_BUFFER, network.send_buffer // 2)  # by each of the two operating systems
+        conditions = LineConditions(
+            latency=network.latency,
+            jitter=network.jitter,
+            bandwidth=network.bandwidth,
+            send_buffer=held,
+            receive_buffer=held,
+        )
         return self.loop.network.add_host(f"{user_id}/{tab}", uplink=conditions, downlink=conditions)
 
     def throttle(self, host: Host, bandwidth: float) -> None:
@@ -120,8 +127,14 @@ class WireWorld(World):
         """See `World`. Waits for closing handshakes, and for the runs that users have given up."""
         if self.leaving:
             await asyncio.wait(self.leaving)
-        while any(instance.factory.live_engines() for instance in self._instances):
-            await self.loop.sleep_exactly(_LOOK_EVERY)
+        while any(instance.factory.engines for instance in self._instances):
+            # Without a timer, so that a deadlock of the runs is found.
+            self._scope_closed = self.loop.create_future()
+            await self._scope_closed
+
+    def _on_scope_closed(self) -> None:
+        if self._scope_closed is not None and not self._scope_closed.done():
+            self._scope_closed.set_result(None)
 
     def host_for(self, client: Host) -> Host:
         """The host of the server that a client reaches now; one on which nothing listens if there is none."""
@@ -148,13 +161,21 @@ class _Front(Balancer):
 
 
 class _Watch(EngineWatch):
-    """An `EngineWatch` that lets the faults act that hit a request at the server."""
+    """An `EngineWatch` that lets the faults act that hit a request at the server.
 
-    def __init__(self, recorder: Recorder, faults: FaultState, seed: int) -> None:
+    Args:
+        recorder: records what is found.
+        faults: which faults are active.
+        seed: determines when a request is cancelled.
+        on_closed: called after the end of each scope.
+    """
+
+    def __init__(self, recorder: Recorder, faults: FaultState, seed: int, on_closed: Callable[[], None]) -> None:
         super().__init__(recorder)
         self._faults = faults
         self._seed = seed
-        self.scope_refused = self._scope_refused
+        self._on_closed = on_closed
+        self.scope_closed, self.scope_refused = self._close_scope, self._refuse_scope
 
     def scope_opened(self, run_id: str, user_id: str) -> None:
         """See `FactoryObserver`; called in the task that serves the request."""
@@ -165,7 +186,11 @@ class _Watch(EngineWatch):
             if task is not None:
                 loop.call_later(within, task.cancel)
 
-    def _scope_refused(self, run_id: str, user_id: str, reason: str) -> None:
-        if reason == "BridgeNotReadyError":
+    def _close_scope(self, run_id: str, user_id: str, left_over: Mapping[str, int]) -> None:
+        self._recorder.scope_closed(run_id, user_id, left_over)
+        self._on_closed()
+
+    def _refuse_scope(self, run_id: str, user_id: str, reason: str) -> None:
+        if reason == BridgeNotReadyError.__name__:
             self._faults.on(BackendFault, run_id)
         self._recorder.scope_refused(run_id, user_id, reason)
