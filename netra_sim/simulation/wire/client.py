@@ -29,6 +29,7 @@ class WireTab(Tab):
         tab: the number of the tab among those of the user.
         on_run_ended: called with the number of the tab and the id of the run, for each end of a run that arrives.
         on_refused: called with each refusal that arrives, and the id of its connection.
+        on_sent_again: called with each request that is sent again.
     """
 
     _environment: WireEnvironment
@@ -40,8 +41,10 @@ class WireTab(Tab):
         tab: int,
         on_run_ended: Callable[[int, str], None],
         on_refused: Callable[[Refused, str], None],
+        on_sent_again: Callable[[Message], None],
     ) -> None:
         super().__init__(environment, user_id, tab, on_run_ended, on_refused)
+        self._on_sent_again = on_sent_again
         self._host = environment.new_host(user_id, tab)
         self._line = Line()
         self._client: AgentClient | None = None
@@ -183,6 +186,7 @@ class WireTab(Tab):
             self._asked.pop(run.run_id, None)
         lost = [message for message, attempt in self._asked.values() if attempt < self._attempts]
         for message in lost:
+            self._on_sent_again(message)
             self._spawn(self.send(message), f"request of {self._user_id}, again")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
