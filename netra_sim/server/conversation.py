@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from netra_sim.bridge import AuthenticatedUser, Connection, Transport
-from netra_sim.exceptions import ConnectionLimitError, NetraSimError
+from netra_sim.exceptions import BridgeNotReadyError, ConnectionLimitError, NetraSimError
 from netra_sim.factory import MESSAGE_TYPES, run_id_of
 from netra_sim.factory.routing import short_repr
 from netra_sim.protocol import (
@@ -19,6 +19,7 @@ from netra_sim.protocol import (
     CLOSE_POLICY,
     CLOSE_PROTOCOL,
     CLOSE_RATE,
+    CLOSE_RESTART,
     CLOSE_SILENT,
     CLOSE_TOO_BIG,
     CLOSE_TRY_LATER,
@@ -234,6 +235,8 @@ class Conversation:
             return self._service.bridge.connect(self.user, self.transport, epoch=resume.epoch, cursors=resume.cursors)
         except ConnectionLimitError as error:
             raise _CloseError(CLOSE_POLICY, str(error)) from None
+        except BridgeNotReadyError:  # the server was stopped since the handshake
+            raise _CloseError(CLOSE_RESTART, "the server is going down; connect again") from None
 
     async def _take(self, message: str | bytes) -> None:
         self._refuse_too_big(message)
