@@ -25,3 +25,8 @@ def uniform(stream: int, index: int = 0) -> float:
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
     return ((z ^ (z >> 31)) >> 11) * 2.0**-53
+
+
+def noise(stream: int, size: int) -> bytes:
+    """So many bytes that look random, a function of the stream alone (SHAKE-128)."""
+    return hashlib.shake_128(stream.to_bytes(8, "big")).digest(size)

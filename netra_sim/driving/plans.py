@@ -13,7 +13,7 @@ from netra_sim.randomness import key, uniform
 from netra_sim.services import Service
 from netra_sim.simulation import Closed, Scenario, ScenarioError
 from netra_sim.simulation.fault_state import Injection
-from netra_sim.simulation.faults import FAULTS, DisconnectStorm, Fault, Line, SystemFault
+from netra_sim.simulation.faults import FAULTS, DisconnectStorm, Fault, Garbage, HalfClose, Line, SystemFault
 from netra_sim.simulation.faults import LineFault as SimulatedLineFault
 from netra_sim.simulation.system import System
 from netra_sim.simulation.systems.users import PAGE_LEAD
@@ -99,7 +99,7 @@ def local_system(scenario: Scenario, seed: int) -> LocalSystem:
 
 
 def _is_of_lines(fault: Fault) -> bool:
-    return fault.works_on_sockets and isinstance(fault, SimulatedLineFault | DisconnectStorm)
+    return fault.works_on_sockets and isinstance(fault, SimulatedLineFault | DisconnectStorm | Garbage | HalfClose)
 
 
 def _user(scenario: Scenario, seed: int, number: int) -> PlannedSystemUser:
@@ -125,4 +125,7 @@ def _line_fault(fault: Fault, scenario: Scenario, seed: int) -> LineFault:
         is_offline=line.is_offline,
         bandwidth=0.0 if line.bandwidth == math.inf else line.bandwidth,
         resets_every=fault.every if isinstance(fault, DisconnectStorm) else 0.0,
+        garbage=fault.size if isinstance(fault, Garbage) else 0,
+        garbage_every=fault.every if isinstance(fault, Garbage) else 0.0,
+        is_half_closed=isinstance(fault, HalfClose),
     )

@@ -68,6 +68,16 @@ class Line:
         for wire in list(self._wires):
             wire.abort()
 
+    def send(self, data: bytes) -> None:
+        """Send data over all connections, as it is."""
+        for wire in list(self._wires):
+            wire.send(data)
+
+    def half_close(self) -> None:
+        """End the sending direction of all connections."""
+        for wire in list(self._wires):
+            wire.half_close()
+
     def meet(self) -> None:
         """A connection is about to be opened.
 
@@ -163,6 +173,16 @@ class _Wire(asyncio.Protocol):
         """Let the operating system hold only so many bytes; it holds megabytes by itself (tcp(7), ``tcp_rmem``)."""
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+    def send(self, data: bytes) -> None:
+        """Send data that the client's protocol knows nothing of."""
+        if not self._real.is_closing():
+            self._real.write(data)
+
+    def half_close(self) -> None:
+        """End the sending direction; what the client sends later finds a broken pipe."""
+        with suppress(OSError):
+            self._real.get_extra_info("socket").shutdown(socket.SHUT_WR)
 
     def abort(self) -> None:
         """Reset the connection."""

@@ -19,6 +19,9 @@ class LineFault(msgspec.Struct, frozen=True, kw_only=True):
         is_offline: their connections are reset, and they can open none.
         bandwidth: the most bytes a second that they read from a connection; 0 for no limit.
         resets_every: seconds between two resets of all their connections; 0 for none.
+        garbage: bytes that mean nothing, which they send over each connection; 0 for none.
+        garbage_every: seconds between two such sendings.
+        is_half_closed: the sending direction of their connections ends when the fault begins.
     """
 
     name: str
@@ -29,6 +32,9 @@ class LineFault(msgspec.Struct, frozen=True, kw_only=True):
     is_offline: bool = False
     bandwidth: float = 0.0
     resets_every: float = 0.0
+    garbage: int = 0
+    garbage_every: float = 0.0
+    is_half_closed: bool = False
 
 
 class PlannedSystemUser(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from netra_sim.loading.control import measure_control
 from netra_sim.loading.lines import LINE, Line
 from netra_sim.loading.system_plan import LineFault, PlannedSystemUser, SystemOrders
 from netra_sim.loading.watching import all_of, alongside
+from netra_sim.randomness import key, noise
 from netra_sim.recording import Recorder
 
 HEAD_START = 0.2
@@ -67,9 +68,9 @@ class _Drive:
                 one.end()
         return self.recorder.finish({"began": self.begins})
 
-    def lines_of(self, fault: LineFault) -> "list[Line]":
-        """The connections of the users whom a fault hits."""
-        return [user.line for user in self._users if user.planned.user_id in fault.users]
+    def lines_of(self, fault: LineFault) -> dict[str, Line]:
+        """The connections of each user whom a fault hits."""
+        return {user.planned.user_id: user.line for user in self._users if user.planned.user_id in fault.users}
 
 
 class _User:
@@ -136,10 +137,15 @@ class _Injection:
         await drive.until(begins)
         self._is_on = True
         drive.recorder.fault_began(fault.name)
-        for line in self._lines:
+        for line in self._lines.values():
             line.begin(self._number, fault)
+        if fault.is_half_closed:
+            for line in self._lines.values():
+                line.half_close()
         if fault.resets_every:
-            await self._reset_again_and_again(begins)
+            await self._again_and_again(begins, fault.resets_every, lambda line, user: line.reset())
+        elif fault.garbage:
+            await self._again_and_again(begins, fault.garbage_every, self._send_garbage)
         await drive.until(begins + fault.lasts)
         self.end()
         await asyncio.Event().wait()
@@ -150,15 +156,18 @@ class _Injection:
             return
         self._has_ended = True
         if self._is_on:
-            for line in self._lines:
+            for line in self._lines.values():
                 line.end(self._number)
-        hit = sum(self._number in line.met for line in self._lines)
+        hit = sum(self._number in line.met for line in self._lines.values())
         self._drive.recorder.fault_ended(self._fault.name, hit)
 
-    async def _reset_again_and_again(self, begins: float) -> None:
+    def _send_garbage(self, line: Line, user_id: str) -> None:
+        line.send(noise(key(self._drive.plan.seed, "garbage", user_id), self._fault.garbage))
+
+    async def _again_and_again(self, begins: float, every: float, act: Callable[[Line, str], None]) -> None:
         at = begins
         while at < begins + self._fault.lasts:
             await self._drive.until(at)
-            for line in self._lines:
-                line.reset()
-            at += self._fault.resets_every
+            for user_id, line in self._lines.items():
+                act(line, user_id)
+            at += every

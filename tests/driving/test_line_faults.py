@@ -1,11 +1,14 @@
 """Faults of connections on real sockets: stopped and slow reading, resets, no network."""
 
+from pathlib import Path
+
 import pytest
 from small_server import SSE, running
 
+from netra_sim.checks import check
 from netra_sim.driving import load_scenario
 from netra_sim.history import Kind
-from netra_sim.simulation import Scenario
+from netra_sim.simulation import Scenario, simulate
 
 pytestmark = pytest.mark.real_time
 
@@ -82,3 +85,48 @@ async def test_a_storm_resets_the_connections_of_those_whom_it_hits_again_and_ag
     assert 0 < count < 8
     ended = history.frame(Kind.RECEIVED)["event"].eq("agent_completed").sum()
     assert server.ends.count("ConnectionResetError") == count == 8 - ended
+
+
+async def test_garbage_ends_the_connections_of_those_who_send_it_and_harms_nobody_else():
+    garbage = {"kind": "garbage", "at": 0.2, "lasts": 0.3, "size": 10_000, "every": 0.1, "share": 0.5}
+    one = on_their_app(garbage, SOCKET)
+    for history in (await load_scenario(one, 3), simulate(one, 3)):
+        (count,) = hit(history)
+        assert 0 < count < 8
+        assert completed(history) == 8 - count
+        assert failed(history) == {"completion", "every-run-ends"}
+
+
+async def test_a_client_that_half_closes_loses_its_answer_where_uvicorn_takes_that_for_a_parting():
+    one = on_their_app({"kind": "half-close", "at": 0.2, "lasts": 0.1}, SSE | {"path": "/long"})
+    for history in (await load_scenario(one, 3), simulate(one, 3)):
+        assert hit(history) == [8]
+        assert completed(history) == 0
+        assert history.frame(Kind.DISCONNECTED)["detail"].str.contains("peer closed connection").all()
+        assert failed(history) == {"completion", "every-run-ends"}
+
+
+SOCKET = {
+    "kind": "websocket-json",
+    "path": "/socket",
+    "message": {"run": "{run}", "text": "{text}"},
+    "type": "type",
+    "run": "run",
+    "content": "text",
+    "end": {"path": "type", "values": ["done"]},
+}
+
+
+def on_their_app(fault, client):
+    arrivals = {"kind": "burst", "at": 0.0, "width": 0.0}
+    system = {"app": "their_app:app", "folder": str(Path(__file__).parent)}
+    fields = {"users": 8, "client": client, "workload": {"arrivals": arrivals}, "system": system, "faults": [fault]}
+    return Scenario.from_mapping(fields)
+
+
+def completed(history):
+    return history.frame(Kind.RECEIVED)["event"].eq("agent_completed").sum()
+
+
+def failed(history):
+    return {one.check for one in check(history) if one.state == "failed"} - {"latency"}

@@ -5,7 +5,7 @@ import os
 import signal
 
 import httpx
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 
 app = FastAPI()
@@ -35,6 +35,17 @@ async def long(question: dict[str, str]):
 async def busy(question: dict[str, str]):
     sum(range(20_000_000))  # some tenths of a second of CPU time
     return stream(question["text"])
+
+
+@app.websocket("/socket")
+async def talk(socket: WebSocket):
+    await socket.accept()
+    while True:
+        question = await socket.receive_json()
+        for token in range(50):
+            await asyncio.sleep(0.02)
+            await socket.send_json({"type": "token", "run": question["run"], "text": f"#{token}; {question['text']}"})
+        await socket.send_json({"type": "done", "run": question["run"]})
 
 
 @app.post("/broken")

@@ -48,6 +48,8 @@ from netra_sim.simulation.faults.server import (
     SweepNotRunning,
 )
 from netra_sim.simulation.faults.systems import (
+    Garbage,
+    HalfClose,
     Partition,
     PowerCut,
     ProcessKilled,
@@ -63,7 +65,7 @@ _OWN: tuple[type[Fault], ...] = (
     ResetBeforeAccept, SweepNotRunning, MemoryPressure, AgentCrash, AgentHang, AgentNeverEnds, CleanupRaises,
     UnserialisablePayload, OversizedPayload, ToolFailure, ToolHang, Cancellation, DuplicateMessage,
     UnknownMessageType, IdCollision, EngineLimitReached,
-    ProcessKilled, PowerCut, RollingDeploy, Partition, ServiceFault,
+    ProcessKilled, PowerCut, RollingDeploy, Partition, ServiceFault, Garbage, HalfClose,
 )  # fmt: skip
 
 FAULTS: Registry[type[Fault]] = Registry(
@@ -92,6 +94,8 @@ __all__ = [
     "EngineLimitReached",
     "Fault",
     "FaultTarget",
+    "Garbage",
+    "HalfClose",
     "HandshakeRace",
     "IdCollision",
     "LateAuthentication",

@@ -21,6 +21,12 @@ class FaultTarget(Protocol):
     def reset_connections(self, fault: "Fault") -> None:
         """Reset all connections of the users that the fault hits."""
 
+    def send_garbage(self, fault: "Fault", size: int) -> None:
+        """Send so many bytes that mean nothing over all connections of the users that the fault hits."""
+
+    def half_close(self, fault: "Fault") -> None:
+        """End the sending direction of all connections of the users that the fault hits."""
+
     def block_loop(self, until: float) -> None:
         """Block the server's event loop until a time in seconds."""
 

@@ -1,12 +1,13 @@
 """Faults of a system under test: its processes, its network and its services."""
 
+import asyncio
 from collections.abc import Collection
 from typing import Annotated, ClassVar, Protocol
 
 import msgspec
 
 from netra_sim.distributions import Positive, Seconds
-from netra_sim.simulation.faults.base import Fault, Share
+from netra_sim.simulation.faults.base import Fault, FaultTarget, Share
 
 Number = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -137,6 +138,39 @@ class Partition(SystemFault, frozen=True, tag="partition"):
     def end_in(self, target: SystemTarget) -> None:
         """Heal it."""
         target.rejoin(*self.hosts, both_ways=self.both_ways)
+
+
+class Garbage(Fault, frozen=True, tag="garbage"):
+    """Clients send ``size`` bytes that mean nothing over their connections, again every ``every`` seconds while it lasts.
+
+    Many bytes at short intervals are a flood. A system ends such a connection at most; no other user may notice.
+    """
+
+    needs_system: ClassVar[bool] = True
+    works_on_sockets: ClassVar[bool] = True
+
+    size: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] = 1_000
+    every: Positive = 5.0
+
+    def begin(self, target: FaultTarget) -> None:
+        """Send them, and begin again while the fault lasts."""
+        target.send_garbage(self, self.size)
+        if self.is_active(asyncio.get_running_loop().time() + self.every):
+            target.begin_again(self, self.every)
+
+
+class HalfClose(Fault, frozen=True, tag="half-close"):
+    """Clients end the sending direction of their connections and go on reading, as ``shutdown(SHUT_WR)`` does.
+
+    A client that wants to send on such a connection finds it broken. Connections that are opened later are whole.
+    """
+
+    needs_system: ClassVar[bool] = True
+    works_on_sockets: ClassVar[bool] = True
+
+    def begin(self, target: FaultTarget) -> None:
+        """End the direction."""
+        target.half_close(self)
 
 
 class ServiceFault(SystemFault, frozen=True, tag="service-worse"):

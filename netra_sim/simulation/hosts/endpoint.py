@@ -156,6 +156,8 @@ class Endpoint:
         """
         if self.error is not None:
             raise self.error
+        if self._ends:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         now, acknowledged = self._loop._now, self._acknowledged
         while acknowledged and acknowledged[0][0] <= now:
             self._kept -= acknowledged.popleft()[1]

@@ -10,6 +10,7 @@ from netra_sim.randomness import key, uniform
 from netra_sim.simulation.faults import Line
 from netra_sim.simulation.hosts.host import Host
 from netra_sim.simulation.hosts.network_loop import NetworkLoop
+from netra_sim.simulation.hosts.transport import VirtualTransport
 from netra_sim.simulation.scenario import Closed, Scenario
 from netra_sim.simulation.workload import due_times
 
@@ -108,6 +109,17 @@ class SystemUser:
     def cut(self) -> None:
         """Reset all connections of the user."""
         self._session.cut()
+
+    def send(self, data: bytes) -> None:
+        """Send data over all connections of the user, as it is."""
+        for endpoint in list(self.host.process.endpoints):
+            if isinstance(endpoint.owner, VirtualTransport) and not endpoint.owner.is_closing():
+                endpoint.owner.write(data)
+
+    def half_close(self) -> None:
+        """End the sending direction of all connections of the user."""
+        for endpoint in list(self.host.process.endpoints):
+            endpoint.end()
 
     async def _arrive(self) -> None:
         if not self.is_present:

@@ -12,6 +12,7 @@ import msgspec
 from netra_sim.clients.journal import Journal
 from netra_sim.clients.protocol import ClientProtocol, SystemAddress
 from netra_sim.history import SECRETS_GIVEN, SYSTEM_CONNECTIONS, Kind, foreign_meta
+from netra_sim.randomness import key, noise
 from netra_sim.services import Running, Service, serving
 from netra_sim.simulation.faults import (
     Deploy,
@@ -152,11 +153,26 @@ class SystemWorld(Stage):
 
     def reset_connections(self, fault: Fault) -> None:
         """See `FaultTarget`."""
+        for user in self._hit(fault):
+            user.cut()
+
+    def send_garbage(self, fault: Fault, size: int) -> None:
+        """See `FaultTarget`."""
+        for user in self._hit(fault):
+            user.send(noise(key(self.seed, "garbage", user.user_id), size))
+
+    def half_close(self, fault: Fault) -> None:
+        """See `FaultTarget`."""
+        for user in self._hit(fault):
+            user.half_close()
+
+    def _hit(self, fault: Fault) -> Iterator[SystemUser]:
+        """The users whom a fault hits now."""
         for injection in self.faults.injections_of(fault):
             for user in self._users:
                 if user.is_present and injection.is_for(user.user_id):
                     injection.hit.add(user.user_id)
-                    user.cut()
+                    yield user
 
     def block_loop(self, until: float) -> None:
         """See `FaultTarget`."""
