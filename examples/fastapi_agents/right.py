@@ -3,6 +3,7 @@
 Run it for real with ``uvicorn right:app``, or under simulated users with ``netra-sim simulate agents.toml``.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,8 +25,6 @@ app = FastAPI(lifespan=lifespan)
 
 async def notes_about(user: str) -> str:
     """What is known about a user; here nothing but the name, after a look at a store that takes a moment."""
-    import asyncio
-
     await asyncio.sleep(0.005)
     return f"The user is {user}."
 

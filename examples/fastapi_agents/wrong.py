@@ -1,5 +1,6 @@
 """The back end of `right.py` with a planted defect: the current user is in a variable that all connections share."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,8 +23,6 @@ current: dict[str, str] = {}
 
 async def notes_about(user: str) -> str:
     """What is known about a user; here nothing but the name, after a look at a store that takes a moment."""
-    import asyncio
-
     await asyncio.sleep(0.005)
     return f"The user is {user}."
 

@@ -13,6 +13,8 @@ from netra_sim.checks import check
 from netra_sim.history import Kind
 from netra_sim.simulation import Scenario, simulate
 
+pytestmark = pytest.mark.filterwarnings("default")  # other people's code may use what is deprecated
+
 HASH_SEEDS = ("1", "2")
 
 
