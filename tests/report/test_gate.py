@@ -111,7 +111,7 @@ def test_the_summary_has_decision_findings_figures_and_the_way_to_repeat_it(gate
     text = (gated[2] / "failed" / "summary.md").read_text("utf-8")
     assert text.startswith("# FAIL: fastapi-agents\n")
     assert "- content-isolation: user-" in text
-    assert "| 3 | cross-user-isolation, " in text
+    assert "| 1 | cross-user-isolation, " in text
     assert "\nnetra-sim simulate examples/fastapi_agents/agents.toml --seed 1 " in text
     assert "\nnetra-sim explore examples/fastapi_agents/agents.toml --users 6 --app wrong:app " in text
 
