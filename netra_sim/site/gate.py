@@ -54,7 +54,7 @@ class _Manifest(msgspec.Struct, frozen=True):
     files: dict[str, FileDigest]
 
 
-class Gate(msgspec.Struct, frozen=True):
+class GateResult(msgspec.Struct, frozen=True):
     """A finished gate: the exit code, the page, the outcome in one line, and why it failed."""
 
     code: ExitCode
@@ -73,7 +73,7 @@ def run_gate(
     command: str,
     search: str,
     on_answer: Callable[[], None] = lambda: None,
-) -> Gate:
+) -> GateResult:
     """Simulate a system with each seed in this process, check, and write the folder.
 
     The new files replace those of an earlier gate when all of them are complete; other files in the folder stay.
@@ -109,7 +109,7 @@ def run_gate(
         _write(outcome, room)
         move_into_place(room, folder, keep_earlier=False)
     code = ExitCode.NO_GO if outcome.failed else ExitCode.GO
-    return Gate(code, folder / INDEX, outcome.headline, outcome.reasons)
+    return GateResult(code, folder / INDEX, outcome.headline, outcome.reasons)
 
 
 def _seed_run(origin: str, original: Scenario, scenario: Scenario, seed: int, history: History) -> SeedRun:
