@@ -8,13 +8,12 @@ from netra_sim.clients.protocol import ClientProtocol
 from netra_sim.loading.local_system import LocalSystem
 from netra_sim.loading.plan import MOST_USERS
 from netra_sim.loading.program import ProgramSettings
-from netra_sim.loading.system_plan import LineFault, PlannedSystemUser, SystemPlan
+from netra_sim.loading.system_plan import PlannedSystemUser, RealLineFault, SystemPlan
 from netra_sim.randomness import key, uniform
 from netra_sim.services import Service
 from netra_sim.simulation import Closed, Scenario, ScenarioError
 from netra_sim.simulation.fault_state import Injection
-from netra_sim.simulation.faults import FAULTS, DisconnectStorm, Fault, Garbage, HalfClose, Line, SystemFault
-from netra_sim.simulation.faults import LineFault as SimulatedLineFault
+from netra_sim.simulation.faults import FAULTS, DisconnectStorm, Fault, Garbage, HalfClose, Line, LineFault, SystemFault
 from netra_sim.simulation.system import System
 from netra_sim.simulation.systems.users import PAGE_LEAD
 from netra_sim.simulation.workload import due_times
@@ -99,7 +98,7 @@ def local_system(scenario: Scenario, seed: int) -> LocalSystem:
 
 
 def _is_of_lines(fault: Fault) -> bool:
-    return fault.works_on_sockets and isinstance(fault, SimulatedLineFault | DisconnectStorm | Garbage | HalfClose)
+    return fault.works_on_sockets and isinstance(fault, LineFault | DisconnectStorm | Garbage | HalfClose)
 
 
 def _user(scenario: Scenario, seed: int, number: int) -> PlannedSystemUser:
@@ -111,12 +110,12 @@ def _user(scenario: Scenario, seed: int, number: int) -> PlannedSystemUser:
     return PlannedSystemUser(number=number, due=tuple(due_times(workload, seed, number, scenario.users)))
 
 
-def _line_fault(fault: Fault, scenario: Scenario, seed: int) -> LineFault:
+def _line_fault(fault: Fault, scenario: Scenario, seed: int) -> RealLineFault:
     injection, line = Injection(fault, seed), Line()
-    if isinstance(fault, SimulatedLineFault):
+    if isinstance(fault, LineFault):
         fault.affect(line)
     names = (f"user-{number}" for number in scenario.present_users)
-    return LineFault(
+    return RealLineFault(
         name=fault.name,
         at=fault.at,
         lasts=fault.lasts,

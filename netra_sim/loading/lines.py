@@ -13,7 +13,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
-from netra_sim.loading.system_plan import LineFault
+from netra_sim.loading.system_plan import RealLineFault
 from netra_sim.loading.targets import is_allowed
 from netra_sim.resetting import reset
 
@@ -22,14 +22,14 @@ if sys.platform == "win32":
 else:
     from asyncio import SelectorEventLoop as _Loop
 
-LINE: ContextVar["Line"] = ContextVar("line")
+LINE: ContextVar["RealLine"] = ContextVar("line")
 """The connections of the user for whom the code runs."""
 
 _TICK = 0.05
 """Seconds between two pieces of data for a client that reads slowly."""
 
 
-class Line:
+class RealLine:
     """All connections of one user.
 
     Args:
@@ -46,10 +46,10 @@ class Line:
         self.bandwidth = math.inf
         self.met: set[int] = set()
         self._receive_buffer = receive_buffer
-        self._faults: dict[int, LineFault] = {}
+        self._faults: dict[int, RealLineFault] = {}
         self._wires: dict[_Wire, None] = {}
 
-    def begin(self, number: int, fault: LineFault) -> None:
+    def begin(self, number: int, fault: RealLineFault) -> None:
         """A fault begins."""
         self._faults[number] = fault
         if self._wires:
@@ -112,7 +112,7 @@ class Line:
 class _Wire(asyncio.Protocol):
     """Stands between a transport and the protocol of a client, and holds back what the client does not read yet."""
 
-    def __init__(self, line: Line, protocol: Any) -> None:
+    def __init__(self, line: RealLine, protocol: Any) -> None:
         self.transport: Any = None
         self.protocol = protocol
         self.is_wanted = True

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from netra_sim.clients.protocol import SystemAddress
 from netra_sim.history import SYSTEM_CPU, SYSTEM_MEMORY
 from netra_sim.loading.output_errors import errors_in
-from netra_sim.loading.program import Program, ProgramSettings
+from netra_sim.loading.program import ProgramSettings, ServedProgram
 from netra_sim.recording import Recorder
 from netra_sim.services import Running, Service, serving
 
@@ -72,7 +72,7 @@ class LocalSystem:
         self._seed = seed
         self._running: dict[str, Running] = {}
         self._worse: list[Any] = []
-        self._program: Program
+        self._program: ServedProgram
         self._acts: list[asyncio.Task[None]] = []
 
     @asynccontextmanager
@@ -90,7 +90,7 @@ class LocalSystem:
             urls = {
                 name: service.url(f"127.0.0.1:{self._running[name].port}") for name, service in self.services.items()
             }
-            self._program = Program(self._settings, self._environment(urls))
+            self._program = ServedProgram(self._settings, self._environment(urls))
             stack.push_async_callback(self._program.close)
             await self._program.start()
             self._sample(recorder)

@@ -1,4 +1,4 @@
-"""`Program`: a server of other people in a process of its own on this machine, from its start to its end by SIGTERM."""
+"""`ServedProgram`: another's server in a process of its own on this machine, from its start to its end by SIGTERM."""
 
 import asyncio
 import os
@@ -39,7 +39,7 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True):
     stop_within: float
 
 
-class Program:
+class ServedProgram:
     """One server process.
 
     Args:

@@ -7,7 +7,7 @@ import msgspec
 from netra_sim.clients.protocol import SystemAddress
 
 
-class LineFault(msgspec.Struct, frozen=True, kw_only=True):
+class RealLineFault(msgspec.Struct, frozen=True, kw_only=True):
     """A fault of the connections of some users.
 
     Attributes:
@@ -78,7 +78,7 @@ class SystemPlan(msgspec.Struct, frozen=True, kw_only=True):
     page_lead: float
     seed: int
     secrets: dict[str, str] = {}
-    faults: tuple[LineFault, ...] = ()
+    faults: tuple[RealLineFault, ...] = ()
     receive_buffer: int = 65_536
 
     @property

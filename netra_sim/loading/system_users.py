@@ -11,8 +11,8 @@ from netra_sim.clients.journal import Journal
 from netra_sim.clients.protocol import ClientProtocol
 from netra_sim.history import DRIVER_LATENESS, History
 from netra_sim.loading.control import measure_control
-from netra_sim.loading.lines import LINE, Line
-from netra_sim.loading.system_plan import LineFault, PlannedSystemUser, SystemOrders
+from netra_sim.loading.lines import LINE, RealLine
+from netra_sim.loading.system_plan import PlannedSystemUser, RealLineFault, SystemOrders
 from netra_sim.loading.watching import all_of, alongside
 from netra_sim.randomness import key, noise
 from netra_sim.recording import Recorder
@@ -68,7 +68,7 @@ class _Drive:
                 one.end()
         return self.recorder.finish({"began": self.begins})
 
-    def lines_of(self, fault: LineFault) -> dict[str, Line]:
+    def lines_of(self, fault: RealLineFault) -> dict[str, RealLine]:
         """The connections of each user whom a fault hits."""
         return {user.planned.user_id: user.line for user in self._users if user.planned.user_id in fault.users}
 
@@ -78,7 +78,7 @@ class _User:
 
     def __init__(self, planned: PlannedSystemUser, drive: _Drive) -> None:
         self.planned = planned
-        self.line = Line(drive.plan.receive_buffer)
+        self.line = RealLine(drive.plan.receive_buffer)
         self._drive = drive
         plan, journal = drive.plan, Journal(drive.recorder, planned.user_id, drive.plan.secrets)
         self._session = drive.protocol.session(drive.orders.target, planned.user_id, journal, plan.seed)
@@ -123,7 +123,7 @@ class _User:
 class _Injection:
     """One fault of connections, which begins and ends."""
 
-    def __init__(self, number: int, fault: LineFault, drive: _Drive) -> None:
+    def __init__(self, number: int, fault: RealLineFault, drive: _Drive) -> None:
         self._number = number
         self._fault = fault
         self._drive = drive
@@ -161,10 +161,10 @@ class _Injection:
         hit = sum(self._number in line.met for line in self._lines.values())
         self._drive.recorder.fault_ended(self._fault.name, hit)
 
-    def _send_garbage(self, line: Line, user_id: str) -> None:
+    def _send_garbage(self, line: RealLine, user_id: str) -> None:
         line.send(noise(key(self._drive.plan.seed, "garbage", user_id), self._fault.garbage))
 
-    async def _again_and_again(self, begins: float, every: float, act: Callable[[Line, str], None]) -> None:
+    async def _again_and_again(self, begins: float, every: float, act: Callable[[RealLine, str], None]) -> None:
         at = begins
         while at < begins + self._fault.lasts:
             await self._drive.until(at)
