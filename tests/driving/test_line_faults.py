@@ -87,6 +87,21 @@ async def test_a_storm_resets_the_connections_of_those_whom_it_hits_again_and_ag
     assert server.ends.count("ConnectionResetError") == count == 8 - ended
 
 
+async def test_a_reset_is_a_reset_also_of_a_connection_on_which_nothing_is_under_way():
+    one = Scenario.from_mapping(
+        {
+            "users": 1,
+            "client": SSE,
+            "workload": {"arrivals": {"kind": "replay", "times": [0.0, 1.0]}},
+            "faults": [{"kind": "disconnect-storm", "at": 0.6, "lasts": 0.1}],
+        }
+    )
+    async with running() as server:
+        history = await load_scenario(one, url=server.url)
+    assert server.ends[0] == "ConnectionResetError"
+    assert completed(history) == 2
+
+
 async def test_garbage_ends_the_connections_of_those_who_send_it_and_harms_nobody_else():
     garbage = {"kind": "garbage", "at": 0.2, "lasts": 0.3, "size": 10_000, "every": 0.1, "share": 0.5}
     one = on_their_app(garbage, SOCKET)
