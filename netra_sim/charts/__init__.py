@@ -1,6 +1,7 @@
 """Pictures of histories and results."""
 
 from netra_sim.charts.detection import detection_matrix
+from netra_sim.charts.fidelity import simulated_and_real
 from netra_sim.charts.isolation import isolation_matrix
 from netra_sim.charts.latency import (
     around_faults,
@@ -37,6 +38,7 @@ __all__ = [
     "request_endings",
     "resources_over_time",
     "run_timeline",
+    "simulated_and_real",
     "work_after_leaving",
     "worst_run_timeline",
 ]

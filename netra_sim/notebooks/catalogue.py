@@ -9,6 +9,7 @@ from netra_sim.parameters import NotebookParameters
 from netra_sim.registry import Registry
 from netra_sim.studies.concurrency import ConcurrencyParameters
 from netra_sim.studies.explorer import ExplorerParameters
+from netra_sim.studies.fidelity import RealityParameters
 from netra_sim.studies.isolation import IsolationParameters
 from netra_sim.studies.systems import SystemParameters
 from netra_sim.studies.windows import WindowsParameters
@@ -90,6 +91,14 @@ NOTEBOOKS: Registry[Notebook] = Registry(
             parameters=SystemParameters,
             # It says nothing about the plan, and the example that it takes by default needs packages of its own.
             in_every_report=False,
+        ),
+        Notebook(
+            name="reality",
+            file="07_simulation_against_reality.ipynb",
+            title="Simulation against reality",
+            question="How far are simulated times from those of the same system on real sockets?",
+            parameters=RealityParameters,
+            in_every_report=False,  # it measures real time for minutes
         ),
     ),
     kind=Notebook,

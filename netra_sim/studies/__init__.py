@@ -9,6 +9,7 @@ from netra_sim.studies.explorer import (
     compare,
     side_by_side,
 )
+from netra_sim.studies.fidelity import BOUNDS, Fidelity, RealityParameters, try_reality
 from netra_sim.studies.isolation import IsolationParameters, Leak, Leaks, leaks, simulate_clean
 from netra_sim.studies.reality import compare_with_reality, measured_step_cost
 from netra_sim.studies.systems import (
@@ -29,15 +30,18 @@ from netra_sim.studies.windows import (
 )
 
 __all__ = [
+    "BOUNDS",
     "Comparison",
     "ConcurrencyParameters",
     "Controls",
     "Explored",
     "ExplorerParameters",
+    "Fidelity",
     "IsolationParameters",
     "Leak",
     "Leaks",
     "LoadCurve",
+    "RealityParameters",
     "SystemParameters",
     "SystemTrial",
     "SystemTrials",
@@ -55,6 +59,7 @@ __all__ = [
     "side_by_side",
     "simulate_both_clocks",
     "simulate_clean",
+    "try_reality",
     "try_system",
     "wait_errors",
 ]
