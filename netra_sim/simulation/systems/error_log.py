@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeGuard
 
 from netra_sim.recording import Recorder, describe_loop_error
 
@@ -32,10 +33,19 @@ def errors_logged(recorder: Recorder, name: str | None = None) -> Iterator[None]
         recorder: takes them.
         name: of the logger; None for everything that anything logs.
     """
-    logger, handler = logging.getLogger(name), _ErrorLog(recorder)
-    before = logger.handlers[:], logger.propagate
-    logger.handlers[:], logger.propagate = [handler], False
+    handler = _ErrorLog(recorder)
+    # A logger that does not pass on what it gets, as uvicorn's once a real server was set up, must be listened to as well.
+    others = [] if name else [one for one in logging.root.manager.loggerDict.values() if _is_apart(one)]
+    loggers = [logging.getLogger(name), *others]
+    before = [(one.handlers[:], one.propagate, one.disabled) for one in loggers]
+    for one in loggers:
+        one.handlers[:], one.propagate, one.disabled = [handler], False, False
     try:
         yield
     finally:
-        logger.handlers[:], logger.propagate = before
+        for one, (handlers, propagates, is_disabled) in zip(loggers, before, strict=True):
+            one.handlers[:], one.propagate, one.disabled = handlers, propagates, is_disabled
+
+
+def _is_apart(logger: object) -> TypeGuard[logging.Logger]:
+    return isinstance(logger, logging.Logger) and (not logger.propagate or logger.disabled)

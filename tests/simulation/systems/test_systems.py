@@ -1,5 +1,6 @@
 """A back end of other people runs unmodified under simulated users, and its defects show."""
 
+import logging
 import platform
 import subprocess
 import sys
@@ -133,7 +134,10 @@ def test_a_scenario_without_a_system_takes_nothing_that_needs_one():
         simulate(Scenario.from_mapping({"client": SSE}))
 
 
-def test_an_exception_in_the_application_is_an_unhandled_error_and_the_environment_is_set():
+@pytest.mark.parametrize("is_configured", [False, True])
+def test_an_exception_in_the_application_is_an_unhandled_error_and_the_environment_is_set(is_configured, monkeypatch):
+    if is_configured:  # as by a real uvicorn in this process
+        monkeypatch.setattr(logging.getLogger("uvicorn.error"), "propagate", False)
     system = {"app": "apps:app", "folder": str(HERE), "environment": {"GREETING": "good morning"}}
     history = simulate(scenario(system=system, client=SSE | {"path": "/environment"}))
     assert "unhandled-errors" in failed(history)
