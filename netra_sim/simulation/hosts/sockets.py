@@ -1,5 +1,6 @@
 """Stand-ins for the sockets that programs ask transports and servers for."""
 
+import atexit
 import socket
 import struct
 from functools import cache
@@ -99,4 +100,6 @@ def _descriptors() -> tuple[socket.socket, socket.socket, socket.socket]:
     silent, other = socket.socketpair()
     ended, closed = socket.socketpair()
     closed.close()
+    for one in (silent, ended, other):
+        atexit.register(one.close)
     return silent, ended, other
