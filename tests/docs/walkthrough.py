@@ -61,7 +61,7 @@ def follow(text, folder):
     Raises:
         DocumentError: the document is wrong; the message names the line and the difference.
     """
-    for name in ("netra_sim", "notebooks", "tests", "docs"):
+    for name in ("netra_sim", "notebooks", "tests", "docs", "examples"):
         link(folder / name, ROOT / name)
     reader = Reader(folder)
     printed = None

@@ -41,10 +41,10 @@ def test_20_users_get_their_answers_and_the_same_seed_gives_the_same_history_in_
 @pytest.mark.parametrize(
     ("path", "line", "call"),
     [
-        ("/subprocess", "outside.py:17 (in_a_subprocess)", "subprocess.Popen"),
-        ("/popen", "outside.py:23 (by_popen)", "subprocess.Popen"),
-        ("/socket", "outside.py:28 (by_a_real_socket)", "socket.connect"),
-        ("/file", "outside.py:34 (to_a_file)", "open to write"),
+        ("/subprocess", "outside.py:16 (in_a_subprocess)", "subprocess.Popen"),
+        ("/popen", "outside.py:22 (by_popen)", "subprocess.Popen"),
+        ("/socket", "outside.py:27 (by_a_real_socket)", "socket.getaddrinfo"),
+        ("/file", "outside.py:33 (to_a_file)", "open to write"),
     ],
 )
 def test_a_back_end_that_leaves_its_host_gets_an_error_that_names_the_line(path, line, call):

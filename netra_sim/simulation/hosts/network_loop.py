@@ -20,6 +20,7 @@ from netra_sim.simulation.hosts.host import PROCESS, Host, Process
 from netra_sim.simulation.hosts.links import LineConditions
 from netra_sim.simulation.hosts.listener import VirtualServer
 from netra_sim.simulation.hosts.network import VirtualNetwork
+from netra_sim.simulation.hosts.no_subprocesses import NoSubprocesses
 from netra_sim.simulation.hosts.numbered import ProtocolNumbers
 from netra_sim.simulation.hosts.transport import VirtualTransport
 from netra_sim.simulation.hosts.worker_threads import WorkerThreadLoop
@@ -29,7 +30,7 @@ from netra_sim.simulation.timers import each_timer, run_handle
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
-class NetworkLoop(WorkerThreadLoop):
+class NetworkLoop(NoSubprocesses, WorkerThreadLoop):
     """A `WorkerThreadLoop` with TCP connections, TLS, name lookups and signals, all of them virtual.
 
     Args:

@@ -10,8 +10,14 @@ from types import ModuleType
 from typing import Any
 from weakref import ref
 
-_OURS = str(Path(__file__).resolve().parents[2]) + os.sep
-_LIBRARY = tuple({str(Path(sysconfig.get_path(name)).resolve()) + os.sep for name in ("stdlib", "platstdlib")})
+_OURS = __name__.partition(".")[0]
+_LIBRARY = tuple(
+    {
+        str(folder) + os.sep
+        for name in ("stdlib", "platstdlib")
+        for folder in (Path(sysconfig.get_path(name)), Path(sysconfig.get_path(name)).resolve())
+    }
+)
 
 
 @contextmanager
@@ -90,7 +96,9 @@ def _swap(original: object, before: object, after: object) -> None:
 
 
 def _is_exempt(module: ModuleType) -> bool:
+    if module.__name__.partition(".")[0] == _OURS:  # by its name: its path may lead over a link
+        return True
     path = getattr(module, "__file__", None)
     if not path:  # built in, frozen, or made in a notebook
         return module.__name__ != "__main__" and getattr(module, "__spec__", None) is not None
-    return path.startswith(_OURS) or (path.startswith(_LIBRARY) and f"{os.sep}site-packages{os.sep}" not in path)
+    return path.startswith(_LIBRARY) and f"{os.sep}site-packages{os.sep}" not in path

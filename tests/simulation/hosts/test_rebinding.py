@@ -44,6 +44,14 @@ def test_a_module_that_is_imported_meanwhile_is_like_the_others_afterwards(new_m
         assert module.taken is stand_in
 
 
+def test_this_package_keeps_what_it_has_also_if_its_path_leads_over_a_link(new_module):
+    module = new_module(
+        "netra_sim.simulation.hosts.elsewhere", taken=original, __file__="/a/link/netra_sim/elsewhere.py"
+    )
+    with rebound({original: stand_in}):
+        assert module.taken is original
+
+
 def test_contexts_may_overlap_and_a_module_may_come_in_the_inner_one(new_module):
     first = new_module("first", taken=original, length=len)
     with rebound({original: stand_in}):
