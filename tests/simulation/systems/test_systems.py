@@ -207,6 +207,8 @@ SYSTEM_FAULTS = {
     "partition": {"hosts": ["server", "model"], "at": 1.0, "lasts": 100.0},
     "service-worse": {"service": "model", "down": True, "at": 1.0, "lasts": 5.0},
     "rolling-deploy": {"at": 5.0, "drain": 0.0},
+    "garbage": {"at": 2.0, "lasts": 6.0, "every": 1.0},
+    "half-close": {"at": 5.0},
 }
 
 
