@@ -20,12 +20,11 @@ from typing import Annotated, Protocol
 import msgspec
 
 from netra_sim.clients.journal import Journal
+from netra_sim.clients.settings import ClientSettings
 from netra_sim.history import IsolatedBy, Kind
 from netra_sim.randomness import key, uniform
 
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
-Events = Annotated[int, msgspec.Meta(ge=1)]
 
 CONTENT_KINDS = frozenset({Kind.FIRST_CONTENT, Kind.ANSWERED, Kind.REPEATED, Kind.MISSING})
 """The kinds of record that a journal writes if the protocol tells which part of an event is the answer."""
@@ -91,24 +90,8 @@ class Session(Protocol):
         """Break all connections by a reset, as a lost network does."""
 
 
-class ClientProtocol(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
-    """How the users of a scenario talk to the system.
-
-    Attributes:
-        leave_share: the share of runs that the user leaves in the middle, as by a closed tab.
-        leave_after: the number of events of such a run after which the user leaves.
-        foreign_threads: the share of users who name the thread of another user in all their requests. What comes back to
-            them with the mark of the other user is a leak.
-    """
-
-    leave_share: Share = 0.0
-    leave_after: Events = 3
-    foreign_threads: Share = 0.0
-
-    @property
-    def name(self) -> str:
-        """The kind of the protocol, as in scenario files."""
-        return str(self.__struct_config__.tag)
+class ClientProtocol(ClientSettings, frozen=True):
+    """How the users of a scenario talk to the system: its settings, and how it is done."""
 
     @property
     def kinds(self) -> frozenset[Kind]:

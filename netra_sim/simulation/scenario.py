@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from netra_sim.chosen import ChoiceError, chosen
-from netra_sim.clients.protocol import ClientProtocol
+from netra_sim.clients.settings import ClientSettings
 from netra_sim.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
 from netra_sim.exceptions import NetraSimError
 from netra_sim.history import Objectives
@@ -213,7 +213,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     expect: tuple[str, ...] = ()
     time_limit: Positive = 86_400.0
     system: System | msgspec.UnsetType = msgspec.UNSET
-    client: ClientProtocol | msgspec.UnsetType = msgspec.UNSET
+    client: ClientSettings | msgspec.UnsetType = msgspec.UNSET
     services: dict[str, Service] | msgspec.UnsetType = msgspec.UNSET
     fidelity: Literal["bridge", "wire"] | msgspec.UnsetType = msgspec.UNSET
 
@@ -343,7 +343,7 @@ def _client_and_services(fields: Mapping[str, object]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     try:
         if "client" in fields:
-            from netra_sim.clients import CLIENT_PROTOCOLS  # only for who has a system under test
+            from netra_sim.clients import CLIENT_PROTOCOLS, ClientProtocol  # only for who has a system under test
 
             found["client"] = chosen(fields["client"], CLIENT_PROTOCOLS, "client", ClientProtocol)
         if "services" in fields:

@@ -135,7 +135,7 @@ def test_the_callers_python_and_pytest_settings_do_not_reach_a_notebook(tmp_path
     made = notebook(tmp_path, "isolation", look, "print(site.ENABLE_USER_SITE)")
     make_report(plan((), notebooks=[made]), tmp_path / "report")
     said = Page(tmp_path / "report" / "isolation.html").text
-    assert "['PYTHONNOUSERSITE', 'PYTHONPATH'] True" in said
+    assert "['PYTHONHASHSEED', 'PYTHONNOUSERSITE', 'PYTHONPATH'] True" in said
     assert "False" in said
 
 

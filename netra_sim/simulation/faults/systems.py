@@ -144,6 +144,8 @@ class Garbage(Fault, frozen=True, tag="garbage"):
     """Clients send ``size`` bytes that mean nothing over their connections, again every ``every`` seconds while it lasts.
 
     Many bytes at short intervals are a flood. A system ends such a connection at most; no other user may notice.
+
+    Incidents: B12.
     """
 
     needs_system: ClassVar[bool] = True
@@ -163,6 +165,8 @@ class HalfClose(Fault, frozen=True, tag="half-close"):
     """Clients end the sending direction of their connections and go on reading, as ``shutdown(SHUT_WR)`` does.
 
     A client that wants to send on such a connection finds it broken. Connections that are opened later are whole.
+
+    Incidents: B6.
     """
 
     needs_system: ClassVar[bool] = True
