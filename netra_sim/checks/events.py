@@ -153,7 +153,7 @@ def every_run_ends(records: Records, objectives: Objectives) -> Observation:
     declined = records.first_of_each("run", records.rows(Kind.SCOPE_REFUSED))
 
     def describe(row: int) -> str:
-        state = "its run was begun" if scopes[runs[row]] >= 0 else "no run was begun"
+        state = "its run was begun" if scopes[runs[row]] >= 0 else "no beginning of its run is recorded"
         if declined[runs[row]] >= 0:
             state = "the runtime declined it without a word to the client"
         return f"{records.text('user', row)} asked and never learned how it ended; {state}"

@@ -66,7 +66,7 @@ def show(
         if result.found > 5:
             click.echo(f"{'':>16}and {result.found - 5:,} more")
     if left_out:
-        click.echo(f"not applicable  {', '.join(left_out)}; netra-sim check says why")
+        click.echo(f"not applicable  {', '.join(left_out)}; netra-sim check on the saved history says why")
     return ExitCode.NO_GO if any(result.state == "failed" for result in results) else ExitCode.GO
 
 

@@ -130,7 +130,9 @@ def test_a_user_who_left_by_choice_waits_for_no_end():
 def test_a_user_whose_connection_is_lost_waits_for_the_end():
     story = ForeignStory().run().run("bob", "bob.1", end="")
     story.recorder.left("bob.1", "bob", "bob.1", is_lost=True)
-    assert messages(story.end(), "every-run-ends") == ["bob asked and never learned how it ended; no run was begun"]
+    assert messages(story.end(), "every-run-ends") == [
+        "bob asked and never learned how it ended; no beginning of its run is recorded"
+    ]
 
 
 def test_a_stream_that_breaks_off_is_no_end():

@@ -135,7 +135,9 @@ class SystemProcess:
         try:
             await _Server(config).serve()
         except SystemExit as error:
-            raise SystemFailedError(f"uvicorn exited with {error.code}") from error
+            raise SystemFailedError(
+                f"uvicorn exited with {error.code}: most likely the lifespan failed; see [system] environment"
+            ) from error
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if not self._is_stopping:
