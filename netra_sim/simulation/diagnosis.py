@@ -3,6 +3,7 @@
 import asyncio
 import linecache
 import re
+from asyncio import all_tasks
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,7 +80,7 @@ def waits_report(loop: asyncio.AbstractEventLoop, limit: int = 20) -> str:
     """
     groups: Counter[tuple[str, str, str]] = Counter()
     example: dict[tuple[str, str, str], str] = {}
-    for task in sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name()):
+    for task in sorted(all_tasks(loop), key=lambda task: task.get_name()):
         where, what = _wait_of(task)
         group = (getattr(task.get_coro(), "__qualname__", "?"), where, what)
         groups[group] += 1

@@ -64,7 +64,14 @@ _EXCUSED = ("logging", "importlib", "warnings.py", "linecache.py", "traceback.py
 
 _STAND_INS = tuple(
     os.path.join(_SIMULATOR, "simulation", "hosts", name)
-    for name in ("clocks.py", "entropy.py", "gated_threading.py", "no_subprocesses.py", "sqlite_locks.py")
+    for name in (
+        "clocks.py",
+        "entropy.py",
+        "gated_threading.py",
+        "no_subprocesses.py",
+        "own_process.py",
+        "sqlite_locks.py",
+    )
 )
 """What the code under test calls in the place of the standard library."""
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from netra_sim.exceptions import NetraSimError
 from netra_sim.simulation.escapes import Escape, EscapeWatch, watching
 from netra_sim.simulation.hosts.gate import here
+from netra_sim.simulation.hosts.own_process import audited_exit
 
 
 class Ruling(StrEnum):
@@ -47,6 +48,7 @@ BOUNDARIES = MappingProxyType(
     | _rows(Ruling.REFUSED, "asks the real name service", "socket.gethostbyname", "socket.gethostbyaddr")
     | _rows(Ruling.REFUSED, "starts a process", "subprocess.Popen", "os.system", "os.posix_spawn", "os.fork")
     | _rows(Ruling.REFUSED, "starts a process", "os.forkpty", "os.exec")
+    | _rows(Ruling.REFUSED, "ends the real process", "os._exit")
     | _rows(Ruling.REFUSED, "sends a real signal", "os.kill", "os.killpg")
     | _rows(Ruling.REFUSED, "changes files", WRITING, "os.mkdir", "os.rmdir", "os.remove", "os.rename", "os.truncate")
     | _rows(Ruling.REFUSED, "changes files", "os.link", "os.symlink", "os.chmod", "os.utime")
@@ -133,7 +135,7 @@ class BoundaryWatch(EscapeWatch):
 def refusing_boundaries() -> Generator[BoundaryWatch]:
     """Refuse or record what the threads of a loop do at the boundary, as `BOUNDARIES` says, while the context is open."""
     platform.platform()  # its first call starts a process, the others remember what it said; openai sends it to its service
-    with watching(BoundaryWatch()) as watch:
+    with audited_exit(), watching(BoundaryWatch()) as watch:
         yield watch
 
 

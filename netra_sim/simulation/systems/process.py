@@ -119,7 +119,10 @@ class SystemProcess:
         self._loop.power_off(self.host)
 
     async def _run(self) -> None:
-        program = load_program(self._system)
+        try:
+            program = load_program(self._system)
+        except SystemExit as error:
+            raise SystemFailedError(f"its import exited with {error.code}") from error
         if self._system.main:
             main: Coroutine[Any, Any, object] = program()
             await main

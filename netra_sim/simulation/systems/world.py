@@ -28,6 +28,7 @@ from netra_sim.simulation.hosts.host import PROCESS, Host
 from netra_sim.simulation.hosts.links import LineConditions
 from netra_sim.simulation.hosts.machine import seeded_machine
 from netra_sim.simulation.hosts.network_loop import NetworkLoop
+from netra_sim.simulation.hosts.own_process import own_tasks
 from netra_sim.simulation.scenario import Scenario
 from netra_sim.simulation.stage import Stage
 from netra_sim.simulation.system import SERVER, System
@@ -73,6 +74,7 @@ class SystemWorld(Stage):
         """See `Stage`."""
         with modules_of(self.system), self._environment(), errors_logged(self.recorder), ExitStack() as machine:
             machine.enter_context(refusing_boundaries())
+            machine.enter_context(own_tasks(self.loop))
             if self.system.seeded:
                 machine.enter_context(seeded_machine(self.loop, self.seed, self._clock_offset))
             async with AsyncExitStack() as stack:

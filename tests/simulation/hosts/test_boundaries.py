@@ -76,6 +76,7 @@ TRIALS = {
     "os.fork": lambda: os.fork() or os._exit(0),
     "os.forkpty": lambda: os.forkpty()[0] or os._exit(0),
     "os.exec": lambda: os.execv("/bin/false", ["false"]),
+    "os._exit": lambda: os._exit(0),
     "os.kill": lambda: os.kill(os.getpid(), signal.SIGCHLD),
     "os.killpg": lambda: os.killpg(os.getpgid(0), signal.SIGCHLD),
     WRITING: lambda: Path(NOWHERE).write_text(""),

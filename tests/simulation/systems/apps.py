@@ -70,3 +70,8 @@ async def deaf():
 
 async def short():
     return None
+
+
+async def cancels_all():
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    await main()

@@ -94,6 +94,13 @@ def test_a_program_that_listens_by_itself_is_a_system_too():
     assert not len(history.frame(Kind.LEFT_OVER)), "it stops on SIGTERM"
 
 
+def test_a_program_that_cancels_all_tasks_cancels_only_those_of_its_process():
+    line_server = scenario(system={"main": "apps:cancels_all", "folder": str(HERE)})
+    history = simulate(line_server)
+    assert "every-run-ends" in failed(history), "it does not speak HTTP"
+    assert not len(history.frame(Kind.LOOP_ERROR))
+
+
 @pytest.mark.parametrize(
     ("system", "says"),
     [
@@ -102,6 +109,7 @@ def test_a_program_that_listens_by_itself_is_a_system_too():
         ({"app": "apps:STARTED"}, "cannot be called"),
         ({"main": "apps:deaf", "start_within": 5.0}, "does not listen on port 8000 within 5 s"),
         ({"main": "apps:short"}, "its main function returned"),
+        ({"app": "exiting:app"}, "its import exited with MODEL_URL is not set"),
     ],
 )
 def test_a_system_that_does_not_start_says_why(system, says):
