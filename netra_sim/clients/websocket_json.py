@@ -226,6 +226,8 @@ class _Session:
         except ConnectionClosed:
             socket = line.socket
             if self._lines.get(path) is line:
+                if reason := socket.close_reason:
+                    self._journal.received_control(line.connection_id, f"close {socket.close_code}", reason.encode())
                 self._drop(path, socket.close_code or CLOSE_LOST, socket.close_reason or "the connection ended")
         finally:
             for run in line.runs.values():

@@ -103,6 +103,20 @@ async def test_an_error_ends_the_run_and_the_data_of_another_user_is_seen():
     assert records.texts(Kind.RECEIVED, "event", "subject") == [("agent_error", "bob")]
 
 
+async def test_the_data_of_another_user_is_seen_in_the_reason_of_a_close():
+    async def leak(socket):
+        await socket.recv()
+        await socket.close(1011, f"{mark('bob')} is busy")
+
+    records = Records()
+    async with websocket_server(leak) as target:
+        session = PROTOCOL.session(target, "alice", records.journal("alice"))
+        await session.ask(request("alice"))
+        await session.leave()
+    seen = records.texts(Kind.CONTROL_RECEIVED, "event", "subject")
+    assert ("close 1011", "bob") in seen
+
+
 async def test_an_event_of_a_run_that_nobody_asked_for_is_recorded_for_that_run():
     async def mixed_up(socket):
         asked = json.loads(await socket.recv())
