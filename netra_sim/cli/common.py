@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def show(
         results: the results of the checks.
         lines: for a log, the line number of each row of the history.
         lacks: says for the name of a check what the log lacks.
-        is_brief: whether the checks that do not apply are only named, in one line.
+        is_brief: whether the checks that do not apply are only named, in one line, and the times that others measured shown.
 
     Returns:
         NO_GO if a check failed, else GO.
@@ -51,6 +52,8 @@ def show(
         if result.check in left_out:
             continue
         click.echo(f"{result.state:>14}  {result.check}: {result.looked_at:,} {result.unit}")
+        if is_brief and result.state in ("passed", "failed") and (figures := _seconds(result)):
+            click.echo(f"{'':>16}{figures}")
         if result.state == "inconclusive":
             click.echo(f"{'':>16}{result.inconclusive}")
         if result.state == "not applicable" and (reason := result.inconclusive):
@@ -68,6 +71,12 @@ def show(
     if left_out:
         click.echo(f"not applicable  {', '.join(left_out)}; netra-sim check on the saved history says why")
     return ExitCode.NO_GO if any(result.state == "failed" for result in results) else ExitCode.GO
+
+
+def _seconds(result: "CheckResult") -> str:
+    """The times that a check has measured, in one line."""
+    timed = [(name, figure.value) for name, figure in result.measured.items() if figure.unit == "s"]
+    return "; ".join(f"{name} {value * 1000:,.0f} ms" for name, value in timed if not isnan(value))
 
 
 def show_use(uses: "Sequence[ResourceUse]") -> None:

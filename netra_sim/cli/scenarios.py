@@ -82,7 +82,7 @@ def system_options(command: C) -> C:
     app = click.option(
         "--app",
         metavar="MODULE:APP",
-        help="An ASGI application to test, instead of the runtime of this package; uvicorn serves it in virtual time.",
+        help="An ASGI application to test, instead of the runtime of this package; served by uvicorn.",
     )
     client = click.option(
         "--client",

@@ -1,6 +1,7 @@
 """`NetworkLoop`: a virtual-time loop on which unmodified servers and clients meet over a virtual network."""
 
 import asyncio
+import ctypes
 import gc
 import logging
 import signal
@@ -9,7 +10,6 @@ import ssl
 import sys
 from asyncio import sslproto
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, TypeVar
@@ -239,25 +239,26 @@ class NetworkLoop(NoSubprocesses, WorkerThreadLoop):
 
     def close(self) -> None:
         """See `VirtualTimeLoop.close`."""
+        if self._frozen or self._kept:
+            self._bury()
         super().close()
         for host in self.network.hosts:
             self.network.forget(host.process)
-        if self._frozen or self._kept:
-            self._bury()
 
     def _bury(self) -> None:
         """Free what dead processes left, without a word of the clean-up that Python then runs in it."""
         before, sys.unraisablehook = sys.unraisablehook, _ignore
         disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
+        asyncio._set_running_loop(self)  # clean-up that swallows every error and goes on must find something to await
         try:
             for task in self._frozen:
-                with suppress(BaseException):
-                    task.get_coro().close()
+                _end(task.get_coro())
             self._frozen.clear()
             self._kept.clear()
             gc.collect()
         finally:
+            asyncio._set_running_loop(None)
             sys.unraisablehook = before
             logging.disable(disabled)
 
@@ -311,6 +312,16 @@ def _tls_times(settings: dict[str, Any]) -> dict[str, Any]:
 def _set_done(made: "asyncio.Future[None]") -> None:
     if not made.done():
         made.set_result(None)
+
+
+def _end(coroutine: Any) -> None:
+    """Close a coroutine. One that goes on all the same is never freed, as Python would try again, then without a loop."""
+    try:
+        coroutine.close()
+    except RuntimeError:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine))
+    except BaseException:  # noqa: S110 - the clean-up of a dead process reaches nobody
+        pass
 
 
 def _ignore(unraisable: object) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import signal
+from contextlib import suppress
 
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
@@ -40,6 +41,20 @@ def chat_in_a_thread(question: dict[str, str]):
 @app.post("/environment")
 async def environment(question: dict[str, str]):
     raise RuntimeError(os.environ["GREETING"])
+
+
+UNDYING = []
+
+
+@app.post("/undying")
+async def undying(question: dict[str, str]):
+    async def go_on():
+        while True:
+            with suppress(BaseException):
+                await asyncio.sleep(1000)
+
+    UNDYING.append(asyncio.create_task(go_on()))
+    return await chat(question)
 
 
 @app.websocket("/echo")

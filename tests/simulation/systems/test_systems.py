@@ -142,6 +142,10 @@ def test_a_scenario_without_a_system_takes_nothing_that_needs_one():
         simulate(Scenario.from_mapping({"client": SSE}))
 
 
+def test_a_task_that_swallows_its_cancellation_does_not_keep_the_simulation_from_ending():
+    assert not failed(simulate(scenario(client=SSE | {"path": "/undying"})))
+
+
 @pytest.mark.parametrize("is_configured", [False, True])
 def test_an_exception_in_the_application_is_an_unhandled_error_and_the_environment_is_set(is_configured, monkeypatch):
     if is_configured:  # as by a real uvicorn in this process
