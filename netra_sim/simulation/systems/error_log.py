@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeGuard
 
 from netra_sim.recording import Recorder, describe_loop_error
 
@@ -34,18 +33,18 @@ def errors_logged(recorder: Recorder, name: str | None = None) -> Iterator[None]
         name: of the logger; None for everything that anything logs.
     """
     handler = _ErrorLog(recorder)
-    # A logger that does not pass on what it gets, as uvicorn's once a real server was set up, must be listened to as well.
-    others = [] if name else [one for one in logging.root.manager.loggerDict.values() if _is_apart(one)]
-    loggers = [logging.getLogger(name), *others]
-    before = [(one.handlers[:], one.propagate, one.disabled) for one in loggers]
-    for one in loggers:
-        one.handlers[:], one.propagate, one.disabled = [handler], False, False
+    known = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    # A logger that keeps to itself what it gets, as uvicorn's once a real server was set up, is listened to as well.
+    apart = [logging.getLogger(name), *(one for one in known if not name and not one.propagate)]
+    before = [(one, one.handlers[:], one.propagate, one.disabled, one.level) for one in dict.fromkeys((*apart, *known))]
+    for one in apart:
+        one.handlers[:], one.propagate = [handler], False
+    for one in known:
+        one.disabled, one.level = False, min(one.level, logging.ERROR)
+    logging.root.manager._clear_cache()  # type: ignore[attr-defined]  # of what each logger takes
     try:
         yield
     finally:
-        for one, (handlers, propagates, is_disabled) in zip(loggers, before, strict=True):
-            one.handlers[:], one.propagate, one.disabled = handlers, propagates, is_disabled
-
-
-def _is_apart(logger: object) -> TypeGuard[logging.Logger]:
-    return isinstance(logger, logging.Logger) and (not logger.propagate or logger.disabled)
+        for one, handlers, propagates, is_disabled, level in before:
+            one.handlers[:], one.propagate, one.disabled, one.level = handlers, propagates, is_disabled, level
+        logging.root.manager._clear_cache()  # type: ignore[attr-defined]

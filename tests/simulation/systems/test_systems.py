@@ -149,7 +149,8 @@ def test_a_task_that_swallows_its_cancellation_does_not_keep_the_simulation_from
 @pytest.mark.parametrize("is_configured", [False, True])
 def test_an_exception_in_the_application_is_an_unhandled_error_and_the_environment_is_set(is_configured, monkeypatch):
     if is_configured:  # as by a real uvicorn in this process
-        monkeypatch.setattr(logging.getLogger("uvicorn.error"), "propagate", False)
+        monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", False)
+        monkeypatch.setattr(logging.getLogger("uvicorn.error"), "level", logging.CRITICAL)
     system = {"app": "apps:app", "folder": str(HERE), "environment": {"GREETING": "good morning"}}
     history = simulate(scenario(system=system, client=SSE | {"path": "/environment"}))
     assert "unhandled-errors" in failed(history)
