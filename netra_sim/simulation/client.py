@@ -71,6 +71,8 @@ class SimulatedClient(Tab):
         self._is_closed = True
         if self._connecting is not None:
             self._connecting.cancel()
+        if self._transport is not None and self._transport.is_gone:
+            return  # over a dead line no word of it gets through: the server learns it by its pings
         if self._connection is not None and self._instance is not None:
             self._instance.bridge.disconnect(self._connection, CLOSE_NORMAL, "the tab was closed")
 
