@@ -218,7 +218,7 @@ def test_no_run_begins_during_an_outage_and_clock_jumps_add_up(spans, seed):
     history = simulate(scenario.with_settings({"limits.check_interval": 0.25}), seed)
 
     def down_for(time):
-        """The seconds for which the back end has been down at a time; it is up between an outage and one that follows at once."""
+        """The seconds for which the back end has been down at a time; up between one outage and the next."""
         began = time
         while earlier := [fault.at for fault in downs if fault.at < began < fault.at + fault.lasts]:
             began = min(earlier)
