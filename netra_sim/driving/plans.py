@@ -14,8 +14,8 @@ from netra_sim.services import Service
 from netra_sim.simulation import Closed, Scenario, ScenarioError
 from netra_sim.simulation.fault_state import Injection
 from netra_sim.simulation.faults import FAULTS, DisconnectStorm, Fault, Garbage, HalfClose, Line, LineFault, SystemFault
+from netra_sim.simulation.requesting import PAGE_LEAD
 from netra_sim.simulation.system import System
-from netra_sim.simulation.systems.users import PAGE_LEAD
 from netra_sim.simulation.workload import due_times
 
 

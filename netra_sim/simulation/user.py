@@ -21,12 +21,8 @@ from netra_sim.simulation.faults import (
     TabMultiplication,
 )
 from netra_sim.simulation.instance import Instance
-from netra_sim.simulation.scenario import Closed
+from netra_sim.simulation.requesting import make_requests
 from netra_sim.simulation.tab import Tab
-from netra_sim.simulation.workload import due_times
-
-PAGE_LEAD = 1.0
-"""Seconds between opening the page and the due time of the first request."""
 
 POSTPONED = ("not_ready", "shutting_down")
 """Refusal codes after which a client repeats the request: after a pause, or on its next connection."""
@@ -60,19 +56,10 @@ class SimulatedUser:
 
     async def run(self) -> None:
         """Open the tabs, make all requests, and close the tabs when every request has ended or been given up."""
-        scenario, loop = self._environment.scenario, self._environment.loop
-        arrivals = scenario.workload.arrivals
+        environment = self._environment
+        plan = environment.scenario, environment.seed, environment.loop, self.number
         try:
-            if isinstance(arrivals, Closed):
-                await self._ask_in_turn(arrivals)
-                return
-            times = list(due_times(scenario.workload, self._environment.seed, self.number, scenario.users))
-            async with asyncio.TaskGroup() as group:
-                for due in times:
-                    await loop.sleep_exactly(due - PAGE_LEAD - loop.exact_time())
-                    self._arrive()
-                    await loop.sleep_exactly(due - loop.exact_time())
-                    group.create_task(self._ask(due), name=f"request of {self.user_id}")
+            await make_requests(*plan, self._arrive, self._ask)
         finally:
             self.is_present = False
             for tab in self.tabs:
@@ -100,15 +87,7 @@ class SimulatedUser:
         ends = self._ended, self._refused
         return SimulatedClient(self._environment, self.user_id, number, *ends, self._serve)
 
-    async def _ask_in_turn(self, arrivals: Closed) -> None:
-        environment = self._environment
-        stream = key(environment.seed, "think", self.number)
-        self._arrive()
-        for number in range(environment.scenario.workload.runs_per_user):
-            await environment.loop.sleep_exactly(arrivals.think.draw(uniform(stream, number)))
-            await self._ask(environment.loop.exact_time())
-
-    def _arrive(self) -> None:
+    async def _arrive(self) -> None:
         if not self.is_present:
             self.is_present = True
             self.adapt()

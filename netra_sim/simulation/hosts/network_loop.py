@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, finalize
 
 from netra_sim.simulation.hosts.endpoint import Endpoint
+from netra_sim.simulation.hosts.gate import is_dead
 from netra_sim.simulation.hosts.host import PROCESS, Host, Process
 from netra_sim.simulation.hosts.links import LineConditions
 from netra_sim.simulation.hosts.listener import VirtualServer
@@ -297,7 +298,7 @@ class NetworkLoop(NoSubprocesses, WorkerThreadLoop):
 
         def call_soon(callback: Any, *args: Any, context: Context | None = None) -> Any:
             process = PROCESS.get() if context is None else context.get(PROCESS)
-            if process is not None and process.is_dead:
+            if is_dead(process):
                 return never
             return schedule(callback, *args, context=context)
 
@@ -339,5 +340,4 @@ def _context_of(entry: Entry) -> Context:
 
 
 def _belongs_to_dead(context: Context) -> bool:
-    process = context.get(PROCESS)
-    return process is not None and process.is_dead
+    return is_dead(context.get(PROCESS))

@@ -6,16 +6,12 @@ from typing import Protocol
 from netra_sim.clients.conversations import Conversations
 from netra_sim.clients.journal import Journal
 from netra_sim.clients.protocol import ClientProtocol, Session, SystemAddress
-from netra_sim.randomness import key, uniform
 from netra_sim.simulation.faults import Line
 from netra_sim.simulation.hosts.host import Host
 from netra_sim.simulation.hosts.network_loop import NetworkLoop
 from netra_sim.simulation.hosts.transport import VirtualTransport
-from netra_sim.simulation.scenario import Closed, Scenario
-from netra_sim.simulation.workload import due_times
-
-PAGE_LEAD = 1.0
-"""Seconds between a user's arrival and the due time of the first request."""
+from netra_sim.simulation.requesting import make_requests
+from netra_sim.simulation.scenario import Scenario
 
 
 class UserEnvironment(Protocol):
@@ -71,19 +67,10 @@ class SystemUser:
 
     async def run(self) -> None:
         """Everything that the user does."""
-        scenario, loop = self._environment.scenario, self._environment.loop
-        arrivals = scenario.workload.arrivals
+        environment = self._environment
+        plan = environment.scenario, environment.seed, environment.loop, self.number
         try:
-            if isinstance(arrivals, Closed):
-                await self._ask_in_turn(arrivals)
-                return
-            times = list(due_times(scenario.workload, self._environment.seed, self.number, scenario.users))
-            async with asyncio.TaskGroup() as group:
-                for due in times:
-                    await loop.sleep_exactly(due - PAGE_LEAD - loop.exact_time())
-                    await self._arrive()
-                    await loop.sleep_exactly(due - loop.exact_time())
-                    group.create_task(self._ask(due), name=f"request of {self.user_id}")
+            await make_requests(*plan, self._arrive, self._ask)
         finally:
             self.is_present = False
             await self._session.leave()
@@ -126,14 +113,6 @@ class SystemUser:
             self.is_present = True
             self.adapt()
             await self._session.connect()
-
-    async def _ask_in_turn(self, arrivals: Closed) -> None:
-        environment = self._environment
-        stream = key(environment.seed, "think", self.number)
-        await self._arrive()
-        for number in range(environment.scenario.workload.runs_per_user):
-            await environment.loop.sleep_exactly(arrivals.think.draw(uniform(stream, number)))
-            await self._ask(environment.loop.exact_time())
 
     async def _ask(self, due: float) -> None:
         try:
