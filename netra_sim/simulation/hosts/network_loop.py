@@ -48,6 +48,7 @@ class NetworkLoop(NoSubprocesses, WorkerThreadLoop):
         self.network = VirtualNetwork(self, seed, inside)
         self._protocols = ProtocolNumbers()
         self._has_dead = False
+        self._is_burying = False
         self._frozen: list[asyncio.Task[Any]] = []
         self._kept: list[Any] = []
         self._connected: WeakKeyDictionary[socket.socket, tuple[Endpoint, finalize[..., Any]]] = WeakKeyDictionary()
@@ -240,23 +241,26 @@ class NetworkLoop(NoSubprocesses, WorkerThreadLoop):
 
     def close(self) -> None:
         """See `VirtualTimeLoop.close`."""
-        if self._frozen or self._kept:
+        if self._has_dead and not self.is_closed():
             self._bury()
-        super().close()
+        else:
+            super().close()
         for host in self.network.hosts:
             self.network.forget(host.process)
 
     def _bury(self) -> None:
-        """Free what dead processes left, without a word of the clean-up that Python then runs in it."""
+        """Close, and free what dead processes left, without a word of the clean-up that Python then runs in it."""
         before, sys.unraisablehook = sys.unraisablehook, _ignore
         disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
         asyncio._set_running_loop(self)  # clean-up that swallows every error and goes on must find something to await
+        self._is_burying = True
         try:
             for task in self._frozen:
                 _end(task.get_coro())
             self._frozen.clear()
             self._kept.clear()
+            super().close()
             gc.collect()
         finally:
             asyncio._set_running_loop(None)
@@ -268,6 +272,11 @@ class NetworkLoop(NoSubprocesses, WorkerThreadLoop):
         super()._asyncgen_firstiter_hook(agen)  # type: ignore[misc]
         if (process := PROCESS.get()) is not None:
             process.generators.add(agen)
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        """Close a generator that nobody uses any more; at the burial only dead processes have any."""
+        if not self._is_burying:
+            super()._asyncgen_finalizer_hook(agen)  # type: ignore[misc]
 
     def _freeze(self, process: Process) -> None:
         """Let no code of a dead process run: neither its tasks nor its callbacks, and no clean-up either."""

@@ -1,5 +1,6 @@
 """A back end of other people runs unmodified under simulated users, and its defects show."""
 
+import gc
 import logging
 import platform
 import subprocess
@@ -272,3 +273,17 @@ def test_what_the_platform_module_remembers_changes_nothing(monkeypatch):
     first = simulate(agents)
     platform.platform()  # as any library may do, outside of a simulation; openai sends what it says
     assert simulate(agents).digest() == first.digest()
+
+
+def test_a_killed_process_leaves_nothing_that_complains_when_python_frees_it(monkeypatch):
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda complaint: complaints.append(repr(complaint)))
+    path, settings = (
+        EXAMPLES / "fastapi_agents" / "agents.toml",
+        {"faults": [{"kind": "process-killed", "at": 3.0}], "workload.window": 6.0},
+    )
+    agents = Scenario.load(path).with_settings(settings)
+    for seed in (1, 2):
+        simulate(agents, seed)
+        gc.collect()
+    assert not complaints
