@@ -85,7 +85,7 @@ def delivery(records: Records, objectives: Objectives) -> Observation:
         measured={
             "published": counted(len(records.rows(Kind.PUBLISHED))),
             "received": counted(len(received)),
-            "delivered": Measurement(float(delivered), "share", "higher"),
+            "delivered": Measurement(float(delivered), "share", "higher", objectives.delivered),
             "announced as missing": Measurement(float(is_announced.sum()), "count", "lower"),
             "lost with a connection": Measurement(float(is_excused.sum()), "count", "lower"),
         },

@@ -206,7 +206,7 @@ def completion(records: Records, objectives: Objectives) -> Observation:
         looked_at=len(requested),
         found=1 + len(without) if findings else 0,
         findings=findings,
-        measured={"completed": Measurement(share, "share", "higher")},
+        measured={"completed": Measurement(share, "share", "higher", objectives.completed)},
     )
 
 

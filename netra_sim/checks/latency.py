@@ -108,7 +108,7 @@ def latency(records: Records, objectives: Objectives) -> Observation:
         judged = _Judged(records, sample, figure, allowed, control)
         if judged.values:
             looked_at += judged.values if figure == "p95" else 0
-            measured[f"{sample.name}, {figure}"] = Measurement(judged.value, "s", "lower")
+            measured[f"{sample.name}, {figure}"] = Measurement(judged.value, "s", "lower", allowed)
             findings += judged.findings()
             weak += judged.weaknesses()
     if objectives.first_content_p95 is UNSET and len(piece.seconds):
@@ -238,7 +238,7 @@ def refusals(records: Records, objectives: Objectives) -> Observation:
             continue
         looked_at += asked
         share = len(declined) / all_of_them if all_of_them else 0.0
-        measured[f"share of {what} refused"] = Measurement(share, "share", "lower")
+        measured[f"share of {what} refused"] = Measurement(share, "share", "lower", objectives.refused)
         if share <= objectives.refused:
             continue
         message = f"{share:.2%} of the {what} were refused; the objective is {objectives.refused:.2%} at most"

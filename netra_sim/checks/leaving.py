@@ -60,7 +60,7 @@ def work_after_leaving(records: Records, objectives: Objectives) -> Observation:
         measured={
             "runs left": counted(len(left)),
             "units of work after leaving": Measurement(float(units.sum()), "count", "lower"),
-            "longest work after leaving": Measurement(float(longest.max(initial=0.0)), "s", "lower"),
+            "longest work after leaving": Measurement(float(longest.max(initial=0.0)), "s", "lower", allowed),
         }
         if len(judged)
         else {},

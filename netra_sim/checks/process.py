@@ -115,7 +115,7 @@ def idle_cost(records: Records, objectives: Objectives) -> Observation:
         looked_at=len(steps) and happened,
         found=len(findings),
         findings=findings,
-        measured={"steps for each": Measurement(each, "ratio", "lower")},
+        measured={"steps for each": Measurement(each, "ratio", "lower", objectives.steps_per_record)},
     )
 
 

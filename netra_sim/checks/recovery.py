@@ -64,7 +64,7 @@ def recovery(records: Records, objectives: Objectives) -> Observation:
     measured = {
         "users hit": counted(len(all_hit)),
         "never served again": Measurement(float(len(all_hit) - len(back)), "count", "lower"),
-        "slowest": Measurement(float(back.max(initial=0.0)), "s", "lower"),
+        "slowest": Measurement(float(back.max(initial=0.0)), "s", "lower", objectives.recovery),
         "mean": Measurement(float(back.mean()) if len(back) else 0.0, "s", "lower"),
     }
     return Observation(

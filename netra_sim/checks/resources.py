@@ -71,7 +71,9 @@ def unsent_bytes(records: Records, objectives: Objectives) -> Observation:
         findings=records.findings(
             over, lambda row: f"{values[row]:,.0f} bytes wait on one connection, and {bound:,} may"
         ),
-        measured={"most bytes": Measurement(float(values[waiting].max()), "bytes", "lower")} if len(waiting) else {},
+        measured={"most bytes": Measurement(float(values[waiting].max()), "bytes", "lower", bound)}
+        if len(waiting)
+        else {},
     )
 
 
@@ -82,6 +84,7 @@ def memory(records: Records, objectives: Objectives) -> Observation:
     kept = samples[records.one_of("detail", samples, REPLAY_BYTES)]
     values = records.numbers["value"]
     over = kept[values[kept] > objectives.replay_bytes]
+    most = float(values[kept].max()) if len(kept) else 0.0
 
     def describe(row: int) -> str:
         return f"the bridge keeps {values[row]:,.0f} bytes; the objective is {objectives.replay_bytes:,.0f}"
@@ -90,7 +93,7 @@ def memory(records: Records, objectives: Objectives) -> Observation:
         looked_at=len(kept),
         found=len(over),
         findings=records.findings(over, describe),
-        measured={"most bytes": Measurement(float(values[kept].max()) if len(kept) else 0.0, "bytes", "lower")},
+        measured={"most bytes": Measurement(most, "bytes", "lower", objectives.replay_bytes)},
     )
 
 

@@ -38,11 +38,14 @@ class Measurement(msgspec.Struct, frozen=True):
         value: the figure, in its unit.
         unit: "s" for seconds, "share" for a fraction of 1, "bytes", "count" for a number of things, "ratio" for a quotient.
         better: which value is better, the lower or the higher; "neither" if the figure only describes what was examined.
+        bound: the objective, or another bound, that it was compared with, in the same unit; None without one. The figure may
+            be equal to it.
     """
 
     value: float
     unit: Literal["s", "share", "bytes", "count", "ratio"]
     better: Literal["lower", "higher", "neither"] = "neither"
+    bound: float | None = None
 
 
 def counted(number: SupportsFloat) -> Measurement:

@@ -68,7 +68,7 @@ def silence(records: Records, objectives: Objectives) -> Observation:
         looked_at=int((~np.isnan(pauses)).sum()),
         found=found,
         findings=records.findings(np.array(sorted(messages), np.int64), messages.__getitem__),
-        measured={"longest pause": Measurement(longest, "s", "lower")},
+        measured={"longest pause": Measurement(longest, "s", "lower", objectives.silence)},
     )
 
 
