@@ -59,7 +59,7 @@ class Fidelity(msgspec.Struct, frozen=True):
 
     Attributes:
         table: see `netra_sim.studies.reality.compare_with_reality`.
-        step_cost: seconds of CPU time of a simulated step, from a short measurement on this machine.
+        step_cost: seconds of CPU time of a simulated step, from two short measurements on this machine.
     """
 
     table: pd.DataFrame

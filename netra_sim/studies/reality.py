@@ -24,15 +24,17 @@ _ON_LOOPBACK = {
 }
 
 
-def measured_step_cost(scenario: Scenario, users: int = 10, seed: int = 1) -> float:
+def measured_step_cost(scenario: Scenario, users: tuple[int, int] = (10, 40), seed: int = 1) -> float:
     """The CPU time of a step of the event loop, in seconds, so that the simulated system takes as much as the real one.
 
-    A short run of the real system tells its CPU time, a simulation of the same requests the number of steps. These include
-    the steps of the clients and the services: the CPU time of the system is spread over all of them.
+    Two short runs of the real system tell its CPU time, simulations of the same requests the numbers of steps. The cost is
+    the CPU time that the second run takes more, divided by the steps that it takes more: what a system needs to start and
+    while it waits is in both. The steps include those of the clients and the services: the CPU time of the system is spread
+    over all of them.
 
     Args:
         scenario: as for `compare_with_reality`.
-        users: of the short measurement, few enough that the system keeps up.
+        users: of the two runs, the smaller number first, and few enough that the system keeps up.
         seed: of both.
 
     Raises:
@@ -40,6 +42,12 @@ def measured_step_cost(scenario: Scenario, users: int = 10, seed: int = 1) -> fl
         SystemFailedError: the system does not start.
         RuntimeError: this machine does not tell the CPU time of a process.
     """
+    (few, few_steps), (many, many_steps) = (_work(scenario, count, seed) for count in users)
+    return max(0.0, many - few) / (many_steps - few_steps)
+
+
+def _work(scenario: Scenario, users: int, seed: int) -> tuple[float, int]:
+    """The CPU time of the real system in seconds, and the steps of the simulated event loop, for the same requests."""
     one, log = scenario.with_settings({"users": users, **_ON_LOOPBACK}), ScheduleLog()
     simulate(one, seed, log=log)
     rows = run(load_scenario(one, seed)).frame(Kind.SAMPLE)
@@ -48,7 +56,7 @@ def measured_step_cost(scenario: Scenario, users: int = 10, seed: int = 1) -> fl
         raise RuntimeError(
             "this machine does not tell the CPU time of a process (proc(5)); set platform.step_cost yourself"
         )
-    return float(spent.max() - spent.min()) / len(log.steps)
+    return float(spent.max() - spent.min()), len(log.steps)
 
 
 def compare_with_reality(scenario: Scenario, users: Sequence[int], seed: int = 1) -> "pd.DataFrame":

@@ -44,4 +44,5 @@ def test_the_step_cost_is_the_cpu_time_of_the_real_system_spread_over_the_simula
         Scenario.from_mapping({"users": 9, "client": SSE | {"path": path}, "workload": workload, "system": system})
         for path in ("/chat", "/busy")
     )
-    assert 0 <= 5 * measured_step_cost(idle, users=3) < measured_step_cost(busy, users=3) < 1.0
+    few = (1, 4)
+    assert 0 <= 5 * measured_step_cost(idle, users=few) < measured_step_cost(busy, users=few) < 1.0

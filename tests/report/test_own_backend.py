@@ -59,7 +59,7 @@ def test_the_checks_that_cannot_judge_say_why_and_stand_apart(tried):
 
 def test_the_pictures_have_the_troubles_in_words_and_text(tried):
     content, last = tried.latency("content"), tried.latency("last")
-    assert content.title.startswith("Within 1 s: ")
+    assert content.title.startswith("Within 3 s: ")
     assert "first pieces of answers" in content.alt
     assert list(content.numbers["series"]) == list(last.numbers["series"]) == list(tried.histories)
     assert tried.each(request_endings).count("<figure") == 5
