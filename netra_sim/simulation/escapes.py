@@ -71,6 +71,7 @@ _STAND_INS = tuple(
         "no_subprocesses.py",
         "own_process.py",
         "sqlite_locks.py",
+        "worker_threads.py",
     )
 )
 """What the code under test calls in the place of the standard library."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from netra_sim.exceptions import NetraSimError
 from netra_sim.simulation.escapes import Escape, EscapeWatch, watching
 from netra_sim.simulation.hosts.gate import here
-from netra_sim.simulation.hosts.own_process import audited_exit
+from netra_sim.simulation.hosts.own_process import audited_calls
 
 
 class Ruling(StrEnum):
@@ -30,14 +30,24 @@ class Boundary(NamedTuple):
     Attributes:
         ruling: what becomes of it.
         what: what the code does with it, such as "starts a process".
+        instead: what to do instead of a call that is refused.
     """
 
     ruling: Ruling
     what: str
+    instead: str = "use asyncio's streams or a stand-in service, or read a file or an SQLite database"
 
 
 def _rows(ruling: Ruling, what: str, *calls: str) -> dict[str, Boundary]:
     return dict.fromkeys(calls, Boundary(ruling, what))
+
+
+_SECOND_LOOP = Boundary(
+    Ruling.REFUSED,
+    "makes a second event loop",
+    "await on the loop that runs, from a thread by asyncio.run_coroutine_threadsafe",
+)
+_STOP = Boundary(Ruling.REFUSED, "stops the event loop, on which everything runs", "return from the main function")
 
 
 WRITING, TEMPORARY = "open to write", "tempfile"
@@ -49,6 +59,7 @@ BOUNDARIES = MappingProxyType(
     | _rows(Ruling.REFUSED, "starts a process", "subprocess.Popen", "os.system", "os.posix_spawn", "os.fork")
     | _rows(Ruling.REFUSED, "starts a process", "os.forkpty", "os.exec")
     | _rows(Ruling.REFUSED, "ends the real process", "os._exit")
+    | {"asyncio.new_event_loop": _SECOND_LOOP, "asyncio.loop.stop": _STOP}
     | _rows(Ruling.REFUSED, "sends a real signal", "os.kill", "os.killpg")
     | _rows(Ruling.REFUSED, "changes files", WRITING, "os.mkdir", "os.rmdir", "os.remove", "os.rename", "os.truncate")
     | _rows(Ruling.REFUSED, "changes files", "os.link", "os.symlink", "os.chmod", "os.utime")
@@ -88,10 +99,8 @@ class BoundaryError(NetraSimError, RuntimeError):
     """
 
     def __init__(self, where: str, how: str) -> None:
-        super().__init__(
-            f"{where} {BOUNDARIES[how].what} ({how}), and a simulated host has no such thing; use asyncio's streams or a "
-            "stand-in service, or read a file or an SQLite database"
-        )
+        boundary = BOUNDARIES[how]
+        super().__init__(f"{where} {boundary.what} ({how}), and a simulated host has no such thing; {boundary.instead}")
         self.where = where
         self.how = how
 
@@ -135,7 +144,7 @@ class BoundaryWatch(EscapeWatch):
 def refusing_boundaries() -> Generator[BoundaryWatch]:
     """Refuse or record what the threads of a loop do at the boundary, as `BOUNDARIES` says, while the context is open."""
     platform.platform()  # its first call starts a process, the others remember what it said; openai sends it to its service
-    with audited_exit(), watching(BoundaryWatch()) as watch:
+    with audited_calls(), watching(BoundaryWatch()) as watch:
         yield watch
 
 

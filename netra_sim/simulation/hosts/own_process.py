@@ -1,4 +1,4 @@
-"""Shows the code under test only its own simulated process: the tasks of that process, and no way to end the real one."""
+"""Shows the code under test only its own simulated process: its tasks, no way to end the real process, and no other loop."""
 
 import asyncio
 import os
@@ -32,14 +32,27 @@ def own_tasks(loop: asyncio.AbstractEventLoop) -> Generator[None]:
 
 
 @contextmanager
-def audited_exit() -> Generator[None]:
-    """Raise an audit event for `os._exit`, which has none of its own: it would end the simulator, with any exit code."""
-    real = os._exit
+def audited_calls() -> Generator[None]:
+    """Raise audit events for two calls that have none of their own.
 
-    @wraps(real)
+    `os._exit` would end the simulator, with any exit code. A loop of `asyncio.new_event_loop`, as `asyncio.run` makes it in
+    a thread, would wait in real time while the simulation stands still.
+    """
+    exit_now, new_loop = os._exit, asyncio.new_event_loop
+
+    @wraps(exit_now)
     def _exit(status: int) -> None:
         sys.audit("os._exit", status)
-        real(status)
+        exit_now(status)
 
-    with rebound({real: _exit}), replaced(os, "_exit", _exit):
+    @wraps(new_loop)
+    def new_event_loop() -> asyncio.AbstractEventLoop:
+        sys.audit("asyncio.new_event_loop")
+        return new_loop()
+
+    with ExitStack() as undo:
+        undo.enter_context(rebound({exit_now: _exit, new_loop: new_event_loop}))
+        undo.enter_context(replaced(os, "_exit", _exit))
+        for owner in (asyncio, asyncio.events):
+            undo.enter_context(replaced(owner, "new_event_loop", new_event_loop))
         yield

@@ -61,6 +61,8 @@ def thread_starts():
     thread.join()
 
 
+LOOPS = []  # of `tried`
+
 TRIALS = {
     "socket.connect": lambda: with_socket("connect"),
     "socket.bind": lambda: with_socket("bind"),
@@ -77,6 +79,8 @@ TRIALS = {
     "os.forkpty": lambda: os.forkpty()[0] or os._exit(0),
     "os.exec": lambda: os.execv("/bin/false", ["false"]),
     "os._exit": lambda: os._exit(0),
+    "asyncio.new_event_loop": lambda: asyncio.new_event_loop(),
+    "asyncio.loop.stop": lambda: LOOPS[-1].stop(),
     "os.kill": lambda: os.kill(os.getpid(), signal.SIGCHLD),
     "os.killpg": lambda: os.killpg(os.getpgid(0), signal.SIGCHLD),
     WRITING: lambda: Path(NOWHERE).write_text(""),
@@ -134,6 +138,7 @@ TRIALS = {
 def tried(function, where="loop"):
     """What a function returned or raised on a seeded machine, and the watch."""
     loop = WorkerThreadLoop()
+    LOOPS.append(loop)
 
     async def main():
         try:
