@@ -87,12 +87,12 @@ class Journal:
         """Data arrived that is no event of a run, such as the head of an HTTP response.
 
         Args:
-            connection_id: where.
+            connection_id: where; "" for the answer to a handshake that was refused, which opens no connection.
             event: what it is.
             data: all its bytes.
             run_id: the run for which a secret in it counts.
         """
-        traces = self._connections[connection_id]
+        traces = self._connections[connection_id] if connection_id else Traces(self._secrets)
         others = (user for user, _ in traces.marks(data) if user != self.user_id)
         self._recorder.control_received(connection_id, self.user_id, event, subject=next(others, ""))
         self._disclose(traces.secrets(data), connection_id, run_id, event)

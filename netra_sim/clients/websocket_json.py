@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
 from netra_sim.clients.http import tls_context
@@ -188,11 +189,18 @@ class _Session:
                 try:
                     self._lines[path] = await self._open(path, values)
                 except (OSError, WebSocketException) as error:
-                    status = error.response.status_code if isinstance(error, InvalidStatus) else 0
-                    self._journal.connect_refused(f"http {status}" if status else f"{type(error).__name__}: {error}")
-                    if status and run_id:
-                        self._journal.refused(run_id, f"http {status}")
+                    self._refused(error, run_id)
             return self._lines.get(path)
+
+    def _refused(self, error: Exception, run_id: str) -> None:
+        if not isinstance(error, InvalidStatus):
+            self._journal.connect_refused(f"{type(error).__name__}: {error}")
+            return
+        response, reason = error.response, f"http {error.response.status_code}"
+        self._journal.connect_refused(reason)
+        self._journal.received_control("", reason, _head(response) + b"\n\n" + (response.body or b""), run_id)
+        if run_id:
+            self._journal.refused(run_id, reason)
 
     async def _open(self, path: str, values: dict[str, str]) -> _Line:
         protocol, target = self._protocol, self._target
@@ -210,8 +218,7 @@ class _Session:
         line = _Line(self._journal.connected(room=self._room), socket)
         head = socket.response
         if head is not None:
-            raw = "\n".join(f"{name}: {value}" for name, value in head.headers.raw_items())
-            self._journal.received_control(line.connection_id, f"http {head.status_code}", raw.encode())
+            self._journal.received_control(line.connection_id, f"http {head.status_code}", _head(head))
         line.reading = asyncio.create_task(self._read(path, line), name=f"reading of {self._user_id}")
         for message in protocol.first:
             await socket.send(_encoded(fill(message, values)))
@@ -278,6 +285,10 @@ class _Session:
             run.over.set()
         elif run is not None and run.events == run.leaves_after:
             run.over.set()
+
+
+def _head(response: Response) -> bytes:
+    return "\n".join(f"{name}: {value}" for name, value in response.headers.raw_items()).encode()
 
 
 def _encoded(message: Any) -> str:

@@ -191,7 +191,7 @@ async def test_a_message_that_does_not_come_back_is_a_run_without_an_end():
 
 async def test_a_refused_handshake_refuses_the_request_and_the_connection():
     async def refuse(connection, asked):
-        return connection.respond(503, "not now\n")
+        return connection.respond(503, f"{mark('bob')} is served just now\n")
 
     records = Records()
     async with websocket_server(echo, process_request=refuse) as target:
@@ -201,6 +201,7 @@ async def test_a_refused_handshake_refuses_the_request_and_the_connection():
         await session.leave()
     assert records.texts(Kind.CONNECT_REFUSED, "detail") == ["http 503"] * 2
     assert records.texts(Kind.REFUSED, "run", "detail") == [("alice.0", "http 503")]
+    assert records.texts(Kind.CONTROL_RECEIVED, "event", "subject") == [("http 503", "bob")] * 2
 
 
 async def test_after_a_lost_connection_the_request_returns_without_an_end_and_the_next_one_connects_again():
