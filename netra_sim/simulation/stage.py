@@ -100,6 +100,11 @@ class Stage:
             raise self.failure
         return self._history()
 
+    def cancel(self) -> None:
+        """End the simulation without a History."""
+        if self._main is not None:
+            self._main.cancel()
+
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Start background work; an error in it ends the simulation with a `HarnessError` of this name."""
         task = asyncio.create_task(work, name=name)
@@ -170,8 +175,7 @@ class Stage:
             return
         self.failure = harness_error(task.get_name(), error)
         self.failure.__cause__ = error
-        if self._main is not None:
-            self._main.cancel()
+        self.cancel()
 
     def _history(self) -> History:
         gc.collect()  # asyncio reports the error of a task that was never awaited when the task is freed.

@@ -9,6 +9,7 @@ from netra_sim.simulation.hosts.network_loop import NetworkLoop
 from netra_sim.simulation.running import run_world
 from netra_sim.simulation.scenario import Scenario
 from netra_sim.simulation.schedule_log import ScheduleLog
+from netra_sim.simulation.systems.endless import ending_endless_steps
 from netra_sim.simulation.systems.world import SystemWorld
 
 
@@ -18,7 +19,7 @@ def simulate_system(
     """Run a scenario with a system under test to its end; see `netra_sim.simulation.simulate`.
 
     Raises:
-        SystemFailedError: the system cannot be imported, or does not start.
+        SystemFailedError: the system cannot be imported, does not start, or computes without end.
     """
     platform = scenario.platform
     loop = NetworkLoop(
@@ -30,6 +31,7 @@ def simulate_system(
     )
     world = SystemWorld(scenario, seed, loop, on_answer)
     try:
-        return run_world(world)
+        with ending_endless_steps(loop, world.cancel):
+            return run_world(world)
     except (DeadlockError, VirtualTimeLimitError):
         return world.partial_history

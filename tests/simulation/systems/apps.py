@@ -43,6 +43,13 @@ async def environment(question: dict[str, str]):
     raise RuntimeError(os.environ["GREETING"])
 
 
+@app.post("/endless")
+async def endless(question: dict[str, str]):
+    while question:
+        with suppress(Exception):
+            next(STARTED)
+
+
 UNDYING = []
 
 

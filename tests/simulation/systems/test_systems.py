@@ -13,6 +13,7 @@ from netra_sim.checks import check
 from netra_sim.exceptions import SystemFailedError
 from netra_sim.history import Kind
 from netra_sim.simulation import FAULTS, Scenario, ScenarioError, simulate
+from netra_sim.simulation.systems import endless
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[2] / "examples"
@@ -141,6 +142,12 @@ def test_a_scenario_without_a_system_takes_nothing_that_needs_one():
             Scenario.from_mapping(fields)
     with pytest.raises(ScenarioError, match=r"\[system\]"):
         simulate(Scenario.from_mapping({"client": SSE}))
+
+
+def test_code_that_computes_for_ever_ends_the_simulation_and_its_line_is_named(monkeypatch):
+    monkeypatch.setattr(endless, "PATIENCE", 0.5)
+    with pytest.raises(SystemFailedError, match=r"computes at apps\.py:\d+ \(endless\) for 0\.5 s .* without an await"):
+        simulate(scenario(client=SSE | {"path": "/endless"}))
 
 
 def test_a_task_that_swallows_its_cancellation_does_not_keep_the_simulation_from_ending():
