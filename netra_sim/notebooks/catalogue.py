@@ -46,7 +46,7 @@ class Notebook(msgspec.Struct, frozen=True, kw_only=True):
 VALIDATION = Notebook(
     name="validation",
     file="05_remediation_validation.ipynb",
-    title="Remediation validation report",
+    title="Remediation validation",
     question="Which claims of the remediation plan does the evidence prove?",
     parameters=ValidationParameters,
 )

@@ -5,19 +5,20 @@ from collections.abc import Mapping, Sequence
 from netra_sim.notebooks.outcome import Outcome
 from netra_sim.notebooks.runner import NotebookRun
 from netra_sim.site.html import Link, key_figures
+from netra_sim.site.opening import opening, refutations
 from netra_sim.site.safe_html import SafeHtml
-from netra_sim.site.summaries import about, by_heading, counted, not_proven, refuted
+from netra_sim.site.summaries import about, by_heading, not_proven
 from netra_sim.tables import Html, render, table
 from netra_sim.verdict.claim_tables import SCORE_DEFINITION
 from netra_sim.verdict.claims import JudgedClaim, State
 
 INDEX = "index.html"
-TITLE = "Remediation validation"
+TITLE = "Verdict"
 
 
 def links(runs: Sequence[NotebookRun]) -> list[Link]:
     """The links in the navigation of every page."""
-    return [Link(INDEX, "Verdict")] + [Link(f"{run.task.notebook.name}.html", run.task.notebook.title) for run in runs]
+    return [Link(INDEX, TITLE)] + [Link(f"{run.task.notebook.name}.html", run.task.notebook.title) for run in runs]
 
 
 def index_page(outcome: Outcome, *, facts: Mapping[str, str], files: Mapping[str, int]) -> Html:
@@ -50,15 +51,14 @@ def last_words(outcome: Outcome) -> Html:
 
 
 def banner(outcome: Outcome) -> Html:
-    """The decision with its limits, the refuted claims, and the reasons."""
+    """The decision, three sentences, the refuted claims with their causes, and the reasons."""
     verdict = outcome.verdict
-    claims = verdict.claims if verdict else []
     return render(
         "site/templates/banner.html",
         outcome=outcome,
         verdict=verdict,
-        counted=counted(claims),
-        refuted=refuted(claims),
+        opening=opening(outcome),
+        refutations=refutations(verdict) if verdict else [],
         about=about(verdict) if verdict else "",
     )
 
