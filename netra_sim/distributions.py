@@ -26,7 +26,11 @@ class _Distribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
 
 
 class Constant(_Distribution, frozen=True, tag="constant"):
-    """Always the same duration."""
+    """Always the same duration.
+
+    Attributes:
+        seconds: the duration.
+    """
 
     seconds: Seconds
 
@@ -35,7 +39,12 @@ class Constant(_Distribution, frozen=True, tag="constant"):
 
 
 class Uniform(_Distribution, frozen=True, tag="uniform"):
-    """Uniformly distributed between two bounds."""
+    """Uniformly distributed between two bounds.
+
+    Attributes:
+        low: the shortest duration, in seconds.
+        high: the longest, in seconds.
+    """
 
     low: Seconds
     high: Seconds
@@ -49,7 +58,11 @@ class Uniform(_Distribution, frozen=True, tag="uniform"):
 
 
 class Exponential(_Distribution, frozen=True, tag="exponential"):
-    """The waiting time of a memoryless process."""
+    """The waiting time of a memoryless process.
+
+    Attributes:
+        mean: the mean, in seconds.
+    """
 
     mean: Positive
 
@@ -58,7 +71,12 @@ class Exponential(_Distribution, frozen=True, tag="exponential"):
 
 
 class LogNormal(_Distribution, frozen=True, tag="lognormal"):
-    """Durations of work: a median, and a tail that grows with ``sigma``, the standard deviation of the logarithm."""
+    """Durations of work: a median, and a tail that grows with ``sigma``, the standard deviation of the logarithm.
+
+    Attributes:
+        median: half of the durations are shorter, in seconds.
+        sigma: 0 makes all durations equal; with 1, one in six is 2.7 times the median or longer.
+    """
 
     median: Positive
     sigma: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0.5
@@ -68,7 +86,13 @@ class LogNormal(_Distribution, frozen=True, tag="lognormal"):
 
 
 class Pareto(_Distribution, frozen=True, tag="pareto"):
-    """A heavy tail: at least ``minimum``, at most ``cap``, and longer than t with probability (minimum / t) ** alpha."""
+    """A heavy tail: at least ``minimum``, at most ``cap``, and longer than t with probability (minimum / t) ** alpha.
+
+    Attributes:
+        minimum: the shortest duration, in seconds.
+        alpha: the smaller, the heavier the tail.
+        cap: the longest duration, in seconds.
+    """
 
     minimum: Positive
     alpha: Positive = 1.5

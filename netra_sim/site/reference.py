@@ -17,6 +17,7 @@ from netra_sim.distributions import Distribution
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration.trial import toml
 from netra_sim.notebooks.catalogue import NOTEBOOKS
+from netra_sim.schema import DescribedField, fields_of, first_line, takes
 from netra_sim.services import SERVICES
 from netra_sim.simulation import FAULTS, Fault, Scenario, find_scenario, scenario_names
 from netra_sim.simulation.scenario import Arrivals
@@ -25,8 +26,7 @@ from netra_sim.verdict.claims import CLAIMS, EVERYWHERE, Claim
 
 Row = Sequence[str]
 
-_BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-_COMMON_FAULT_FIELDS = {field.name: field.default for field in types.type_info(Fault).fields}  # type: ignore[attr-defined]
+_COMMON_FAULT_FIELDS = {field.name: field.default for field in fields_of(Fault)}
 
 
 def reference(commands: click.Group) -> str:
@@ -106,36 +106,30 @@ def _scenario_fields() -> Iterator[Row]:
 
 
 def _fields(value: msgspec.Struct, prefix: str) -> Iterator[Row]:
-    about = _attributes(type(value))
-    for field in types.type_info(type(value)).fields:  # type: ignore[attr-defined]
+    for field in fields_of(type(value)):
         part, path = getattr(value, field.name), f"{prefix}{field.name}"
         if isinstance(part, msgspec.Struct) and part.__struct_config__.tag is None:
             yield from _fields(part, f"{path}.")
         elif part is msgspec.UNSET:
-            yield f"`{path}`", "unset", _takes(field.type), about[field.name]
-            yield from _fields_of_unset(field.type, f"{path}.")
+            yield f"`{path}`", "unset", _takes(field.kind), field.about
+            yield from _fields_of_unset(field.kind, f"{path}.")
         else:
-            default = "left out" if part is msgspec.UNSET else f"`{toml(part)}`"
-            words = about.get(field.name) or _first_line(type(value))
-            yield f"`{path}`", default, _takes(field.type), words
+            yield f"`{path}`", f"`{toml(part)}`", _takes(field.kind), field.about or first_line(type(value))
 
 
 def _fields_of_unset(kind: Any, prefix: str) -> Iterator[Row]:
     """The fields of a table that a scenario may leave out."""
     if not isinstance(kind, types.StructType) or kind.tag_field:
         return
-    about = {name: text for cls in reversed(kind.cls.__mro__) for name, text in _attributes(cls).items()}
-    for field in kind.fields:
-        has_default = field.default is not msgspec.NODEFAULT
-        default = f"`{toml(field.default)}`" if has_default else "must be given" if field.required else "unset"
-        yield f"`{prefix}{field.name}`", default, _takes(field.type), about[field.name]
-        yield from _fields_of_unset(field.type, f"{prefix}{field.name}.")
+    for field in fields_of(kind.cls):
+        yield f"`{prefix}{field.name}`", _default(field), _takes(field.kind), field.about
+        yield from _fields_of_unset(field.kind, f"{prefix}{field.name}.")
 
 
 def _kinds(kinds: Iterable[type[msgspec.Struct]]) -> Iterator[Row]:
     yield "kind", "parameters", "what it is"
     for kind in kinds:
-        yield f"`{kind.__struct_config__.tag}`", _parameters(kind), _first_line(kind)
+        yield f"`{kind.__struct_config__.tag}`", _parameters(kind), first_line(kind)
 
 
 def _faults() -> Iterator[Row]:
@@ -143,33 +137,38 @@ def _faults() -> Iterator[Row]:
     for name, kind in FAULTS.items():
         incidents = re.search(r"Incidents: (.*)\.", kind.__doc__ or "")
         ids = incidents[1] if incidents else ""
-        yield f"`{name}`", _parameters(kind, _COMMON_FAULT_FIELDS), _first_line(kind), ids
+        yield f"`{name}`", _parameters(kind, _COMMON_FAULT_FIELDS), first_line(kind), ids
 
 
 def _settings(kinds: Mapping[str, type[msgspec.Struct]]) -> Iterator[Row]:
     yield "kind", "setting", "default", "what it is"
     for name, kind in kinds.items():
-        yield f"`{name}`", "", "", _first_line(kind)
-        about = {field: text for one in reversed(kind.__mro__) for field, text in _attributes(one).items()}
-        for field in types.type_info(kind).fields:  # type: ignore[attr-defined]
-            yield "", f"`{field.name}`", _default(field), about.get(field.name, "")
+        yield f"`{name}`", "", "", first_line(kind)
+        for field in fields_of(kind):
+            yield "", f"`{field.name}`", _default(field), field.about
 
 
-def _default(field: Any) -> str:
-    if field.required:
+def _default(field: DescribedField) -> str:
+    if field.default is msgspec.NODEFAULT:
         return "must be given"
-    value = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-    return "unset" if value in (msgspec.UNSET, msgspec.NODEFAULT) else f"`{toml(value)}`"
+    return "unset" if field.default is msgspec.UNSET else f"`{toml(field.default)}`"
+
+
+def _takes(kind: Any) -> str:
+    match kind:
+        case types.VarTupleType(types.StructType(cls=cls)) if issubclass(cls, Fault):
+            return "a list, see below"
+    return takes(kind)
 
 
 def _parameters(kind: type[msgspec.Struct], known: dict[str, Any] | None = None) -> str:
     """Each parameter with its default and allowed values, except those that equal the common ones."""
     described = []
-    for field in types.type_info(kind).fields:  # type: ignore[attr-defined]
+    for field in fields_of(kind):
         if known and field.name in known and known[field.name] == field.default:
             continue
         default = "" if field.default is msgspec.NODEFAULT else f" = {toml(field.default)}"
-        described.append(f"`{field.name}{default}` ({_takes(field.type)})")
+        described.append(f"`{field.name}{default}` ({takes(field.kind)})")
     return ", ".join(described)
 
 
@@ -238,35 +237,3 @@ def _exit_codes() -> Iterator[Row]:
     yield "code", "meaning"
     meanings = inspect.cleandoc(ExitCode.__doc__ or "").rstrip(".").split("; ")
     yield from ((str(int(code)), meaning) for code, meaning in zip(ExitCode, meanings, strict=True))
-
-
-def _first_line(kind: type) -> str:
-    return (kind.__doc__ or "").splitlines()[0].replace("``", "`")
-
-
-def _attributes(kind: type) -> dict[str, str]:
-    """The descriptions of attributes in a class docstring, by name."""
-    _, _, section = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
-    entries = re.findall(r"^    (\w+): ((?:.*\n?)(?:        .*\n?)*)", section, re.M)
-    return {name: about.replace("``", "`") for name, about in entries}
-
-
-def _takes(kind: Any) -> str:
-    """The values that a type accepts, in words."""
-    match kind:
-        case types.LiteralType(values):
-            return " or ".join(f"`{value}`" for value in values)
-        case types.VarTupleType(types.StructType(cls=cls)) if issubclass(cls, Fault):
-            return "a list, see below"
-        case types.UnionType():
-            return "a `kind`, see below"
-        case types.StructType():
-            return "a table"
-        case types.VarTupleType(item):
-            return f"a list of: {_takes(item)}"
-    words: dict[type, str] = {types.IntType: "whole number", types.FloatType: "number", types.StrType: "text"}
-    found = {sign: getattr(kind, name, None) for name, sign in _BOUNDS.items()}
-    limits = [f"{sign} {limit:,}".removesuffix(".0") for sign, limit in found.items() if limit is not None]
-    pattern = getattr(kind, "pattern", None)
-    bounds = f"that matches `{pattern}`" if pattern else " and ".join(limits)
-    return " ".join([words.get(type(kind), type(kind).__name__), bounds]).strip()
