@@ -25,6 +25,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         path: what stands before the path of every request of a client.
         environment: environment variables; ``{model}`` stands for the URL of the service named "model", and so on.
         processes: the number of processes. Each imports the modules in ``folder`` for itself.
+        clock_skew: seconds by which the wall clock of each process is ahead, in their order; empty if all are right.
         balancer: how connections are spread over the processes: in turn, or always the same for the same client.
         seeded: whether the system's clocks are virtual and its entropy comes from the seed. Without it, a time-out that a
             library measures by ``time.monotonic``, such as that of a kept connection, depends on the speed of this machine.
@@ -40,6 +41,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     path: str = ""
     environment: dict[str, str] = {}
     processes: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    clock_skew: tuple[Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)], ...] = ()
     balancer: Literal["round-robin", "sticky"] = "round-robin"
     seeded: bool = True
     start_within: Positive = 60.0
@@ -55,6 +57,8 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if bool(self.app) == bool(self.main):
             raise ValueError('a system has either an app, such as "package.module:app", or a main')
+        if self.clock_skew and len(self.clock_skew) != self.processes:
+            raise ValueError(f"clock_skew has one number for each of {self.processes} processes, or none")
 
     @property
     def hosts(self) -> tuple[str, ...]:

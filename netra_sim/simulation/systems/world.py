@@ -81,6 +81,7 @@ class SystemWorld(Stage):
                 for name, service in self._service_settings.items():
                     self._services[name] = await stack.enter_async_context(self._serving(name, service))
                 self._add_processes()
+                self._set_clocks()
                 for process in self._processes:
                     await process.start()
                 self.begin_first_faults()
@@ -116,8 +117,7 @@ class SystemWorld(Stage):
 
     def adapt(self) -> None:
         """See `Stage`."""
-        for process in self._processes:
-            process.host.clock_offset = self.faults.clock_offset
+        self._set_clocks()
         for user in self._users:
             if user.is_present:
                 user.adapt()
@@ -226,6 +226,11 @@ class SystemWorld(Stage):
         """Set the conditions of a service from all faults that are on."""
         faults = [fault for fault in self.faults.on_for_all(ServiceFault) if fault.service == name]
         self._services[name].conditions.change(self._service_settings[name].conditions(), faults)
+
+    def _set_clocks(self) -> None:
+        skew = self.system.clock_skew or (0.0,) * len(self._processes)
+        for process, ahead in zip(self._processes, skew, strict=True):
+            process.host.clock_offset = ahead + self.faults.clock_offset
 
     def _clock_offset(self) -> float:
         process = PROCESS.get()

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import signal
+import time
 from contextlib import suppress
 
 from fastapi import FastAPI, WebSocket
@@ -41,6 +42,11 @@ def chat_in_a_thread(question: dict[str, str]):
 @app.post("/environment")
 async def environment(question: dict[str, str]):
     raise RuntimeError(os.environ["GREETING"])
+
+
+@app.post("/clocks")
+async def clocks(question: dict[str, str]):
+    raise RuntimeError(f"wall - monotonic = {time.time() - time.monotonic():.1f}")
 
 
 @app.post("/endless")

@@ -165,6 +165,15 @@ def test_an_exception_in_the_application_is_an_unhandled_error_and_the_environme
     assert "RuntimeError: good morning" in history.frame(Kind.LOOP_ERROR)["detail"].iloc[0]
 
 
+def test_each_process_has_a_wall_clock_of_its_own():
+    system = {"app": "apps:app", "folder": str(HERE), "processes": 2, "clock_skew": [0.0, 2.5]}
+    history = simulate(scenario(system=system, client=SSE | {"path": "/clocks"}))
+    times = {float(detail.rpartition("=")[2]) for detail in history.frame(Kind.LOOP_ERROR)["detail"]}
+    assert max(times) - min(times) == 2.5
+    with pytest.raises(ScenarioError, match="one number for each of 2 processes"):
+        scenario(system=system | {"clock_skew": [1.0]})
+
+
 @pytest.mark.parametrize(
     "fault",
     [
