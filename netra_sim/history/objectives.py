@@ -33,7 +33,7 @@ class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     delivery_mean: Bound = 0.100
     delivery_p95: Bound = 0.100
     first_event_p95: Bound = 1.0
-    response_p95: Bound = 400.0
+    response_p95: Bound = 30.0
     silence: Bound = 90.0
     delivered: Share = 0.995
     refused: Share = 0.01
