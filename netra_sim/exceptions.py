@@ -33,6 +33,7 @@ other one. A wrong argument raises Python's own ``TypeError``, ``ValueError`` or
     ├── HistoryError                    the file is not a history, or was changed; a ValueError [history]
     ├── MessageError                    the client's message cannot be routed; a ValueError
     ├── ParameterError                  a notebook does not take this parameter or value; a ValueError [parameters]
+    ├── ModelRefusedError               the model refused all attempts of a step: its rate limit; a RuntimeError [simulation]
     ├── NetworkError                    a virtual host that does not exist, or exists twice; a ValueError [simulation]
     ├── PluginError                     an installed package names an object that cannot be used [registry]
     ├── ProgramError                    the program is no coroutine function without arguments; a ValueError [exploration]

@@ -39,6 +39,7 @@ def recovery(records: Records, objectives: Objectives) -> Observation:
       after 15 s, so it does not count.
     - Refusal: the user's request is refused during the calm with one of the codes `UNREADY`. Served no earlier than that.
     - Lost request: the user asked before the calm, and the run never gets a final event or a refusal. Never served.
+      A run that its user left by choice does not count.
 
     A user who closed the last connection with a code of `LEAVING`, or who never connects again, counts as gone: only the
     other rules apply. If another fault begins, time counts only up to its beginning. A fault without an end in the history
@@ -116,7 +117,7 @@ def _recoveries(
     refused = records.rows(Kind.REFUSED)
     unready = refused[(refused > begin) & (refused < end) & records.one_of("detail", refused, *UNREADY)]
     serve(unready, unready)
-    asked = records.rows(Kind.REQUESTED)
+    asked = records.awaited(records.rows(Kind.REQUESTED))
     received = records.rows(Kind.RECEIVED)
     ended = records.first_of_each("run", received[records.one_of("event", received, *FINAL)])
     declined = records.first_of_each("run", refused)

@@ -6,8 +6,9 @@ owner, so a result in the wrong run can be recognised.
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -33,7 +34,7 @@ class Timing(Protocol):
     """Decides how long a step takes; a simulation draws it at random."""
 
     def seconds(self, context: UserExecutionContext, step: str) -> float:
-        """The seconds of a step, such as ``triage.think`` or ``triage.tool``; 0 for no delay."""
+        """The seconds of a step that begins now, such as ``triage.think`` or ``triage.tool``; 0 for no delay."""
 
 
 class NoDelay(msgspec.Struct, frozen=True):
@@ -99,7 +100,7 @@ class _Step:
         async with self._slots.slot(context, step):
             await asyncio.sleep(self._pace.seconds(context, step))
         step = f"{self.name}.tool"
-        seconds, slot = self._pace.seconds(context, step), self._slots.slot(context, step)
+        seconds, slot = partial(self._pace.seconds, context, step), self._slots.slot(context, step)
         tool = (
             _UsageQuery(seconds, slot) if self._work is None else _TimedTool(self._work, session.answers, seconds, slot)
         )
@@ -116,7 +117,11 @@ class _TimedTool:
     __slots__ = ("_known", "_seconds", "_slot", "_work", "name")
 
     def __init__(
-        self, work: Work, known: Mapping[str, Any], seconds: float, slot: AbstractAsyncContextManager[object]
+        self,
+        work: Work,
+        known: Mapping[str, Any],
+        seconds: Callable[[], float],
+        slot: AbstractAsyncContextManager[object],
     ) -> None:
         self.name = work.__name__
         self._work = work
@@ -127,7 +132,7 @@ class _TimedTool:
     @windows_asyncio_safe
     async def __call__(self, *, question: str) -> object:
         async with self._slot:
-            await asyncio.sleep(self._seconds)
+            await asyncio.sleep(self._seconds())
         return self._work(question, self._known)
 
 
@@ -136,7 +141,7 @@ class _UsageQuery:
 
     __slots__ = ("_seconds", "_slot", "name")
 
-    def __init__(self, seconds: float, slot: AbstractAsyncContextManager[object]) -> None:
+    def __init__(self, seconds: Callable[[], float], slot: AbstractAsyncContextManager[object]) -> None:
         self.name = "query_usage"
         self._seconds = seconds
         self._slot = slot
@@ -147,10 +152,11 @@ class _UsageQuery:
 
         async def ask(index: int) -> object:
             await asked.wait()
-            await asyncio.sleep(self._seconds)
+            await asyncio.sleep(seconds)
             return usage(question, index)
 
         async with self._slot:
+            seconds = self._seconds()
             rows = asyncio.gather(*(ask(index) for index in range(len(_SERVICES))))
             return await asyncio.wait_for(rows, QUERY_SECONDS)
 

@@ -9,6 +9,7 @@ from netra_sim.exceptions import BridgeError
 from netra_sim.protocol import (
     CLOSE_LOST,
     CLOSE_NORMAL,
+    CLOSE_UNAUTHENTICATED,
     EventReader,
     Refused,
     is_terminal,
@@ -121,6 +122,25 @@ class SimulatedClient(Tab):
         self._on_close(code, reason)
         return True
 
+    def end_token(self) -> bool:
+        """See `Tab`. The client reads what is on its way, and then the close."""
+        transport = self._transport
+        if transport is None or transport.is_gone or self._connection is None or self._instance is None:
+            return False
+        self._instance.bridge.disconnect(self._connection, CLOSE_UNAUTHENTICATED, "the token has expired")
+        return True
+
+    def log_out(self) -> None:
+        """See `Tab`."""
+        self._is_closed = True
+        self.cut(CLOSE_UNAUTHENTICATED, "the proof of who you are was revoked")
+        self.close()
+
+    @property
+    def connection_id(self) -> str:
+        """See `Tab`."""
+        return "" if self._connection is None else self._connection.connection_id
+
     def outlast_stall(self, began: float, ended: float) -> None:
         """Give up the connection if a ping went unanswered for too long while the server's loop was blocked."""
         if self._transport is not None and next_ping(self._attached_at, began) + PING_TIMEOUT < ended:
@@ -197,7 +217,8 @@ class SimulatedClient(Tab):
     def _on_close(self, code: int, reason: str) -> None:
         self._is_connected.clear()
         self._transport = None
-        if self._is_closed or is_terminal(code):
+        # After 4401 a client asks for another token, which the handshake includes.
+        if self._is_closed or (is_terminal(code) and code != CLOSE_UNAUTHENTICATED):
             return
         self._failures_in_a_row += 1
         self._connecting = self._environment.spawn(

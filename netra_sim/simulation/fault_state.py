@@ -21,15 +21,17 @@ class Injection(Generic[F]):
         is_on: whether it has begun and has not ended.
         has_ended: whether it has ended.
         hit: the users, runs or messages that it has hit so far.
+        striking: the users that it strikes at present, if it strikes each at times of its own; None if it does not.
     """
 
-    __slots__ = ("__weakref__", "_seed", "fault", "has_ended", "hit", "is_on")
+    __slots__ = ("__weakref__", "_seed", "fault", "has_ended", "hit", "is_on", "striking")
 
     def __init__(self, fault: F, seed: int) -> None:
         self.fault = fault
         self.is_on = False
         self.has_ended = False
         self.hit: set[str] = set()
+        self.striking: set[str] | None = set() if fault.has_own_times else None
         self._seed = seed
 
     def is_for(self, name: str) -> bool:
@@ -38,8 +40,8 @@ class Injection(Generic[F]):
         return fault.share >= 1.0 or uniform(key(self._seed, "fault", fault.name, fault.at, name)) < fault.share
 
     def strikes(self, name: str) -> bool:
-        """Whether it is on and hits this name; if so, the name is added to `hit`."""
-        if self.is_on and self.is_for(name):
+        """Whether it is on and hits this name now; if so, the name is added to `hit`."""
+        if self.is_on and self.is_for(name) and (self.striking is None or name in self.striking):
             self.hit.add(name)
             return True
         return False

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from weakref import ref
 
@@ -13,6 +13,9 @@ from netra_sim.exceptions import NetraSimError
 from netra_sim.factory import Agent, AgentSession, UserExecutionContext
 from netra_sim.randomness import key, uniform
 from netra_sim.recording import Recorder
+from netra_sim.simulation.fault_state import Injection
+from netra_sim.simulation.faults import RateLimited
+from netra_sim.simulation.rate_limits import AskingAgain, RateLimit
 from netra_sim.simulation.resources import Resource, Resources
 
 
@@ -114,6 +117,7 @@ class ResourcePools:
 
     Args:
         resources: the limited ones, if there are any.
+        limits: the faults that limit the rate of the model.
         seed: determines how long a run holds its database connection.
         recorder: takes the visits.
         clock: the time in seconds.
@@ -123,7 +127,12 @@ class ResourcePools:
     """
 
     def __init__(
-        self, resources: Resources | msgspec.UnsetType, seed: int, recorder: Recorder, clock: Callable[[], float]
+        self,
+        resources: Resources | msgspec.UnsetType,
+        limits: Sequence[Injection[RateLimited]],
+        seed: int,
+        recorder: Recorder,
+        clock: Callable[[], float],
     ) -> None:
         limited = {} if resources is msgspec.UNSET else {name: getattr(resources, name) for name in _POOLED}
         self._pools = {
@@ -133,11 +142,21 @@ class ResourcePools:
         }
         self._database = limited.get("database", msgspec.UNSET)
         self._seed = seed
+        self._limits = [RateLimit(injection, seed, recorder, clock) for injection in limits]
         self.slots = PooledSlots(ref(self))
 
     def pool(self, name: str) -> Pool | None:
         """The pool of a resource, or None if it is not limited."""
         return self._pools.get(name)
+
+    def visit(self, context: UserExecutionContext, step: str) -> AbstractAsyncContextManager[object]:
+        """What a step enters before its work, and leaves after it."""
+        is_of_model = step.endswith(".think")
+        pool = self._pools.get("model" if is_of_model else "tools")
+        visit = nullcontext() if pool is None else _Visit(ref(pool), context)
+        if not (is_of_model and self._limits):
+            return visit
+        return AskingAgain(tuple(map(ref, self._limits)), visit, context, step)
 
     def loading(self, agent: Agent) -> Agent:
         """The first agent of a run, which loads the conversation before it works."""
@@ -156,8 +175,7 @@ class PooledSlots(msgspec.Struct, frozen=True):
     def slot(self, context: UserExecutionContext, step: str) -> AbstractAsyncContextManager[object]:
         """A slot for a step."""
         pools = self.pools()
-        pool = None if pools is None else pools.pool("model" if step.endswith(".think") else "tools")
-        return nullcontext() if pool is None else _Visit(ref(pool), context)
+        return nullcontext() if pools is None else pools.visit(context, step)
 
 
 class _Loading:

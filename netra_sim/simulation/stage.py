@@ -2,10 +2,11 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
 
 from netra_sim.history import LOOP_STEPS, History
+from netra_sim.randomness import key
 from netra_sim.recording import Recorder, describe_loop_error, without_addresses
 from netra_sim.simulation.diagnosis import (
     DeadlockError,
@@ -20,6 +21,13 @@ from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.scenario import Scenario
 
 
+class StageUser(Protocol):
+    """A user as a `Stage` knows it."""
+
+    user_id: str
+    is_present: bool
+
+
 class Stage:
     """One simulation. A subclass says what takes part, by `play`, and how faults change it, by `adapt`.
 
@@ -30,6 +38,7 @@ class Stage:
         on_answer: called at the end of every request.
 
     Attributes:
+        users: all who take part, present or not; none before they begin.
         recorder: takes what is observed.
         faults: which faults are active.
         failure: the error of a part of the simulation itself, or None.
@@ -37,6 +46,7 @@ class Stage:
     """
 
     counts_steps = True
+    users: Sequence[StageUser] = ()
 
     def __init__(self, scenario: Scenario, seed: int, loop: VirtualTimeLoop, on_answer: Callable[[], None]) -> None:
         self.scenario = scenario
@@ -59,6 +69,10 @@ class Stage:
 
     def adapt(self) -> None:
         """Apply the active faults."""
+        raise NotImplementedError
+
+    def adapt_user(self, user: Any) -> None:
+        """Apply the active faults to one of the users, who is present."""
         raise NotImplementedError
 
     def meta(self) -> dict[str, Any]:
@@ -150,7 +164,24 @@ class Stage:
         injection.is_on = True
         with blaming(f"the beginning of fault {injection.fault.name}"):
             self.begin_fault(injection.fault)
+        if injection.striking is not None:
+            self.spawn(self._strike_each(injection, injection.striking), f"fault {injection.fault.name}")
         self.adapt()
+
+    async def _strike_each(self, injection: Injection[Fault], striking: set[str]) -> None:
+        for user in self.users:
+            if injection.is_for(user.user_id):
+                strikes = self._strike(injection.fault, user, striking)
+                self.spawn(strikes, f"fault {injection.fault.name} of {user.user_id}")
+
+    async def _strike(self, fault: Fault, user: StageUser, striking: set[str]) -> None:
+        """Let a fault strike a user at the times that are drawn for it."""
+        for begins, ends in fault.times_of(key(self.seed, "times", fault.name, fault.at, user.user_id)):
+            for moment, change in ((begins, striking.add), (ends, striking.discard)):
+                await self.loop.sleep_exactly(max(0.0, moment - self.loop.exact_time()))
+                change(user.user_id)
+                if user.is_present:
+                    self.adapt_user(user)
 
     async def _inject(self, injection: Injection[Fault]) -> None:
         fault = injection.fault

@@ -65,6 +65,19 @@ class Tab(ABC):
         """Lose the connection, and notice it at once. Return False if there is none."""
 
     @abstractmethod
+    def end_token(self) -> bool:
+        """Let the token end that the tab has connected with. Return False if it has no connection."""
+
+    @abstractmethod
+    def log_out(self) -> None:
+        """Let the server end the tab's connection for good, and drop what is on its way."""
+
+    @property
+    @abstractmethod
+    def connection_id(self) -> str:
+        """The name of the latest connection; "" before the first one."""
+
+    @abstractmethod
     def outlast_stall(self, began: float, ended: float) -> None:
         """Give up the connection if a ping went unanswered for too long while the server's loop was blocked."""
 

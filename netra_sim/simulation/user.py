@@ -15,6 +15,7 @@ from netra_sim.simulation.diagnosis import blaming
 from netra_sim.simulation.faults import (
     BackendFault,
     Cancellation,
+    Logout,
     Message,
     MessageFault,
     ServerFault,
@@ -53,13 +54,20 @@ class SimulatedUser:
         self._tabs_without_end: dict[str, set[int]] = {}
         self._ends: dict[str, asyncio.Future[_Postponed | None]] = {}
         self._answers: set[asyncio.Task[object]] = set()
+        self._life: asyncio.Task[None] | None = None
+        self._has_logged_out = False
 
     async def run(self) -> None:
         """Open the tabs, make all requests, and close the tabs when every request has ended or been given up."""
         environment = self._environment
         plan = environment.scenario, environment.seed, environment.loop, self.number
+        self._life = asyncio.current_task()
         try:
             await make_requests(*plan, self._arrive, self._ask)
+        except asyncio.CancelledError:
+            if not self._has_logged_out or self._life is None:
+                raise
+            self._life.uncancel()
         finally:
             self.is_present = False
             for tab in self.tabs:
@@ -72,6 +80,9 @@ class SimulatedUser:
         """Apply the active faults: open or close tabs, and adapt those that stay."""
         faults = self._environment.faults
         faults.on(ServerFault, self.user_id)
+        if faults.on(Logout, self.user_id):
+            self._log_out()
+            return
         more = sum(fault.tabs for fault in faults.on(TabMultiplication, self.user_id))
         wanted = self._environment.scenario.workload.tabs_per_user + more
         for tab in self.tabs[wanted:]:
@@ -86,6 +97,18 @@ class SimulatedUser:
         """Make a tab, which is not open yet."""
         ends = self._ended, self._refused
         return SimulatedClient(self._environment, self.user_id, number, *ends, self._serve)
+
+    def _log_out(self) -> None:
+        """Leave all runs, and leave for good."""
+        self.is_present, self._has_logged_out = False, True
+        for run_id, end in self._ends.items():
+            if not end.done():
+                self._environment.recorder.left(self.tabs[0].connection_id, self.user_id, run_id)
+        for tab in self.tabs:
+            tab.log_out()
+        self.tabs.clear()
+        if self._life is not None:
+            self._life.cancel()
 
     async def _arrive(self) -> None:
         if not self.is_present:

@@ -19,11 +19,21 @@ from netra_sim.recording import (
     record_left_overs,
 )
 from netra_sim.simulation.agents import simulated_pipeline
+from netra_sim.simulation.broker import Broker, BrokeredBridge
 from netra_sim.simulation.diagnosis import (
     blaming,
 )
 from netra_sim.simulation.fault_state import Injection
-from netra_sim.simulation.faults import AgentFault, BackendFault, Deploy, Fault, LimitsFault
+from netra_sim.simulation.faults import (
+    AgentFault,
+    BackendFault,
+    BrokerBlip,
+    Deploy,
+    Fault,
+    LimitsFault,
+    PaceFault,
+    RateLimited,
+)
 from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.pools import ResourcePools
@@ -57,7 +67,8 @@ class World(Stage):
         bridge_class: makes the bridges.
     """
 
-    bridge_class = AgentWebSocketBridge
+    bridge_class = BrokeredBridge
+    users: Sequence[SimulatedUser] = ()
 
     def __init__(
         self,
@@ -68,13 +79,14 @@ class World(Stage):
         factory_class: type[ExecutionEngineFactory],
     ) -> None:
         super().__init__(scenario, seed, loop, on_answer)
-        self.pools = ResourcePools(scenario.resources, seed, self.recorder, loop.exact_time)
+        limits = self.faults.of(RateLimited)
+        self.pools = ResourcePools(scenario.resources, limits, seed, self.recorder, loop.exact_time)
+        self._broker = Broker(self.faults) if self.faults.of(BrokerBlip) else None
         self._factory_class = factory_class
         self._instances: list[Instance] = []
         self._current: Instance | None = None
         self._other: Instance | None = None
         self._is_deployed = False
-        self._users: list[SimulatedUser] = []
 
     async def play(self) -> None:
         """See `Stage`."""
@@ -83,9 +95,9 @@ class World(Stage):
         self.adapt()
         self.spawn(self._sample(), "the probe")
         self.schedule_faults(besides=LimitsFault)
-        self._users = [self.new_user(number) for number in self.numbers]
-        if self._users:
-            await asyncio.wait([self._begin_user(user) for user in self._users])
+        self.users = [self.new_user(number) for number in self.numbers]
+        if self.users:
+            await asyncio.wait([self._begin_user(user) for user in self.users])
         await self.all_users_ended()
         await self.end_background()
         for instance in self._instances:
@@ -133,6 +145,22 @@ class World(Stage):
                 if injection.is_for(user.user_id):
                     self._in_turn(user, self._cut, user, injection)
 
+    def end_tokens(self, fault: Fault) -> None:
+        """See `FaultTarget`."""
+        for injection in self.faults.injections_of(fault):
+            for user in self._present:
+                if injection.is_for(user.user_id):
+                    self._in_turn(user, self._end_token, user, injection)
+
+    def _end_token(self, user: SimulatedUser, injection: Injection[Fault]) -> None:
+        if sum(tab.end_token() for tab in user.tabs):
+            injection.hit.add(user.user_id)
+
+    def repair_broker(self) -> None:
+        """See `FaultTarget`."""
+        if self._broker is not None:
+            self._broker.repair()
+
     def _cut(self, user: SimulatedUser, injection: Injection[Fault]) -> None:
         if sum(tab.cut() for tab in user.tabs):
             injection.hit.add(user.user_id)
@@ -160,7 +188,7 @@ class World(Stage):
 
     @property
     def _present(self) -> list[SimulatedUser]:
-        return [user for user in self._users if user.is_present]
+        return [user for user in self.users if user.is_present]
 
     def _new_instance(self) -> Instance:
         """Make one more server, with an empty memory."""
@@ -178,10 +206,12 @@ class World(Stage):
             epoch=f"{key(self.seed, 'epoch', number):016x}",
             observer=self.recorder,
         )
+        bridge.broker = self._broker
         watch = self.new_watch()
+        slow = self.faults.of(PaceFault)
         factory = self._factory_class(
             websocket_bridge=bridge,
-            pipeline=simulated_pipeline(scenario.agents, self.faults.of(AgentFault), self.pools, self.seed),
+            pipeline=simulated_pipeline(scenario.agents, self.faults.of(AgentFault), slow, self.pools, self.seed),
             limits=EngineLimits(
                 engines_per_user=scenario.limits.engines_per_user,
                 agent_seconds=scenario.limits.agent_seconds,
@@ -208,7 +238,11 @@ class World(Stage):
             self._current = self._new_instance()
             self.spawn(self._current.start(), "start of a server")
         for user in self._present:
-            self._in_turn(user, user.adapt)
+            self.adapt_user(user)
+
+    def adapt_user(self, user: SimulatedUser) -> None:
+        """See `Stage`."""
+        self._in_turn(user, user.adapt)
 
     def _begin_user(self, user: SimulatedUser) -> asyncio.Task[None]:
         """Start a user, in the context that tells the loop whose turn a step belongs to."""

@@ -370,15 +370,15 @@ def test_an_error_in_the_probe_ends_the_simulation():
 def test_an_error_in_the_harness_exits_with_3(tmp_path):
     script = (
         "import sys, netra_sim.cli as cli\n"
-        "from netra_sim.simulation.faults import Disconnect\n"
+        "from netra_sim.simulation.faults import Flapping\n"
         "def affect(self, line): raise RuntimeError('a bug in the fault')\n"
-        "Disconnect.affect = affect\n"
+        "Flapping.affect = affect\n"
         "sys.argv = ['netra-sim', 'simulate', 'flaky-mobile', '--users', '3']\n"
         "cli.main()\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 3
-    assert "fault disconnect failed with RuntimeError: a bug in the fault" in done.stderr
+    assert "fault flapping failed with RuntimeError: a bug in the fault" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -134,6 +134,54 @@ class _Tool:
 
 async def _fail() -> object:
     raise ConnectionError("the tool failed, as it was told to")
+
+
+class PaceFault(Fault, frozen=True):
+    """A fault that slows the steps of the default pipeline while it is on, for a share of the runs.
+
+    Only the part of a step that falls into the time of the fault takes longer. Several such faults multiply.
+
+    Attributes:
+        step: how the names of the steps end.
+        factor: how many times as long they take.
+    """
+
+    step: ClassVar[str]
+
+    factor: Annotated[float, msgspec.Meta(ge=1, le=1e6)] = 10.0
+
+
+class SlowAgents(PaceFault, frozen=True, tag="slow-agents"):
+    """Agents think ``factor`` times as long, as when the model service is slow; what exceeds the time limit is cut off.
+
+    Incidents: F5, W7.
+    """
+
+    step: ClassVar[str] = ".think"
+
+
+class SlowTools(PaceFault, frozen=True, tag="slow-tools"):
+    """Tools take ``factor`` times as long, as when their back ends are slow.
+
+    Incidents: F5, S17.
+    """
+
+    step: ClassVar[str] = ".tool"
+
+
+class RateLimited(Fault, frozen=True, tag="rate-limited"):
+    """The model refuses steps beyond ``per_second``, or all after ``quota`` steps, and agents ask again with growing pauses.
+
+    After each refusal an agent waits for between half of and the whole of ``pause``, which doubles each time. After
+    ``attempts`` refusals it fails, and its run ends with agent_error. A second's worth of steps may come at once.
+
+    Incidents: S10, S11.
+    """
+
+    per_second: Positive = 1.0
+    quota: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] | msgspec.UnsetType = msgspec.UNSET
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=50)] = 5
+    pause: Positive = 1.0
 
 
 class Cancellation(Fault, frozen=True, tag="cancellation"):

@@ -5,6 +5,7 @@ Faults that overlap add up. ``share`` is the share of users, runs or messages th
 The seed and the name of each user, run or message determine whether it is hit, so adding a fault changes no other draw.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Protocol
 
 import msgspec
@@ -20,6 +21,12 @@ class FaultTarget(Protocol):
 
     def reset_connections(self, fault: "Fault") -> None:
         """Reset all connections of the users that the fault hits."""
+
+    def end_tokens(self, fault: "Fault") -> None:
+        """Let the tokens end of the users that the fault hits; the server closes their connections."""
+
+    def repair_broker(self) -> None:
+        """Let everything through that the message broker holds for users that no fault hits any more."""
 
     def send_garbage(self, fault: "Fault", size: int) -> None:
         """Send so many bytes that mean nothing over all connections of the users that the fault hits."""
@@ -47,11 +54,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_
         works_on_systems: whether it can also hit a system under test.
         needs_system: whether it can only hit a system under test.
         works_on_sockets: whether a load run, on real sockets, can cause it too.
+        has_own_times: whether it strikes each user that it hits at times of its own, which `times_of` says.
     """
 
     works_on_systems: ClassVar[bool] = False
     needs_system: ClassVar[bool] = False
     works_on_sockets: ClassVar[bool] = False
+    has_own_times: ClassVar[bool] = False
 
     at: Seconds = 5.0
     lasts: Positive = 20.0
@@ -65,6 +74,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_
     def is_active(self, now: float) -> bool:
         """Whether the fault is on at a time in seconds."""
         return self.at <= now < self.at + self.lasts
+
+    def times_of(self, stream: int) -> Iterator[tuple[float, float]]:
+        """When the fault strikes one user, and when it lets go, in seconds and in order; drawn from the stream."""
+        raise NotImplementedError
 
     def begin(self, target: FaultTarget) -> None:
         """Act when the fault begins; most faults are conditions and do nothing here."""

@@ -2,11 +2,13 @@
 
 import asyncio
 import math
+from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 import msgspec
 
-from netra_sim.distributions import Positive
+from netra_sim.distributions import Positive, Seconds
+from netra_sim.randomness import uniform
 from netra_sim.simulation.faults.base import Fault, FaultTarget
 
 
@@ -93,6 +95,39 @@ class Disconnect(LineFault, frozen=True, tag="disconnect"):
         line.is_offline = True
 
 
+class Flapping(LineFault, frozen=True, tag="flapping"):
+    """Each client loses its network again and again for ``off`` seconds, at times of its own: events must be replayed.
+
+    The first cut comes within ``every`` seconds, and each other one ``every`` seconds after the one before, plus up to
+    ``jitter`` seconds. All of it is drawn for each user.
+
+    Incidents: B8, S8.
+    """
+
+    works_on_systems: ClassVar[bool] = True
+    has_own_times: ClassVar[bool] = True
+
+    every: Positive = 20.0
+    off: Positive = 2.0
+    jitter: Seconds = 1.0
+
+    def __post_init__(self) -> None:
+        if self.off >= self.every:
+            raise ValueError(f"off must be less than every, which is {self.every:g}, and is {self.off:g}")
+
+    def times_of(self, stream: int) -> Iterator[tuple[float, float]]:
+        """See `Fault.times_of`."""
+        begins, number = self.at + self.every * uniform(stream), 1
+        while (begins := round(begins, 6)) < self.at + self.lasts:
+            yield begins, begins + self.off
+            begins += self.every + self.jitter * uniform(stream, number)
+            number += 1
+
+    def affect(self, line: Line) -> None:
+        """Take the network away."""
+        line.is_offline = True
+
+
 class DisconnectStorm(Fault, frozen=True, tag="disconnect-storm"):
     """All affected connections are reset every ``every`` seconds, and reconnect at once.
 
@@ -138,6 +173,45 @@ class HandshakeRace(Fault, frozen=True, tag="handshake-race"):
     """
 
     delay: Positive = 2.0
+
+
+class TokenExpiry(Fault, frozen=True, tag="token-expiry"):
+    """The tokens of users end as it begins, and their next ones every ``every`` seconds: connections are closed with 4401.
+
+    Each client gets a new token, connects again, and goes on where it was.
+
+    Incidents: S3, S16.
+    """
+
+    every: Annotated[float, msgspec.Meta(ge=1, le=1e12)] = 10.0
+
+    def begin(self, target: FaultTarget) -> None:
+        """Let the tokens end, and again while the fault lasts."""
+        target.end_tokens(self)
+        if self.is_active(asyncio.get_running_loop().time() + self.every):
+            target.begin_again(self, self.every)
+
+    def next_end(self, now: float) -> float:
+        """When a token that is issued at a time ends; infinite if the fault is over by then."""
+        number = max(0, math.floor((now - self.at) / self.every) + 1)
+        ends = self.at + number * self.every
+        return ends if self.is_active(ends) else math.inf
+
+
+class Logout(Fault, frozen=True, tag="logout"):
+    """Users log out, each at a moment of its own while the fault lasts, and do not return: nothing reaches them any more.
+
+    The server closes their connections with 4401 and refuses their tokens. Their runs go on, as after any disconnect.
+
+    Incidents: B13, S7.
+    """
+
+    has_own_times: ClassVar[bool] = True
+
+    def times_of(self, stream: int) -> Iterator[tuple[float, float]]:
+        """See `Fault.times_of`."""
+        moment = round(self.at + self.lasts * uniform(stream), 6)
+        yield moment, moment + 0.001
 
 
 class LateAuthentication(Fault, frozen=True, tag="late-authentication"):

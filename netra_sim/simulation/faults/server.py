@@ -42,6 +42,23 @@ class Deploy(ServerFault, frozen=True, tag="deploy"):
     drain: Seconds = 2.0
 
 
+class BrokerBlip(Fault, frozen=True, tag="broker-blip"):
+    """A message broker between the bridge and its connections holds all that the bridge sends; requests pass.
+
+    The runtime has no broker: this puts one into the way. It hands everything over when it is back, so that events come
+    late. With ``loses`` it has lost what it held, and closes the connections that miss something; their clients return, and
+    the bridge replays or announces a gap.
+
+    Incidents: B7, S13.
+    """
+
+    loses: bool = False
+
+    def end(self, target: FaultTarget) -> None:
+        """Let it work again."""
+        target.repair_broker()
+
+
 class ResetBeforeAccept(Fault, frozen=True, tag="reset-before-accept"):
     """A client resets its connection before the server accepts it.
 

@@ -24,6 +24,9 @@ class SystemTarget(Protocol):
     def start(self, process: int) -> None:
         """Start a process again, from 1, on a host with power."""
 
+    def stop(self, process: int, drain: float) -> None:
+        """Send a process, from 1, SIGTERM, and kill it if it has not ended after so many seconds."""
+
     def restart_in_turn(self, drain: float, pause: float) -> None:
         """Stop and start one process after the other."""
 
@@ -76,6 +79,34 @@ class ProcessKilled(SystemFault, frozen=True, tag="process-killed"):
     def begin_in(self, target: SystemTarget) -> None:
         """Kill it."""
         target.kill(self.process)
+
+    def end_in(self, target: SystemTarget) -> None:
+        """Start it again."""
+        target.start(self.process)
+
+
+class ProcessRestarted(SystemFault, frozen=True, tag="process-restarted"):
+    """A process is restarted as for an update: SIGTERM, up to ``drain`` seconds to end by itself, a start after ``lasts``.
+
+    The other processes go on.
+
+    Incidents: S9, S15.
+    """
+
+    process: Number = 1
+    drain: Seconds = 5.0
+
+    def __post_init__(self) -> None:
+        if self.drain >= self.lasts:
+            raise ValueError(f"drain must be less than lasts, which is {self.lasts:g}, and is {self.drain:g}")
+
+    def lacks(self, processes: int, services: Collection[str], hosts: Collection[str]) -> str:
+        """See `SystemFault.lacks`."""
+        return _lacks_process(self.process, processes)
+
+    def begin_in(self, target: SystemTarget) -> None:
+        """Ask it to end."""
+        target.stop(self.process, self.drain)
 
     def end_in(self, target: SystemTarget) -> None:
         """Start it again."""

@@ -17,8 +17,11 @@ from netra_sim.simulation.faults import (
     LateAuthentication,
     LimitsFault,
     LineFault,
+    Logout,
     MessageFault,
+    PaceFault,
     TabMultiplication,
+    TokenExpiry,
 )
 from netra_sim.simulation.scenario import Closed, Scenario, ScenarioError
 from netra_sim.simulation.workload import due_times
@@ -30,8 +33,8 @@ REPLAY_SECONDS = BridgeLimits().replay_seconds
 """Virtual seconds for which a simulation in several processes may last: then the bridge begins to forget runs by age."""
 
 _ACT_ON_EACH_USER = (
-    AgentFault, Cancellation, ClockJump, DisconnectStorm, HandshakeRace, LateAuthentication, LimitsFault, LineFault,
-    MessageFault, TabMultiplication,
+    AgentFault, Cancellation, ClockJump, DisconnectStorm, HandshakeRace, LateAuthentication, LimitsFault, LineFault, Logout,
+    MessageFault, PaceFault, TabMultiplication, TokenExpiry,
 )  # fmt: skip
 """Faults that act on each user, run or message by itself, or change a setting for all alike."""
 
@@ -90,7 +93,7 @@ def _acts_on_each_user(fault: Fault) -> bool:
     kind = type(fault)
     acts_at_its_bounds = kind.begin is not Fault.begin or kind.end is not Fault.end
     is_known = isinstance(fault, _ACT_ON_EACH_USER) and not isinstance(fault, AnotherInstance)
-    return is_known and (kind is DisconnectStorm or not acts_at_its_bounds)
+    return is_known and (kind in (DisconnectStorm, TokenExpiry) or not acts_at_its_bounds)
 
 
 def _last_due(scenario: Scenario, seed: int) -> float:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from contextvars import copy_context
 from typing import Any
@@ -58,6 +58,7 @@ class SystemWorld(Stage):
 
     loop: NetworkLoop
     counts_steps = False
+    users: Sequence[SystemUser] = ()
 
     def __init__(self, scenario: Scenario, seed: int, loop: NetworkLoop, on_answer: Callable[[], None]) -> None:
         super().__init__(scenario, seed, loop, on_answer)
@@ -67,7 +68,6 @@ class SystemWorld(Stage):
         self.protocol = scenario.client
         self.target = SystemAddress(host=SERVER, port=self.system.port, path=self.system.path)
         self._processes: list[SystemProcess] = []
-        self._users: list[SystemUser] = []
         self._services: dict[str, Running] = {}
 
     async def play(self) -> None:
@@ -87,9 +87,9 @@ class SystemWorld(Stage):
                 self.begin_first_faults()
                 self.schedule_faults()
                 self.spawn(self._sample(), "the probe")
-                self._users = [self._new_user(number) for number in self.scenario.present_users]
-                if self._users:
-                    await asyncio.wait([self._begin_user(user) for user in self._users])
+                self.users = [self._new_user(number) for number in self.scenario.present_users]
+                if self.users:
+                    await asyncio.wait([self._begin_user(user) for user in self.users])
                 await asyncio.sleep(LINGER)
                 await self.end_background()
                 for process in self._processes:
@@ -118,9 +118,13 @@ class SystemWorld(Stage):
     def adapt(self) -> None:
         """See `Stage`."""
         self._set_clocks()
-        for user in self._users:
+        for user in self.users:
             if user.is_present:
-                user.adapt()
+                self.adapt_user(user)
+
+    def adapt_user(self, user: SystemUser) -> None:
+        """See `Stage`."""
+        user.adapt()
 
     def begin_fault(self, fault: Fault) -> None:
         """See `Stage`."""
@@ -171,7 +175,7 @@ class SystemWorld(Stage):
     def _hit(self, fault: Fault) -> Iterator[SystemUser]:
         """The users whom a fault hits now."""
         for injection in self.faults.injections_of(fault):
-            for user in self._users:
+            for user in self.users:
                 if user.is_present and injection.is_for(user.user_id):
                     injection.hit.add(user.user_id)
                     yield user
@@ -194,6 +198,10 @@ class SystemWorld(Stage):
         self.loop.network.power_on(one.host)
         if not one.is_running:
             self.spawn(one.start(), f"start of {one.host.name}")
+
+    def stop(self, process: int, drain: float) -> None:
+        """See `SystemTarget`."""
+        self.spawn(self._stop(self._process(process), drain), f"stop of process {process}")
 
     def restart_in_turn(self, drain: float, pause: float) -> None:
         """See `SystemTarget`."""

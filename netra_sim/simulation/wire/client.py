@@ -102,6 +102,20 @@ class WireTab(Tab):
                 is_cut = True
         return is_cut
 
+    def end_token(self) -> bool:
+        """See `Tab`. The server has its token, and closes the connection by itself."""
+        return self._is_greeted and any(one.owner is not None for one in self._host.process.endpoints)
+
+    def log_out(self) -> None:
+        """See `Tab`."""
+        self._environment.revoke(self._user_id)
+        self.close()
+
+    @property
+    def connection_id(self) -> str:
+        """See `Tab`."""
+        return self._connection_id
+
     def explain(self) -> None:
         """Know that the present attempt to connect, if there is one, was refused, and that this is recorded already."""
         self._is_explained = True

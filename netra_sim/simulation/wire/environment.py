@@ -31,5 +31,8 @@ class WireEnvironment(ClientEnvironment, Protocol):
     def issue_token(self, user_id: str) -> str:
         """Issue a token for a user."""
 
+    def revoke(self, user_id: str) -> None:
+        """Let all servers end the connections of a user, and refuse its tokens."""
+
     def turn_away(self, user_id: str, reason: str) -> None:
         """Record that a user cannot connect now."""

@@ -7,12 +7,13 @@ from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, Connection
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.recording import EngineWatch
 from netra_sim.server import AgentServer
+from netra_sim.simulation.broker import BrokeredBridge
 from netra_sim.simulation.hosts.host import Host
 from netra_sim.simulation.hosts.network_loop import NetworkLoop
 from netra_sim.simulation.instance import Instance
 
 
-class NamedBridge(AgentWebSocketBridge):
+class NamedBridge(BrokeredBridge):
     """A bridge that gives each connection a name that no connection to another server has."""
 
     _named = 0
@@ -64,6 +65,10 @@ class WireInstance(Instance):
     async def start(self) -> None:
         """Wait for the end of the server, so that its error ends the simulation."""
         await asyncio.shield(self._serving)
+
+    def revoke(self, user_id: str) -> None:
+        """Log a user out: end its connections, and refuse the tokens that it has."""
+        self._server.service.revoke_user(user_id)
 
     async def stop(self, drain: float = 0.0) -> None:
         """See `Instance.stop`."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 
 from netra_sim.bridge import AgentWebSocketBridge
@@ -11,7 +12,7 @@ from netra_sim.randomness import key, uniform
 from netra_sim.recording import EngineWatch, Recorder
 from netra_sim.server import AgentServer, TokenAuthenticator
 from netra_sim.simulation.fault_state import FaultState
-from netra_sim.simulation.faults import BackendFault, Cancellation
+from netra_sim.simulation.faults import BackendFault, Cancellation, TokenExpiry
 from netra_sim.simulation.hosts.balancer import Balancer
 from netra_sim.simulation.hosts.entropy import seeded_entropy
 from netra_sim.simulation.hosts.host import Host
@@ -21,6 +22,7 @@ from netra_sim.simulation.instance import Instance
 from netra_sim.simulation.scenario import Scenario
 from netra_sim.simulation.systems.error_log import errors_logged
 from netra_sim.simulation.user import SimulatedUser
+from netra_sim.simulation.virtual_time import EPOCH
 from netra_sim.simulation.wire.client import WireTab
 from netra_sim.simulation.wire.environment import PORT, SERVER
 from netra_sim.simulation.wire.instance import NamedBridge, WireInstance
@@ -30,6 +32,10 @@ from netra_sim.simulation.world import World
 
 _LEAST_BUFFER = 4_096
 """Bytes of the smallest buffer of a socket: the first figure of ``net.ipv4.tcp_wmem`` and ``tcp_rmem`` of Linux."""
+
+
+_MARGIN = 1e-3
+"""Seconds that a token is valid for longer, so that rounding does not shorten it by a second."""
 
 
 class WireWorld(World):
@@ -114,7 +120,20 @@ class WireWorld(World):
 
     def issue_token(self, user_id: str) -> str:
         """See `WireEnvironment`."""
-        return self._tokens.issue(user_id, LIFETIME)
+        now = self.loop.exact_time()
+        ends = min(
+            (one.fault.next_end(now) for one in self.faults.of(TokenExpiry) if one.is_for(user_id)), default=math.inf
+        )
+        if ends == math.inf:
+            return self._tokens.issue(user_id, LIFETIME)
+        # A token ends at a whole second of the wall clock, which is here not earlier than the fault's.
+        return self._tokens.issue(user_id, math.ceil(ends + EPOCH) - self.wall_clock() + _MARGIN)
+
+    def revoke(self, user_id: str) -> None:
+        """See `WireEnvironment`."""
+        for instance in self._instances:
+            assert isinstance(instance, WireInstance)  # noqa: S101 - `new_instance` makes them
+            instance.revoke(user_id)
 
     def turn_away(self, user_id: str, reason: str) -> None:
         """See `WireEnvironment`."""

@@ -200,6 +200,37 @@ def test_a_rolling_deploy_of_two_processes_serves_everybody_who_asks_again():
     assert not failed(history)
 
 
+@pytest.mark.parametrize(("drain", "is_graceful"), [(3.0, True), (0.0, False)])
+def test_a_process_that_is_restarted_ends_what_it_has_begun_if_it_may_and_the_other_one_goes_on(drain, is_graceful):
+    system = {"app": "apps:app", "folder": str(HERE), "processes": 2}
+    fault = {"kind": "process-restarted", "process": 2, "at": 4.0, "lasts": 5.0, "drain": drain}
+    history = simulate(scenario(system=system, users=40, workload={"window": 12.0}, faults=[fault]))
+    received, asked = history.frame(Kind.RECEIVED), history.frame(Kind.REQUESTED)
+    ended = set(received.query("event == 'agent_completed'")["run"])
+    lost = asked[~asked["run"].isin(ended)]
+    begun = lost[lost["run"].isin(set(received["run"]))]
+    assert begun.empty == is_graceful
+    assert lost["due"].between(3.0, 4.0).all(), "at most what was on its way at that moment"
+    assert asked["due"].max() > 9.0
+
+
+def test_a_process_that_may_drain_for_longer_than_it_is_away_is_refused():
+    with pytest.raises(ScenarioError, match=r"faults\[0\]: drain must be less than lasts, which is 2, and is 5"):
+        scenario(faults=[{"kind": "process-restarted", "lasts": 2.0}])
+
+
+def test_users_of_a_system_flap_one_by_one_and_are_served_again():
+    flapping = {"kind": "flapping", "at": 2.0, "lasts": 10.0, "every": 4.0, "off": 1.0}
+    one = scenario(users=20, workload={"window": 20.0, "patience": 20.0}, faults=[flapping])
+    history = simulate(one)
+    ended = set(history.frame(Kind.RECEIVED).query("event == 'agent_completed'")["run"])
+    asked = history.frame(Kind.REQUESTED)
+    lost = asked[~asked["run"].isin(ended)]["due"]
+    assert 0 < len(lost) < 20
+    assert lost.between(0.0, 14.0).all()
+    assert history.frame(Kind.FAULT_ENDED)["value"].tolist() > [0.0]
+
+
 def test_a_service_that_gets_slower_delays_the_answers_while_the_fault_lasts():
     agents = Scenario.load(EXAMPLES / "fastapi_agents" / "agents.toml").with_settings(
         {"system.folder": str(EXAMPLES / "fastapi_agents"), "workload.runs_per_user": 1}
@@ -236,6 +267,7 @@ SYSTEM_FAULTS = {
     "power-cut": {"at": 2.0, "lasts": 5.0},
     "partition": {"hosts": ["server", "model"], "at": 1.0, "lasts": 100.0},
     "service-worse": {"service": "model", "down": True, "at": 1.0, "lasts": 5.0},
+    "process-restarted": {"at": 5.0, "drain": 0.0},
     "rolling-deploy": {"at": 5.0, "drain": 0.0},
     "garbage": {"at": 2.0, "lasts": 6.0, "every": 1.0},
     "half-close": {"at": 5.0},
