@@ -1,6 +1,7 @@
 """Reads the fields of a struct for people: what each is, its unit, what it takes, its default."""
 
 import inspect
+import math
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ from msgspec import inspect as types
 
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 _WORDS: dict[type, str] = {types.IntType: "whole number", types.FloatType: "number", types.StrType: "text"}
-_UNITS = {"seconds": "s", "bytes per second": "bytes/s", "bytes": "bytes", "share": "of 1"}
+_UNITS = {"seconds": "s", "bytes per second": "bytes/s", "bytes": "bytes", "share": "share"}
 _UNIT = re.compile(r"^(?:the )?(bytes per second|seconds|bytes|share)\b|\bin (seconds|bytes)\b")
 
 
@@ -21,7 +22,7 @@ class DescribedField(msgspec.Struct, frozen=True):
         kind: the type, as `msgspec.inspect` sees it.
         default: the default; `msgspec.NODEFAULT` if a value must be given, `msgspec.UNSET` if the field may be left out.
         about: its description, "" without one.
-        unit: "s", "bytes", "bytes/s", or "of 1" for a share; "" if the description names none.
+        unit: "s", "bytes", "bytes/s" or "share", which is from 0 to 1; "" if the description names none.
     """
 
     name: str
@@ -47,12 +48,19 @@ def first_line(kind: type) -> str:
     return (kind.__doc__ or "").splitlines()[0].replace("``", "`")
 
 
-def limits(kind: Any) -> str:
-    """The bounds of a type in words, such as ">= 1 and <= 64", or the pattern that a text must match; "" without any."""
+def limits(kind: Any, below: float = math.inf) -> str:
+    """The bounds of a type in words, such as ">= 1 and <= 64", or the pattern that a text must match; "" without any.
+
+    Args:
+        kind: the type, as `msgspec.inspect` sees it.
+        below: greater bounds are left out.
+    """
     if pattern := getattr(kind, "pattern", None):
         return f"that matches `{pattern}`"
     found = {sign: getattr(kind, name, None) for name, sign in _BOUNDS.items()}
-    return " and ".join(f"{sign} {limit:,}".removesuffix(".0") for sign, limit in found.items() if limit is not None)
+    return " and ".join(
+        f"{sign} {limit:,}".removesuffix(".0") for sign, limit in found.items() if limit is not None and limit < below
+    )
 
 
 def takes(kind: Any) -> str:

@@ -18,7 +18,7 @@ def test_a_field_has_the_unit_that_its_description_its_name_or_its_class_names()
     assert units(Limits)["agent_seconds"] == "s"  # by its name
     assert units(FAULTS["disconnect-storm"])["every"] == "s"  # "every ``every`` seconds" in the sentence on the class
     assert units(Objectives)["delivery_p95"] == "s"  # "the same" as the objective before it
-    assert units(Objectives)["delivered"] == "of 1"
+    assert units(Objectives)["delivered"] == "share"
     assert units(Workload)["runs_per_user"] == units(LogNormal)["sigma"] == ""
 
 
@@ -37,3 +37,4 @@ def test_a_field_that_may_be_left_out_differs_from_one_that_must_be_given():
 def test_bounds_are_told_in_signs():
     tabs = next(field for field in fields_of(Workload) if field.name == "tabs_per_user")
     assert limits(tabs.kind) == ">= 1 and <= 64"
+    assert limits(tabs.kind, below=64) == ">= 1"

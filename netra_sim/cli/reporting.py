@@ -60,9 +60,14 @@ def report_command(
 
 @click.command("notebooks")
 @click.argument("name", required=False)
-def notebooks_command(name: str | None) -> None:
+@click.option(
+    "--copy", "folder", type=NEW_FOLDER,
+    help="Copy them into this folder instead, to work in JupyterLab; what is there already stays as it is.",
+)  # fmt: skip
+def notebooks_command(name: str | None, folder: Path | None) -> None:
     """List all notebooks, or only NAME: the question, and each parameter with its default and allowed values."""
     from netra_sim.notebooks import NOTEBOOKS
+    from netra_sim.notebooks.copies import copy_notebooks
     from netra_sim.parameters import ParameterError
     from netra_sim.site.report import explain, plan
 
@@ -70,6 +75,11 @@ def notebooks_command(name: str | None) -> None:
         tasks = plan((), names=tuple(NOTEBOOKS) if name is None else (name,))
     except ParameterError as error:
         raise click.UsageError(str(error)) from error
+    if folder is not None:
+        for path, is_new in copy_notebooks([task.notebook for task in tasks], folder):
+            click.echo(f"{path}{'' if is_new else ' is there already, and stays as it is'}")
+        click.echo(f"Open them with: jupyter lab {folder}")
+        return
     for task in tasks:
         click.echo(f"{task.notebook.name:16} {task.notebook.question}")
         click.echo(f"{'':16} notebooks/{task.notebook.file}")

@@ -1,6 +1,5 @@
 """What the notebooks on load, on Windows' clock and on failures compute."""
 
-import json
 import shlex
 
 import msgspec
@@ -11,10 +10,8 @@ from netra_sim.cli.group import cli
 from netra_sim.defects import read_windows_runs
 from netra_sim.history import Kind
 from netra_sim.parameters import ParameterError
-from netra_sim.simulation import find_scenario
 from netra_sim.site.report import plan
 from netra_sim.studies.concurrency import ConcurrencyParameters, load_curve
-from netra_sim.studies.controls import Controls
 from netra_sim.studies.explorer import ExplorerParameters, compare
 from netra_sim.studies.windows import WindowsParameters, recorded_hazards, simulate_both_clocks, wait_errors
 from netra_sim.verdict import ValidationParameters, simulated_evidence
@@ -106,6 +103,14 @@ def test_a_comparison_uses_the_objective_of_its_scenarios():
     assert compare(ExplorerParameters(scenarios="thin-line, steady-load", users=2)).objective == 0.1
 
 
+def test_a_failure_that_the_file_expects_is_told_apart_from_one_that_it_does_not_expect():
+    expected = compare(ExplorerParameters(scenarios="agent-crashes", users=20, seed=3))._repr_html_()
+    assert "as its file expects: completion fails" in expected
+    assert "failed" not in expected
+    strict = ExplorerParameters(scenarios="steady-load", users=2, settings="objectives.delivery_p95=0.001")
+    assert "failed latency; its file expects: all pass" in compare(strict)._repr_html_().replace("</span>", "")
+
+
 def test_one_scenario_may_be_compared_with_itself():
     assert list(compare(ExplorerParameters(scenarios="steady-load, steady-load", users=3)).histories) == [
         "steady-load (1)",
@@ -133,37 +138,6 @@ def test_wrong_parameters_are_refused_before_anything_is_simulated(parameters, m
 def test_a_scenario_that_does_not_exist_stops_the_load_study_before_it_begins():
     with pytest.raises(ParameterError, match="did you mean burst"):
         ConcurrencyParameters.check(scenario="brust")
-
-
-def shown(controls):
-    return json.dumps(controls.shown.outputs)
-
-
-def test_the_controls_simulate_the_picked_scenarios_with_changed_faults():
-    controls = Controls(ExplorerParameters(scenarios="disconnect-storm", users=5))
-    controls.fault(0, "faults.0.every").value = 3.0
-    controls.seed.value = 9
-    controls.simulate.click()
-    output = shown(controls)
-    assert "--seed 9" in output
-    assert "every = 3.0" in output
-    assert output.count("<figure") == 2
-
-
-def test_the_controls_show_the_faults_of_the_scenario_that_is_picked():
-    controls = Controls(ExplorerParameters(scenarios="steady-load", users=5))
-    with pytest.raises(KeyError):
-        controls.fault(0, "faults.0.drain")
-    controls.scenarios[0].value = "deploy"
-    assert controls.fault(0, "faults.0.drain").value == find_scenario("deploy").faults[0].drain
-
-
-def test_the_controls_say_what_is_wrong_instead_of_failing():
-    controls = Controls(ExplorerParameters(scenarios="disconnect-storm", users=5))
-    controls.fault(0, "faults.0.share").value = 7.0
-    controls.simulate.click()
-    assert "share" in shown(controls)
-    assert "<figure" not in shown(controls)
 
 
 def test_a_kernel_in_another_folder_finds_the_users_file(tmp_path, monkeypatch):
