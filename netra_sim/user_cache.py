@@ -57,6 +57,7 @@ class KeptFiles:
         if self._folder is None:
             return
         with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
             with replacing(self._folder / name) as temporary:
                 temporary.write_bytes(hashlib.sha256(content).digest() + content)
             by_age = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)

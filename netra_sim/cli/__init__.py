@@ -35,7 +35,10 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         sys.exit(ExitCode.BROKE)
-    except (OSError, NetraSimError, RuntimeError) as error:
+    except NetraSimError as error:
+        click.echo(f"netra-sim broke: {error}", err=True)
+        sys.exit(ExitCode.BROKE)
+    except (OSError, RuntimeError) as error:
         click.echo(f"netra-sim broke: {type(error).__name__}: {error}", err=True)
         sys.exit(ExitCode.BROKE)
     except Exception as error:

@@ -6,9 +6,8 @@ from pathlib import Path
 import click
 
 from netra_sim.audit import FORMATS, ConfigError, audit, describe_rules
-from netra_sim.cli.common import NEW_FILE
+from netra_sim.cli.common import NEW_FILE, write_or_print
 from netra_sim.exit_code import ExitCode
-from netra_sim.files import replacing
 from netra_sim.user_cache import cache_folder
 
 
@@ -38,10 +37,5 @@ def audit_command(
         found = audit(path, jobs=jobs, config_file=config, cache=cache_folder() if cache else None)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    text = FORMATS[form](found)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        with replacing(output) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
+    write_or_print(FORMATS[form](found), output)
     sys.exit(ExitCode.NO_GO if found.findings else ExitCode.GO)

@@ -4,20 +4,51 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from netra_sim.exit_code import ExitCode
+from netra_sim.files import WriteError, must_be_writable, must_be_writable_folder, replacing
 
 if TYPE_CHECKING:
     from netra_sim.checks import CheckResult, ResourceUse
 
-NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
-"""A file that a command writes."""
 
-NEW_FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
-"""A folder that a command writes to."""
+class _Writable(click.Path):
+    """A path that is refused, before the command runs, if it cannot be written."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path: Path = super().convert(value, param, ctx)  # type: ignore[assignment]
+        try:
+            (must_be_writable if self.file_okay else must_be_writable_folder)(path)
+        except WriteError as error:
+            self.fail(str(error), param, ctx)
+        return path
+
+
+NEW_FILE = _Writable(dir_okay=False, path_type=Path)
+"""A file that a command writes; a device or a pipe is written to as well."""
+
+NEW_FOLDER = _Writable(file_okay=False, path_type=Path)
+"""A folder that a command writes to, and makes if necessary."""
+
+
+def write_or_print(text: str, output: Path | None) -> None:
+    """Write a text to a file, or print it if there is none.
+
+    Raises:
+        WriteError: the file cannot be written; the text is printed instead.
+    """
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        with replacing(output) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+    except WriteError:
+        click.echo(text, nl=False)
+        raise
 
 
 @contextmanager

@@ -61,5 +61,7 @@ def gate_command(
     click.echo(made.headline)
     for reason in made.reasons:
         click.echo(f"  {reason}")
+    if made.not_written is not None:
+        raise made.not_written
     click.echo(f"Page: {made.page}")
     sys.exit(made.code)

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import click
 
-from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, progress
-from netra_sim.files import replacing
+from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, progress, write_or_print
 
 
 @click.command("report")
@@ -54,6 +53,8 @@ def report_command(
     click.echo(made.headline)
     for reason in made.reasons:
         click.echo(f"  {reason}")
+    if made.not_written is not None:
+        raise made.not_written
     click.echo(f"Report: {made.page}")
     sys.exit(made.code)
 
@@ -94,9 +95,4 @@ def reference_command(output: Path | None) -> None:
     from netra_sim.cli.group import cli
     from netra_sim.site.reference import reference
 
-    page = reference(cli)
-    if output is None:
-        click.echo(page, nl=False)
-    else:
-        with replacing(output) as temporary:
-            temporary.write_text(page, encoding="utf-8", newline="\n")
+    write_or_print(reference(cli), output)

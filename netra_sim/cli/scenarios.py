@@ -15,6 +15,7 @@ from netra_sim.exceptions import SystemFailedError
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import Calibration, CalibrationError
 from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.files import WriteError
 from netra_sim.history import History
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting
 from netra_sim.simulation.system import system_settings
@@ -146,9 +147,16 @@ def save_and_check(history: History, output: Path, given: Collection[str] = ()) 
         history: the record of a simulation or a load run.
         output: the file for the history.
         given: the checks that judge given objectives; the command exits with 1 if one of them could not judge.
+
+    Raises:
+        WriteError: the file cannot be written; everything else is printed.
     """
-    path = history.save(output)
-    click.echo(f"{len(history):,} rows in {path}, digest {history.digest()[:16]}")
+    not_saved: WriteError | None = None
+    try:
+        history.save(output)
+        click.echo(f"{len(history):,} rows in {output}, digest {history.digest()[:16]}")
+    except WriteError as error:
+        not_saved = error  # the run took long enough: show what it found first
     results = check(history)
     code = show(results, is_brief=history.meta["source"] == "system")
     if uses := resource_use(history, steady_state(history)):
@@ -157,4 +165,6 @@ def save_and_check(history: History, output: Path, given: Collection[str] = ()) 
     if unjudged := [one.check for one in results if one.check in given and one.state not in ("passed", "failed")]:
         click.echo(f"not judged, though objectives were given: {', '.join(unjudged)}")
         code = ExitCode.NO_GO
+    if not_saved is not None:
+        raise not_saved
     sys.exit(code)

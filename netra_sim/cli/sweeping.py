@@ -8,7 +8,7 @@ import click
 from netra_sim.cli.common import NEW_FOLDER, progress
 from netra_sim.cli.scenarios import chosen_scenario, refusing
 from netra_sim.exit_code import ExitCode
-from netra_sim.exploration import cells, sweep
+from netra_sim.exploration import SweepError, cells, sweep
 from netra_sim.simulation import parse_setting
 
 
@@ -32,8 +32,11 @@ def sweep_command(
     with refusing():
         values = {path: value if isinstance(value, list) else [value] for path, value in map(parse_setting, grid)}
         planned = cells(chosen, values, range(1, seeds + 1))
-    with progress(len(planned), "simulations") as on_cell:
-        table = sweep(planned, output, jobs=jobs, scheduler=scheduler, on_cell=on_cell)
+    try:
+        with progress(len(planned), "simulations") as on_cell:
+            table = sweep(planned, output, jobs=jobs, scheduler=scheduler, on_cell=on_cell)
+    except SweepError as error:
+        raise click.UsageError(str(error)) from error
     unexpected = int((~table["as_expected"]).sum())
     click.echo(f"{len(table)} simulations in {output / 'sweep.parquet'}, {unexpected} of them not as expected")
     sys.exit(ExitCode.NO_GO if unexpected else ExitCode.GO)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from netra_sim.exploration.programs import Program, ProgramError
     from netra_sim.exploration.search import Exploration, explore
     from netra_sim.exploration.shrinking import shrink
-    from netra_sim.exploration.sweeps import Cell, cells, sweep
+    from netra_sim.exploration.sweeps import Cell, SweepError, cells, sweep
     from netra_sim.exploration.trial import Trial, replay_line, run_trial
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Point",
     "Program",
     "ProgramError",
+    "SweepError",
     "Trial",
     "calibrate",
     "cells",
@@ -64,6 +65,7 @@ __getattr__ = on_first_use(
         "Point": "capacity",
         "Program": "programs",
         "ProgramError": "programs",
+        "SweepError": "sweeps",
         "Trial": "trial",
         "calibrate": "calibration",
         "find_capacity": "capacity",

@@ -11,14 +11,18 @@ from typing import Any
 import msgspec
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from netra_sim.exceptions import NetraSimError
 from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.trial import run_trial
-from netra_sim.files import replacing
+from netra_sim.files import make_folder, replacing
 from netra_sim.fingerprint import fingerprint
 from netra_sim.simulation import Scenario, ScenarioError
 
 TABLE_FILE = "sweep.parquet"
+_POINTS = b"netra_sim_points"
+"""The key of the metadata of a table that says which cells it has."""
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -37,8 +41,20 @@ class Cell(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """A digest of the cell and of the code that simulates it."""
-        described = [fingerprint().package, msgspec.to_builtins(self.scenario), self.settings, self.seed]
-        return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:24]
+        return _digest(fingerprint().package, *self._described)
+
+    @property
+    def point(self) -> str:
+        """A digest of the cell alone, the same for every version of the code."""
+        return _digest(*self._described)
+
+    @property
+    def _described(self) -> list[Any]:
+        return [msgspec.to_builtins(self.scenario), self.settings, self.seed]
+
+
+class SweepError(NetraSimError, ValueError):
+    """The folder holds the table of another sweep."""
 
 
 def cells(scenario: Scenario, grid: Mapping[str, Sequence[Any]], seeds: Sequence[int]) -> list[Cell]:
@@ -68,7 +84,8 @@ def sweep(
     """Simulate and check all cells that are not finished yet, and write the table of all cells.
 
     Each finished cell is written to a separate file at once, so that an interrupted sweep can resume. The table is the same,
-    byte for byte, for any number of processes, machines and interruptions.
+    byte for byte, for any number of processes, machines and interruptions. It replaces an earlier table only if it has all
+    cells of that one, as with more seeds or more values.
 
     Args:
         planned: the cells, in the order of the table's rows.
@@ -81,11 +98,16 @@ def sweep(
         One row per cell: its settings, seed and digest, the state of each check, and the figures of each check.
 
     Raises:
+        SweepError: the folder holds the table of another sweep; nothing was simulated or changed.
         ImportError: a scheduler is named, and Dask's ``distributed`` is not installed.
         OSError: the folder cannot be written, or the scheduler cannot be reached.
     """
+    table_path = Path(folder) / TABLE_FILE
+    points = [cell.point for cell in planned]
+    _refuse_other_sweep(table_path, points)
     kept = Path(folder) / "cells"
-    kept.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(folder))
+    kept.mkdir(exist_ok=True)
     paths = [kept / f"{cell.name}.parquet" for cell in planned]
     done = {path: table for path in paths if (table := _read(path)) is not None}
     left = {path: cell for cell, path in zip(planned, paths, strict=True) if path not in done}
@@ -94,12 +116,12 @@ def sweep(
     calls = [(cell,) for cell in left.values()]
     rows = _on_cluster(list(left.values()), scheduler) if scheduler else in_order(run_cell, calls, jobs)
     with closing(rows):
-        for path, row in zip(left, rows, strict=True):
-            _write(pd.DataFrame([row]), path)
+        for (path, cell), row in zip(left.items(), rows, strict=True):
+            _write(pd.DataFrame([row]), path, [cell.point])
             done[path] = pd.read_parquet(path)  # as a later sweep will read it
             on_cell()
     table = pd.concat([done[path] for path in paths], ignore_index=True) if paths else pd.DataFrame()
-    _write(table, Path(folder) / TABLE_FILE)
+    _write(table, table_path, points)
     return table
 
 
@@ -138,6 +160,26 @@ def _read(path: Path) -> pd.DataFrame | None:
         return None
 
 
-def _write(table: pd.DataFrame, path: Path) -> None:
+def _write(table: pd.DataFrame, path: Path, points: Sequence[str]) -> None:
+    own = pa.Table.from_pandas(table, preserve_index=False)
+    metadata = {**(own.schema.metadata or {}), _POINTS: json.dumps(points)}
     with replacing(path) as temporary:
-        table.to_parquet(temporary, index=False)
+        pq.write_table(own.replace_schema_metadata(metadata), temporary)
+
+
+def _refuse_other_sweep(path: Path, points: Sequence[str]) -> None:
+    """Refuse a table with cells that are not planned: it would be lost."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except FileNotFoundError:
+        return
+    except pa.ArrowInvalid:
+        metadata = {}
+    if _POINTS not in metadata or not set(json.loads(metadata[_POINTS])) <= set(points):
+        raise SweepError(
+            f"{path} is the table of another sweep, with other settings or more seeds; name another folder, or move it away"
+        )
+
+
+def _digest(*described: object) -> str:
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:24]

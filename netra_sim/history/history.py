@@ -163,7 +163,7 @@ class History:
         """Write a Parquet file; it replaces an earlier one only when it is complete.
 
         Raises:
-            OSError: the file cannot be written; an earlier one is unchanged.
+            WriteError: the file cannot be written, or its folder does not exist; an earlier file is unchanged.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq

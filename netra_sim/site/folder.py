@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from netra_sim.files import move
+from netra_sim.files import make_folder, move
 
 MANIFEST = "manifest.json"
 EARLIER = "earlier"
@@ -42,11 +42,12 @@ def room_inside(folder: Path, runs: str) -> Iterator[Path]:
         runs: the name of the folder with the earlier verdicts.
 
     Raises:
-        OSError: the folder cannot be written to.
+        OSError: the folder above does not exist, or the folder cannot be written to.
     """
     room = folder / _ROOM
     shutil.rmtree(room, ignore_errors=True)
-    room.mkdir(parents=True)
+    make_folder(folder)
+    room.mkdir()
     try:
         if (folder / runs).is_dir():
             shutil.copytree(folder / runs, room / runs)

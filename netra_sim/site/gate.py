@@ -11,7 +11,7 @@ import msgspec
 from netra_sim.checks import CheckResult, check
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import Trial, replay_line
-from netra_sim.files import replacing, save_json
+from netra_sim.files import WriteError, naming, replacing, save_json
 from netra_sim.history import History
 from netra_sim.simulation import Scenario, simulate
 from netra_sim.site.folder import MANIFEST, FileDigest, digests, move_into_place, room_inside
@@ -55,12 +55,16 @@ class _Manifest(msgspec.Struct, frozen=True):
 
 
 class GateResult(msgspec.Struct, frozen=True):
-    """A finished gate: the exit code, the page, the outcome in one line, and why it failed."""
+    """A finished gate: the exit code, the page, the outcome in one line, and why it failed.
+
+    ``not_written`` says why the folder could not be written; an earlier gate is in it then.
+    """
 
     code: ExitCode
     page: Path
     headline: str
     reasons: list[str]
+    not_written: WriteError | None = None
 
 
 def run_gate(
@@ -90,26 +94,36 @@ def run_gate(
 
     Raises:
         SystemFailedError: the system cannot be imported, or does not start; an earlier gate is unchanged.
-        OSError: the folder cannot be written to.
+        OSError: the folder cannot be made. One that cannot be written later, as of a full disk, is in the result.
     """
-    folder = folder.resolve()
+    given, folder = folder, folder.resolve()
+    not_written: WriteError | None = None
     with room_inside(folder, RUNS_FOLDER) as room:
         runs: list[SeedRun] = []
         shown: History | None = None
         was_failure_shown = False
         for seed in seeds:
             history = simulate(scenario, seed, on_answer=on_answer)
-            history.save(room / f"history-{seed}.parquet")
+            try:
+                with naming(given):
+                    history.save(room / f"history-{seed}.parquet")
+            except WriteError as error:
+                not_written = error
             run = _seed_run(origin, original, scenario, seed, history)
             runs.append(run)
             if shown is None or (run.failed and not was_failure_shown):
                 shown, was_failure_shown = history, bool(run.failed)
         assert shown is not None  # noqa: S101 - there is at least one seed
         outcome = GateOutcome(scenario=scenario, runs=runs, shown=shown, command=command, search=search)
-        _write(outcome, room)
-        move_into_place(room, folder, keep_earlier=False)
+        if not_written is None:
+            try:
+                with naming(given):
+                    _write(outcome, room)
+                    move_into_place(room, folder, keep_earlier=False)
+            except WriteError as error:
+                not_written = error
     code = ExitCode.NO_GO if outcome.failed else ExitCode.GO
-    return GateResult(code, folder / INDEX, outcome.headline, outcome.reasons)
+    return GateResult(code, folder / INDEX, outcome.headline, outcome.reasons, not_written)
 
 
 def _seed_run(origin: str, original: Scenario, scenario: Scenario, seed: int, history: History) -> SeedRun:

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from netra_sim.exit_code import ExitCode
+from netra_sim.files import WriteError, naming
 from netra_sim.notebooks.catalogue import NOTEBOOKS, Notebook
 from netra_sim.notebooks.outcome import CODES, outcome_of
 from netra_sim.notebooks.runner import TIME_LIMIT, Task, run_notebooks
@@ -27,12 +28,14 @@ class Report(msgspec.Struct, frozen=True):
         page: the path of the index.
         headline: the outcome in one line.
         reasons: why it is not GO.
+        not_written: why the folder could not be written; an earlier report is in it then.
     """
 
     code: ExitCode
     page: Path
     headline: str
     reasons: list[str]
+    not_written: WriteError | None = None
 
 
 def plan(
@@ -109,24 +112,30 @@ def make_report(
 
     Raises:
         FileNotFoundError: a notebook does not exist.
-        OSError: the folder cannot be written to.
+        OSError: the folder cannot be made. One that cannot be written later, as of a full disk, is in the result.
         KeyboardInterrupt: the run was interrupted while it wrote the pages; the earlier report is unchanged.
     """
-    folder = folder.resolve()
+    given, folder = folder, folder.resolve()
     began = time.monotonic()
     with room_inside(folder, RUNS_FOLDER) as room:
         runs = run_notebooks(tasks, room, jobs=jobs, time_limit=time_limit, on_cell=on_cell)
         outcome = outcome_of(runs, room, base)
         earlier = will_keep_earlier(folder)
         outcome = msgspec.structs.replace(outcome, earlier=earlier and outcome.decision == "BROKEN")
+        not_written: WriteError | None = None
         try:
-            write_site(outcome, room, seconds=time.monotonic() - began)
-        except OSError as error:
-            reasons = [f"the report could not be written: {type(error).__name__}: {error}", *outcome.reasons]
-            outcome = msgspec.structs.replace(outcome, decision="BROKEN", reasons=reasons, earlier=earlier)
-            write_last_words(outcome, room)
-        move_into_place(room, folder, keep_earlier=outcome.decision == "BROKEN")
-    return Report(CODES[outcome.decision], folder / INDEX, outcome.headline, outcome.reasons)
+            with naming(given):
+                try:
+                    with naming(given):
+                        write_site(outcome, room, seconds=time.monotonic() - began)
+                except WriteError as error:
+                    reasons = [str(error), *outcome.reasons]
+                    outcome = msgspec.structs.replace(outcome, decision="BROKEN", reasons=reasons, earlier=earlier)
+                    write_last_words(outcome, room)
+                move_into_place(room, folder, keep_earlier=outcome.decision == "BROKEN")
+        except WriteError as error:
+            not_written = error
+    return Report(CODES[outcome.decision], folder / INDEX, outcome.headline, outcome.reasons, not_written)
 
 
 def _task(notebook: Notebook, texts: Sequence[tuple[str, str]], given: Mapping[str, Any]) -> Task:
