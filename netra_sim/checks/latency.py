@@ -1,33 +1,20 @@
 """Checks of objectives: how long events and answers take, and how many requests are refused."""
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+import difflib
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from msgspec import UNSET
 
 from netra_sim.checks.check import define
+from netra_sim.checks.judging import BUSY, LEAST_EVIDENCE, SLOWEST_SHOWN, Judgement, Sample, figure_of
 from netra_sim.checks.records import FINAL, Records
-from netra_sim.checks.results import Finding, Measurement, Observation
-from netra_sim.checks.statistics import QUANTILE, is_beyond_chance, nearest_rank
+from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Measurement, Observation
 from netra_sim.checks.times import received_too_early
-from netra_sim.history import CONTROL_LATENCY, History, Kind, Objectives
+from netra_sim.history import CONTROL_LATENCY, History, Kind, Objectives, bounds_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SLOWEST_SHOWN = 10
-
-CLOCK_TOLERANCE = 1e-6
-"""Seconds by which a latency may exceed an objective: rounding errors of times that are seconds since 1970."""
-
-LEAST_VALUES, LEAST_CONNECTIONS = 20, 5
-"""The fewest values, and the fewest connections that they come from, with which an objective can be met."""
-
-BUSY = "the machine was busy"
-"""The beginning of the reason for an inconclusive result that is due only to a busy machine."""
-
-BUSY_SHARE = 0.5
-"""The share of an objective that the p95 of a bare echo exceeds on a busy machine."""
 
 
 def delivery_latencies(history: History) -> "pd.DataFrame":
@@ -58,13 +45,16 @@ def request_latencies(history: History, *, keep: Literal["first", "content", "la
     "latency",
     question="Did events and first answers come within their objectives?",
     unit="latencies",
-    minimum=f"{LEAST_VALUES} values on {LEAST_CONNECTIONS} connections for each objective",
+    minimum=LEAST_EVIDENCE,
 )
 def latency(records: Records, objectives: Objectives) -> Observation:
-    """Compare latencies with their objectives: delivery (mean, p95), first event (p95) and final event of a request (p95).
+    """Compare latencies with their objectives: of all events, of those of a type, and of requests.
 
-    If clients record the first piece of each answer, such as the first token, its time is measured as well (p95). It is
-    judged only if the objective `first_content_p95` is given.
+    The objectives `delivery` are about events, each for the average (`_mean`), for 50, 95 or 99 of 100 (`_p50`, `_p95`,
+    `_p99`) or for all (`_max`); those in the table `events` about the events of one type. `first_event`, `first_content` and
+    `response` are about requests: from when a request was due to its first event, to the first piece of its answer, such as
+    the first token, where clients record that, and to its final event. Without an objective, the p95 of the first piece is
+    measured and not judged.
 
     An objective is about the server. If the latency of a connection's line is known, it is subtracted: once from the latency
     of an event, twice from that of a request. A request without a final event has no response latency; it is counted.
@@ -72,49 +62,46 @@ def latency(records: Records, objectives: Objectives) -> Observation:
     A figure above its objective is a miss only if chance and single slow lines do not explain it; else it is inconclusive:
 
     - A p95 is missed if, each with a confidence of 95 %, more than 5 % of the values are above the objective, and more than
-      5 % of the connections are slow. A connection is slow if more than 5 % of its values are above the objective.
+      5 % of the connections are slow. A connection is slow if more than 5 % of its values are above the objective. For a p50
+      and a p99, read 50 % and 1 % instead of 5 %.
     - A mean is missed if the values without those of the connection with the largest excess still exceed it.
+    - A maximum is missed by any value above it: it speaks of all of them.
     - A busy machine raises the bound: if a bare echo was measured and its p95 (twice its p95 for requests) exceeds half of
-      the objective, a miss of the objective plus that echo is a finding, and a lesser miss is inconclusive.
+      the objective, a miss of the objective plus that echo is a finding, and a lesser miss is inconclusive. For a p99 and a
+      maximum, those of the echo count.
 
-    A figure within its objective is inconclusive with fewer than 20 values or fewer than 5 connections: of fewer than 20
-    values, the p95 is the slowest one. The result is inconclusive as well if events were received before their cause.
+    A figure within its objective is inconclusive with fewer than 20 values, a p99 with fewer than 100, or on fewer than 5
+    connections: of fewer than 20 values, the p95 is the slowest one, and of fewer than 100 the p99. That no value was above
+    a maximum says nothing about values to come. An objective for a type without an event is inconclusive. The result is
+    inconclusive as well if events were received before their cause.
 
     Example: the objective is 100 ms, and 3 of 40 events on 8 connections take longer. The p95 is above 100 ms, but with a
     true share of 5 %, 3 or more of 40 are late in a third of all cases: inconclusive.
     """
-    (first_asked, firsts), (last_asked, lasts) = _answers(records, "first"), _answers(records, "last")
-    published, arrived = records.deliveries
-    times, due = records.numbers["time"], records.numbers["due"]
-    way = _way(records)
-    events = _Sample("delivery of events", published, arrived, times[arrived] - times[published] - way[arrived])
-    first = _Sample("first event of a request", firsts, firsts, times[firsts] - due[first_asked] - 2 * way[firsts], 2)
-    last = _Sample("last event of a request", lasts, lasts, times[lasts] - due[last_asked] - 2 * way[lasts], 2)
-    piece_asked, pieces = _first_pieces(records)
-    piece = _Sample("first content of a request", pieces, pieces, times[pieces] - due[piece_asked] - 2 * way[pieces], 2)
     samples = records.rows(Kind.SAMPLE)
     control = records.numbers["value"][samples[records.one_of("detail", samples, CONTROL_LATENCY)]]
-    measured: dict[str, Measurement] = {}
-    findings: list[Finding] = []
-    weak: list[str] = []
-    looked_at = 0
-    for sample, figure, allowed in (
-        (events, "mean", objectives.delivery_mean),
-        (events, "p95", objectives.delivery_p95),
-        (first, "p95", objectives.first_event_p95),
-        *(() if objectives.first_content_p95 is UNSET else ((piece, "p95", objectives.first_content_p95),)),
-        (last, "p95", objectives.response_p95),
+    judgement, way = Judgement(), _way(records)
+    events = _deliveries(records, way)
+    judgement.judge(records, events, bounds_of(objectives, "delivery"), control)
+    for kind, own in ({} if objectives.events is UNSET else objectives.events).items():
+        of_kind = records.one_of("event", events.rows, kind)
+        if not of_kind.any():
+            judgement.weak.append(_no_event(records, events.rows, kind))
+        few = events.rows[of_kind], events.arrivals[of_kind], events.seconds[of_kind]
+        judgement.judge(records, Sample(f"delivery of {kind}", *few), bounds_of(own, "delivery"), control)
+    last_asked, lasts = _answers(records, "last")
+    pieces = _of_requests(records, way, "first content", *_first_pieces(records))
+    for measure, sample in (
+        ("first_event", _of_requests(records, way, "first event", *_answers(records, "first"))),
+        ("first_content", pieces),
+        ("response", _of_requests(records, way, "last event", last_asked, lasts)),
     ):
-        judged = _Judged(records, sample, figure, allowed, control)
-        if judged.values:
-            looked_at += judged.values if figure == "p95" else 0
-            measured[f"{sample.name}, {figure}"] = Measurement(judged.value, "s", "lower", allowed)
-            findings += judged.findings()
-            weak += judged.weaknesses()
-    if objectives.first_content_p95 is UNSET and len(piece.seconds):
-        measured[f"{piece.name}, p95"] = Measurement(_figure("p95", piece.seconds), "s", "lower")
+        judgement.judge(records, sample, bounds_of(objectives, measure), control)
+    measured, weak = judgement.measured, judgement.weak
+    if len(pieces.seconds):
+        measured.setdefault(f"{pieces.name}, p95", Measurement(figure_of("p95", pieces.seconds), "s", "lower"))
     if len(control):
-        measured["bare echo, p95"] = Measurement(nearest_rank(control, QUANTILE), "s")
+        measured["bare echo, p95"] = Measurement(figure_of("p95", control), "s")
     if len(last_asked):
         asked = records.without_repeats("run", records.rows(Kind.REQUESTED))
         unanswered = len(np.union1d(records.awaited(asked), last_asked)) - len(last_asked)
@@ -122,99 +109,31 @@ def latency(records: Records, objectives: Objectives) -> Observation:
     if too_early := received_too_early(records):
         weak.insert(0, f"{too_early:,} events were received before what caused them, so that no latency is certain")
     return Observation(
-        looked_at=looked_at,
-        found=len(findings),
-        findings=tuple(findings),
+        looked_at=judgement.looked_at,
+        found=len(judgement.findings),
+        findings=tuple(judgement.findings[:FINDINGS_SHOWN]),
         measured=measured,
         inconclusive="; ".join(sorted(weak, key=lambda reason: reason.startswith(BUSY))),
     )
 
 
-class _Sample(NamedTuple):
-    """Latencies of one kind.
-
-    Attributes:
-        name: what they are the latencies of.
-        rows: for each the row that a finding names.
-        arrivals: for each the row of the arrival, which has the connection.
-        seconds: the latencies, less the known latency of the line.
-        crossings: how often each includes a pass over the line.
-    """
-
-    name: str
-    rows: np.ndarray
-    arrivals: np.ndarray
-    seconds: np.ndarray
-    crossings: int = 1
+def _deliveries(records: Records, way: np.ndarray) -> Sample:
+    published, arrived = records.deliveries
+    times = records.numbers["time"]
+    return Sample("delivery of events", published, arrived, times[arrived] - times[published] - way[arrived])
 
 
-class _Judged:
-    """One figure of a sample, compared with its objective.
+def _of_requests(records: Records, way: np.ndarray, what: str, asked: np.ndarray, arrived: np.ndarray) -> Sample:
+    seconds = records.numbers["time"][arrived] - records.numbers["due"][asked] - 2 * way[arrived]
+    return Sample(f"{what} of a request", arrived, arrived, seconds, 2)
 
-    Attributes:
-        values: how many values the sample has.
-        value: the figure, in seconds.
-    """
 
-    def __init__(self, records: Records, sample: _Sample, figure: str, allowed: float, control: np.ndarray) -> None:
-        is_known = ~np.isnan(sample.seconds)
-        self._records, self._name, self._figure, self._allowed = records, sample.name, figure, allowed
-        self._rows, self._seconds = sample.rows[is_known], sample.seconds[is_known]
-        self._of_connection = np.unique(_readers(records, sample.arrivals[is_known]), return_inverse=True)[1]
-        self._of = np.bincount(self._of_connection)
-        self.values = len(self._seconds)
-        self.value = _figure(figure, self._seconds) if self.values else 0.0
-        echo = nearest_rank(control, QUANTILE) * sample.crossings if len(control) else 0.0
-        self._echo = echo if echo > BUSY_SHARE * allowed else 0.0
-
-    def findings(self) -> list[Finding]:
-        """The miss of the objective and the slowest events; nothing if it is not missed."""
-        if not self._is_missed(self._allowed + self._echo):
-            return []
-        slow = np.flatnonzero(self._seconds > self._allowed + CLOCK_TOLERANCE)
-        slow = slow[np.argsort(-self._seconds[slow], kind="stable")[:SLOWEST_SHOWN]]
-        return [Finding(message=self._description())] + [
-            self._records.finding(row, f"{self._records.text('event', row)} took {took * 1000:.1f} ms")
-            for row, took in zip(self._rows[slow].tolist(), self._seconds[slow].tolist(), strict=True)
-        ]
-
-    def weaknesses(self) -> list[str]:
-        """The reasons why the objective is neither met nor missed."""
-        if self._is_missed(self._allowed + self._echo):
-            return []
-        if self._is_missed(self._allowed):
-            return [f"{BUSY}: a bare echo took p95 {_ms(self._echo)} at the same time ({self._description()})"]
-        if self.value > self._allowed + CLOCK_TOLERANCE:
-            return [f"{self._description()}: chance, or one slow line, explains as much"]
-        if len(self._of) < LEAST_CONNECTIONS or self.values < LEAST_VALUES:
-            needs = f"needs {LEAST_VALUES} values on {LEAST_CONNECTIONS} connections"
-            return [f"{self._name}: {self._figure} {needs}, and has {self.values:,} on {len(self._of):,}"]
-        return []
-
-    def _is_missed(self, allowed: float) -> bool:
-        """Whether the figure exceeds the bound by more than chance and one slow connection explain."""
-        bound = allowed + CLOCK_TOLERANCE
-        if self.value <= bound:
-            return False
-        if self._figure == "mean":
-            beyond = np.bincount(self._of_connection, self._seconds - bound)
-            return bool(len(beyond) > 1 and beyond.sum() - beyond.max() > 0)
-        late = self._seconds > bound
-        return is_beyond_chance(int(late.sum()), self.values) and is_beyond_chance(
-            self._late_connections(late), len(self._of)
-        )
-
-    def _late_connections(self, is_late: np.ndarray) -> int:
-        late = np.bincount(self._of_connection[is_late], minlength=len(self._of))
-        return int((late > (1.0 - QUANTILE) * self._of).sum())
-
-    def _description(self) -> str:
-        by, is_late = self.value - self._allowed, self._seconds > self._allowed + CLOCK_TOLERANCE
-        return (
-            f"{self._name}: {self._figure} is {_ms(self.value, by)}, {_ms(by, by)} over the objective of "
-            f"{_ms(self._allowed)}; {is_late.sum()} of {self.values} took longer, and too many of them on "
-            f"{self._late_connections(is_late)} of {len(self._of)} connections"
-        )
+def _no_event(records: Records, published: np.ndarray, kind: str) -> str:
+    """Why the objectives for the events of a type are not judged."""
+    kinds = [records.tables["event"][code] for code in np.unique(records.codes["event"][published])]
+    near = difflib.get_close_matches(kind, kinds, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds) or 'none'}"
+    return f"no event of type {kind} was delivered, so that its objectives are not judged; {hint}"
 
 
 @define(
@@ -278,23 +197,6 @@ def _way(records: Records) -> np.ndarray:
     of_connection = np.zeros(len(records.tables["connection"]))
     of_connection[records.codes["connection"][attached]] = np.nan_to_num(records.numbers["value"][attached])
     return np.asarray(of_connection[records.codes["connection"]])
-
-
-def _readers(records: Records, arrivals: np.ndarray) -> np.ndarray:
-    """The connection of each arrival as a number; without a connection, a number that stands for the user."""
-    connections, users = records.codes["connection"][arrivals], records.codes["user"][arrivals]
-    return np.asarray(
-        np.where(records.has("connection", arrivals), connections, len(records.tables["connection"]) + users)
-    )
-
-
-def _figure(figure: str, seconds: np.ndarray) -> float:
-    return float(seconds.mean()) if figure == "mean" else nearest_rank(seconds, QUANTILE)
-
-
-def _ms(seconds: float, smallest: float = 1.0) -> str:
-    """Milliseconds; with more digits if ``smallest``, the smallest time in the same sentence, needs them."""
-    return f"{seconds * 1000:.{1 if smallest >= 1e-4 else 3}f} ms"
 
 
 def _table(records: Records, rows: np.ndarray, *columns: str) -> "pd.DataFrame":

@@ -3,9 +3,10 @@
 import numpy as np
 
 from netra_sim.checks.check import define
+from netra_sim.checks.judging import Judgement, Sample
 from netra_sim.checks.records import Records
 from netra_sim.checks.results import FINDINGS_SHOWN, Measurement, Observation
-from netra_sim.history import Kind, Objectives
+from netra_sim.history import Kind, Objectives, bounds_of
 
 HELD_BACK = 0.05
 """The share of a run's time within which the events arrive if they were held back to its end."""
@@ -32,6 +33,8 @@ def silence(records: Records, objectives: Objectives) -> Observation:
     - These events were published over more than 2 s, and arrive within a twentieth of that time.
     - The run lasts more than 2 s from its beginning to the last arrival, the first event arrives in the first half of that
       time, and all other events arrive within its last twentieth.
+
+    The objectives `silence_p50`, `silence_p95` and `silence_p99` are about all pauses, by the rules of the check `latency`.
 
     Example: the first event of a run arrives after 1 s, and the other nine between 59.5 and 60 s: held back.
 
@@ -62,13 +65,16 @@ def silence(records: Records, objectives: Objectives) -> Observation:
             f"{records.text('event', int(rows[index]))} came {pauses[index]:.3f} s after {what}; the objective is "
             f"{objectives.silence:g} s"
         )
-    found = len(np.union1d(too_long, held))
+    judgement = Judgement()
+    judgement.judge(records, Sample("pauses", rows, rows, pauses), bounds_of(objectives, "silence"))
     longest = float(np.nanmax(pauses)) if len(pauses) and not np.isnan(pauses).all() else 0.0
+    single = records.findings(np.array(sorted(messages), np.int64), messages.__getitem__)
     return Observation(
         looked_at=int((~np.isnan(pauses)).sum()),
-        found=found,
-        findings=records.findings(np.array(sorted(messages), np.int64), messages.__getitem__),
-        measured={"longest pause": Measurement(longest, "s", "lower", objectives.silence)},
+        found=len(np.union1d(too_long, held)) + len(judgement.findings),
+        findings=(*judgement.findings, *single)[:FINDINGS_SHOWN],
+        measured=judgement.measured | {"longest pause": Measurement(longest, "s", "lower", objectives.silence)},
+        inconclusive="; ".join(judgement.weak),
     )
 
 

@@ -29,18 +29,18 @@ def nearest_rank(values: np.ndarray, share: float) -> float:
     return float(np.partition(values, rank - 1)[rank - 1])
 
 
-def is_beyond_chance(late: int, of: int) -> bool:
-    """Whether ``late`` of ``of`` values prove, with `CONFIDENCE`, that more than 1 - `QUANTILE` of all values are late.
+def is_beyond_chance(late: int, of: int, quantile: float = QUANTILE) -> bool:
+    """Whether ``late`` of ``of`` values prove, with `CONFIDENCE`, that more than 1 - ``quantile`` of all values are late.
 
     This is the exact one-sided binomial test: the probability of ``late`` or more out of ``of`` independent values, each
-    late with probability 1 - `QUANTILE`, must be less than 1 - `CONFIDENCE` (Clopper and Pearson, Biometrika 26, 1934).
-    Examples: two late values of seven prove it, two of eight do not; one late value never does.
+    late with probability 1 - ``quantile``, must be less than 1 - `CONFIDENCE` (Clopper and Pearson, Biometrika 26, 1934).
+    Examples for a p95: two late values of seven prove it, two of eight do not; one late value never does.
     """
-    allowed = 1.0 - QUANTILE
+    allowed = 1.0 - quantile
     if late <= max(1.0, allowed * of):
         return False
     counts = np.arange(late, min(of, late + _TERMS))
-    ratios = (of - counts) / (counts + 1) * (allowed / QUANTILE)
+    ratios = (of - counts) / (counts + 1) * (allowed / quantile)
     ways = math.lgamma(of + 1) - math.lgamma(late + 1) - math.lgamma(of - late + 1)
-    first = math.exp(ways + late * math.log(allowed) + (of - late) * math.log(QUANTILE))
+    first = math.exp(ways + late * math.log(allowed) + (of - late) * math.log(quantile))
     return first * (1.0 + float(np.cumprod(ratios).sum())) < 1.0 - CONFIDENCE

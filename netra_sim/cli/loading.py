@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import click
-import msgspec
 
 from netra_sim.cli.common import progress
 from netra_sim.cli.scenarios import (
@@ -116,7 +115,8 @@ def _plan(users: int, runs: int, window: float, step: float, disconnects: float,
 
 def _objectives(bounds: tuple[str, ...]) -> Objectives:
     try:
-        return msgspec.convert(dict(map(parse_setting, bounds)), Objectives)
+        settings = dict(map(parse_setting, bounds))
+        return Scenario().with_settings({f"objectives.{path}": value for path, value in settings.items()}).objectives
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 

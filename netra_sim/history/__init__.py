@@ -21,7 +21,7 @@ from netra_sim.history.gauges import (
     SYSTEM_MEMORY,
     wait_for,
 )
-from netra_sim.history.objectives import Objectives
+from netra_sim.history.objectives import EventObjectives, Objectives, bounds_of
 from netra_sim.lazy import on_first_use
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ __all__ = [
     "SYSTEM_CONNECTIONS",
     "SYSTEM_CPU",
     "SYSTEM_MEMORY",
+    "EventObjectives",
     "History",
     "HistoryError",
     "IsolatedBy",
@@ -57,6 +58,7 @@ __all__ = [
     "Malformed",
     "Objectives",
     "TimeUnit",
+    "bounds_of",
     "environment",
     "foreign_meta",
     "is_event_log",

@@ -4,9 +4,13 @@ import difflib
 import re
 from typing import Any
 
+import msgspec
 from msgspec import inspect
 
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+_SOME_ENTRY = "[...]"
+"""What msgspec writes for the name of a wrong entry in a table of any names."""
+
 _REASONS = ("Expected", "Object", "Invalid")
 """How the reasons of msgspec begin."""
 
@@ -25,6 +29,9 @@ def explain(message: str, fields: object, kind: type) -> str:
     path = path.rstrip("`")
     if not reason.startswith(_REASONS):
         return f"{path.lstrip('.') or 'scenario'}: {reason}"  # of the type itself, which names the value
+    while _SOME_ENTRY in path:
+        before, _, after = path.partition(_SOME_ENTRY)
+        path = f"{before}.{_wrong_entry(*_follow(before, inspect.type_info(kind), fields))}{after}"
     place, value = _follow(path, inspect.type_info(kind), fields)
     parts = [f"{path.lstrip('.') or 'scenario'}: {reason}"]
     unknown = _UNKNOWN.match(reason)
@@ -51,9 +58,23 @@ def _follow(path: str, place: inspect.Type | None, value: Any) -> tuple[inspect.
     return place, value
 
 
+def _wrong_entry(table: inspect.Type | None, value: Any) -> str:
+    """The name of the first entry of a table that is not what the table takes."""
+    assert isinstance(table, inspect.DictType) and isinstance(value, dict)  # noqa: S101, PT018 - msgspec has named an entry
+    for name, entry in value.items():
+        for one in _structs(table.value_type):
+            try:
+                msgspec.convert(entry, one.cls)
+            except msgspec.ValidationError:
+                return str(name)
+    return "..."
+
+
 def _below(place: inspect.Type | None, name: str, value: Any) -> inspect.Type | None:
     if not name:
         return getattr(place, "item_type", None)
+    if isinstance(place, inspect.DictType):
+        return place.value_type
     structs = _structs(place)
     if structs and structs[0].tag_field == name:
         return inspect.LiteralType(tuple(str(one.tag) for one in structs))

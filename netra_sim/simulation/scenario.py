@@ -391,19 +391,15 @@ def parse_setting(text: str) -> tuple[str, Any]:
         ) from error
 
 
-_OPTIONAL = {name for name, default in zip(
+_MAY_ADD = {"objectives"} | {name for name, default in zip(
     reversed(Scenario.__struct_fields__), reversed(Scenario.__struct_defaults__), strict=False
 ) if default is msgspec.UNSET}  # fmt: skip
-"""The fields that an encoded scenario leaves out while they are unset."""
-
-
-_OBJECTIVES = {f"objectives.{name}" for name in Objectives.__struct_fields__}
-"""The paths of all objectives, of which an encoded scenario leaves out those that are unset."""
+"""The fields that an encoded scenario leaves out, or of which it leaves out parts, while they are unset."""
 
 
 def _set(fields: Any, path: str, value: object) -> None:
     *parents, last = path.split(".")
-    place, may_add = fields, path.partition(".")[0] in _OPTIONAL
+    place, may_add = fields, path.partition(".")[0] in _MAY_ADD
     try:
         for part in parents:
             if may_add and isinstance(place, dict):
@@ -411,7 +407,7 @@ def _set(fields: Any, path: str, value: object) -> None:
             place = place[int(part)] if isinstance(place, list) else place[part]
         if isinstance(place, list):
             place[int(last)] = value
-        elif last not in place and not may_add and path not in _OBJECTIVES:
+        elif last not in place and not may_add:
             raise KeyError(last)
         else:
             place[last] = value

@@ -11,7 +11,8 @@ from story import EVENTS, Story, result_of
 from netra_sim import Scenario, check, simulate
 from netra_sim.checks.statistics import is_beyond_chance, nearest_rank
 from netra_sim.defects.planted.histories import users
-from netra_sim.history import CONTROL_LATENCY
+from netra_sim.history import CONTROL_LATENCY, EventObjectives, History
+from netra_sim.simulation import ScenarioError
 
 
 def latency_of(story, **objectives):
@@ -100,7 +101,7 @@ def test_too_few_values_or_connections_prove_nothing():
     result = latency_of(users(3))
     assert result.state == "inconclusive"
     assert "delivery of events: p95 needs 20 values on 5 connections, and has 15 on 3" in result.inconclusive
-    assert result.minimum == "20 values on 5 connections for each objective"
+    assert result.minimum == "20 values on 5 connections for each objective, 100 for a p99"
 
 
 def test_without_connection_names_each_user_counts_as_one():
@@ -178,3 +179,117 @@ def test_the_clean_runtime_passes_with_any_lines(count, seed):
 def test_a_slow_server_with_five_users_is_found():
     scenario = Scenario(users=5).with_settings({"network.jitter": {"kind": "uniform", "low": 0.2, "high": 0.3}})
     assert result_of(simulate(scenario, 1), "latency").state == "failed"
+
+
+# Other figures than the p95, and the events of one type.
+
+
+def with_late(count, *, late, delay=1.0, connections=20):
+    """So many events, on several connections in turn, of which some are late."""
+    story = Story()
+    for number in range(count):
+        user = f"user-{number % connections}"
+        story.run(user, f"{user}.{number}", EVENTS[:1], delay=delay if number < late else 0.01)
+    return story
+
+
+LENIENT = {"delivery_mean": 9.0, "delivery_p95": 9.0, "first_event_p95": 9.0}
+
+
+@pytest.mark.parametrize(
+    ("figure", "late", "state"),
+    [
+        ("p50", 100, "passed"), ("p50", 105, "inconclusive"), ("p50", 130, "failed"),
+        ("p99", 2, "passed"), ("p99", 3, "inconclusive"), ("p99", 8, "failed"),
+        ("max", 0, "passed"), ("max", 1, "failed"),
+    ],
+)  # fmt: skip
+def test_each_figure_is_missed_only_beyond_chance_and_the_longest_by_one_event(figure, late, state):
+    result = latency_of(with_late(200, late=late), **LENIENT, **{f"delivery_{figure}": 0.1})
+    assert result.state == state
+    measured = result.measured[f"delivery of events, {figure}"]
+    assert measured.bound == 0.1
+    assert (measured.value > 0.1) == (state != "passed")
+    if state == "failed":
+        assert f"delivery of events: {figure} is 1000.0 ms, 900.0 ms over" in result.findings[0].message
+
+
+def test_a_p99_needs_a_hundred_values():
+    few, enough = (latency_of(with_late(count, late=0), **LENIENT, delivery_p99=0.1) for count in (99, 100))
+    assert "delivery of events: p99 needs 100 values on 5 connections, and has 99 on 20" in few.inconclusive
+    assert enough.state == "passed"
+
+
+def test_one_slow_line_explains_a_p50_that_is_too_high():
+    story = Story()
+    for number in range(30):
+        story.run("user-0", f"user-0.{number}", EVENTS[:1], delay=1.0)
+    for number in range(1, 20):
+        story.run(f"user-{number}", f"user-{number}.1", EVENTS[:1], delay=0.01)
+    result = latency_of(story, **LENIENT, delivery_p50=0.1)
+    assert result.state == "inconclusive"
+    assert "too many of them on 1 of 20 connections: chance, or one slow line" in result.inconclusive
+
+
+@pytest.mark.parametrize("measure", ["first_event", "response"])
+@pytest.mark.parametrize("figure", ["p50", "p95", "max"])
+def test_requests_have_the_same_figures(measure, figure):
+    story = users(20, delay=0.05)
+    tight, loose = (latency_of(story, **{f"{measure}_{figure}": bound}) for bound in (0.01, 60.0))
+    name = f"{'last' if measure == 'response' else 'first'} event of a request, {figure}"
+    assert (tight.state, loose.state) == ("failed", "passed")
+    assert (tight.measured[name].bound, loose.measured[name].bound) == (0.01, 60.0)
+
+
+def test_an_objective_for_one_type_judges_the_events_of_that_type_only():
+    events = {"tool_completed": EventObjectives(delivery_p95=0.1), "agent_started": EventObjectives(delivery_max=0.1)}
+    story = Story()
+    for number in range(20):
+        user = f"user-{number}"
+        story.run(user, f"{user}.1", EVENTS[:3])
+        story.run(user, f"{user}.2", EVENTS, delay=0.3)
+    assert latency_of(story, **LENIENT).state == "passed"
+    result = latency_of(story, **LENIENT, events=events)
+    missed = [finding.message.partition(" is ")[0] for finding in result.findings if " is " in finding.message]
+    assert missed == ["delivery of tool_completed: p95", "delivery of agent_started: max"]
+    assert all(finding.event in ("", "tool_completed", "agent_started") for finding in result.findings)
+
+
+def test_an_objective_for_a_type_without_an_event_is_not_judged_and_names_a_near_one():
+    result = latency_of(users(20), events={"tool_complete": EventObjectives(delivery_p95=0.1)})
+    assert result.state == "inconclusive"
+    assert "no event of type tool_complete was delivered" in result.inconclusive
+    assert "did you mean tool_completed?" in result.inconclusive
+
+
+def test_a_pause_has_quantiles_and_a_longest_one():
+    story = users(20)
+    passed, failed = (result_of(story.end(), "silence", silence_p95=bound) for bound in (5.0, 0.1))
+    assert (passed.state, failed.state) == ("passed", "failed")
+    assert failed.findings[0].message.startswith("pauses: p95 is ")
+    assert (failed.measured["pauses, p95"].bound, failed.measured["longest pause"].bound) == (0.1, 90.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"objectives.delivry_p95": 1.0}, "objectives: .*`delivry_p95`; did you mean delivery_p95"),
+        ({"objectives.response_p99": 0}, "objectives.response_p99: .*; it had 0"),
+        (
+            {"objectives.events": {"agent_started": {}, "tool_completed": {"delivry_p95": 0.2}}},
+            "objectives.events.tool_completed: .*`delivry_p95`; did you mean delivery_p95",
+        ),
+        ({"objectives.events.tool_completed.delivery_p95": "fast"}, "tool_completed.delivery_p95: .*; it had 'fast'"),
+    ],
+)
+def test_a_wrong_objective_is_refused_with_a_near_name(settings, message):
+    with pytest.raises(ScenarioError, match=message):
+        Scenario().with_settings(settings)
+
+
+def test_the_objective_of_a_type_can_be_set_by_its_path(tmp_path):
+    chosen = Scenario().with_settings({"objectives.events.tool_completed.delivery_p95": 0.2}).objectives
+    assert chosen.events == {"tool_completed": EventObjectives(delivery_p95=0.2)}
+    assert (
+        History.load(simulate(Scenario(users=2, objectives=chosen)).save(tmp_path / "h.parquet")).objectives() == chosen
+    )

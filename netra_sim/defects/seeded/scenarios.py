@@ -1,5 +1,7 @@
 """Small scenarios in which defects show; the clean runtime passes all checks in each."""
 
+from msgspec.structs import replace
+
 from netra_sim.history import Objectives
 from netra_sim.simulation import Agents, Burst, Closed, Constant, Limits, LogNormal, Network, Scenario, Workload
 from netra_sim.simulation.faults import (
@@ -17,9 +19,8 @@ _TALKATIVE = Agents(think=LogNormal(0.3, 0.3), tool=LogNormal(0.2, 0.3), reasoni
 _PATIENCE = 30.0
 _SOON = Workload(window=4.0, patience=_PATIENCE)
 # A few users have no reliable 95th percentile, so slow networks must not be findings here.
-_UNHURRIED = {"delivery_mean": 0.3, "delivery_p95": 0.5, "first_event_p95": 2.0}
-_PATIENT = Objectives(**_UNHURRIED)
-_NOT_ALL_ANSWERED = Objectives(completed=0.0, refused=1.0, **_UNHURRIED)
+_PATIENT = Objectives(delivery_mean=0.3, delivery_p95=0.5, first_event_p95=2.0)
+_NOT_ALL_ANSWERED = replace(_PATIENT, completed=0.0, refused=1.0)
 
 CROWD = Scenario(name="crowd", users=12, workload=_SOON, agents=_QUICK, objectives=_PATIENT)
 """Users who work at the same time."""
@@ -108,7 +109,7 @@ LONG_CHATS = Scenario(
     workload=Workload(window=900.0, runs_per_user=12, patience=_PATIENCE),
     agents=_QUICK,
     limits=Limits(engines_per_user=12),
-    objectives=Objectives(replay_bytes=80_000.0, **_UNHURRIED),
+    objectives=replace(_PATIENT, replay_bytes=80_000.0),
 )
 """Conversations that last longer than the bridge keeps ended runs."""
 
