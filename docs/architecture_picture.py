@@ -53,6 +53,7 @@ ROOMS = {
     "defects": Room("lab", "seeded defects, detection matrix, conformance"),
     "exploration": Room("lab", "search over seeds, shrink, sweep"),
     "audit": Room("lab", "reads Python source without running it"),
+    "formats": Room("lab", "results as text, JSON, JUnit, annotations"),
     "checks": Room("lab", "a History in, findings out"),
     "driving": Room("lab", "a scenario's users load a real system"),
     "simulation": Room("lab", "users and faults in virtual time"),

@@ -35,6 +35,7 @@ ROOMS = {
     "netra_sim.history": LAB,
     "netra_sim.recording": LAB,
     "netra_sim.checks": LAB,
+    "netra_sim.formats": LAB,
     "netra_sim.simulation": LAB,
     "netra_sim.loading": LAB,
     "netra_sim.driving": LAB,

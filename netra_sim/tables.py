@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from netra_sim.checks import CheckResult, Finding, Measurement
+from netra_sim.checks import CheckResult, Finding
 from netra_sim.history import Objectives
 
 _FINDINGS_SHOWN = 12
@@ -95,25 +95,10 @@ def _counted(results: Sequence[CheckResult]) -> str:
 
 
 def _figures(result: CheckResult) -> Html:
-    return Html("<br>").join(f"{name}: {figure(one)}" for name, one in result.measured.items())
+    return Html("<br>").join(f"{name}: {one}" for name, one in result.measured.items())
 
 
 def _found(finding: Finding) -> tuple[str, ...]:
     event = finding.event + (f" #{finding.seq}" if finding.seq >= 0 else "")
     time = "" if finding.time is None else f"{finding.time:.3f} s"
     return finding.message, finding.user, finding.run, event, time
-
-
-def figure(measurement: Measurement) -> str:
-    """A measured figure as text, with its unit: seconds below 2 s in ms, a share in percent, other kinds without one."""
-    value = measurement.value
-    match measurement.unit:
-        case "s":
-            return f"{value * 1000:,.1f} ms" if abs(value) < 2.0 else f"{value:,.1f} s"
-        case "share":
-            return f"{value:.2%}"
-        case "ratio":
-            return f"{value:,.1f}"
-        case "bytes" | "count":
-            pass
-    return f"{value:,.0f}"

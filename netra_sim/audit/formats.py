@@ -9,6 +9,7 @@ import msgspec
 
 from netra_sim.audit.report import AuditReport
 from netra_sim.audit.rules import NOTICES, RULES
+from netra_sim.formats.github import annotation
 from netra_sim.version import __version__
 
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -88,18 +89,9 @@ def as_sarif(report: AuditReport, occasion: str = "") -> str:
 def as_annotations(report: AuditReport) -> str:
     """Workflow commands; GitHub shows each one at its line."""
     return "".join(
-        f"::error file={_property(one.file)},line={one.line},col={one.column},title={_property(f'{one.rule} {one.name}')}"
-        f"::{_data(one.message)}\n"
+        annotation("error", one.message, file=one.file, line=one.line, col=one.column, title=f"{one.rule} {one.name}")
         for one in report.findings
     )
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 FORMATS: Mapping[str, Callable[[AuditReport], str]] = {

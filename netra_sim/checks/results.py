@@ -5,6 +5,8 @@ from typing import Literal, NamedTuple, SupportsFloat
 
 import msgspec
 
+from netra_sim.quantities import Unit, compared, quantity
+
 FINDINGS_SHOWN = 50
 """The most findings that the result of one check keeps; `Observation.found` counts all of them."""
 
@@ -43,9 +45,20 @@ class Measurement(msgspec.Struct, frozen=True):
     """
 
     value: float
-    unit: Literal["s", "share", "bytes", "count", "ratio"]
+    unit: Unit
     better: Literal["lower", "higher", "neither"] = "neither"
     bound: float | None = None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether it says how good something is, and not only how much was examined."""
+        return self.better != "neither" or self.bound is not None or self.unit == "s"
+
+    def __str__(self) -> str:
+        """The figure with its unit, beside its bound if it has one, such as `73.5 ms <= 100 ms`."""
+        if self.bound is None:
+            return quantity(self.value, self.unit)
+        return compared(self.value, self.unit, self.better, self.bound)
 
 
 def counted(number: SupportsFloat) -> Measurement:

@@ -1,13 +1,13 @@
 """`netra-sim check`: a saved history, or the event log of another system."""
 
 import functools
-import sys
 from pathlib import Path
 
 import click
 
 from netra_sim.checks import Records, check, lacks
-from netra_sim.cli.common import show
+from netra_sim.cli.printing import Printer, format_option
+from netra_sim.cli.scenarios import history_facts
 from netra_sim.exit_code import ExitCode
 from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, read_log
 
@@ -31,6 +31,7 @@ from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, 
 @click.option(
     "--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A TOML file with these options."
 )
+@format_option
 def check_command(
     file: Path,
     fields: tuple[str, ...],
@@ -38,6 +39,7 @@ def check_command(
     time_unit: TimeUnit | None,
     unreadable_share: float,
     mapping: Path | None,
+    printer: Printer,
 ) -> None:
     """Check FILE: a saved history, or the event log of any system, as JSON lines or Parquet.
 
@@ -54,7 +56,7 @@ def check_command(
             chosen = LogMapping() if mapping is None else LogMapping.load(mapping)
             log = read_log(file, chosen.and_also(dict(map(_pair, fields)), _words(words), time_unit))
             history, lines = log.history, log.lines.tolist()
-            _show_reading(log)
+            _tell_reading(log, printer)
             unreadable = log.malformed_lines / (log.malformed_lines + len(history) + sum(log.other_kinds.values()))
         else:
             history = History.load(file)
@@ -64,28 +66,31 @@ def check_command(
     records = Records(history)
     missing = functools.partial(lacks, records)
     is_foreign = is_event_log(file) or history.meta.get("source") == "system"
-    code = show(results, lines, missing if is_foreign else lambda check: "")
+    lacking = {one.check: f"it lacks {missing(one.check)}" for one in results if is_foreign and missing(one.check)}
+    printer.checks(file.name, results, file=str(file) if lines else "", lines=lines, why_not=lacking)
     if not any(result.state in ("passed", "failed") for result in results):
         first = (
             f"for {name} it lacks {missing(name)}" for name in ("cross-user-isolation", "delivery") if missing(name)
         )
         raise click.UsageError(f"no check could judge {file}: {', and '.join(first) or 'there is too little in it'}")
-    if code is ExitCode.GO and unreadable > unreadable_share:
+    has_failed = any(result.state == "failed" for result in results)
+    if not has_failed and unreadable > unreadable_share:
         raise click.UsageError(
             f"{unreadable:.1%} of the lines of {file} cannot be read, and {unreadable_share:.1%} may be; mend the log or "
             "the mapping, or allow more with --unreadable-share"
         )
-    sys.exit(code)
+    facts = history_facts(history, results) | {"file": str(file), "unreadable_share": unreadable}
+    printer.end(ExitCode.NO_GO if has_failed else ExitCode.GO, facts)
 
 
-def _show_reading(log: Log) -> None:
+def _tell_reading(log: Log, printer: Printer) -> None:
     for line, reason in log.malformed:
-        click.echo(f"line {line} {reason}")
+        printer.say(f"line {line} {reason}")
     if log.malformed_lines:
-        click.echo(f"{log.malformed_lines:,} lines could not be read, and were left out")
+        printer.say(f"{log.malformed_lines:,} lines could not be read, and were left out")
     for kind, count in log.other_kinds.items():
-        click.echo(f"{count:,} records of the kind {kind!r} mean nothing here, and were left out")
-    click.echo(f"{len(log.history):,} records")
+        printer.say(f"{count:,} records of the kind {kind!r} mean nothing here, and were left out")
+    printer.say(f"{len(log.history):,} records")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -1,13 +1,13 @@
 """`netra-sim explore`: a search for a seed that fails."""
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
-from msgspec import UnsetType
 
-from netra_sim.cli.common import NEW_FILE, progress, show
+from netra_sim.cli.common import NEW_FILE, progress
+from netra_sim.cli.printing import Printer, format_option
 from netra_sim.cli.scenarios import chosen_scenario, factory_option, refusing, system_options
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import (
@@ -23,6 +23,7 @@ from netra_sim.exploration import (
 from netra_sim.exploration.outside import told
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.files import replacing
+from netra_sim.formats import Case, check_facts
 from netra_sim.simulation import find_scenario
 from netra_sim.simulation.escapes import Escape
 
@@ -53,6 +54,7 @@ from netra_sim.simulation.escapes import Escape
 @click.option("--html", "page", type=NEW_FILE, help="File for a page with the failing run and the nearest passing one.")
 @system_options
 @factory_option
+@format_option
 def explore_command(
     what: str,
     users: int | None,
@@ -68,6 +70,7 @@ def explore_command(
     app: str | None,
     client: str | None,
     factory_class: type[ExecutionEngineFactory],
+    printer: Printer,
 ) -> None:
     """Try seeds of a scenario until a check fails unexpectedly, or of a program until it fails; then shrink the failure.
 
@@ -104,25 +107,38 @@ def explore_command(
                     jobs=jobs,
                     on_trial=on_trial,
                 )
+    facts = {"explored": what, "seeds": most} | _facts(found)
     if found.failure is None:
-        tried = found.coverage.runs
-        if found.coverage.delays is not None:
-            click.echo(str(found))
-            return
-        more = "" if tried == most else f"; the {seconds:g} s were over before the others, --seconds takes more"
-        click.echo(f"no failure in {tried:,} of {most:,} seeds{more}")
-        click.echo(str(found.coverage))
-        if found.escapes:
-            click.echo(told(found.escapes))
+        _tell_of_none(found, most, seconds, printer)
         if page is not None:
-            click.echo(f"{page} is not written: there is no failure to show")
-        return
+            printer.say(f"{page} is not written: there is no failure to show")
+        printer.cases("explore", [Case(group="explore", name=what)])
+        printer.end(ExitCode.GO, facts | {"failure": None})
     if isinstance(found.failure, Failure):
-        click.echo(str(found.failure))
-        _write(page, found.failure, what)
+        facts["failure"] = _tell_failure(found.failure, what, page, printer)
     else:
-        _show_trial(found.failure, found.escapes, what, factory_class, page)
-    sys.exit(ExitCode.NO_GO)
+        facts["failure"] = _tell_trial(found.failure, found.escapes, what, factory_class, page, printer)
+    printer.end(ExitCode.NO_GO, facts)
+
+
+def _facts(found: Exploration[Failure] | Exploration[Trial]) -> dict[str, Any]:
+    covered = found.coverage
+    facts = {"tried": covered.runs, "orders": covered.orders, "delays": covered.delays, "is_whole": covered.is_whole}
+    return facts | {"escapes": list(map(str, found.escapes))}
+
+
+def _tell_of_none(
+    found: Exploration[Failure] | Exploration[Trial], most: int, seconds: float, printer: Printer
+) -> None:
+    if found.coverage.delays is not None:
+        printer.say(str(found))
+        return
+    tried = found.coverage.runs
+    more = "" if tried == most else f"; the {seconds:g} s were over before the others, --seconds takes more"
+    printer.say(f"no failure in {tried:,} of {most:,} seeds{more}")
+    printer.say(str(found.coverage))
+    if found.escapes:
+        printer.say(told(found.escapes))
 
 
 def _refuse_without_report() -> None:
@@ -167,7 +183,7 @@ def _explored_program(
         raise click.UsageError(str(error)) from error
 
 
-def _write(page: Path | None, found: Failure | Trial, origin: str, replay: str = "") -> None:
+def _write(page: Path | None, found: Failure | Trial, origin: str, printer: Printer, replay: str = "") -> None:
     """Write the timeline page, if one is asked for."""
     if page is None:
         return
@@ -179,25 +195,45 @@ def _write(page: Path | None, found: Failure | Trial, origin: str, replay: str =
         raise click.UsageError(f"{page} is not written: {error}") from error
     with replacing(page) as temporary:
         temporary.write_text(html, encoding="utf-8", newline="\n")
-    click.echo(f"the failing run beside the nearest passing one: {page}")
+    printer.say(f"the failing run beside the nearest passing one: {page}")
 
 
-def _show_trial(
+def _tell_failure(found: Failure, origin: str, page: Path | None, printer: Printer) -> dict[str, Any]:
+    """Tell of the failure of a program, and return what a JSON document says of it."""
+    printer.say(str(found))
+    failed = Case(group="explore", name=origin, outcome="failure", message=found.error, text=str(found))
+    printer.cases("explore", [failed])
+    _write(page, found, origin, printer)
+    names = ("seed", "order", "step_cost", "kind", "error", "traceback", "is_repeatable", "sentence", "replay")
+    return {name: getattr(found, name) for name in names}
+
+
+def _tell_trial(
     found: Trial,
     escapes: Sequence[Escape],
     origin: str,
     factory_class: type[ExecutionEngineFactory],
     page: Path | None,
-) -> None:
-    click.echo(f"seed {found.seed} fails {', '.join(found.failed_checks)}; shrinking")
+    printer: Printer,
+) -> dict[str, Any]:
+    """Shrink the failure of a scenario, tell of it, and return what a JSON document says of it."""
+    printer.say(f"seed {found.seed} fails {', '.join(found.failed_checks)}; shrinking")
     smallest = shrink(found, factory_class=factory_class)
-    show(list(smallest.results), is_brief=not isinstance(smallest.scenario.system, UnsetType))
+    printer.checks(origin, smallest.results)
     if smallest.sentence:
-        click.echo(smallest.sentence)
+        printer.say(smallest.sentence)
     if smallest.comparison is not None and smallest.comparison.passing is not None:
-        click.echo(str(smallest.comparison))
+        printer.say(str(smallest.comparison))
     if escapes:
-        click.echo(told(escapes))
+        printer.say(told(escapes))
     replay = replay_line(origin, find_scenario(origin), smallest, factory_class)
-    click.echo(f"to repeat it: {replay}")
-    _write(page, smallest, origin, replay)
+    printer.say(f"to repeat it: {replay}")
+    _write(page, smallest, origin, printer, replay)
+    return {
+        "seed": smallest.seed,
+        "failed": smallest.failed_checks,
+        "sentence": smallest.sentence,
+        "replay": replay,
+        "scenario": smallest.scenario,
+        "checks": check_facts(smallest.results),
+    }

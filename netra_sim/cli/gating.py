@@ -1,14 +1,15 @@
 """`netra-sim gate`: a system under test with several seeds, and a folder for CI."""
 
 import shlex
-import sys
 from pathlib import Path
 
 import click
 from msgspec import UNSET
 
 from netra_sim.cli.common import NEW_FOLDER, progress
+from netra_sim.cli.printing import Printer, format_option
 from netra_sim.cli.scenarios import chosen_scenario, refusing, system_options
+from netra_sim.formats import check_facts
 from netra_sim.simulation import find_scenario
 
 
@@ -22,6 +23,7 @@ from netra_sim.simulation import find_scenario
 )
 @system_options
 @click.option("-o", "--output", type=NEW_FOLDER, default="gate", show_default=True, help="Folder for the files.")
+@format_option
 def gate_command(
     scenario: str,
     users: int | None,
@@ -31,13 +33,16 @@ def gate_command(
     app: str | None,
     client: str | None,
     output: Path,
+    printer: Printer,
 ) -> None:
     """Simulate the system under test of SCENARIO with several seeds, check it, and write a folder for CI.
 
     The folder has a page, JUnit XML, a Markdown summary, verdict.json and the histories. The command exits with 1 if a check
     fails that the scenario does not expect to fail.
     """
-    from netra_sim.site.gate import run_gate  # matplotlib takes a second to import
+    # Imported here: matplotlib takes a second to import.
+    from netra_sim.site.gate import run_gate
+    from netra_sim.site.gate_summaries import gate_cases
 
     chosen = chosen_scenario(scenario, settings, users, app, client)
     if chosen.system is UNSET:
@@ -58,10 +63,15 @@ def gate_command(
             search=shlex.join(["netra-sim", "explore", *words]),
             on_answer=on_answer,
         )
-    click.echo(made.headline)
-    for reason in made.reasons:
-        click.echo(f"  {reason}")
-    if made.not_written is not None:
-        raise made.not_written
-    click.echo(f"Page: {made.page}")
-    sys.exit(made.code)
+    found = made.outcome
+    if printer.is_text:
+        printer.checks(f"{len(found.runs)} seeds", found.merged, more=f"{made.page} says what each lacks")
+    for suite, cases in gate_cases(found).items():
+        printer.cases(suite, cases)
+    for line in (found.headline, *(f"  {reason}" for reason in found.reasons)):
+        printer.say(line)
+    if made.not_written is None:
+        printer.say(f"Page: {made.page}")
+    facts = {"decision": found.decision, "headline": found.headline, "reasons": found.reasons, "page": str(made.page)}
+    of_seeds = [{"seed": run.seed, "failed": run.failed, "checks": check_facts(run.results)} for run in found.runs]
+    printer.end(made.code, facts | {"scenario": found.scenario, "seeds": of_seeds}, made.not_written)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from netra_sim.cli.common import progress
+from netra_sim.cli.printing import Printer, format_option
 from netra_sim.cli.scenarios import (
     chosen_scenario,
     history_option,
@@ -60,6 +61,7 @@ _OF_A_SCENARIO = ("settings", "url", "allow", "app", "client")
     "--objective", "bounds", multiple=True, metavar="NAME=VALUE", help="Another objective, such as delivery_p95=0.2."
 )
 @history_option
+@format_option
 @click.pass_context
 def load_command(
     context: click.Context,
@@ -77,6 +79,7 @@ def load_command(
     client: str | None,
     bounds: tuple[str, ...],
     output: Path,
+    printer: Printer,
 ) -> None:
     """Load a real server with real clients in a process of their own, check the run, and save its history.
 
@@ -91,11 +94,11 @@ def load_command(
         plan = _plan(users or 50, runs, window, step, disconnects, seed)
         with progress(plan.users * runs, "real requests") as on_answer:
             history = run(load(plan, objectives=_objectives(bounds), on_answer=on_answer))
-        save_and_check(history, output, given=given)
+        save_and_check(history, output, printer, given=given)
     _refuse(context, _OF_A_PLAN, "is for a load run without a scenario; use --set workload.window=60 and the like")
     objectives = tuple(f"objectives.{bound}" for bound in bounds)
     chosen = chosen_scenario(scenario, (*settings, *objectives), users, app, client)
-    save_and_check(_load_scenario(chosen, seed, url, allow), output, given=given)
+    save_and_check(_load_scenario(chosen, seed, url, allow), output, printer, given=given)
 
 
 def _load_scenario(scenario: Scenario, seed: int, url: str | None, allow: tuple[str, ...]) -> History:

@@ -1,11 +1,13 @@
 """Commands that measure: `capacity` finds the number of users, `calibrate` the CPU time of a step on this machine."""
 
-import sys
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
-from netra_sim.cli.common import NEW_FILE, progress, show_use
+from netra_sim.cli.common import NEW_FILE, progress
+from netra_sim.cli.printing import Printer, format_option
 from netra_sim.cli.scenarios import calibrated, calibration_option, chosen_scenario, factory_option
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import (
@@ -28,6 +30,8 @@ from netra_sim.exploration.capacity import (
     seeds_needed,
 )
 from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.formats import Case
+from netra_sim.quantities import quantity
 
 
 @click.command("capacity")
@@ -50,6 +54,7 @@ from netra_sim.factory import ExecutionEngineFactory
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
 @calibration_option
 @factory_option
+@format_option
 def capacity_command(
     scenario: str,
     text: str,
@@ -60,6 +65,7 @@ def capacity_command(
     jobs: int | None,
     calibration: Calibration | None,
     factory_class: type[ExecutionEngineFactory],
+    printer: Printer,
 ) -> None:
     """Find how many users SCENARIO can have until a figure exceeds its bound, and which resource gives out then.
 
@@ -77,9 +83,11 @@ def capacity_command(
             )  # fmt: skip
     except BoundError as error:
         raise click.UsageError(str(error)) from error
-    _show(found)
-    click.echo(cpu_sentence(chosen, calibration))
-    sys.exit(ExitCode.NO_GO if found.last_that_holds is None else ExitCode.GO)
+    if printer.is_text:
+        _show(found, printer)
+    printer.say(cpu_sentence(chosen, calibration))
+    printer.cases("capacity", [_case(found, lowest)])
+    printer.end(ExitCode.NO_GO if found.last_that_holds is None else ExitCode.GO, _facts(found))
 
 
 @click.command("calibrate")
@@ -97,37 +105,51 @@ def calibrate_command(seconds: float, output: Path | None) -> None:
         click.echo(f"to use it: --calibration {output}")
 
 
-def _show(found: Capacity) -> None:
-    click.echo(
+def _case(found: Capacity, lowest: int) -> Case:
+    case = Case(group=found.scenario.name, name=f"{found.bound} with {lowest:,} users or more")
+    if found.last_that_holds is not None:
+        return case
+    return msgspec.structs.replace(case, outcome="failure", message=found.gave_out)
+
+
+def _facts(found: Capacity) -> dict[str, Any]:
+    holds, fails = found.last_that_holds, found.first_that_fails
+    return {
+        "scenario": found.scenario,
+        "bound": str(found.bound),
+        "seeds": found.seeds,
+        "capacity": holds and holds.users,
+        "first_that_fails": fails and fails.users,
+        "gave_out": found.gave_out,
+        "points": found.points,
+    }
+
+
+def _show(found: Capacity, printer: Printer) -> None:
+    printer.say(
         f"{'users':>9}  {'kept by':>14}  {found.bound.measure} {found.bound.statistic}, least to most of the seeds"
     )
     for point in found.points:
         kept = f"{point.kept} of {found.seeds} seeds"
-        least, most = (_duration(choose(figure.seconds for figure in point.figures)) for choose in (min, max))
-        click.echo(f"{point.users:>9,}  {kept:>14}  {least} to {most}")
+        least, most = (quantity(choose(figure.seconds for figure in point.figures), "s") for choose in (min, max))
+        printer.say(f"{point.users:>9,}  {kept:>14}  {least} to {most}")
     holds, fails = found.last_that_holds, found.first_that_fails
     if holds is None:
-        click.echo(f"no capacity: {_load(found, found.points[0])} do not keep {found.bound}; --from tries fewer")
+        printer.say(f"no capacity: {_load(found, found.points[0])} do not keep {found.bound}; --from tries fewer")
     elif fails is None:
-        click.echo(f"capacity: at least {_load(found, holds)} keep {found.bound}; --to tries more")
+        printer.say(f"capacity: at least {_load(found, holds)} keep {found.bound}; --to tries more")
     else:
-        click.echo(f"capacity: {_load(found, holds)} keep {found.bound}; {fails.users:,} users do not")
-    click.echo(f"with {(fails or found.points[-1]).users:,} users:")
-    show_use((fails or found.points[-1]).uses)
-    click.echo(f"gave out: {found.gave_out}")
-    click.echo(
+        printer.say(f"capacity: {_load(found, holds)} keep {found.bound}; {fails.users:,} users do not")
+    printer.say(f"with {(fails or found.points[-1]).users:,} users:")
+    printer.resources((fails or found.points[-1]).uses)
+    printer.say(f"gave out: {found.gave_out}")
+    printer.say(
         f"confidence: {seeds_needed(found.seeds)} of {found.seeds} seeds must keep the bound; then more than half of"
     )
-    click.echo(f"all runs keep it, with {CONFIDENCE:.0%} confidence (exact binomial)")
-    click.echo(left_out(found))
+    printer.say(f"all runs keep it, with {CONFIDENCE:.0%} confidence (exact binomial)")
+    printer.say(left_out(found))
 
 
 def _load(found: Capacity, point: Point) -> str:
     rate = requests_per_second(found.scenario, point.users)
     return f"{point.users:,} users" + ("" if rate is None else f" ({rate:.3g} requests a second)")
-
-
-def _duration(seconds: float) -> str:
-    if seconds == float("inf"):
-        return "never"
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"

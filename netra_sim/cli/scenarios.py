@@ -1,21 +1,23 @@
 """How commands choose a scenario and a factory, and how they save and check a history."""
 
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
-from netra_sim.checks import CHECKS, check, resource_use, steady_state, which_saturates
-from netra_sim.cli.common import NEW_FILE, show, show_use
+from netra_sim.checks import CHECKS, CheckResult, check, resource_use, steady_state, which_saturates
+from netra_sim.cli.common import NEW_FILE
+from netra_sim.cli.printing import Printer
 from netra_sim.exceptions import SystemFailedError
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import Calibration, CalibrationError
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.files import WriteError
+from netra_sim.formats import check_facts
 from netra_sim.history import History
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting
 from netra_sim.simulation.system import system_settings
@@ -66,13 +68,6 @@ history_option = click.option(
     "-o", "--output", type=NEW_FILE, default="history.parquet", show_default=True, help="File for the history."
 )
 """The option of the commands that record one history."""
-
-
-def factory_words(factory_class: type[ExecutionEngineFactory]) -> str:
-    """The ``--factory`` option for a command line that repeats a simulation; "" for the default factory."""
-    if factory_class is ExecutionEngineFactory:
-        return ""
-    return f" --factory {factory_class.__module__}:{factory_class.__qualname__}"
 
 
 C = TypeVar("C", bound=Callable[..., object])
@@ -140,12 +135,13 @@ def refusing() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-def save_and_check(history: History, output: Path, given: Collection[str] = ()) -> NoReturn:
+def save_and_check(history: History, output: Path, printer: Printer, given: Collection[str] = ()) -> NoReturn:
     """Save the history, print what the checks say, and exit.
 
     Args:
         history: the record of a simulation or a load run.
         output: the file for the history.
+        printer: prints it.
         given: the checks that judge given objectives; the command exits with 1 if one of them could not judge.
 
     Raises:
@@ -154,17 +150,26 @@ def save_and_check(history: History, output: Path, given: Collection[str] = ()) 
     not_saved: WriteError | None = None
     try:
         history.save(output)
-        click.echo(f"{len(history):,} rows in {output}, digest {history.digest()[:16]}")
+        printer.say(f"{len(history):,} rows in {output}, digest {history.digest()[:16]}")
     except WriteError as error:
         not_saved = error  # the run took long enough: show what it found first
     results = check(history)
-    code = show(results, is_brief=history.meta["source"] == "system")
-    if uses := resource_use(history, steady_state(history)):
-        show_use(uses)
-        click.echo(which_saturates(uses))
-    if unjudged := [one.check for one in results if one.check in given and one.state not in ("passed", "failed")]:
-        click.echo(f"not judged, though objectives were given: {', '.join(unjudged)}")
-        code = ExitCode.NO_GO
-    if not_saved is not None:
-        raise not_saved
-    sys.exit(code)
+    more = f"netra-sim check {output} says what each lacks" if history.meta["source"] == "system" else ""
+    printer.checks(history.meta.get("scenario", {}).get("name", "load"), results, more=more)
+    uses = resource_use(history, steady_state(history))
+    printer.resources(uses)
+    if uses:
+        printer.say(which_saturates(uses))
+    unjudged = [one.check for one in results if one.check in given and one.state not in ("passed", "failed")]
+    if unjudged:
+        printer.say(f"not judged, though objectives were given: {', '.join(unjudged)}")
+    has_failed = unjudged or any(one.state == "failed" for one in results)
+    facts = history_facts(history, results) | {"history": str(output), "resources": uses, "not_judged": unjudged}
+    printer.end(ExitCode.NO_GO if has_failed else ExitCode.GO, facts, not_saved)
+
+
+def history_facts(history: History, results: Sequence[CheckResult]) -> dict[str, Any]:
+    """What a JSON document says of a history that was checked."""
+    meta = history.meta
+    facts = {name: meta.get(name) for name in ("source", "scenario", "seed")}
+    return facts | {"rows": len(history), "digest": history.digest(), "checks": check_facts(results)}

@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from netra_sim.cli.common import progress
+from netra_sim.cli.printing import Printer, format_option
 from netra_sim.cli.scenarios import (
     calibrated,
     calibration_option,
@@ -54,6 +55,7 @@ class Shards(click.ParamType):  # type: ignore[type-arg]
 @calibration_option
 @history_option
 @factory_option
+@format_option
 def simulate_command(
     scenario: str,
     users: int | None,
@@ -65,6 +67,7 @@ def simulate_command(
     calibration: Calibration | None,
     output: Path,
     factory_class: type[ExecutionEngineFactory],
+    printer: Printer,
 ) -> None:
     """Simulate SCENARIO, a library name or a TOML file; check the history, and save it."""
     chosen = calibrated(chosen_scenario(scenario, settings, users, app, client), calibration, settings)
@@ -78,11 +81,11 @@ def simulate_command(
             on_one_process=lambda reason: click.echo(f"one process simulates all users: {reason}", err=True),
         )
     if (count := history.meta["environment"].get("shards")) is not None:
-        click.echo(f"{count} processes simulated the users; a mix-up of users shows only within one of them")
+        printer.say(f"{count} processes simulated the users; a mix-up of users shows only within one of them")
     if calibration is not None:
         history.meta["environment"]["calibration"] = str(calibration)
     if chosen.platform.step_cost:
-        click.echo(cpu_sentence(chosen, calibration))
+        printer.say(cpu_sentence(chosen, calibration))
     if factory_class is not ExecutionEngineFactory and (escapes := escapes_of(chosen, seed, factory_class)):
-        click.echo(told(escapes))
-    save_and_check(history, output)
+        printer.say(told(escapes))
+    save_and_check(history, output, printer)

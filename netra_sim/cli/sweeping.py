@@ -1,14 +1,20 @@
 """`netra-sim sweep`: a scenario over a grid of settings and seeds."""
 
-import sys
+from collections.abc import Hashable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
+from netra_sim.checks import CHECKS
 from netra_sim.cli.common import NEW_FOLDER, progress
+from netra_sim.cli.printing import Printer, format_option
 from netra_sim.cli.scenarios import chosen_scenario, refusing
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import SweepError, cells, sweep
+from netra_sim.exploration.sweeps import TABLE_FILE
+from netra_sim.formats import Case
 from netra_sim.simulation import parse_setting
 
 
@@ -24,8 +30,15 @@ from netra_sim.simulation import parse_setting
     "-o", "--output", type=NEW_FOLDER, default="sweep", show_default=True,
     help="Folder; the command continues an interrupted sweep in it.",
 )  # fmt: skip
+@format_option
 def sweep_command(
-    scenario: str, grid: tuple[str, ...], seeds: int, jobs: int | None, scheduler: str | None, output: Path
+    scenario: str,
+    grid: tuple[str, ...],
+    seeds: int,
+    jobs: int | None,
+    scheduler: str | None,
+    output: Path,
+    printer: Printer,
 ) -> None:
     """Simulate SCENARIO over a grid of values and seeds, and write one table of all results."""
     chosen = chosen_scenario(scenario, (), None)
@@ -38,5 +51,19 @@ def sweep_command(
     except SweepError as error:
         raise click.UsageError(str(error)) from error
     unexpected = int((~table["as_expected"]).sum())
-    click.echo(f"{len(table)} simulations in {output / 'sweep.parquet'}, {unexpected} of them not as expected")
-    sys.exit(ExitCode.NO_GO if unexpected else ExitCode.GO)
+    printer.say(f"{len(table)} simulations in {output / TABLE_FILE}, {unexpected} of them not as expected")
+    checks = [name for name in CHECKS if name in table]
+    printer.cases("sweep", (_case(row, list(values), checks) for row in table.to_dict("records")))
+    facts = {"table": str(output / TABLE_FILE), "unexpected": unexpected, "simulations": table.to_dict("records")}
+    printer.end(ExitCode.NO_GO if unexpected else ExitCode.GO, facts)
+
+
+def _case(row: dict[Hashable, Any], settings: Sequence[str], checks: Sequence[str]) -> Case:
+    """One simulation of the sweep."""
+    name = ", ".join([*(f"{path}={row[path]}" for path in settings), f"seed {row['seed']}"])
+    case = Case(group=str(row["scenario"]), name=name)
+    if row["as_expected"]:
+        return case
+    failed = [check for check in checks if row[check] == "failed"]
+    message = f"not as the scenario expects; failed: {', '.join(failed) or 'nothing'}"
+    return msgspec.structs.replace(case, outcome="failure", message=message)

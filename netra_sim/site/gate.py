@@ -55,15 +55,14 @@ class _Manifest(msgspec.Struct, frozen=True):
 
 
 class GateResult(msgspec.Struct, frozen=True):
-    """A finished gate: the exit code, the page, the outcome in one line, and why it failed.
+    """A finished gate: the exit code, the page, and what was found.
 
     ``not_written`` says why the folder could not be written; an earlier gate is in it then.
     """
 
     code: ExitCode
     page: Path
-    headline: str
-    reasons: list[str]
+    outcome: GateOutcome
     not_written: WriteError | None = None
 
 
@@ -123,7 +122,7 @@ def run_gate(
             except WriteError as error:
                 not_written = error
     code = ExitCode.NO_GO if outcome.failed else ExitCode.GO
-    return GateResult(code, folder / INDEX, outcome.headline, outcome.reasons, not_written)
+    return GateResult(code, folder / INDEX, outcome, not_written)
 
 
 def _seed_run(origin: str, original: Scenario, scenario: Scenario, seed: int, history: History) -> SeedRun:

@@ -1,21 +1,11 @@
 """The outcome of a gate for other programs: Markdown for a pull request, and JUnit XML."""
 
-from collections.abc import Iterator
-from xml.etree import ElementTree as Xml
+import msgspec
 
 from netra_sim.checks import CheckResult
+from netra_sim.formats import Case, check_case, in_a_line, junit
 from netra_sim.site.gate_page import SEED_HEADER, GateOutcome, SeedRun, seed_rows
-from netra_sim.site.summaries import (
-    LINES_SHOWN,
-    add_suite,
-    check_case,
-    document,
-    in_a_line,
-    listed,
-    new_case,
-    plain,
-    with_outcome,
-)
+from netra_sim.site.summaries import LINES_SHOWN, listed, plain
 
 _FINDINGS_SHOWN = 4
 """The most findings of one check; the first one stands among the reasons."""
@@ -44,25 +34,22 @@ def gate_markdown(outcome: GateOutcome) -> str:
 
 def gate_junit(outcome: GateOutcome) -> str:
     """JUnit XML: a test case for the decision, and one for each check with each seed."""
-    root = Xml.Element("testsuites", name=f"netra_sim gate {outcome.scenario.name}")
-    verdict = new_case("gate", outcome.scenario.name)
+    return junit(f"netra_sim gate {outcome.scenario.name}", gate_cases(outcome))
+
+
+def gate_cases(outcome: GateOutcome) -> dict[str, list[Case]]:
+    """The decision, and each check with each seed, by suite."""
+    name = outcome.scenario.name
+    verdict = Case(group="gate", name=name)
     if outcome.failed:
-        with_outcome(verdict, "failure", outcome.headline, "\n".join(outcome.reasons))
-    add_suite(root, "gate", iter([verdict]))
-    for run in outcome.runs:
-        add_suite(root, f"seed {run.seed}", _cases(outcome.scenario.name, run))
-    return document(root)
+        why = {"message": outcome.headline, "text": "\n".join(outcome.reasons)}
+        verdict = msgspec.structs.replace(verdict, outcome="failure", **why)
+    seeds = {f"seed {run.seed}": [_case(name, run, result) for result in run.results] for run in outcome.runs}
+    return {"gate": [verdict]} | seeds
 
 
-def _cases(name: str, run: SeedRun) -> Iterator[Xml.Element]:
-    for result in run.results:
-        group = f"{name}, seed {run.seed}"
-        yield (
-            _expected(group, result)
-            if result.state == "failed" and result.check not in run.failed
-            else check_case(group, result)
-        )
-
-
-def _expected(group: str, result: CheckResult) -> Xml.Element:
-    return with_outcome(new_case(group, result.check), "skipped", "failed, as the scenario expects")
+def _case(name: str, run: SeedRun, result: CheckResult) -> Case:
+    case = check_case(f"{name}, seed {run.seed}", result)
+    if result.state != "failed" or result.check in run.failed:
+        return case
+    return msgspec.structs.replace(case, outcome="skipped", message="failed, as the scenario expects", text="")

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from netra_sim.checks import CheckResult, Finding, Measurement
-from netra_sim.checks.latency import BUSY_SHARE
+from netra_sim.checks.judging import BUSY_SHARE
+from netra_sim.quantities import quantity
 from netra_sim.verdict.claims import Source
 from netra_sim.verdict.sources import label_of
 
@@ -103,8 +104,6 @@ _PLACES = {
     Source.WINDOWS: "as recorded on Windows",
 }
 
-_SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
-
 _MOST_CAUSE = 160
 """The most characters of a finding in a sentence."""
 
@@ -136,23 +135,6 @@ def in_plain_words(result: CheckResult, source: str = "") -> str:
     )
 
 
-def everyday(measured: Measurement, value: float, digits: int = 3) -> str:
-    """A value in the unit of a measurement, rounded as people say it."""
-    match measured.unit:
-        case "s" if abs(value) < 0.9995:
-            return f"{value * 1000:.{digits}g} ms"
-        case "s":
-            return f"{value:,.{digits}g} s" if abs(value) < 999.5 else f"{value:,.0f} s"
-        case "share":
-            return f"{value * 100:.{digits}g} %"
-        case "bytes":
-            size, unit = next(((size, unit) for size, unit in _SIZES if abs(value) >= size), (1, "bytes"))
-            return f"{value / size:.{digits}g} {unit}"
-        case "count" | "ratio":
-            pass
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.{digits}g}"
-
-
 def _wrong(result: CheckResult) -> str:
     return _WRONG.get(result.check, f"{result.question} No")
 
@@ -180,7 +162,7 @@ def _breaks(measured: Measurement, bound: float) -> bool:
 def _told_apart(measured: Measurement, bound: float) -> tuple[str, str]:
     """The figure and its promise, with as many digits as show that they differ."""
     for digits in range(3, 8):
-        value, promise = everyday(measured, measured.value, digits), everyday(measured, bound, digits)
+        value, promise = quantity(measured.value, measured.unit, digits), quantity(bound, measured.unit, digits)
         if value != promise:
             break
     return value, promise
@@ -191,7 +173,7 @@ def _cause(result: CheckResult, findings: Sequence[Finding]) -> str:
     if (echo := result.measured.get("bare echo, p95")) is not None:
         bounds = [one.bound for one in result.measured.values() if one.unit == "s" and one.bound is not None]
         is_busy = echo.value > BUSY_SHARE * min(bounds, default=math.inf)
-        return f" (the machine was {'busy: a bare echo took ' + everyday(echo, echo.value) if is_busy else 'not busy'})"
+        return f" (the machine was {'busy: a bare echo took ' + quantity(echo.value, echo.unit) if is_busy else 'not busy'})"
     if not findings:
         return ""
     message = " ".join(findings[0].message.split())

@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
-from xml.etree import ElementTree as Xml
 
-from netra_sim.checks import CheckResult, Finding
+import msgspec
+
+from netra_sim.formats import Case, CaseOutcome, check_case, defect_case, junit
 from netra_sim.notebooks.outcome import Outcome
 from netra_sim.notebooks.runner import NotebookRun
 from netra_sim.studies.objectives import ObjectiveResult
@@ -16,9 +17,6 @@ from netra_sim.verdict.verdict import Verdict
 
 LINES_SHOWN = 20
 """The most lines of each list in the Markdown summary; it gives the number of the others."""
-
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""A character that XML 1.0 does not allow."""
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~]|^[-+])")
 """A character that Markdown reads as markup, or a sign that begins a list."""
@@ -101,25 +99,20 @@ def by_heading(claims: Sequence[JudgedClaim]) -> dict[str, Counter[State]]:
     return headings
 
 
-def junit(outcome: Outcome) -> str:
+def report_junit(outcome: Outcome) -> str:
     """JUnit XML: a test case for the verdict and for each notebook, objective, claim, check, self-proof and defect."""
-    root = Xml.Element("testsuites", name="netra_sim")
-    add_suite(root, "verdict", iter([_verdict_case(outcome)]))
-    add_suite(root, "notebooks", (_notebook_case(run) for run in outcome.runs))
-    add_suite(root, "objectives", (_objective_case(name, one) for name, one in outcome.results))
+    suites = {
+        "verdict": [_verdict_case(outcome)],
+        "notebooks": [_notebook_case(run) for run in outcome.runs],
+        "objectives": [_objective_case(name, one) for name, one in outcome.results],
+    }
     if (verdict := outcome.verdict) is not None:
-        add_suite(root, "claims", map(_claim_case, verdict.claims))
+        suites["claims"] = [_claim_case(one) for one in verdict.claims]
         for source, results in verdict.evidence.items():
-            add_suite(root, source, (check_case(source, result) for result in results))
-        add_suite(root, "self-proofs", (_seen_case(name, seen) for name, seen in verdict.seen.items()))
-        add_suite(root, "defects", (_defect_case(name, list(caught)) for name, caught in verdict.caught.items()))
-    return document(root)
-
-
-def document(root: Xml.Element) -> str:
-    """The text of an XML document."""
-    Xml.indent(root)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + Xml.tostring(root, encoding="unicode") + "\n"
+            suites[source] = [check_case(source, result) for result in results]
+        suites["self-proofs"] = [_seen_case(name, seen) for name, seen in verdict.seen.items()]
+        suites["defects"] = [defect_case(name, list(caught)) for name, caught in verdict.caught.items()]
+    return junit("netra_sim", suites)
 
 
 def listed(heading: str, lines: Sequence[str]) -> list[str]:
@@ -144,95 +137,52 @@ def plain(text: str) -> str:
     return re.sub(r"(@|\\#)(?=\w)", "\\1\u200b", _MARKDOWN.sub(r"\\\1", quoted))
 
 
-def add_suite(root: Xml.Element, name: str, cases: Iterator[Xml.Element]) -> None:
-    """Add a test suite with its counts; nothing without cases."""
-    own = list(cases)
-    if not own:
-        return
-    suite = Xml.SubElement(root, "testsuite", name=_xml(name), tests=str(len(own)))
-    for kind, plural in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
-        suite.set(plural, str(sum(case.find(kind) is not None for case in own)))
-    suite.extend(own)
+def _verdict_case(outcome: Outcome) -> Case:
+    kinds: dict[str, CaseOutcome] = {
+        "GO": "passed",
+        "OBJECTIVES MET": "passed",
+        "NO-GO": "failure",
+        "UNDECIDED": "failure",
+    }
+    case = Case(group="verdict", name=outcome.headline, outcome=kinds.get(outcome.decision, "error"))
+    return case if case.outcome == "passed" else _because(case, outcome.headline, "\n".join(outcome.reasons))
 
 
-def new_case(group: str, name: str, seconds: float = 0.0) -> Xml.Element:
-    """A test case that passed."""
-    return Xml.Element("testcase", classname=_xml(group), name=_xml(name), time=f"{seconds:.3f}")
+def _notebook_case(run: NotebookRun) -> Case:
+    return Case(
+        group="notebooks",
+        name=run.task.notebook.name,
+        outcome="error" if run.problem else "passed",
+        message=run.problem,
+        seconds=run.seconds,
+    )
 
 
-def with_outcome(case: Xml.Element, kind: str, message: str, text: str = "") -> Xml.Element:
-    """The test case with an outcome: "failure", "error" or "skipped"."""
-    Xml.SubElement(case, kind, message=_xml(message)).text = _xml(text) or None
-    return case
+def _objective_case(notebook: str, one: ObjectiveResult) -> Case:
+    kinds: dict[str, CaseOutcome] = {"met": "passed", "missed": "failure", "not judged": "error"}
+    group = f"objectives of {notebook}"
+    return Case(group=group, name=f"{one.parameter}: {one.where}", outcome=kinds[one.state], message=one.measured)
 
 
-def _verdict_case(outcome: Outcome) -> Xml.Element:
-    case = new_case("verdict", outcome.headline)
-    kinds = {"GO": "", "OBJECTIVES MET": "", "NO-GO": "failure", "UNDECIDED": "failure"}
-    kind = kinds.get(outcome.decision, "error")
-    return with_outcome(case, kind, outcome.headline, "\n".join(outcome.reasons)) if kind else case
-
-
-def _notebook_case(run: NotebookRun) -> Xml.Element:
-    case = new_case("notebooks", run.task.notebook.name, run.seconds)
-    return with_outcome(case, "error", run.problem) if run.problem else case
-
-
-def _objective_case(notebook: str, one: ObjectiveResult) -> Xml.Element:
-    case = new_case(f"objectives of {notebook}", f"{one.parameter}: {one.where}")
-    kinds = {"met": "", "missed": "failure", "not judged": "error"}
-    return with_outcome(case, kinds[one.state], one.measured) if kinds[one.state] else case
-
-
-def _claim_case(one: JudgedClaim) -> Xml.Element:
-    case = new_case(one.claim.heading, one.claim.says)
+def _claim_case(one: JudgedClaim) -> Case:
+    case = Case(group=one.claim.heading, name=one.claim.says)
     match one.state:
         case State.REFUTED:
-            return with_outcome(case, "failure", "refuted", one.evidence)
+            return _because(case, "refuted", one.evidence, "failure")
         case State.UNPROVEN | State.NOT_ENOUGH:
             # Without checks of its own, a claim that is not proven is skipped: no code failed.
-            kind = "failure" if one.claim.proof else "skipped"
-            return with_outcome(case, kind, f"{one.state}: {one.evidence}")
+            kind: CaseOutcome = "failure" if one.claim.proof else "skipped"
+            return _because(case, f"{one.state}: {one.evidence}", "", kind)
         case State.GIVEN:
-            return with_outcome(case, "skipped", one.evidence)
+            return _because(case, one.evidence, "", "skipped")
         case State.PROVEN:
             return case
 
 
-def check_case(source: str, result: CheckResult) -> Xml.Element:
-    """A test case for the result of a check."""
-    case = new_case(source, result.check)
-    match result.state:
-        case "failed":
-            found = [in_a_line(finding) for finding in result.findings]
-            more = [f"and {result.found - len(found):,} more"] if result.found > len(found) else []
-            message = f"{result.question} {result.found:,} found"
-            return with_outcome(case, "failure", message, "\n".join(found + more))
-        case "not applicable":
-            return with_outcome(case, "skipped", "nothing was looked at")
-        case "inconclusive":
-            return with_outcome(case, "skipped", f"not judged: {result.inconclusive}")
-        case "passed":
-            return case
+def _seen_case(check: str, seen: Sequence[str]) -> Case:
+    case = Case(group="self-proofs", name=check)
+    return case if seen else _because(case, "this check was never seen to detect anything", "", "failure")
 
 
-def in_a_line(finding: Finding) -> str:
-    """A finding with its place, in one line."""
-    where = [finding.user, finding.run, finding.event]
-    where += [f"at {finding.time:.3f} s"] if finding.time is not None else []
-    place = ", ".join(part for part in where if part)
-    return f"{finding.message} ({place})" if place else finding.message
-
-
-def _seen_case(check: str, seen: Sequence[str]) -> Xml.Element:
-    case = new_case("self-proofs", check)
-    return case if seen else with_outcome(case, "failure", "this check was never seen to detect anything")
-
-
-def _defect_case(defect: str, caught: Sequence[str]) -> Xml.Element:
-    case = new_case("defects", defect)
-    return case if caught else with_outcome(case, "failure", "no check caught this defect")
-
-
-def _xml(text: str) -> str:
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+def _because(case: Case, message: str, text: str = "", outcome: CaseOutcome | None = None) -> Case:
+    return msgspec.structs.replace(case, outcome=outcome or case.outcome, message=message, text=text)

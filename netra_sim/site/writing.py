@@ -95,7 +95,7 @@ def _of_validation(outcome: Outcome) -> Outcome:
 
 def _write_summaries(outcome: Outcome, folder: Path) -> None:
     _write(folder / "summary.md", summaries.markdown(outcome))
-    _write(folder / "junit.xml", summaries.junit(outcome))
+    _write(folder / "junit.xml", summaries.report_junit(outcome))
     _write(folder / "results.sarif", as_sarif(saved_audit(folder), occasion=outcome.headline))
     (folder / AUDIT_FILE).unlink(missing_ok=True)  # it says no more than the SARIF file
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from netra_sim.checks import CheckResult, Measurement
-from netra_sim.tables import figure
+from netra_sim.quantities import quantity
 from netra_sim.verdict.claims import JudgedClaim, Source, State
 from netra_sim.verdict.verdict import Verdict
 
@@ -59,7 +59,7 @@ def regressions_since(before: Verdict, after: Verdict) -> list[str]:
             worse.append(f"{source}: {later.check} had passed, and is {later.state}")
         if source != _MEASURED_IN_REAL_TIME and _same_parameters(before, after):
             worse += [
-                f"{source}: {later.check}: {name} was {figure(was)} and is {figure(is_now)}"
+                f"{source}: {later.check}: {name} was {_figure(was)} and is {_figure(is_now)}"
                 for name, was in earlier.measured.items()
                 if (is_now := later.measured.get(name, was)) and _is_worse(was, is_now)
             ]
@@ -77,7 +77,11 @@ def _is_worse(was: Measurement, now: Measurement) -> bool:
     low, high = (was.value, now.value) if now.better == "lower" else (now.value, was.value)
     if now.unit == "share":
         return high - low > WORSE_SHARE
-    return high > low * WORSE and figure(was) != figure(now)
+    return high > low * WORSE and _figure(was) != _figure(now)
+
+
+def _figure(measured: Measurement) -> str:
+    return quantity(measured.value, measured.unit)
 
 
 def _key(one: JudgedClaim) -> tuple[str, str]:

@@ -84,12 +84,12 @@ def test_regressions_are_listed(values, sentence):
 @pytest.mark.parametrize(
     ("unit", "better", "before", "after", "told"),
     [
-        ("s", "lower", 0.050, 0.060, "x was 50.0 ms and is 60.0 ms"),
-        ("s", "lower", 0.4, 4.0, "x was 400.0 ms and is 4.0 s"),
-        ("bytes", "lower", 1e6, 1e7, "x was 1,000,000 and is 10,000,000"),
-        ("share", "higher", 1.0, 0.998, "x was 100.00% and is 99.80%"),
-        ("share", "lower", 0.0, 0.01, "x was 0.00% and is 1.00%"),
-        ("ratio", "lower", 1.0, 2.0, "x was 1.0 and is 2.0"),
+        ("s", "lower", 0.050, 0.060, "x was 50 ms and is 60 ms"),
+        ("s", "lower", 0.4, 4.0, "x was 400 ms and is 4 s"),
+        ("bytes", "lower", 1e6, 1e7, "x was 1 MB and is 10 MB"),
+        ("share", "higher", 1.0, 0.998, "x was 100% and is 99.8%"),
+        ("share", "lower", 0.0, 0.01, "x was 0% and is 1%"),
+        ("ratio", "lower", 1.0, 2.0, "x was 1 and is 2"),
         ("count", "lower", 0, 3, "x was 0 and is 3"),
         ("s", "lower", 0.050, 0.051, ""),
         ("s", "lower", 0.050, 0.020, ""),

@@ -55,7 +55,8 @@ def test_a_system_that_passes_exits_with_0_and_its_folder_says_what_was_tested(g
     _, done, folder = gated
     assert done.exit_code == 0, done.output
     headline = "PASS: fastapi-agents: 12 checks passed with 2 seeds, 6 users and 6 requests each"
-    assert done.stdout.splitlines()[0].endswith(headline)
+    assert done.stdout.splitlines()[-2] == headline
+    assert "last event of a request, p95" in done.stdout
     page = Page(folder / "passed" / "index.html")
     for words in ("right:app in examples/fastapi_agents, 1 process", "websocket-json", "model (model)", headline):
         assert words in page.text

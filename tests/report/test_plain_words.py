@@ -40,7 +40,7 @@ def test_no_check_that_a_report_shows_lacks_words():
     {
         "cross-user-isolation": "Users received events of other users: 2 found in 22 events sent and received, promised none"
         " (first: carol was sent agent_started of alice's run)",
-        "delivery": "Messages were lost: 90 % arrived, promised 99.5 %"
+        "delivery": "Messages were lost: 90% arrived, promised 99.5%"
         " (first: tool_executing was never received, and no gap was announced)",
         "memory": "The server kept too much for absent clients: 200 kB, promised 100 kB",
         "silence": "Users saw nothing for too long: 121 s, promised 90 s",
@@ -69,7 +69,7 @@ def test_a_figure_that_keeps_its_promise_is_not_blamed():
         "delivered": Measurement(0.99, "share", "higher", 0.995),
         "completed": Measurement(0.995, "share", "higher", 0.99),
     }
-    assert in_plain_words(failed(measured=measured)) == "Messages were lost: 99 % arrived, promised 99.5 %"
+    assert in_plain_words(failed(measured=measured)) == "Messages were lost: 99% arrived, promised 99.5%"
 
 
 def test_a_figure_that_is_just_beyond_its_promise_is_told_apart_from_it():

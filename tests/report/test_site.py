@@ -382,7 +382,7 @@ def test_scripts_and_styles_in_the_html_of_a_notebook_go_with_all_that_is_in_the
 @given(message=texts, user=texts, name=texts)
 def test_no_text_breaks_the_junit_file(message, user, name):
     evidence = {Source.SIMULATED: [check_result(name, finding(message, user=user))]}
-    root = ElementTree.fromstring(summaries.junit(outcome(message, name, evidence=evidence)))
+    root = ElementTree.fromstring(summaries.report_junit(outcome(message, name, evidence=evidence)))
     assert {suite.get("name"): len(list(suite)) for suite in root} == {
         "verdict": 1, "claims": 1, "simulated": 1, "self-proofs": 1, "defects": 1,
     }  # fmt: skip

@@ -3,10 +3,11 @@
 import ipywidgets as widgets
 
 from netra_sim.charts import latency_percentiles
-from netra_sim.checks import delivery_latencies
+from netra_sim.checks import Measurement, delivery_latencies
+from netra_sim.quantities import quantity
 from netra_sim.studies.explorer import Explored
 from netra_sim.studies.objectives import quantile
-from netra_sim.tables import Html, badge, figure, table
+from netra_sim.tables import Html, badge, table
 
 MOST_KEPT = 12
 """Past simulations that are kept, as each holds its whole history."""
@@ -97,7 +98,15 @@ def figures_table(runs: dict[str, Explored]) -> Html:
     }
     names = dict.fromkeys(what for figures in measured.values() for what in figures)
     for what in names:
-        rows.append((what, *(figure(found[what]) if what in found else "none" for found in measured.values())))
+        rows.append(
+            (
+                what,
+                *(
+                    quantity(found[what].value, found[what].unit) if what in found else "none"
+                    for found in measured.values()
+                ),
+            )
+        )
     rows.append(("reproduce with", *(Html("<code>{}</code>").format(one.command) for one in runs.values())))
     return table("Past simulations side by side", ("Figure", *runs), rows)
 
@@ -113,3 +122,7 @@ def _described(number: int, one: Explored) -> str:
     scenario = one.trial.scenario
     faults = ", ".join(fault.name for fault in scenario.faults) or "no fault"
     return f"{number} {one.name} · {scenario.users:,} users · seed {one.trial.seed} · {faults} · {p95} · {failed}"
+
+
+def _said(figure: Measurement | None) -> str:
+    return "none" if figure is None else quantity(figure.value, figure.unit)

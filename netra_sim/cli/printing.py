@@ -1,0 +1,115 @@
+"""`--format`: prints what a command finds as text while it works, or as one document for another program at its end."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from netra_sim.checks import CheckResult, ResourceUse
+from netra_sim.exit_code import ExitCode
+from netra_sim.files import WriteError
+from netra_sim.formats import Case, annotation, annotations, check_case, check_lines, json_document
+
+FORMS = ("text", "json", "junit", "github")
+
+
+class Printer:
+    """Takes what a command finds, and prints it in the chosen form.
+
+    Standard output gets the text, or the one document; remarks then go to standard error.
+
+    Args:
+        command: the name of the command.
+        form: one of `FORMS`.
+    """
+
+    def __init__(self, command: str, form: str) -> None:
+        self._command = command
+        self._form = form
+        self._suites: dict[str, list[Case]] = {}
+
+    @property
+    def is_text(self) -> bool:
+        """Whether people read it, in a terminal."""
+        return self._form == "text"
+
+    def say(self, text: str) -> None:
+        """Tell people something."""
+        click.echo(text, err=not self.is_text)
+
+    def checks(
+        self,
+        group: str,
+        results: Sequence[CheckResult],
+        *,
+        file: str = "",
+        lines: Sequence[int] = (),
+        why_not: Mapping[str, str] | None = None,
+        more: str = "",
+    ) -> None:
+        """Take the results of checks.
+
+        Args:
+            group: what was checked.
+            results: the results.
+            file: the log that was checked, if it is one.
+            lines: the line of each row of that log.
+            why_not: for checks that do not apply, the reason.
+            more: where the reasons are that are not given.
+        """
+        self.cases(group, (check_case(group, one, file, lines) for one in results))
+        if self.is_text:
+            for line in check_lines(results, lines, why_not, more):
+                click.echo(line)
+
+    def cases(self, suite: str, cases: Iterable[Case]) -> None:
+        """Take things that were judged, which the text does not show."""
+        self._suites.setdefault(suite, []).extend(cases)
+
+    def resources(self, uses: Sequence[ResourceUse]) -> None:
+        """Tell how each limited resource was used."""
+        for use in uses:
+            self.say(f"{use.resource:>14}  {use}")
+
+    def end(self, code: ExitCode, facts: dict[str, Any], not_written: WriteError | None = None) -> NoReturn:
+        """Print the document, unless the text was printed already, and exit.
+
+        Args:
+            code: the exit code.
+            facts: what the command found, for the JSON document.
+            not_written: why a file could not be written, if so.
+
+        Raises:
+            WriteError: ``not_written``, after the document was printed.
+        """
+        code = code if not_written is None else ExitCode.BROKE
+        match self._form:
+            case "json":
+                click.echo(json_document(self._command, code, facts), nl=False)
+            case "junit":
+                from netra_sim.formats import junit  # the others need no XML
+
+                click.echo(junit(f"netra_sim {self._command}", self._suites), nl=False)
+            case "github":
+                click.echo(annotations(case for cases in self._suites.values() for case in cases), nl=False)
+                click.echo(annotation("notice", self._counted(), title=f"netra-sim {self._command}"), nl=False)
+        if not_written is not None:
+            raise not_written
+        sys.exit(code)
+
+    def _counted(self) -> str:
+        judged = [case.outcome for cases in self._suites.values() for case in cases if case.outcome != "skipped"]
+        failed = len(judged) - judged.count("passed")
+        return f"{failed:,} of {len(judged):,} failed" if failed else f"all {len(judged):,} passed"
+
+
+def _printer(context: click.Context, _: click.Parameter, form: str) -> Printer:
+    return Printer(context.info_name or "", form)
+
+
+format_option = click.option(
+    "--format", "printer", type=click.Choice(FORMS), default="text", show_default=True, callback=_printer,
+    help="Text for people, or one document for a program: JSON, JUnit XML, or annotations for GitHub.",
+)  # fmt: skip
+"""The option of the commands that judge something; its value is a `Printer`."""

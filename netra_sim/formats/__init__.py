@@ -1,0 +1,29 @@
+"""How results are told to people in a terminal and to other programs: text, JSON, JUnit XML, annotations of GitHub."""
+
+from typing import TYPE_CHECKING
+
+from netra_sim.formats.case import Case, CaseOutcome, check_case, defect_case, in_a_line
+from netra_sim.formats.github import annotation, annotations
+from netra_sim.formats.json_document import FORMAT, check_facts, json_document
+from netra_sim.formats.text import check_lines
+from netra_sim.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from netra_sim.formats.junit_xml import junit
+
+__all__ = [
+    "FORMAT",
+    "Case",
+    "CaseOutcome",
+    "annotation",
+    "annotations",
+    "check_case",
+    "check_facts",
+    "check_lines",
+    "defect_case",
+    "in_a_line",
+    "json_document",
+    "junit",
+]
+
+__getattr__ = on_first_use(__name__, {"junit": "junit_xml"})
