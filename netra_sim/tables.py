@@ -46,13 +46,22 @@ class Html(Markup):
 
 
 def render(template: str, **values: object) -> Html:
-    """Fill a template of the package, which can call `table`; values that are not `Html` are escaped."""
-    return Html(_TEMPLATES.get_template(template).render(values, table=table))
+    """Fill a template of the package, which can call `table` and `command_line`; values that are not `Html` are escaped."""
+    return Html(_TEMPLATES.get_template(template).render(values, table=table, command_line=command_line))
 
 
 def table(caption: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> Html:
     """A table; the first cell of a row is the row's header."""
     return render("templates/table.html", caption=caption, header=header, rows=rows)
+
+
+def command_line(line: str) -> Html:
+    """A command as HTML; no option of it breaks over two lines."""
+    words = (
+        Html('<span class="option">{}</span>').format(word) if word.startswith("-") else word
+        for word in line.split(" ")
+    )
+    return Html("<code>{}</code>").format(Html(" ").join(words))
 
 
 def badge(state: str) -> Html:

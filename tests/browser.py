@@ -52,10 +52,9 @@ class Tab:
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 
-    def screenshot(self, path, *, whole=False):
-        """What the tab shows, or the whole page."""
-        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
-        Path(path).write_bytes(base64.b64decode(data))
+    def screenshot(self):
+        """What the tab shows, as PNG."""
+        return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
     def _note(self, message):
         method, about = message.get("method"), message.get("params", {})

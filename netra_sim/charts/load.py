@@ -32,6 +32,7 @@ def load_against_latency(
     knee: float | None = None,
     *,
     judged: str = "p95",
+    across: str = "concurrent users",
     columns: Mapping[str, str] = _PERCENTILES,
 ) -> Picture:
     """Latencies by number of users: medians over the seeds, with bars from the least to the most.
@@ -40,6 +41,7 @@ def load_against_latency(
         trials: a row for each number of `users` and `seed`, with latencies in seconds, such as a sweep's table.
         objective: the objective for the judged percentile, in seconds.
         knee: the number of users at the knee, or None.
+        across: what the number of users counts, such as how many ask within which time.
         judged: the percentile that the objective applies to, a name in `columns`.
         columns: the columns to draw, by shown name; columns that the table does not have are skipped.
     """
@@ -64,7 +66,7 @@ def load_against_latency(
         )  # fmt: skip
     log_durations(axes.yaxis, [objective, *_known(low), *_known(high)], "time to the client")
     least, most = min(users.min(), knee or np.inf), max(users.max(), knee or 0)
-    axes.set(xscale="log", xlim=(least / 1.3, most * 1.3), xlabel="concurrent users")
+    axes.set(xscale="log", xlim=(least / 1.3, most * 1.3), xlabel=across)
     # Each load gets a tick, unless there are too many loads.
     ticks = list(users) if len(users) <= 8 else log_ticks(least / 1.01, most * 1.01)
     ticks = [tick for index, tick in enumerate(ticks) if not index or tick / ticks[index - 1] > 1.12]

@@ -65,6 +65,7 @@ class Picture:
             width=width,
             height=height,
             caption=self.caption,
+            finding=self.title,
             title=self.title + cut,
             header=shown.columns,
             rows=[map(_cell, row) for row in shown.itertuples(index=False, name=None)],

@@ -5,7 +5,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from netra_sim.charts.picture import Picture, nothing_to_show
-from netra_sim.charts.style import INK, RUST, canvas, headline, looks, plain, styled
+from netra_sim.charts.style import BLUE, GREEN, INK, RUST, canvas, headline, plain, styled
+
+_LOOKS = ((BLUE, "o"), (GREEN, "D"))
+"""Colours and markers of the sides; neither is near the colour that says that something is wrong."""
 
 
 @styled()
@@ -24,10 +27,10 @@ def early_waits(errors: pd.DataFrame) -> Picture:
     for line, wait in zip(panels, waits, strict=True):
         for axes, platform in zip(line, platforms, strict=True):
             of_panel = errors[(errors["wait"] == wait) & (errors["platform"] == platform)]
-            for place, (side, look) in enumerate(looks(sides).items()):
+            for place, side in enumerate(sides):
                 values = of_panel.loc[of_panel["side"] == side, "error"].to_numpy(float) * 1000
                 if len(values):
-                    _strip(axes, place, values, look.colour, look.marker)
+                    _strip(axes, place, values, *_LOOKS[place % len(_LOOKS)])
                     early = int((values < 0).sum())
                     rows.append(
                         (platform, wait, side, len(values), early, values.min(), np.median(values), values.max())

@@ -27,6 +27,7 @@ class Notebook(msgspec.Struct, frozen=True, kw_only=True):
         title: the title of its page.
         question: the question that it answers; its first cell begins with it.
         parameters: the class of its parameters.
+        rests_on: what its figures assume, for readers; "" if nothing is to be said.
         in_every_report: whether a report runs it without being asked to.
     """
 
@@ -35,6 +36,7 @@ class Notebook(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     question: str
     parameters: type[NotebookParameters]
+    rests_on: str = ""
     in_every_report: bool = True
 
     @property
@@ -43,12 +45,15 @@ class Notebook(msgspec.Struct, frozen=True, kw_only=True):
         return FOLDER / self.file
 
 
+_SIMULATED = "Simulated, not measured in production: the times of the network and of the agents are the scenario's."
+
 VALIDATION = Notebook(
     name="validation",
     file="05_remediation_validation.ipynb",
     title="Remediation validation",
     question="Which claims of the remediation plan does the evidence prove?",
     parameters=ValidationParameters,
+    rests_on=f"{_SIMULATED} The figures of the real server are from this one machine, with server and clients on it.",
 )
 
 NOTEBOOKS: Registry[Notebook] = Registry(
@@ -60,6 +65,7 @@ NOTEBOOKS: Registry[Notebook] = Registry(
             title="Concurrent users",
             question="How does latency grow with the number of users, and where is the knee?",
             parameters=ConcurrencyParameters,
+            rests_on=f"{_SIMULATED} One server process with one event loop, and nothing that it shares with others.",
         ),
         Notebook(
             name="isolation",
@@ -67,6 +73,7 @@ NOTEBOOKS: Registry[Notebook] = Registry(
             title="Isolation",
             question="Which user received which user's events, and what would each defect have leaked?",
             parameters=IsolationParameters,
+            rests_on=_SIMULATED,
         ),
         Notebook(
             name="windows",
@@ -74,6 +81,8 @@ NOTEBOOKS: Registry[Notebook] = Registry(
             title="The Windows runtime",
             question="What does Windows' clock do to waits and to users?",
             parameters=WindowsParameters,
+            rests_on="The users are simulated. The waits are timed on this one machine, on a simulated Windows clock, and "
+            "as recorded on Windows CPython.",
         ),
         Notebook(
             name="explorer",
@@ -81,6 +90,7 @@ NOTEBOOKS: Registry[Notebook] = Registry(
             title="Failure explorer",
             question="What happens when something fails, side by side and from one seed?",
             parameters=ExplorerParameters,
+            rests_on=_SIMULATED,
         ),
         VALIDATION,
         Notebook(
@@ -89,6 +99,8 @@ NOTEBOOKS: Registry[Notebook] = Registry(
             title="Your own backend",
             question="Does your own back end keep its users apart, answer them in time, and stop working when they leave?",
             parameters=SystemParameters,
+            rests_on="The system is real; its users, its services and its network are simulated, and their times are the "
+            "scenario's.",
             # It says nothing about the plan, and the example that it takes by default needs packages of its own.
             in_every_report=False,
         ),
@@ -98,6 +110,7 @@ NOTEBOOKS: Registry[Notebook] = Registry(
             title="Simulation against reality",
             question="How far are simulated times from those of the same system on real sockets?",
             parameters=RealityParameters,
+            rests_on="The real figures are from this one machine, with servers and clients on it.",
             in_every_report=False,  # it measures real time for minutes
         ),
     ),

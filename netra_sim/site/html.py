@@ -9,7 +9,7 @@ import nbformat
 from nbconvert.filters import Highlight2HTML, ansi2html
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from netra_sim.notebooks.runner import NotebookRun
+from netra_sim.notebooks.runner import NotebookRun, Task
 from netra_sim.site.safe_html import SafeHtml, figures
 from netra_sim.tables import Html, render
 
@@ -48,12 +48,22 @@ def notebook_page(run: NotebookRun, *, links: Sequence[Link], banner: str = "", 
         other=plain if with_code else coded,
         links=[Link(coded, link.title) if with_code and link.file == plain else link for link in links],
         notebook=notebook,
+        rests_on=rests_on(run.task),
         problem=run.problem,
         has_failed=any(map(_has_failed, run.executed.cells)),
         banner=banner,
         with_code=with_code,
         cells=list(_cells(run, with_code=with_code)),
     )
+
+
+def rests_on(task: Task) -> str:
+    """What the figures of a notebook assume, with the cost of a step of the event loop if that is one of its parameters."""
+    cost = getattr(task.parameters, "step_cost", None)
+    if cost is None:
+        return task.notebook.rests_on
+    origin = "given for this report" if "step_cost" in task.given else "assumed; netra-sim calibrate measures it"
+    return f"{task.notebook.rests_on} Every step of the event loop takes {cost * 1000:g} ms of CPU time ({origin}).".strip()
 
 
 def key_figures(run: NotebookRun, safe: SafeHtml) -> list[Html]:

@@ -17,6 +17,7 @@ _TAG = re.compile(r'<(/?)(\w+)((?: [\w-]+="[^"]*")*)>')
 _ID = re.compile(r' id="([^"]*)"')
 _BLANK_ALT = re.compile(r' alt="\s*"')
 _FIGURE = re.compile(r"<figure\b.*?</figure>", re.S)
+_EMPTY_HEADER = re.compile(r'<th((?: (?!scope)[\w-]+="[^"]*")*) scope="\w+">(?:\s|&nbsp;)*</th>')
 NO_DESCRIPTION = "A picture that its notebook does not describe"
 
 
@@ -64,7 +65,8 @@ class SafeHtml:
 
     def __call__(self, html: str) -> Html:
         """Rebuild a piece."""
-        return Html(_TAG.sub(self._rebuilt, _CLEANER.clean(html)))
+        rebuilt = _TAG.sub(self._rebuilt, _CLEANER.clean(html))
+        return Html(_EMPTY_HEADER.sub(r"<td\1></td>", rebuilt))  # a header without words heads nothing
 
     def is_new(self, name: str) -> bool:
         """Register an id; False if an element of the page already has it."""
@@ -88,6 +90,8 @@ class SafeHtml:
                 return ""
             case "img" if ' alt="' not in (attributes := _BLANK_ALT.sub("", attributes)):
                 attributes += f' alt="{NO_DESCRIPTION}"'
+            case "div" if ' class="drawing"' in attributes:
+                attributes += ' tabindex="0" role="group" aria-label="Picture"'  # a narrow screen scrolls it sideways
             case "div" if ' class="scroll"' in attributes:
                 attributes = attributes.replace(' class="scroll"', "")  # its table gets its own box
             case "table":

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from netra_sim.notebooks.outcome import Outcome
 from netra_sim.notebooks.runner import NotebookRun
-from netra_sim.site.html import Link, key_figures
+from netra_sim.site.html import Link, key_figures, rests_on
 from netra_sim.site.opening import opening, refutations
 from netra_sim.site.safe_html import SafeHtml
 from netra_sim.site.summaries import about, by_heading, not_proven
@@ -36,7 +36,9 @@ def index_page(outcome: Outcome, *, facts: Mapping[str, str], files: Mapping[str
         outcome,
         outcome.runs,
         verdict=outcome.verdict,
-        pictures=[(run.task.notebook, figure) for run in outcome.runs for figure in key_figures(run, safe)],
+        pictures=[
+            (run.task.notebook, rests_on(run.task), figure) for run in outcome.runs for figure in key_figures(run, safe)
+        ],
         counts=safe(_counts(claims)) if claims else "",
         not_proven=not_proven(claims),
         score_definition=SCORE_DEFINITION,

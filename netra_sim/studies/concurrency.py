@@ -11,7 +11,7 @@ from netra_sim.checks import delivery_latencies, request_latencies
 from netra_sim.exploration import in_order
 from netra_sim.history import History, Kind
 from netra_sim.parameters import DeliveryP95, NotebookParameters, whole_path
-from netra_sim.simulation import Scenario, find_scenario, simulate
+from netra_sim.simulation import Poisson, Ramp, Scenario, Workload, find_scenario, simulate
 from netra_sim.studies.objectives import p95_result, quantile, save_results
 from netra_sim.tables import Html, table
 
@@ -49,6 +49,7 @@ class LoadCurve(msgspec.Struct, frozen=True):
         lightest: the history of the lightest load, with the first seed.
         heaviest: the history of the heaviest load, with the first seed.
         knee: the number of users at the knee, or None.
+        across: what the number of users counts.
         command: the command that sweeps the same grid, with seeds 1 to the last one.
     """
 
@@ -56,6 +57,7 @@ class LoadCurve(msgspec.Struct, frozen=True):
     lightest: History
     heaviest: History
     knee: int | None
+    across: str
     command: str
 
     @property
@@ -103,7 +105,14 @@ def load_curve(parameters: ConcurrencyParameters) -> LoadCurve:
         f"netra-sim sweep {shlex.quote(parameters.scenario)} --seeds {seeds[-1]} "
         f"--set 'users={loads}' --set platform.step_cost=[{parameters.step_cost}]"
     )
-    return LoadCurve(measured, kept[loads[0]], kept[loads[-1]], _knee(measured), command)
+    return LoadCurve(measured, kept[loads[0]], kept[loads[-1]], _knee(measured), _across(base.workload), command)
+
+
+def _across(workload: Workload) -> str:
+    if not isinstance(workload.arrivals, Poisson | Ramp):
+        return "users"
+    asks = "asks once" if workload.runs_per_user == 1 else f"asks {workload.runs_per_user:,} times"
+    return f"users; each {asks} within {workload.window:g} s"
 
 
 def _figures(scenario: Scenario, seed: int, history: History) -> dict[str, float]:

@@ -13,7 +13,7 @@ from netra_sim.history import History
 from netra_sim.parameters import NotebookParameters, whole_path
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting, simulate
 from netra_sim.studies.objectives import ObjectiveResult, quantile, save_results
-from netra_sim.tables import Html, badge, table
+from netra_sim.tables import Html, badge, command_line, table
 
 MOST = 4
 """Scenarios that fit side by side."""
@@ -193,7 +193,7 @@ def _row(one: Explored) -> tuple[str, ...]:
         f"{one.trial.scenario.users:,}",
         p95,
         _checked(one.trial),
-        Html("<code>{}</code>").format(one.command),
+        command_line(one.command),
     )
 
 

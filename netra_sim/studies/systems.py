@@ -20,7 +20,7 @@ from netra_sim.parameters import NotebookParameters, whole_path
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting, scenario_names, simulate
 from netra_sim.simulation.system import system_settings
 from netra_sim.studies.objectives import ObjectiveResult, quantile, save_results
-from netra_sim.tables import Html, badge, checks_table, table
+from netra_sim.tables import Html, badge, checks_table, command_line, table
 
 EXAMPLES = CHECKOUT / "examples"
 
@@ -311,7 +311,7 @@ def _row(one: SystemTrial) -> tuple[str, ...]:
         _ms(figures["first"]),
         _ms(figures["last"]),
         badge("failed") + f" {', '.join(failed)}" if failed else badge("passed"),
-        Html("<code>{}</code>").format(one.command),
+        command_line(one.command),
     )
 
 

@@ -10,7 +10,7 @@ from netra_sim.checks import CheckResult
 from netra_sim.files import save_json
 from netra_sim.fingerprint import Fingerprint
 from netra_sim.parameters import Weaker
-from netra_sim.tables import Html, table
+from netra_sim.tables import Html, command_line, table
 from netra_sim.verdict.claim_tables import claims_table, scores_table
 from netra_sim.verdict.claims import JudgedClaim
 from netra_sim.verdict.parameters import ValidationParameters
@@ -95,7 +95,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     def commands_table(self) -> Html:
         """For each source, the command that repeats its figures."""
-        rows = [(label_of(source), Html("<code>{}</code>").format(line)) for source, line in self.commands.items()]
+        rows = [(label_of(source), command_line(line)) for source, line in self.commands.items()]
         return table("Reproduce every figure", ("Evidence", "Command"), rows)
 
 

@@ -35,6 +35,13 @@ def test_the_lightest_and_the_heaviest_load_keep_their_histories(curve):
     assert "160" in curve.summary()
 
 
+def test_the_axis_of_the_load_says_how_often_a_user_asks_within_which_time(curve, tmp_path):
+    assert curve.across == "users; each asks once within 30 s"
+    (tmp_path / "burst.toml").write_text('workload.arrivals = {kind = "burst"}')
+    burst = load_curve(ConcurrencyParameters(scenario=str(tmp_path / "burst.toml"), most_users=2, loads=2, seeds=1))
+    assert burst.across == "users"
+
+
 def test_the_command_of_the_load_study_sweeps_all_of_its_cells():
     parameters = ConcurrencyParameters(most_users=4, loads=2, seeds=2, seed=3)
     line = shlex.split(load_curve(parameters).command)

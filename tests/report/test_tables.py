@@ -1,12 +1,15 @@
 """The report's tables label their numbers, and claim no more than the numbers show."""
 
+import re
+from html import unescape
+
 import pytest
 
 from netra_sim.checks import CheckResult, check
 from netra_sim.history import Objectives
 from netra_sim.quantities import quantity
 from netra_sim.simulation import find_scenario, simulate
-from netra_sim.tables import checks_table
+from netra_sim.tables import checks_table, command_line
 
 
 def result(looked_at=1, found=0):
@@ -41,3 +44,9 @@ def test_a_table_of_checks_names_the_objectives():
     assert "first event within 60 s" in table
     assert "at most 97.00% of the requests" in table
     assert "Objectives" not in checks_table("audit", [result()], "again")
+
+
+def test_a_command_keeps_each_option_in_one_piece_and_its_words_as_they_are():
+    shown = command_line("netra-sim simulate a.toml --seed 7 --set 'users=[1, 2]' <x>")
+    assert '<span class="option">--seed</span> 7 <span class="option">--set</span>' in shown
+    assert unescape(re.sub("<[^>]*>", "", shown)) == "netra-sim simulate a.toml --seed 7 --set 'users=[1, 2]' <x>"
