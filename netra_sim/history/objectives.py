@@ -98,7 +98,7 @@ class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     completed: Share = 0.99
     recovery: Bound = 5.0
     steps_per_record: Bound = 5.0
-    replay_bytes: Bound = 64 * 1024 * 1024
+    replay_bytes: Bound = 64.0 * 1024 * 1024
     work_after_leaving: Bound | UnsetType = UNSET
 
 

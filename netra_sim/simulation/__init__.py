@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from netra_sim.distributions import Constant, Distribution, Exponential, LogNormal, Pareto, Uniform
+from netra_sim.distributions import Constant, Distribution, Empirical, Exponential, LogNormal, Pareto, Uniform
 from netra_sim.lazy import on_first_use
 from netra_sim.simulation.coarse_loop import CoarseClockLoop
 from netra_sim.simulation.diagnosis import DeadlockError, HarnessError, VirtualTimeLimitError
@@ -46,6 +46,7 @@ __all__ = [
     "Database",
     "DeadlockError",
     "Distribution",
+    "Empirical",
     "Exponential",
     "Fault",
     "HarnessError",

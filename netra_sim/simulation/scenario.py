@@ -17,6 +17,7 @@ from netra_sim.history import Objectives
 from netra_sim.services.service import Service
 from netra_sim.simulation.explanation import explain
 from netra_sim.simulation.faults import FAULTS, Fault, LoopStall, SystemFault
+from netra_sim.simulation.recorded_values import with_recorded_values
 from netra_sim.simulation.resources import Resources
 from netra_sim.simulation.schedule import refuse_unless_schedule
 from netra_sim.simulation.system import System
@@ -51,7 +52,11 @@ class Ramp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
 
 
 class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="replay"):
-    """Requests are due at recorded times, in seconds; the users take the times in turn."""
+    """Requests are due at recorded ``times``; the users take them in turn. A scenario file may name a file instead.
+
+    With ``file`` and ``column`` the times are read from a CSV or Parquet file, whose path is relative to the scenario's
+    file, in seconds or in ``unit``, "ms" or "us". They take the file's place when the scenario is read.
+    """
 
     times: Annotated[tuple[Seconds, ...], msgspec.Meta(min_length=1)]
 
@@ -305,19 +310,27 @@ class Scenario(_Part, frozen=True, kw_only=True):
             OSError: the file cannot be read.
         """
         try:
-            return cls.from_mapping(tomllib.loads(Path(path).read_text(encoding="utf-8-sig")))
+            return cls.from_mapping(tomllib.loads(Path(path).read_text(encoding="utf-8-sig")), Path(path).parent)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ScenarioError(f"{path} is not a TOML file: {error}") from error
         except ScenarioError as error:
             raise ScenarioError(f"{path}: {error}") from error
 
     @classmethod
-    def from_mapping(cls, fields: dict[str, object]) -> "Scenario":
+    def from_mapping(cls, fields: dict[str, object], folder: Path = Path()) -> "Scenario":
         """Make a scenario from plain values, and validate each of them.
+
+        Args:
+            fields: as in a scenario file.
+            folder: what the paths of files with recorded times and durations are relative to.
 
         Raises:
             ScenarioError: a field is unknown or has an invalid value.
         """
+        try:
+            fields = with_recorded_values(fields, folder)
+        except ValueError as error:
+            raise ScenarioError(str(error)) from error
         if isinstance(platform := fields.get("platform"), str):
             if platform not in PLATFORMS:
                 known = " or ".join(f'"{name}"' for name in PLATFORMS)

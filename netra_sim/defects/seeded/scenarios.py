@@ -166,7 +166,7 @@ NEVER_READS = Scenario(
     faults=(StalledSocket(at=1.0, lasts=40.0),),
     objectives=Objectives(
         refused=1.0, completed=0.0, delivered=0.0, delivery_mean=60.0, delivery_p95=60.0, first_event_p95=60.0,
-        recovery=60.0, silence=60.0,
+        response_p95=60.0, recovery=60.0, silence=60.0,
     ),
 )  # fmt: skip
 """Clients stop reading while large events come."""
