@@ -1,11 +1,12 @@
 """HTML from the package's templates, mainly tables. For screen readers, each has a caption, and headers with a scope."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from netra_sim.checks import CheckResult, Finding
 from netra_sim.history import Objectives
@@ -24,6 +25,9 @@ _MARKS = {
     "not enough evidence": "?",
     "given": "=",
 }
+_OPTION = re.compile(r"(?<!\S)-\S+( [^-\s]\S{0,11}(?!\S))?")
+"""An option of a command, with its value if that is short."""
+_UNBROKEN = r'<span class="option">\g<0></span>'
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
@@ -57,11 +61,7 @@ def table(caption: str, header: Iterable[str], rows: Iterable[Iterable[str]]) ->
 
 def command_line(line: str) -> Html:
     """A command as HTML; no option of it breaks over two lines."""
-    words = (
-        Html('<span class="option">{}</span>').format(word) if word.startswith("-") else word
-        for word in line.split(" ")
-    )
-    return Html("<code>{}</code>").format(Html(" ").join(words))
+    return Html(f"<code>{_OPTION.sub(_UNBROKEN, escape(line))}</code>")
 
 
 def badge(state: str) -> Html:

@@ -75,6 +75,9 @@ def test_a_defect_fails_the_gate_and_its_findings_stand_first(gated):
     assert "content-isolation: user-" in done.stdout
     text = Page(folder / "failed" / "index.html").text
     assert text.index("content-isolation: user-") < text.index("What was tested") < text.index("seed 1: user-")
+    times = text[text.index("How long users waited") : text.index("Each seed, from the due time")]
+    assert "What these figures rest on" in times
+    assert "virtual time" in times
     answers = text[text.index("Did every") : text.index("Objectives:")]
     assert answers.rindex("failed") < answers.index("passed")
     verdict = verdict_of(folder / "failed")

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nbformat.v4 import new_output
 from pages import Page
 from tiny_notebooks import check_result, code, finding, judged, notebook, picture, text, validation, verdict
 
@@ -171,6 +172,27 @@ def test_a_page_asks_its_question_once_and_mentions_no_hidden_cell(made):
     said = Page(notebook_page(run, links=[])).text
     assert said.count(made.question) == 1
     assert "cell below" not in said
+
+
+@pytest.mark.parametrize(
+    ("texts", "origin"),
+    [
+        ([], "0.5 ms of CPU time (assumed; netra-sim calibrate measures it)"),
+        ([("step_cost", "0.001")], "1 ms of CPU time (given"),
+    ],
+)
+def test_what_figures_rest_on_stands_on_their_page_and_below_their_picture_on_the_index(texts, origin):
+    (task,) = plan(texts, names=["concurrency"])
+    executed = task.source()
+    (cell,) = [cell for cell in executed.cells if "key" in cell.metadata.get("tags", ())]
+    figure = f"<figure class='chart'><img src='data:image/png;base64,AAAA' alt='{ALT}'></figure>"
+    cell.outputs = [new_output("display_data", {"text/html": figure})]
+    run = NotebookRun(task=task, executed=executed, problem="", seconds=1.0)
+    told = Outcome(decision="NO VERDICT", reasons=[], verdict=None, runs=[run])
+    for html in (notebook_page(run, links=[]), index_page(told, facts={}, files={})):
+        said = Page(str(html)).text
+        assert "Simulated, not measured in production: the times of the network" in said
+        assert f"Every step of the event loop takes {origin}" in said
 
 
 def test_key_pictures_stand_on_the_index_with_their_words_and_numbers(site):
