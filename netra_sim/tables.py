@@ -61,7 +61,7 @@ def table(caption: str, header: Iterable[str], rows: Iterable[Iterable[str]]) ->
 
 def command_line(line: str) -> Html:
     """A command as HTML; no option of it breaks over two lines."""
-    return Html(f"<code>{_OPTION.sub(_UNBROKEN, escape(line))}</code>")
+    return Html(f"<code>{_OPTION.sub(_UNBROKEN, str(escape(line)))}</code>")
 
 
 def badge(state: str) -> Html:
