@@ -15,12 +15,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ENVIRONMENT = HERE / ".venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = ENVIRONMENT / "netra-sim.stamp"
+HEARTBEAT = 30.0
+"""Seconds between two lines while a step of setting up goes on."""
 
 LONGEST = 90
 """Longest path of `.venv` on Windows, in characters: its longest file adds 166, and the limit is 260."""
@@ -80,18 +83,50 @@ def set_up() -> None:
         raise SystemExit(
             f"{ENVIRONMENT} is a link, and making it anew would empty the folder that it leads to; remove it."
         )
-    print("Setting up in .venv; this takes about a minute, once.", file=sys.stderr, flush=True)
-    steps = (
-        (sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)),
-        (str(PYTHON), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(HERE / "requirements.txt")),
-        (str(PYTHON), "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "-e", str(HERE)),
+    pinned = (HERE / "requirements.txt").read_text(encoding="utf-8").count("==")
+    pip = (str(PYTHON), "-m", "pip", "install", "--quiet")
+    steps = {
+        "make the environment": (sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)),
+        f"download, check and install {pinned} packages": (
+            *pip,
+            "--require-hashes",
+            "-r",
+            str(HERE / "requirements.txt"),
+        ),
+        "install netra_sim": (*pip, "--no-deps", "--no-build-isolation", "-e", str(HERE)),
+    }
+    say(
+        f"Setting up in .venv, once, in {len(steps)} steps: a minute or two on an idle machine, up to ten on a busy one."
     )
-    for step in steps:
-        code = subprocess.call(step, env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    for number, (what, step) in enumerate(steps.items(), 1):
+        code = run_step(f"  {number} of {len(steps)}: {what}", step)
         if code:
             in_use = "; close what runs from .venv, such as JupyterLab" if os.name == "nt" and PYTHON.exists() else ""
             raise SystemExit(f"Setting up failed with exit code {code} at: {' '.join(step)}{in_use}")
     STAMP.write_text(fingerprint(), encoding="utf-8")
+
+
+def run_step(name: str, words: tuple[str, ...]) -> int:
+    """Run one step of setting up; say that it begins, every half minute that it goes on, and how long it took."""
+    say(name)
+    began = time.monotonic()
+    with subprocess.Popen(words, env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}) as process:
+        while True:
+            try:
+                code = process.wait(HEARTBEAT)
+                break
+            except subprocess.TimeoutExpired:
+                say(f"{name}: {time.monotonic() - began:.0f} s so far")
+            except BaseException:
+                process.kill()
+                raise
+    say(f"{name}: {'done' if code == 0 else 'failed'} after {time.monotonic() - began:.0f} s")
+    return code
+
+
+def say(line: str) -> None:
+    """Tell how far setting up is, beside the output of the command."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def test(pytest_arguments: list[str]) -> int:

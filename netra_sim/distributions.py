@@ -106,8 +106,8 @@ class Empirical(_Distribution, frozen=True, tag="empirical"):
     """One of recorded ``values``, each equally likely; a scenario file may name a ``file`` and a ``column`` instead.
 
     A draw is the inverse of the empirical distribution function, so that it is always one of the values, and never between
-    two of them. A file is CSV or Parquet, and its path is relative to the scenario's file. Its ``unit`` is "s", "ms" or "us",
-    and "s" if left out. The values take the file's place when the scenario is read.
+    two of them. A file is CSV or Parquet, and its path is relative to the scenario's file. Its ``unit`` is "s", "ms" or
+    "us", and "s" if left out. The values take the file's place when the scenario is read.
     """
 
     values: Annotated[tuple[Seconds, ...], msgspec.Meta(min_length=1)]

@@ -1,6 +1,7 @@
-"""Ctrl+C and SIGTERM reach what `bootstrap.py` runs, and it waits for that to end in good order."""
+"""`bootstrap.py` says how far setting up is, and passes Ctrl+C and SIGTERM to what it runs, which ends in good order."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,3 +54,28 @@ def test_a_command_gets_the_signals_that_bootstrap_gets(name, tmp_path):
     program.chmod(0o755)
     words = [sys.executable, "-c", REPLACED_BY, str(tmp_path)]
     assert ended_by(words, getattr(signal, name), whole_group=False) == (f"ended by {name}\n", 3)
+
+
+STEPS = """
+import bootstrap, sys
+bootstrap.HEARTBEAT = 0.01
+def told(line, kept=[]):
+    print(line, flush=True)
+    kept.append(line)
+    if "so far" in line and sum("so far" in one for one in kept) == 2:
+        open("go", "w").close()
+bootstrap.say = told
+waits = "import os, time\\nwhile not os.path.exists('go'): time.sleep(0.01)"
+sys.exit(bootstrap.run_step("2 of 3: install", (sys.executable, "-c", waits)))
+"""
+
+
+def test_a_long_step_of_setting_up_says_that_it_goes_on(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", STEPS], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, *heartbeats, last = done.stdout.splitlines()
+    assert first == "2 of 3: install"
+    assert len(heartbeats) >= 2
+    assert all(re.fullmatch(r"2 of 3: install: \d+ s so far", line) for line in heartbeats)
+    assert re.fullmatch(r"2 of 3: install: done after \d+ s", last)

@@ -27,7 +27,15 @@ def defects_command(is_run: bool, seeds: int, jobs: int | None, printer: Printer
                 printer.say(f"{one.name:28} {', '.join(one.incidents):4} {one.symptom}")
         listed = [{"defect": one.name, "incidents": one.incidents, "symptom": one.symptom} for one in DEFECTS.values()]
         printer.end(ExitCode.GO, {"defects": listed})
-    with progress(len(DEFECTS) + len({one.scenario.name for one in DEFECTS.values()}), "defects") as on_trial:
+    scenarios = {one.scenario.name: f"no defect in {one.scenario.name}" for one in DEFECTS.values()}
+    left = iter([*DEFECTS, *scenarios.values(), "conformance checks"])
+    with progress(len(DEFECTS) + len(scenarios), "defects") as shown:
+        shown.now(next(left))
+
+        def on_trial() -> None:
+            shown()
+            shown.now(next(left))
+
         found = detect(range(1, seeds + 1), jobs=jobs, on_trial=on_trial)
     for row in found.rows:
         caught = ", ".join(f"{name} {count}" for name, count in row.caught.items())

@@ -81,7 +81,13 @@ def explore_command(
         _refuse_without_report()
     first, most = (1, seeds) if seed is None else (seed, 1)
     found: Exploration[Failure] | Exploration[Trial]
-    with progress(most, "seeds") as on_trial:
+    with progress(most, "seeds") as shown:
+        shown.now(f"seed {first}")
+
+        def on_trial() -> None:
+            shown()
+            shown.now(f"seed {first + shown.done}")
+
         if ".py:" in what:
             _refuse(
                 users=users,
@@ -90,7 +96,7 @@ def explore_command(
                 client=client,
                 factory=factory_class is not ExecutionEngineFactory,
             )
-            found = _explored_program(what, first, most, order, step_cost, delays, seconds, jobs, on_trial)
+            found = _explored_program(what, first, most, order, step_cost, delays, seconds, jobs, on_trial, shown.now)
         else:
             if order is not None or step_cost or delays is not None:
                 raise click.UsageError(
@@ -166,6 +172,7 @@ def _explored_program(
     seconds: float,
     jobs: int | None,
     on_trial: Callable[[], None],
+    now: Callable[[str], None],
 ) -> Exploration[Failure]:
     try:
         return explore(
@@ -178,6 +185,7 @@ def _explored_program(
             step_cost=step_cost,
             delays=delays,
             on_trial=on_trial,
+            on_failure=lambda failing: now(f"shrinking the failure of seed {failing}"),
         )
     except (ProgramError, ValueError) as error:
         raise click.UsageError(str(error)) from error
@@ -218,7 +226,8 @@ def _tell_trial(
 ) -> dict[str, Any]:
     """Shrink the failure of a scenario, tell of it, and return what a JSON document says of it."""
     printer.say(f"seed {found.seed} fails {', '.join(found.failed_checks)}; shrinking")
-    smallest = shrink(found, factory_class=factory_class)
+    with progress(None, f"simulations to shrink seed {found.seed}") as on_run:
+        smallest = shrink(found, factory_class=factory_class, on_trial=on_run)
     printer.checks(origin, smallest.results)
     if smallest.sentence:
         printer.say(smallest.sentence)

@@ -52,7 +52,7 @@ def gate_command(
     given = {"--users": users, "--app": app, "--client": client}
     words = [scenario, *(word for name, value in given.items() if value for word in (name, str(value)))]
     words += [word for text in settings for word in ("--set", text)]
-    with refusing(), progress(chosen.requests * seeds, "simulated requests") as on_answer:
+    with refusing(), progress(chosen.requests * seeds, "simulated requests") as shown:
         made = run_gate(
             scenario,
             find_scenario(scenario),
@@ -61,7 +61,8 @@ def gate_command(
             output,
             command=shlex.join(["netra-sim", "gate", *words, "--seeds", str(seeds), "--seed", str(first_seed)]),
             search=shlex.join(["netra-sim", "explore", *words]),
-            on_answer=on_answer,
+            on_answer=shown,
+            on_seed=lambda seed: shown.now(f"seed {seed}"),
         )
     found = made.outcome
     if printer.is_text:

@@ -48,8 +48,20 @@ def report_command(
         tasks = plan(texts, {name: value for name, value in given.items() if value is not None}, names)
     except ParameterError as error:
         raise click.UsageError(str(error)) from error
-    with progress(sum(task.cells for task in tasks), "notebook cells") as on_cell:
-        made = make_report(tasks, output, jobs=jobs, time_limit=time_limit, base=base, on_cell=lambda _: on_cell())
+    cells = {task.notebook.name: task.cells for task in tasks}
+    with progress(sum(cells.values()), "notebook cells") as shown:
+
+        def on_cell(name: str, number: int) -> None:
+            if number > 1:
+                shown()  # the one before it is finished
+            shown.begin(name, f"cell {number} of {cells[name]}")
+
+        def on_end(name: str, is_whole: bool) -> None:
+            if is_whole:
+                shown()
+            shown.end(name, "is done" if is_whole else "did not run to its end")
+
+        made = make_report(tasks, output, jobs=jobs, time_limit=time_limit, base=base, on_cell=on_cell, on_end=on_end)
     click.echo(made.headline)
     for reason in made.reasons:
         click.echo(f"  {reason}")

@@ -71,6 +71,7 @@ def explore(
     step_cost: float = 0.0,
     delays: int | None = None,
     on_trial: Callable[[], None] = lambda: None,
+    on_failure: Callable[[int], None] = lambda _: None,
 ) -> Exploration[Failure]: ...
 
 
@@ -88,6 +89,7 @@ def explore(
     step_cost: float = 0.0,
     delays: int | None = None,
     on_trial: Callable[[], None] = lambda: None,
+    on_failure: Callable[[int], None] = lambda _: None,
 ) -> Exploration[Any]:
     """Try one seed after another; each gives another interleaving, in a way that the number of the seed decides.
 
@@ -110,6 +112,7 @@ def explore(
         delays: instead of seeds, try all orders of a program with at most so many delays, in this process; see
             `netra_sim.exploration.exhaustive`. ``seeds`` is then the most orders to try.
         on_trial: called after every seed.
+        on_failure: called with the seed of a failure of a program, before it is shrunk.
 
     Raises:
         ProgramError: the program is no coroutine function without arguments.
@@ -120,9 +123,11 @@ def explore(
     program, limits = what if isinstance(what, Program) else program_of(what), RunLimits(time_limit, spin_limit)
     program.load()
     if delays is not None:
-        return _exhaust(program, delays, seeds, ends, limits, on_trial)
+        return _exhaust(program, delays, seeds, ends, limits, on_trial, on_failure)
     planned = None if order is None else Plan(order, step_cost)
-    return _explore_program(program, range(first_seed, first_seed + seeds), ends, jobs, limits, planned, on_trial)
+    return _explore_program(
+        program, range(first_seed, first_seed + seeds), ends, jobs, limits, planned, on_trial, on_failure
+    )
 
 
 def _explore_program(
@@ -133,16 +138,21 @@ def _explore_program(
     limits: RunLimits,
     planned: Plan | None,
     on_trial: Callable[[], None],
+    on_failure: Callable[[int], None],
 ) -> Exploration[Failure]:
     if planned is not None:
         outcome = run_program(program.load(), planned, seeds[0], **limits._asdict(), clocks=True)
         on_trial()
-        found = examined(program, seeds[0], planned, outcome, limits, outcome.escapes) if outcome.kind else None
+        if not outcome.kind:
+            return Exploration(None, Coverage(1, 1, seeds[0]), outcome.escapes)
+        on_failure(seeds[0])
+        found = examined(program, seeds[0], planned, outcome, limits, outcome.escapes)
         return Exploration(found, Coverage(1, 1, seeds[0]), outcome.escapes)
     first, horizon = first_runs(program, limits)
     escapes = merged(*(outcome.escapes for _, outcome in first))
     for plan, outcome in first:
         if outcome.kind:
+            on_failure(0)
             return Exploration(examined(program, 0, plan, outcome, limits, escapes), Coverage(1, 1, 0), escapes)
     seen = OrdersSeen(outcome.trail for _, outcome in first)
     with closing(outcomes(program, seeds, horizon, limits, jobs)) as results:
@@ -152,6 +162,7 @@ def _explore_program(
             if outcome.escapes:
                 escapes = merged(escapes, outcome.escapes)
             if outcome.kind:
+                on_failure(seed)
                 failure = examined(program, seed, plan_of(seed, horizon), outcome, limits, escapes)
                 return Exploration(failure, seen.coverage(), escapes)
             if time.monotonic() > ends:
@@ -160,7 +171,13 @@ def _explore_program(
 
 
 def _exhaust(
-    program: Program, delays: int, most: int, ends: float, limits: RunLimits, on_trial: Callable[[], None]
+    program: Program,
+    delays: int,
+    most: int,
+    ends: float,
+    limits: RunLimits,
+    on_trial: Callable[[], None],
+    on_failure: Callable[[int], None],
 ) -> Exploration[Failure]:
     seen = OrdersSeen()
     escapes = run_program(program.load(), IN_ORDER, 0, **limits._asdict(), clocks=True).escapes
@@ -173,6 +190,7 @@ def _exhaust(
         if outcome.escapes:
             escapes = merged(escapes, outcome.escapes)
         if outcome.kind:
+            on_failure(0)
             failure = examined(program, 0, plan, outcome, limits, escapes)
             return Exploration(failure, seen.coverage(delays), escapes)
     return Exploration(None, seen.coverage(delays), escapes)

@@ -24,6 +24,12 @@ from netra_sim.parameters import NotebookParameters
 TIME_LIMIT = 1800.0
 """Seconds that a notebook may take, by default."""
 
+OnCell = Callable[[str, int], None]
+"""Takes the name of a notebook, and the number of its cell that begins, from 1 on."""
+
+OnEnd = Callable[[str, bool], None]
+"""Takes the name of a notebook that runs no more, and whether it ran to its end."""
+
 _EXECUTE = Path(__file__).with_name("execute.py")
 _GRACE = 4.0
 """Seconds that a stopped process gets to end its kernel and save the notebook."""
@@ -44,12 +50,13 @@ class Task(msgspec.Struct, frozen=True):
 
     @property
     def cells(self) -> int:
-        """The number of code cells that are not empty.
+        """The number of cells that run: the code cells that are not empty, and one that sets the parameters.
 
         Raises:
             FileNotFoundError: the notebook does not exist.
         """
-        return sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in self.source().cells)
+        own: int = sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in self.source().cells)
+        return 1 + own
 
     def source(self) -> nbformat.NotebookNode:
         """Read the notebook from its file.
@@ -85,7 +92,8 @@ def run_notebooks(
     *,
     jobs: int | None = None,
     time_limit: float = TIME_LIMIT,
-    on_cell: Callable[[str], None] = lambda _: None,
+    on_cell: OnCell = lambda *_: None,
+    on_end: OnEnd = lambda *_: None,
 ) -> list[NotebookRun]:
     """Run notebooks in parallel, and save each with the outputs that it produced. Ctrl+C stops those that still run.
 
@@ -97,13 +105,14 @@ def run_notebooks(
         folder: the folder for each ``NAME.ipynb``.
         jobs: how many run at a time; one for each core by default.
         time_limit: seconds that each may take.
-        on_cell: called from other threads with the notebook's name when a cell begins.
+        on_cell: called from other threads when a cell begins.
+        on_end: called from other threads when a notebook has ended.
 
     Raises:
         FileNotFoundError: a notebook does not exist.
     """
     sources = [task.source() for task in tasks]
-    processes = [_Process(task, folder, time_limit, on_cell) for task in tasks]
+    processes = [_Process(task, folder, time_limit, on_cell, on_end) for task in tasks]
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
         waiting: list[Future[None]] = [pool.submit(process.run) for process in processes]
         try:
@@ -121,8 +130,8 @@ def run_notebooks(
 class _Process:
     """The process that executes one notebook, and its result."""
 
-    def __init__(self, task: Task, folder: Path, time_limit: float, on_cell: Callable[[str], None]) -> None:
-        self._task, self._time_limit, self._on_cell = task, time_limit, on_cell
+    def __init__(self, task: Task, folder: Path, time_limit: float, on_cell: OnCell, on_end: OnEnd) -> None:
+        self._task, self._time_limit, self._on_cell, self._on_end = task, time_limit, on_cell, on_end
         self._target = folder / f"{task.notebook.name}.ipynb"
         self._cwd = work_folder(folder, task)
         self._lock = threading.Lock()
@@ -141,6 +150,7 @@ class _Process:
         except OSError as error:
             self._problem = f"{type(error).__name__}: {error}"
         self._seconds = time.monotonic() - began
+        self._on_end(self._task.notebook.name, not (self._stopped or self._problem))
 
     def stop(self, why: str) -> None:
         """Ask the process to end its kernel and itself; if it has not started, it never will."""
@@ -178,12 +188,14 @@ class _Process:
         limit = threading.Timer(self._time_limit, self._give_up)
         limit.start()
         last_line: dict[str, str] = {}
+        cells = 0
         with process:
             assert process.stdout is not None  # noqa: S101 - it was opened with one
             for line in process.stdout:
                 last_line = json.loads(line)
                 if "cell" in last_line:
-                    self._on_cell(self._task.notebook.name)
+                    cells += 1
+                    self._on_cell(self._task.notebook.name, cells)
             code = process.wait()
         limit.cancel()
         with self._lock:

@@ -76,6 +76,7 @@ def run_gate(
     command: str,
     search: str,
     on_answer: Callable[[], None] = lambda: None,
+    on_seed: Callable[[int], None] = lambda _: None,
 ) -> GateResult:
     """Simulate a system with each seed in this process, check, and write the folder.
 
@@ -90,6 +91,7 @@ def run_gate(
         command: makes the same folder.
         search: searches more seeds, and shrinks a failure.
         on_answer: called at the end of every request.
+        on_seed: called with a seed when its simulation begins.
 
     Raises:
         SystemFailedError: the system cannot be imported, or does not start; an earlier gate is unchanged.
@@ -102,6 +104,7 @@ def run_gate(
         shown: History | None = None
         was_failure_shown = False
         for seed in seeds:
+            on_seed(seed)
             history = simulate(scenario, seed, on_answer=on_answer)
             try:
                 with naming(given):

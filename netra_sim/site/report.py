@@ -2,7 +2,7 @@
 
 import difflib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -12,7 +12,7 @@ from netra_sim.exit_code import ExitCode
 from netra_sim.files import WriteError, naming
 from netra_sim.notebooks.catalogue import NOTEBOOKS, Notebook
 from netra_sim.notebooks.outcome import CODES, outcome_of
-from netra_sim.notebooks.runner import TIME_LIMIT, Task, run_notebooks
+from netra_sim.notebooks.runner import TIME_LIMIT, OnCell, OnEnd, Task, run_notebooks
 from netra_sim.parameters import ParameterError
 from netra_sim.site.folder import move_into_place, room_inside, will_keep_earlier
 from netra_sim.site.site import INDEX
@@ -95,7 +95,8 @@ def make_report(
     jobs: int | None = None,
     time_limit: float = TIME_LIMIT,
     base: Path | None = None,
-    on_cell: Callable[[str], None] = lambda _: None,
+    on_cell: OnCell = lambda *_: None,
+    on_end: OnEnd = lambda *_: None,
 ) -> Report:
     """Run the notebooks and write the report, even if a notebook breaks or Ctrl+C interrupts the run.
 
@@ -108,7 +109,8 @@ def make_report(
         jobs: how many notebooks run at a time; one for each core by default.
         time_limit: seconds that each notebook may take.
         base: another run's ``verdict.json`` to compare with.
-        on_cell: called with the notebook's name when a cell begins.
+        on_cell: called when a cell of a notebook begins.
+        on_end: called when a notebook has ended.
 
     Raises:
         FileNotFoundError: a notebook does not exist.
@@ -118,7 +120,7 @@ def make_report(
     given, folder = folder, folder.resolve()
     began = time.monotonic()
     with room_inside(folder, RUNS_FOLDER) as room:
-        runs = run_notebooks(tasks, room, jobs=jobs, time_limit=time_limit, on_cell=on_cell)
+        runs = run_notebooks(tasks, room, jobs=jobs, time_limit=time_limit, on_cell=on_cell, on_end=on_end)
         outcome = outcome_of(runs, room, base)
         earlier = will_keep_earlier(folder)
         outcome = msgspec.structs.replace(outcome, earlier=earlier and outcome.decision == "BROKEN")

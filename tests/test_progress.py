@@ -1,0 +1,95 @@
+"""A long command says how far it is: in a log by whole lines, in a terminal by a bar that moves."""
+
+import os
+import re
+import subprocess
+import sys
+from threading import Event
+
+import pytest
+from click.testing import CliRunner
+
+from netra_sim.cli import common
+from netra_sim.cli.group import cli
+
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_heartbeat_says_what_is_done_and_what_runs_and_for_how_long():
+    clock, said = Clock(), []
+    shown = common.Progress(68, "notebook cells", said.append, clock)
+    shown.begin("validation", "cell 1 of 12")
+    clock.now = 100.0
+    shown()
+    shown.begin("validation", "cell 2 of 12")
+    shown.begin("isolation", "cell 1 of 6")
+    clock.now = 230.0
+    assert shown.counted() == "notebook cells: 1 of 68, 3 min 50 s"
+    assert shown.running() == "validation: cell 2 of 12, 2 min 10 s; isolation: cell 1 of 6, 2 min 10 s"
+    shown.end("isolation", "is done")
+    assert shown.running() == "validation: cell 2 of 12, 2 min 10 s"
+    assert said == ["validation begins", "isolation begins", "isolation is done; notebook cells: 1 of 68, 3 min 50 s"]
+
+
+def test_a_long_command_says_in_a_log_again_and_again_what_runs(monkeypatch, capsys):
+    monkeypatch.setattr(common, "HEARTBEAT", 0.001)
+    beat, say = Event(), common.click.echo
+
+    def echo(line, err):
+        say(line, err=err)
+        beat.set()
+
+    monkeypatch.setattr(common.click, "echo", echo)
+    with common.progress(10, "seeds") as shown:
+        shown()
+        shown.now("seed 2")
+        beat.clear()
+        assert beat.wait(60)
+        beat.clear()
+        assert beat.wait(60)
+    written = capsys.readouterr().err
+    assert re.search(r"^seeds: 1 of 10, 0 s; seed 2, 0 s$", written, re.M)
+    assert not CONTROL.search(written)
+
+
+def test_a_report_says_in_a_log_which_notebook_begins_and_ends_and_counts_every_cell_once(tmp_path):
+    words = ["--notebook", "isolation", "-p", "users", "4"]
+    done = CliRunner().invoke(cli, ["report", *words, "-o", str(tmp_path / "report")])
+    lines = done.stderr.splitlines()
+    assert lines[0] == "isolation begins"
+    found = re.fullmatch(r"isolation is done; notebook cells: (\d+) of (\d+), .* s", lines[-1])
+    assert found, done.stderr
+    assert found[1] == found[2]
+    assert not CONTROL.search(done.stderr)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["simulate", "--users", "3"], ["explore", "--users", "3", "--seeds", "3", "--jobs", "1"]],
+)
+def test_a_short_command_writes_nothing_but_its_result(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(cli, words).stderr == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal of POSIX")
+def test_in_a_terminal_there_is_a_bar():
+    import pty
+    import termios
+
+    own, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    words = [sys.executable, "-m", "netra_sim", "explore", "--users", "3", "--seeds", "3", "--jobs", "1"]
+    with subprocess.Popen(words, stderr=theirs, stdout=subprocess.DEVNULL):
+        os.close(theirs)
+        shown = os.read(own, 1000).decode()
+    os.close(own)
+    assert "seeds" in shown
+    assert "\r" in shown
