@@ -7,7 +7,7 @@ import click
 
 from netra_sim.checks import Records, check, lacks
 from netra_sim.cli.printing import Printer, format_option
-from netra_sim.cli.scenarios import history_facts
+from netra_sim.cli.scenarios import history_facts, run_page_option, write_run_page
 from netra_sim.exit_code import ExitCode
 from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, read_log
 
@@ -31,6 +31,7 @@ from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, 
 @click.option(
     "--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A TOML file with these options."
 )
+@run_page_option
 @format_option
 def check_command(
     file: Path,
@@ -39,6 +40,7 @@ def check_command(
     time_unit: TimeUnit | None,
     unreadable_share: float,
     mapping: Path | None,
+    page: Path | None,
     printer: Printer,
 ) -> None:
     """Check FILE: a saved history, or the event log of any system, as JSON lines or Parquet.
@@ -73,6 +75,7 @@ def check_command(
             f"for {name} it lacks {missing(name)}" for name in ("cross-user-isolation", "delivery") if missing(name)
         )
         raise click.UsageError(f"no check could judge {file}: {', and '.join(first) or 'there is too little in it'}")
+    write_run_page(page, history, results, file.name, printer)
     has_failed = any(result.state == "failed" for result in results)
     if not has_failed and unreadable > unreadable_share:
         raise click.UsageError(

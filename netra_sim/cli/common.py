@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Lock, Thread
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from netra_sim.files import WriteError, must_be_writable, must_be_writable_folder, replacing
+
+C = TypeVar("C", bound=Callable[..., object])
 
 
 class _Writable(click.Path):
@@ -166,3 +168,29 @@ def _every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
 def _elapsed(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def html_option(told: str) -> Callable[[C], C]:
+    """The option ``--html FILE``, refused before anything runs if the packages that write pages are not installed.
+
+    Args:
+        told: what the page has, for the help.
+    """
+
+    def refuse(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                import netra_sim.site.run_page  # noqa: F401
+            except ModuleNotFoundError as error:
+                raise click.UsageError(
+                    f'--html needs {error.name}, which is not installed; run: pip install "netra-sim[report]"'
+                ) from error
+        return value
+
+    return click.option("--html", "page", type=NEW_FILE, callback=refuse, help=told)
+
+
+def write_page(html: str, page: Path) -> None:
+    """Write a page."""
+    with replacing(page) as temporary:
+        temporary.write_text(html, encoding="utf-8", newline="\n")

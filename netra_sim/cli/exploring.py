@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from netra_sim.cli.common import NEW_FILE, progress
+from netra_sim.cli.common import html_option, progress, write_page
 from netra_sim.cli.printing import Printer, format_option
 from netra_sim.cli.scenarios import chosen_scenario, factory_option, refusing, system_options
 from netra_sim.exit_code import ExitCode
@@ -22,7 +22,6 @@ from netra_sim.exploration import (
 )
 from netra_sim.exploration.outside import told
 from netra_sim.factory import ExecutionEngineFactory
-from netra_sim.files import replacing
 from netra_sim.formats import Case, check_facts
 from netra_sim.simulation import find_scenario
 from netra_sim.simulation.escapes import Escape
@@ -51,7 +50,7 @@ from netra_sim.simulation.escapes import Escape
     help="Try no more seeds after so many seconds.",
 )  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; all cores by default.")
-@click.option("--html", "page", type=NEW_FILE, help="File for a page with the failing run and the nearest passing one.")
+@html_option("File for a page with the failing run and the nearest passing one.")
 @system_options
 @factory_option
 @format_option
@@ -77,8 +76,6 @@ def explore_command(
     A program is an ``async def`` function without arguments. It fails with an exception, also with one of a task that nobody
     awaited, with a deadlock, or if it spins.
     """
-    if page is not None:
-        _refuse_without_report()
     first, most = (1, seeds) if seed is None else (seed, 1)
     found: Exploration[Failure] | Exploration[Trial]
     with progress(most, "seeds") as shown:
@@ -147,16 +144,6 @@ def _tell_of_none(
         printer.say(told(found.escapes))
 
 
-def _refuse_without_report() -> None:
-    """Tell a missing package before the search, and not after it."""
-    try:
-        import netra_sim.site.timeline  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise click.UsageError(
-            f'--html needs {error.name}, which is not installed; run: pip install "netra-sim[report]"'
-        ) from error
-
-
 def _refuse(**given: object) -> None:
     if wrong := [name for name, value in given.items() if value]:
         raise click.UsageError(f"--{wrong[0].replace('settings', 'set')} is for a scenario, and a program is given")
@@ -201,8 +188,7 @@ def _write(page: Path | None, found: Failure | Trial, origin: str, printer: Prin
         html = timeline_page(found, origin, replay)
     except ValueError as error:
         raise click.UsageError(f"{page} is not written: {error}") from error
-    with replacing(page) as temporary:
-        temporary.write_text(html, encoding="utf-8", newline="\n")
+    write_page(html, page)
     printer.say(f"the failing run beside the nearest passing one: {page}")
 
 

@@ -10,6 +10,7 @@ from netra_sim.cli.scenarios import (
     chosen_scenario,
     history_option,
     refusing,
+    run_page_option,
     save_and_check,
     system_options,
 )
@@ -24,6 +25,10 @@ _OF_A_PLAN = ("runs", "window", "step", "disconnects")
 
 _OF_A_SCENARIO = ("settings", "url", "allow", "app", "client")
 """The options that need a scenario."""
+
+_ASSUMPTIONS = (
+    "Times are real and hold for this machine while it did the other work that it had; the bare echo shows how busy it was.",
+)
 
 
 @click.command("load")
@@ -61,6 +66,7 @@ _OF_A_SCENARIO = ("settings", "url", "allow", "app", "client")
     "--objective", "bounds", multiple=True, metavar="NAME=VALUE", help="Another objective, such as delivery_p95=0.2."
 )
 @history_option
+@run_page_option
 @format_option
 @click.pass_context
 def load_command(
@@ -79,6 +85,7 @@ def load_command(
     client: str | None,
     bounds: tuple[str, ...],
     output: Path,
+    page: Path | None,
     printer: Printer,
 ) -> None:
     """Load a real server with real clients in a process of their own, check the run, and save its history.
@@ -94,11 +101,12 @@ def load_command(
         plan = _plan(users or 50, runs, window, step, disconnects, seed)
         with progress(plan.users * runs, "real requests") as on_answer:
             history = run(load(plan, objectives=_objectives(bounds), on_answer=on_answer))
-        save_and_check(history, output, printer, given=given)
+        save_and_check(history, output, printer, page, given=given, assumptions=_ASSUMPTIONS)
     _refuse(context, _OF_A_PLAN, "is for a load run without a scenario; use --set workload.window=60 and the like")
     objectives = tuple(f"objectives.{bound}" for bound in bounds)
     chosen = chosen_scenario(scenario, (*settings, *objectives), users, app, client)
-    save_and_check(_load_scenario(chosen, seed, url, allow), output, printer, given=given)
+    history = _load_scenario(chosen, seed, url, allow)
+    save_and_check(history, output, printer, page, given=given, assumptions=_ASSUMPTIONS)
 
 
 def _load_scenario(scenario: Scenario, seed: int, url: str | None, allow: tuple[str, ...]) -> History:

@@ -1,16 +1,17 @@
 """How commands choose a scenario and a factory, and how they save and check a history."""
 
+import shlex
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 
 from netra_sim.checks import CHECKS, CheckResult, check, resource_use, steady_state, which_saturates
-from netra_sim.cli.common import NEW_FILE
+from netra_sim.cli.common import NEW_FILE, C, html_option, write_page
 from netra_sim.cli.printing import Printer
 from netra_sim.exceptions import SystemFailedError
 from netra_sim.exit_code import ExitCode
@@ -69,8 +70,8 @@ history_option = click.option(
 )
 """The option of the commands that record one history."""
 
-
-C = TypeVar("C", bound=Callable[..., object])
+run_page_option = html_option("File for a page of this run: its checks with their figures, and pictures.")
+"""The option of the commands that check one history."""
 
 
 def system_options(command: C) -> C:
@@ -135,14 +136,24 @@ def refusing() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-def save_and_check(history: History, output: Path, printer: Printer, given: Collection[str] = ()) -> NoReturn:
+def save_and_check(
+    history: History,
+    output: Path,
+    printer: Printer,
+    page: Path | None,
+    *,
+    given: Collection[str] = (),
+    assumptions: Sequence[str] = (),
+) -> NoReturn:
     """Save the history, print what the checks say, and exit.
 
     Args:
         history: the record of a simulation or a load run.
         output: the file for the history.
         printer: prints it.
+        page: the file for the page, or None.
         given: the checks that judge given objectives; the command exits with 1 if one of them could not judge.
+        assumptions: what the figures rest on, in sentences, for the page.
 
     Raises:
         WriteError: the file cannot be written; everything else is printed.
@@ -155,7 +166,8 @@ def save_and_check(history: History, output: Path, printer: Printer, given: Coll
         not_saved = error  # the run took long enough: show what it found first
     results = check(history)
     more = f"netra-sim check {output} says what each lacks" if history.meta["source"] == "system" else ""
-    printer.checks(history.meta.get("scenario", {}).get("name", "load"), results, more=more)
+    name = history.meta.get("scenario", {}).get("name", "load")
+    printer.checks(name, results, more=more)
     uses = resource_use(history, steady_state(history))
     printer.resources(uses)
     if uses:
@@ -163,9 +175,28 @@ def save_and_check(history: History, output: Path, printer: Printer, given: Coll
     unjudged = [one.check for one in results if one.check in given and one.state not in ("passed", "failed")]
     if unjudged:
         printer.say(f"not judged, though objectives were given: {', '.join(unjudged)}")
+    write_run_page(page, history, results, name, printer, assumptions)
     has_failed = unjudged or any(one.state == "failed" for one in results)
     facts = history_facts(history, results) | {"history": str(output), "resources": uses, "not_judged": unjudged}
     printer.end(ExitCode.NO_GO if has_failed else ExitCode.GO, facts, not_saved)
+
+
+def write_run_page(
+    page: Path | None,
+    history: History,
+    results: Sequence[CheckResult],
+    name: str,
+    printer: Printer,
+    assumptions: Sequence[str] = (),
+) -> None:
+    """Write the page of a run, if one is asked for."""
+    if page is None:
+        return
+    from netra_sim.site.run_page import RunPage, run_page  # matplotlib takes a second to import
+
+    about = RunPage(name, shlex.join(["netra-sim", *sys.argv[1:]]), assumptions)
+    write_page(run_page(history, results, about), page)
+    printer.say(f"Page: {page}")
 
 
 def history_facts(history: History, results: Sequence[CheckResult]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from netra_sim.cli.scenarios import (
     factory_option,
     history_option,
     refusing,
+    run_page_option,
     save_and_check,
     system_options,
 )
@@ -54,6 +55,7 @@ class Shards(click.ParamType):  # type: ignore[type-arg]
 @system_options
 @calibration_option
 @history_option
+@run_page_option
 @factory_option
 @format_option
 def simulate_command(
@@ -66,6 +68,7 @@ def simulate_command(
     client: str | None,
     calibration: Calibration | None,
     output: Path,
+    page: Path | None,
     factory_class: type[ExecutionEngineFactory],
     printer: Printer,
 ) -> None:
@@ -88,4 +91,8 @@ def simulate_command(
         printer.say(cpu_sentence(chosen, calibration))
     if factory_class is not ExecutionEngineFactory and (escapes := escapes_of(chosen, seed, factory_class)):
         printer.say(told(escapes))
-    save_and_check(history, output, printer)
+    assumptions = [
+        "The times of agents and network are those of the scenario, and not of a production system.",
+        cpu_sentence(chosen, calibration),
+    ]
+    save_and_check(history, output, printer, page, assumptions=assumptions)

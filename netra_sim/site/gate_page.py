@@ -6,12 +6,12 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET
 
-from netra_sim.charts import Measure, isolation_matrix, latency_ecdfs, request_endings, work_after_leaving
 from netra_sim.checks import CheckResult, Measurement
 from netra_sim.checks.results import FINDINGS_SHOWN, Finding
-from netra_sim.history import History, Kind
+from netra_sim.history import History
 from netra_sim.simulation import Scenario
-from netra_sim.studies.systems import allowed_after_leaving, objective_for, system_checks_table
+from netra_sim.site.run_page import run_pictures
+from netra_sim.studies.systems import system_checks_table
 from netra_sim.tables import Html, render, table
 from netra_sim.version import __version__
 
@@ -109,15 +109,6 @@ class GateOutcome(msgspec.Struct, frozen=True, kw_only=True):
 def gate_page(outcome: GateOutcome) -> Html:
     """The page, which loads nothing and needs no JavaScript."""
     history = outcome.shown
-    measure = Measure.FIRST_CONTENT if len(history.frame(Kind.FIRST_CONTENT)) else Measure.FIRST_EVENT
-    first = objective_for(history, measure)
-    pictures = [
-        isolation_matrix(history),
-        latency_ecdfs({"all requests of the seed": history}, first, measure),
-        request_endings(history, history.objectives().response_p95),
-    ]
-    if len(history.frame(Kind.LEFT)):
-        pictures.append(work_after_leaving(history, allowed_after_leaving(history)))
     return render(
         "site/templates/gate.html",
         title=f"{outcome.decision}: {outcome.scenario.name}",
@@ -126,7 +117,7 @@ def gate_page(outcome: GateOutcome) -> Html:
         tested=_tested(outcome.scenario),
         checks=system_checks_table(f"With {_counted(len(outcome.runs), 'seed')}", history, outcome.merged),
         seeds=_seeds_table(outcome.runs),
-        pictures=[picture._repr_html_() for picture in pictures],
+        pictures=[picture._repr_html_() for picture in run_pictures(history)],
         assumptions=_assumptions(outcome),
         version=__version__,
     )
