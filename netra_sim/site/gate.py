@@ -18,6 +18,7 @@ from netra_sim.site.folder import MANIFEST, FileDigest, digests, move_into_place
 from netra_sim.site.gate_page import GateOutcome, SeedRun, gate_page
 from netra_sim.site.gate_summaries import gate_junit, gate_markdown
 from netra_sim.site.site import INDEX
+from netra_sim.site.surroundings import made_here, revision_of
 from netra_sim.studies.systems import request_figures
 from netra_sim.verdict.verdict import RUNS_FOLDER, VERDICT_FILE
 from netra_sim.version import __version__
@@ -154,7 +155,11 @@ def _write(outcome: GateOutcome, room: Path) -> None:
         platform=platform.platform(),
     )
     save_json(room / VERDICT_FILE, verdict)
-    texts = {"summary.md": gate_markdown(outcome), "junit.xml": gate_junit(outcome), INDEX: gate_page(outcome)}
+    texts = {
+        "summary.md": gate_markdown(outcome, made_here(revision_of(Path()))),
+        "junit.xml": gate_junit(outcome),
+        INDEX: gate_page(outcome),
+    }
     for name, text in texts.items():
         with replacing(room / name) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -11,8 +11,13 @@ _FINDINGS_SHOWN = 4
 """The most findings of one check; the first one stands among the reasons."""
 
 
-def gate_markdown(outcome: GateOutcome) -> str:
-    """The outcome as Markdown for a pull request."""
+def gate_markdown(outcome: GateOutcome, made: str = "") -> str:
+    """The outcome as Markdown for a pull request: the failed checks first, each in a sentence.
+
+    Args:
+        outcome: the outcome.
+        made: where the gate ran, as Markdown; see `netra_sim.site.surroundings.made_here`.
+    """
     findings = [
         f"{result.check}: {in_a_line(finding)}"
         for result in outcome.merged
@@ -24,12 +29,12 @@ def gate_markdown(outcome: GateOutcome) -> str:
         ("---",) * len(SEED_HEADER),
         *(map(plain, row) for row in seed_rows(outcome.runs[:LINES_SHOWN])),
     ]
-    parts = [f"# {outcome.decision}: {plain(outcome.scenario.name)}", f"**{plain(outcome.headline)}**"]
-    parts += listed("Why", outcome.reasons)
+    parts = [f"# {outcome.decision}: {plain(outcome.scenario.name)}", f"**{plain(outcome.headline)}**", made]
+    parts += listed("Failed checks", outcome.reasons)
     parts += listed("More findings", findings)
     parts += ["## Each seed", "\n".join(f"| {' | '.join(row)} |" for row in rows)]
     parts += ["## Repeat it", "\n".join(["```", *(run.command for run in outcome.repeats), outcome.search, "```"])]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def gate_junit(outcome: GateOutcome) -> str:

@@ -22,11 +22,16 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]#|~]|^[-+])")
 """A character that Markdown reads as markup, or a sign that begins a list."""
 
 
-def markdown(outcome: Outcome) -> str:
-    """The outcome of a report as Markdown for a pull request."""
+def markdown(outcome: Outcome, made: str = "") -> str:
+    """The outcome of a report as Markdown for a pull request.
+
+    Args:
+        outcome: the outcome.
+        made: where the report was made, as Markdown; see `netra_sim.site.surroundings.made_here`.
+    """
     verdict = outcome.verdict
     claims = verdict.claims if verdict else []
-    parts = [f"# Validation: {plain(outcome.title)}", f"**{plain(outcome.headline)}**"]
+    parts = [f"# Validation: {plain(outcome.title)}", f"**{plain(outcome.headline)}**", made]
     parts += [plain(f"{counted(claims)}.")] if claims else []
     parts += [plain(f"About {about(verdict)}.")] if verdict else []
     parts += listed(

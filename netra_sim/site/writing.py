@@ -3,7 +3,6 @@
 import datetime
 import platform
 import shlex
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from netra_sim.site.folder import MANIFEST, FileDigest, digests, files_in
 from netra_sim.site.html import notebook_page
 from netra_sim.site.pdf import write_pdf
 from netra_sim.site.site import INDEX, banner, index_page, last_words, links
+from netra_sim.site.surroundings import made_here, revision_of
 from netra_sim.verdict import saved_audit
 from netra_sim.verdict.evidence import AUDIT_FILE
 from netra_sim.verdict.sources import label_of
@@ -94,7 +94,7 @@ def _of_validation(outcome: Outcome) -> Outcome:
 
 
 def _write_summaries(outcome: Outcome, folder: Path) -> None:
-    _write(folder / "summary.md", summaries.markdown(outcome))
+    _write(folder / "summary.md", summaries.markdown(outcome, made_here(revision_of(FOLDER.parent))))
     _write(folder / "junit.xml", summaries.report_junit(outcome))
     _write(folder / "results.sarif", as_sarif(saved_audit(folder), occasion=outcome.headline))
     (folder / AUDIT_FILE).unlink(missing_ok=True)  # it says no more than the SARIF file
@@ -151,7 +151,7 @@ def _manifest(outcome: Outcome, seconds: float) -> Manifest:
         seconds=round(seconds, 2),
         command=command(outcome.runs),
         version=__version__,
-        revision=_revision(),
+        revision=revision_of(FOLDER.parent),
         about=fingerprint(),
         python=platform.python_version(),
         platform=platform.platform(),
@@ -198,18 +198,6 @@ def _facts(manifest: Manifest, reused: str) -> dict[str, str]:
         facts["Reused"] = reused
     facts |= {f"SHA-256 of the {name}": getattr(manifest.about, name) for name in manifest.about.__struct_fields__}
     return facts | {f"History: {label_of(source)}": digest for source, digest in manifest.histories.items()}
-
-
-def _revision() -> str:
-    """The Git revision of the checkout; "" outside a checkout."""
-    command = ["git", "-C", str(FOLDER.parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(  # noqa: S603 - fixed but for the path
-            command, capture_output=True, encoding="utf-8", errors="replace", check=False
-        )
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _version(name: str) -> str:

@@ -1,6 +1,7 @@
 """`netra-sim gate`: a system under test passes or fails, and the folder says so to people and to CI."""
 
 import json
+import platform
 import shlex
 from pathlib import Path
 from xml.etree import ElementTree
@@ -114,7 +115,9 @@ def test_junit_has_a_case_for_each_check_with_each_seed(gated):
 def test_the_summary_has_decision_findings_figures_and_the_way_to_repeat_it(gated):
     text = (gated[2] / "failed" / "summary.md").read_text("utf-8")
     assert text.startswith("# FAIL: fastapi-agents\n")
-    assert "- content-isolation: user-" in text
+    assert f"CPUs, Python {platform.python_version()}" in text
+    assert "## Failed checks\n\n- " in text
+    assert text.index("- content-isolation: user-") < text.index("## Each seed")
     assert "| 1 | cross-user-isolation, " in text
     assert "\nnetra-sim simulate examples/fastapi_agents/agents.toml --seed 1 " in text
     assert "\nnetra-sim explore examples/fastapi_agents/agents.toml --users 6 --app wrong:app " in text

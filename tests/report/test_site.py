@@ -291,6 +291,7 @@ def test_without_a_chromium_the_report_is_whole_and_says_why_there_is_no_pdf(tmp
 def test_the_summary_counts_the_claims_by_heading_and_shows_no_markup_of_the_logs(site):
     summary = (site[1] / "summary.md").read_text("utf-8")
     assert summary.startswith("# Validation: NO-GO\n\n")
+    assert re.search(r"^(.*; )?on \w+ .* with \d+ CPUs, Python 3", summary, re.M)
     assert re.search(
         r"^\d+ of \d+ claims of the plan are proven; 1 refuted, \d+ unproven, 0 not enough evidence, \d+ given\.$",
         summary,
