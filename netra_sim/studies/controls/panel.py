@@ -15,8 +15,12 @@ from netra_sim.studies.controls.scenario import NONE, ScenarioControls
 from netra_sim.studies.explorer import MOST, Comparison, ExplorerParameters, chosen_scenarios
 from netra_sim.tables import Html
 
-_STYLE = "<style>.netra-sim-controls { --jp-widgets-horizontal-tab-width: 13rem; }</style>"
-"""The names of scenarios are longer than what a tab shows by default."""
+_STYLE = """<style>
+.netra-sim-controls { --jp-widgets-horizontal-tab-width: 13rem; }
+.netra-sim-controls select { appearance: auto; background-image: none !important; }
+[data-jp-theme-light="false"] .netra-sim-controls { color-scheme: dark; }
+</style>"""
+"""Room for the names of scenarios in the tabs, and arrows of the lists that can be seen on a dark page too."""
 
 
 class Controls:
