@@ -34,8 +34,8 @@ class EventObjectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The bounds that figures must keep. The defaults are the promises of the original system, where it made any.
 
-    The default of ``response_p95`` comes from the default agents, whose answers take 8.4 s in the middle, at most 12.5 s in
-    95 of 100 cases, and more than 20 s in one of 2,000. Agents that are ten times slower miss it, even for half a minute.
+    The default of ``response_p95`` comes from the default agents: half of their answers take at most 8.4 s, 95 of 100 take
+    at most 12.5 s, and one of 2,000 takes more than 20 s. Agents that are ten times slower miss it, even for half a minute.
 
     Attributes:
         delivery_mean: seconds from the publishing of an event to its arrival at its owner's client, on average.

@@ -231,6 +231,18 @@ def test_one_slow_line_explains_a_p50_that_is_too_high():
     assert "too many of them on 1 of 20 connections: chance, or one slow line" in result.inconclusive
 
 
+def test_a_p50_is_missed_only_if_more_than_half_of_the_connections_are_slow():
+    def state(slow):
+        story = Story()
+        for number in range(20):
+            for run in range(30 if number < slow else 10):  # of the others, 3 of 10 events are late
+                late = number < slow or run < 3
+                story.run(f"user-{number}", f"user-{number}.{run}", EVENTS[:1], delay=1.0 if late else 0.01)
+        return latency_of(story, **LENIENT, delivery_p50=0.1).state
+
+    assert [state(slow) for slow in (8, 18)] == ["inconclusive", "failed"]
+
+
 @pytest.mark.parametrize("measure", ["first_event", "response"])
 @pytest.mark.parametrize("figure", ["p50", "p95", "max"])
 def test_requests_have_the_same_figures(measure, figure):
