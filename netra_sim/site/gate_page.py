@@ -10,7 +10,10 @@ from netra_sim.checks import CheckResult, Measurement
 from netra_sim.checks.results import FINDINGS_SHOWN, Finding
 from netra_sim.history import History
 from netra_sim.simulation import Scenario
+from netra_sim.site.html import FILTER
+from netra_sim.site.plain_words import in_plain_words
 from netra_sim.site.run_page import run_pictures
+from netra_sim.site.safe_html import SafeHtml
 from netra_sim.studies.systems import system_checks_table
 from netra_sim.tables import Html, render, table
 from netra_sim.version import __version__
@@ -107,17 +110,20 @@ class GateOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gate_page(outcome: GateOutcome) -> Html:
-    """The page, which loads nothing and needs no JavaScript."""
+    """The page, which loads nothing and is complete without JavaScript."""
     history = outcome.shown
+    safe = SafeHtml()
     return render(
         "site/templates/gate.html",
+        script=FILTER,
         title=f"{outcome.decision}: {outcome.scenario.name}",
         outcome=outcome,
         shown_seed=history.meta["seed"],
         tested=_tested(outcome.scenario),
-        checks=system_checks_table(f"With {_counted(len(outcome.runs), 'seed')}", history, outcome.merged),
-        seeds=_seeds_table(outcome.runs),
-        pictures=[picture._repr_html_() for picture in run_pictures(history)],
+        told=_told(outcome),
+        checks=safe(system_checks_table(f"With {_counted(len(outcome.runs), 'seed')}", history, outcome.merged)),
+        seeds=safe(_seeds_table(outcome.runs)),
+        pictures=[safe(picture._repr_html_()) for picture in run_pictures(history)],
         assumptions=_assumptions(outcome),
         version=__version__,
     )
@@ -135,6 +141,13 @@ def seed_rows(runs: Iterable[SeedRun]) -> list[tuple[str, ...]]:
         )
         for run in runs
     ]
+
+
+def _told(outcome: GateOutcome) -> list[str]:
+    """What failed unexpectedly, in everyday words."""
+    count, failed = len(outcome.runs), outcome.failed
+    results = [one for one in outcome.merged if one.check in failed]
+    return [f"{in_plain_words(one)}. With {len(failed[one.check]):,} of {_counted(count, 'seed')}" for one in results]
 
 
 SEED_HEADER = ("Seed", "Unexpected failures", "Answered", "First piece, p95", "Last event, p95")

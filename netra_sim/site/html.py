@@ -1,8 +1,11 @@
-"""Pages of notebooks: self-contained and without JavaScript. Each notebook has a page without its code and one with it."""
+"""Pages of notebooks: self-contained, and complete without JavaScript. Each has a page without its code and one with it."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import msgspec
 import nbformat
@@ -21,6 +24,33 @@ KEY = "key"
 _PICTURES = ("image/png", "image/jpeg")
 _WIDGETS = "application/vnd.jupyter.widget-view+json"
 _ERROR_MARKS = {"papermill-error-cell-tag"}
+
+
+class Script(msgspec.Struct, frozen=True):
+    """A script of a page.
+
+    Attributes:
+        source: its text.
+        allowed: its hash, as the page's policy names it: the page runs this script, and no other.
+    """
+
+    source: Html
+    allowed: Html
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The script of a file.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        source = path.read_text("utf-8")
+        digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+        return cls(Html(source), Html(f"'sha256-{digest}'"))
+
+
+FILTER = Script.read(Path(__file__).with_name("templates") / "filter.js")
+"""Filters the rows of a page's tables."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -47,6 +77,7 @@ def notebook_page(run: NotebookRun, *, links: Sequence[Link], banner: str = "", 
         file=coded if with_code else plain,
         other=plain if with_code else coded,
         links=[Link(coded, link.title) if with_code and link.file == plain else link for link in links],
+        script=FILTER,
         notebook=notebook,
         rests_on=rests_on(run.task),
         problem=run.problem,

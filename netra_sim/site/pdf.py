@@ -36,7 +36,7 @@ def write_pdf(page: Path, pdf: Path) -> str:
     chromium = find_chromium()
     if chromium is None:
         return f"no Chromium was found; looked for {', '.join(_NAMES)}"
-    # Chromium has no sandbox for root and in some containers. The page is ours, and its policy forbids scripts.
+    # Chromium has no sandbox for root and in some containers. The page is ours, and its policy allows our own script only.
     attempts = [["--no-sandbox"]] if _is_root() else [[], ["--no-sandbox"]]
     reason = ""
     for extra in attempts:

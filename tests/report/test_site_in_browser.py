@@ -1,16 +1,12 @@
 """The pages in a real browser: accessible, quiet, self-contained, no wider than a phone, and readable in the dark."""
 
 import io
-import os
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
-from browser import chromium
+from browser import chromium, violations
 from PIL import Image
 from tiny_notebooks import check_result, code, finding, notebook, picture, text, validation, verdict
 
-from netra_sim.site.pdf import find_chromium
 from netra_sim.site.report import make_report, plan
 
 WIDE = "from netra_sim.tables import Html, table\nHtml(table('Wide', list('abcdefghij'), [['word' * 4] * 10] * 3))"
@@ -21,22 +17,8 @@ CHART = "from netra_sim.charts.picture import nothing_to_show\nnothing_to_show('
 NAMES = ["index", "load", "load-code", "validation", "validation-code"]
 
 
-def axe():
-    """The source of axe-core, which axe-playwright-python brings; importing that package would start more than is needed."""
-    return (Path(find_spec("axe_playwright_python").origin).parent / "axe.min.js").read_text("utf-8")
-
-
-def violations(tab):
-    """What axe-core finds on the opened page."""
-    tab.evaluate(f"{axe()}; null")
-    return tab.evaluate("axe.run().then(all => all.violations.map(one => [one.impact, one.id, one.nodes[0].html]))")
-
-
 @pytest.fixture(scope="module")
 def tab():
-    if find_chromium() is None:
-        assert not os.environ.get("CI"), "CI looks at the pages in a browser; .ci/run installs one"
-        pytest.skip("there is no Chromium")
     with chromium() as opened:
         yield opened
 
@@ -56,7 +38,7 @@ def site(tmp_path_factory):
         validation(folder, told, text("## Claims"), "from pathlib import Path",
                    "from netra_sim.verdict.claim_tables import claims_table, scores_table",
                    "from netra_sim.verdict.verdict import read_verdict",
-                   f"v = read_verdict(Path({str(folder / 'kept_verdict.json')!r}))",
+                   CHART, f"v = read_verdict(Path({str(folder / 'kept_verdict.json')!r}))",
                    "claims_table(list(enumerate(v.claims, 1))) + scores_table(v.scores)"),
     ]  # fmt: skip
     report = make_report(plan((), notebooks=notebooks), folder / "report")
@@ -137,3 +119,81 @@ def test_pictures_beside_each_other_have_the_windows_width_and_no_more(tab, site
         assert len(boxes) == 4
         assert all(right - left >= least and left >= 0 and right <= width for left, right in boxes)
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+SHOWN = (
+    "[...document.querySelectorAll('main tbody tr')].filter(one => one.checkVisibility()).map(one => one.textContent)"
+)
+
+
+def told(tab):
+    return tab.evaluate("document.querySelector('.filter output').textContent")
+
+
+def go_to(tab, fragment):
+    """Follow a link on the page, and wait until the page has noticed."""
+    change = f"addEventListener('hashchange', () => done(), {{once: true}}); location.hash = '{fragment}'"
+    tab.evaluate(f"new Promise(done => {{ {change} }})")
+
+
+def test_the_rows_of_the_tables_can_be_found_by_words_from_the_keyboard_and_the_address_keeps_them(tab, site):
+    page = site / "validation.html"
+    tab.open(page)
+    everything = tab.evaluate(SHOWN)
+    assert told(tab) == f"{len(everything)} of {len(everything)} rows"
+    assert tab.complaints == []
+    tab.evaluate("document.querySelector('.filter input').focus()")
+    tab.call("Input.insertText", text="WebSocket events")
+    wanted = [one for one in everything if "websocket" in one.lower() and "events" in one.lower()]
+    assert 0 < len(wanted) < len(everything)
+    assert tab.evaluate(SHOWN) == wanted
+    assert told(tab) == f"{len(wanted)} of {len(everything)} rows"
+    address = tab.evaluate("location.href")
+    assert address.endswith("#?find=WebSocket+events")
+    tab.open(site / "index.html")
+    tab.open(address)
+    assert tab.evaluate(SHOWN) == wanted
+
+
+def test_the_rows_of_the_tables_can_be_picked_by_their_state(tab, site):
+    tab.open(site / "validation.html")
+    everything = tab.evaluate(SHOWN)
+    choices = tab.evaluate("[...document.querySelectorAll('.filter option')].map(one => one.value)")
+    assert choices == ["", "given", "proven", "unproven"]
+    tab.evaluate(
+        "(one => { one.value = 'unproven'; one.dispatchEvent(new Event('input')) })(document.querySelector('select'))"
+    )
+    wanted = [one for one in everything if "unproven" in one]
+    assert len(wanted) == 3
+    assert tab.evaluate(SHOWN) == wanted
+    assert (
+        tab.evaluate("[...document.querySelectorAll('main figure')].filter(one => one.checkVisibility()).length") == 0
+    )
+
+
+def test_a_link_to_a_claim_shows_it_whatever_was_filtered(tab, site):
+    tab.open(site / "validation.html")
+    go_to(tab, "?find=nothing-has-this")
+    assert told(tab).startswith("0 of ")
+    go_to(tab, "claim-7")
+    assert tab.evaluate("document.getElementById('claim-7').checkVisibility()")
+
+
+def test_without_scripts_the_page_has_all_its_rows_and_no_control_that_does_nothing(tab, site):
+    tab.open(site / "validation.html")
+    rows = len(tab.evaluate(SHOWN))
+    tab.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        tab.open(site / "validation.html")
+        assert tab.evaluate("document.querySelector('.filter')") is None
+        assert len(tab.evaluate(SHOWN)) == rows
+    finally:
+        tab.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_a_page_runs_no_script_but_its_own(tab, site):
+    tab.open(site / "validation.html")
+    tab.evaluate(
+        "(one => { one.textContent = 'window.foreign = 1'; document.body.append(one) })(document.createElement('script'))"
+    )
+    assert tab.evaluate("window.foreign === undefined")

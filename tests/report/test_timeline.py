@@ -8,7 +8,6 @@ from browser import chromium
 
 from netra_sim.exploration import explore, run_trial, shrink
 from netra_sim.simulation import find_scenario
-from netra_sim.site.pdf import find_chromium
 from netra_sim.site.timeline import timeline_page
 
 
@@ -125,8 +124,6 @@ def test_a_trial_that_was_not_shrunk_is_refused_with_what_to_do():
 
 @pytest.mark.parametrize("look", [{}, {"dark": True}, {"width": 390, "height": 844}], ids=["light", "dark", "phone"])
 def test_a_browser_shows_it_without_the_network_and_no_wider_than_the_window(tmp_path, page, crashed, look):
-    if find_chromium() is None:
-        pytest.skip("there is no Chromium")
     with chromium() as tab:
         for name, html in (("program", page), ("scenario", crashed)):
             (tmp_path / f"{name}.html").write_text(html, "utf-8")
