@@ -2,12 +2,12 @@
 
 import difflib
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any, TypeVar
 
 import msgspec
 
 from netra_sim.exceptions import NetraSimError
+from netra_sim.own_code import OwnCodeError, own_class
 from netra_sim.registry import Registry
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -31,7 +31,7 @@ def chosen(table: object, kinds: Registry[type[S]], where: str, base: type[S]) -
     """
     if not isinstance(table, Mapping):
         raise ChoiceError(f"{where} is a table with a kind, and is {table!r}")
-    kind = _kind(table.get("kind"), kinds, where, base)
+    kind = kind_of(table.get("kind"), kinds, where, base)
     try:
         return msgspec.convert({**table, "kind": kind.__struct_config__.tag}, kind)
     except msgspec.ValidationError as error:
@@ -41,7 +41,11 @@ def chosen(table: object, kinds: Registry[type[S]], where: str, base: type[S]) -
         raise ChoiceError(f"{place}: {reason}; {table['kind']} takes {fields}") from error
 
 
-def _kind(name: Any, kinds: Registry[type[S]], where: str, base: type[S]) -> type[S]:
+def kind_of(name: Any, kinds: Registry[type[S]], where: str, base: type[S]) -> type[S]:
+    """The class of the kind of a table; for the arguments and the errors see `chosen`.
+
+    A class of one's own has its place as its tag, so that a scenario that is written out names it as well.
+    """
     known = f'{", ".join(kinds)}, or a class of your own as "module:Class"'
     if not isinstance(name, str):
         raise ChoiceError(f"{where}.kind is {name!r}; it takes {known}")
@@ -51,11 +55,14 @@ def _kind(name: Any, kinds: Registry[type[S]], where: str, base: type[S]) -> typ
         close = difflib.get_close_matches(name, kinds, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise ChoiceError(f"{where}.kind is {name!r}; {hint}it takes {known}")
-    module, _, attribute = name.partition(":")
     try:
-        found: Any = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ChoiceError(f"{where}.kind is {name!r}, which cannot be imported: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise ChoiceError(f"{where}.kind is {name!r}, which is no subclass of {base.__name__}")
+        found = own_class(name, base, f"{where}.kind")
+    except OwnCodeError as error:
+        raise ChoiceError(str(error)) from error
+    tag = str(found.__struct_config__.tag)
+    if tag != name and kinds.get(tag) is not found:
+        raise ChoiceError(
+            f"{where}.kind is {name!r}, and the class has the tag {tag!r}; a class of your own is tagged with its place: "
+            f'class {found.__name__}({found.__bases__[0].__name__}, frozen=True, kw_only=True, tag="{name}")'
+        )
     return found

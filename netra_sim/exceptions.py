@@ -32,6 +32,7 @@ other one. A wrong argument raises Python's own ``TypeError``, ``ValueError`` or
     ├── HarnessError                    a part of the simulation itself failed; a RuntimeError [simulation]
     ├── HistoryError                    the file is not a history, or was changed; a ValueError [history]
     ├── MessageError                    the client's message cannot be routed; a ValueError
+    ├── OwnCodeError                    MODULE:NAME names nothing that can be used; a ValueError [own_code]
     ├── ParameterError                  a notebook does not take this parameter or value; a ValueError [parameters]
     ├── ModelRefusedError               the model refused all attempts of a step: its rate limit; a RuntimeError [simulation]
     ├── NetworkError                    a virtual host that does not exist, or exists twice; a ValueError [simulation]

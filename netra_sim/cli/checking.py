@@ -7,8 +7,9 @@ import click
 
 from netra_sim.checks import Records, check, lacks
 from netra_sim.cli.printing import Printer, format_option
-from netra_sim.cli.scenarios import history_facts, run_page_option, write_run_page
+from netra_sim.cli.scenarios import check_option, history_facts, refusing, run_page_option, write_run_page
 from netra_sim.exit_code import ExitCode
+from netra_sim.exploration import all_checks
 from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, read_log
 
 
@@ -31,6 +32,7 @@ from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, 
 @click.option(
     "--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A TOML file with these options."
 )
+@check_option
 @run_page_option
 @format_option
 def check_command(
@@ -40,6 +42,7 @@ def check_command(
     time_unit: TimeUnit | None,
     unreadable_share: float,
     mapping: Path | None,
+    own_checks: tuple[str, ...],
     page: Path | None,
     printer: Printer,
 ) -> None:
@@ -51,6 +54,8 @@ def check_command(
     is_mapped = bool(fields or words or time_unit or mapping)
     if is_mapped and not is_event_log(file):
         raise click.UsageError(f"{file} is a history of our own, which takes no mapping; leave the options out")
+    with refusing():
+        chosen_checks = all_checks(own_checks)
     lines: list[int] = []
     unreadable = 0.0
     try:
@@ -64,7 +69,7 @@ def check_command(
             history = History.load(file)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    results = check(history)
+    results = check(history, checks=chosen_checks)
     records = Records(history)
     missing = functools.partial(lacks, records)
     is_foreign = is_event_log(file) or history.meta.get("source") == "system"

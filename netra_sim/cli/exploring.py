@@ -8,7 +8,7 @@ import click
 
 from netra_sim.cli.common import html_option, progress, write_page
 from netra_sim.cli.printing import Printer, format_option
-from netra_sim.cli.scenarios import chosen_scenario, factory_option, refusing, system_options
+from netra_sim.cli.scenarios import check_option, chosen_scenario, factory_option, refusing, system_options
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import (
     Exploration,
@@ -21,7 +21,6 @@ from netra_sim.exploration import (
     shrink,
 )
 from netra_sim.exploration.outside import told
-from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.formats import Case, check_facts
 from netra_sim.simulation import find_scenario
 from netra_sim.simulation.escapes import Escape
@@ -53,6 +52,7 @@ from netra_sim.simulation.escapes import Escape
 @html_option("File for a page with the failing run and the nearest passing one.")
 @system_options
 @factory_option
+@check_option
 @format_option
 def explore_command(
     what: str,
@@ -68,7 +68,8 @@ def explore_command(
     page: Path | None,
     app: str | None,
     client: str | None,
-    factory_class: type[ExecutionEngineFactory],
+    factory: str | None,
+    own_checks: tuple[str, ...],
     printer: Printer,
 ) -> None:
     """Try seeds of a scenario until a check fails unexpectedly, or of a program until it fails; then shrink the failure.
@@ -91,7 +92,8 @@ def explore_command(
                 settings=settings,
                 app=app,
                 client=client,
-                factory=factory_class is not ExecutionEngineFactory,
+                factory=factory,
+                check=own_checks,
             )
             found = _explored_program(what, first, most, order, step_cost, delays, seconds, jobs, on_trial, shown.now)
         else:
@@ -99,11 +101,10 @@ def explore_command(
                 raise click.UsageError(
                     "--order, --step-cost and --delays are for a program; a scenario has --set platform.order=..."
                 )
-            chosen = chosen_scenario(what, settings, users, app, client)
+            chosen = chosen_scenario(what, settings, users, app, client, factory, own_checks)
             with refusing():
                 found = explore(
                     chosen,
-                    factory_class=factory_class,
                     first_seed=first,
                     seeds=most,
                     seconds=seconds,
@@ -120,7 +121,7 @@ def explore_command(
     if isinstance(found.failure, Failure):
         facts["failure"] = _tell_failure(found.failure, what, page, printer)
     else:
-        facts["failure"] = _tell_trial(found.failure, found.escapes, what, factory_class, page, printer)
+        facts["failure"] = _tell_trial(found.failure, found.escapes, what, page, printer)
     printer.end(ExitCode.NO_GO, facts)
 
 
@@ -206,14 +207,13 @@ def _tell_trial(
     found: Trial,
     escapes: Sequence[Escape],
     origin: str,
-    factory_class: type[ExecutionEngineFactory],
     page: Path | None,
     printer: Printer,
 ) -> dict[str, Any]:
     """Shrink the failure of a scenario, tell of it, and return what a JSON document says of it."""
     printer.say(f"seed {found.seed} fails {', '.join(found.failed_checks)}; shrinking")
     with progress(None, f"simulations to shrink seed {found.seed}") as on_run:
-        smallest = shrink(found, factory_class=factory_class, on_trial=on_run)
+        smallest = shrink(found, on_trial=on_run)
     printer.checks(origin, smallest.results)
     if smallest.sentence:
         printer.say(smallest.sentence)
@@ -221,7 +221,7 @@ def _tell_trial(
         printer.say(str(smallest.comparison))
     if escapes:
         printer.say(told(escapes))
-    replay = replay_line(origin, find_scenario(origin), smallest, factory_class)
+    replay = replay_line(origin, find_scenario(origin), smallest)
     printer.say(f"to repeat it: {replay}")
     _write(page, smallest, origin, printer, replay)
     return {

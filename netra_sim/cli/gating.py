@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from netra_sim.cli.common import NEW_FOLDER, progress
 from netra_sim.cli.printing import Printer, format_option
-from netra_sim.cli.scenarios import chosen_scenario, refusing, system_options
+from netra_sim.cli.scenarios import check_option, chosen_scenario, refusing, system_options
 from netra_sim.formats import check_facts
 from netra_sim.simulation import find_scenario
 
@@ -22,6 +22,7 @@ from netra_sim.simulation import find_scenario
     "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Another value for a setting of the scenario."
 )
 @system_options
+@check_option
 @click.option("-o", "--output", type=NEW_FOLDER, default="gate", show_default=True, help="Folder for the files.")
 @format_option
 def gate_command(
@@ -32,6 +33,7 @@ def gate_command(
     settings: tuple[str, ...],
     app: str | None,
     client: str | None,
+    own_checks: tuple[str, ...],
     output: Path,
     printer: Printer,
 ) -> None:
@@ -44,7 +46,7 @@ def gate_command(
     from netra_sim.site.gate import run_gate
     from netra_sim.site.gate_summaries import gate_cases
 
-    chosen = chosen_scenario(scenario, settings, users, app, client)
+    chosen = chosen_scenario(scenario, settings, users, app, client, own_checks=own_checks)
     if chosen.system is UNSET:
         raise click.UsageError(
             f"the scenario {scenario} has no system under test; give it a table [system], or give --app and --client"
@@ -52,6 +54,7 @@ def gate_command(
     given = {"--users": users, "--app": app, "--client": client}
     words = [scenario, *(word for name, value in given.items() if value for word in (name, str(value)))]
     words += [word for text in settings for word in ("--set", text)]
+    words += [word for place in own_checks for word in ("--check", place)]
     with refusing(), progress(chosen.requests * seeds, "simulated requests") as shown:
         made = run_gate(
             scenario,

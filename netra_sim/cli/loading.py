@@ -7,6 +7,7 @@ import click
 from netra_sim.cli.common import progress
 from netra_sim.cli.printing import Printer, format_option
 from netra_sim.cli.scenarios import (
+    check_option,
     chosen_scenario,
     history_option,
     refusing,
@@ -15,6 +16,7 @@ from netra_sim.cli.scenarios import (
     system_options,
 )
 from netra_sim.driving import load_scenario
+from netra_sim.exploration import all_checks
 from netra_sim.history import History, Objectives
 from netra_sim.loading import MOST_USERS, Load, TargetError, load
 from netra_sim.runtime import run
@@ -65,6 +67,7 @@ _ASSUMPTIONS = (
 @click.option(
     "--objective", "bounds", multiple=True, metavar="NAME=VALUE", help="Another objective, such as delivery_p95=0.2."
 )
+@check_option
 @history_option
 @run_page_option
 @format_option
@@ -84,6 +87,7 @@ def load_command(
     app: str | None,
     client: str | None,
     bounds: tuple[str, ...],
+    own_checks: tuple[str, ...],
     output: Path,
     page: Path | None,
     printer: Printer,
@@ -98,15 +102,17 @@ def load_command(
     given = ("latency",) if bounds else ()
     if scenario is None:
         _refuse(context, _OF_A_SCENARIO, "needs a SCENARIO")
+        with refusing():
+            all_checks(own_checks)  # one that cannot be imported is told before the run
         plan = _plan(users or 50, runs, window, step, disconnects, seed)
         with progress(plan.users * runs, "real requests") as on_answer:
             history = run(load(plan, objectives=_objectives(bounds), on_answer=on_answer))
-        save_and_check(history, output, printer, page, given=given, assumptions=_ASSUMPTIONS)
+        save_and_check(history, output, printer, page, own_checks, given=given, assumptions=_ASSUMPTIONS)
     _refuse(context, _OF_A_PLAN, "is for a load run without a scenario; use --set workload.window=60 and the like")
     objectives = tuple(f"objectives.{bound}" for bound in bounds)
-    chosen = chosen_scenario(scenario, (*settings, *objectives), users, app, client)
+    chosen = chosen_scenario(scenario, (*settings, *objectives), users, app, client, own_checks=own_checks)
     history = _load_scenario(chosen, seed, url, allow)
-    save_and_check(history, output, printer, page, given=given, assumptions=_ASSUMPTIONS)
+    save_and_check(history, output, printer, page, chosen.own_checks, given=given, assumptions=_ASSUMPTIONS)
 
 
 def _load_scenario(scenario: Scenario, seed: int, url: str | None, allow: tuple[str, ...]) -> History:

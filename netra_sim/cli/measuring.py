@@ -29,7 +29,6 @@ from netra_sim.exploration.capacity import (
     requests_per_second,
     seeds_needed,
 )
-from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.formats import Case
 from netra_sim.quantities import quantity
 
@@ -64,22 +63,21 @@ def capacity_command(
     seeds: int,
     jobs: int | None,
     calibration: Calibration | None,
-    factory_class: type[ExecutionEngineFactory],
+    factory: str | None,
     printer: Printer,
 ) -> None:
     """Find how many users SCENARIO can have until a figure exceeds its bound, and which resource gives out then.
 
     Exits with 1 if even the least number of users exceeds the bound.
     """
-    chosen = calibrated(chosen_scenario(scenario, settings, None), calibration, settings)
+    chosen = calibrated(chosen_scenario(scenario, settings, None, factory=factory), calibration, settings)
     if lowest > highest:
         raise click.UsageError(f"--from {lowest} is more than --to {highest}")
     try:
         bound = Bound.parse(text)
         with progress(None, "simulations") as on_trial:
             found = find_capacity(
-                chosen, bound, seeds=seeds, lowest=lowest, highest=highest, jobs=jobs, factory_class=factory_class,
-                on_trial=on_trial,
+                chosen, bound, seeds=seeds, lowest=lowest, highest=highest, jobs=jobs, on_trial=on_trial,
             )  # fmt: skip
     except BoundError as error:
         raise click.UsageError(str(error)) from error

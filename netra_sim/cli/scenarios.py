@@ -2,53 +2,41 @@
 
 import shlex
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from netra_sim.checks import CHECKS, CheckResult, check, resource_use, steady_state, which_saturates
+from netra_sim.checks import CheckResult, check, resource_use, steady_state, which_saturates
 from netra_sim.cli.common import NEW_FILE, C, html_option, write_page
 from netra_sim.cli.printing import Printer
 from netra_sim.exceptions import SystemFailedError
 from netra_sim.exit_code import ExitCode
-from netra_sim.exploration import Calibration, CalibrationError
-from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.exploration import Calibration, CalibrationError, all_checks
 from netra_sim.files import WriteError
 from netra_sim.formats import check_facts
 from netra_sim.history import History
+from netra_sim.own_code import OwnCodeError
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting
 from netra_sim.simulation.system import system_settings
 
-
-def _factory_class(_: click.Context, __: click.Parameter, value: str | None) -> type[ExecutionEngineFactory]:
-    """Import the class ``package.module:Class``."""
-    if value is None:
-        return ExecutionEngineFactory
-    module, colon, name = value.partition(":")
-    if not colon:
-        raise click.BadParameter(f"a factory is MODULE:CLASS, and this is {value!r}")
-    sys.path.insert(0, str(Path.cwd()))  # like `python -m`, for a module that is not installed
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise click.BadParameter(f"{value} cannot be imported: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, ExecutionEngineFactory)):
-        raise click.BadParameter(f"{value} is no subclass of netra_sim.ExecutionEngineFactory")
-    return found
-
-
 factory_option = click.option(
     "--factory",
-    "factory_class",
-    callback=_factory_class,
     metavar="MODULE:CLASS",
     help="Your own subclass of ExecutionEngineFactory, with your own agents.",
 )
-"""The option for commands that can simulate another factory."""
+"""The option for commands that can simulate another factory; `chosen_scenario` takes its value."""
+
+check_option = click.option(
+    "--check",
+    "own_checks",
+    multiple=True,
+    metavar="MODULE:CHECK",
+    help="A check of your own, besides those of netra-sim; repeatable.",
+)
+"""The option for commands that check; `chosen_scenario` takes its value."""
 
 
 def _calibration(_: click.Context, __: click.Parameter, value: Path | None) -> Calibration | None:
@@ -95,6 +83,8 @@ def chosen_scenario(
     users: int | None,
     app: str | None = None,
     client: str | None = None,
+    factory: str | None = None,
+    own_checks: tuple[str, ...] = (),
 ) -> Scenario:
     """Find a scenario by name or path, and apply the settings of the command's options.
 
@@ -106,8 +96,13 @@ def chosen_scenario(
         chosen = system_settings(original.system, app or "", client or "") | dict(map(parse_setting, settings))
         if users is not None:
             chosen["users"] = users
+        if factory is not None:
+            chosen["factory"] = factory
+        if own_checks:
+            chosen["checks"] = [*original.own_checks, *own_checks]
         scenario = original.with_settings(chosen)
-        known = list(CHECKS)  # read now: a broken check of another package stops the command before it runs
+        # Read now: a broken check of another package, or of one's own, stops the command before it runs.
+        known = [one.name for one in all_checks(scenario.own_checks)]
         if unknown := [name for name in scenario.expect if name not in known]:
             there_are = ", ".join(known)
             raise ScenarioError(f"{name_or_path}: expect: there is no check {unknown[0]!r}; there are {there_are}")
@@ -132,7 +127,7 @@ def refusing() -> Iterator[None]:
     """Turn a `ScenarioError`, or a system under test that does not start, into wrong usage of the command."""
     try:
         yield
-    except (ScenarioError, SystemFailedError) as error:
+    except (ScenarioError, OwnCodeError, SystemFailedError) as error:
         raise click.UsageError(str(error)) from error
 
 
@@ -141,6 +136,7 @@ def save_and_check(
     output: Path,
     printer: Printer,
     page: Path | None,
+    own_checks: Iterable[str] = (),
     *,
     given: Collection[str] = (),
     assumptions: Sequence[str] = (),
@@ -152,6 +148,7 @@ def save_and_check(
         output: the file for the history.
         printer: prints it.
         page: the file for the page, or None.
+        own_checks: the places of checks of one's own.
         given: the checks that judge given objectives; the command exits with 1 if one of them could not judge.
         assumptions: what the figures rest on, in sentences, for the page.
 
@@ -164,7 +161,7 @@ def save_and_check(
         printer.say(f"{len(history):,} rows in {output}, digest {history.digest()[:16]}")
     except WriteError as error:
         not_saved = error  # the run took long enough: show what it found first
-    results = check(history)
+    results = check(history, checks=all_checks(own_checks))
     more = f"netra-sim check {output} says what each lacks" if history.meta["source"] == "system" else ""
     name = history.meta.get("scenario", {}).get("name", "load")
     printer.checks(name, results, more=more)

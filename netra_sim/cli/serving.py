@@ -10,6 +10,7 @@ import click
 
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.own_code import own_class
 from netra_sim.runtime import on_stop_signal, run
 from netra_sim.server import (
     AgentServer,
@@ -54,6 +55,7 @@ from netra_sim.server import (
     show_default=True,
     help="Seconds that live runs may continue after SIGTERM or Ctrl+C; a second signal ends them at once.",
 )
+@click.option("--factory", metavar="MODULE:CLASS", help="Your own subclass of ExecutionEngineFactory.")
 @click.option("--log", "log_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning", show_default=True
@@ -69,6 +71,7 @@ def serve_command(
     audience: str,
     origins: tuple[str, ...],
     drain: float,
+    factory: str | None,
     log_format: str,
     log_level: str,
 ) -> None:
@@ -79,12 +82,15 @@ def serve_command(
     """
     _log(log_format, log_level)
     try:
+        factory_class = ExecutionEngineFactory
+        if factory is not None:
+            factory_class = own_class(factory, ExecutionEngineFactory, "--factory")
         keys = _keys(secret_file, secret, jwks)
         bridge = AgentWebSocketBridge()
         authenticator = TokenAuthenticator(keys, audience=audience, issuer=issuer)
         server = AgentServer(
             bridge=bridge,
-            execution_factory=ExecutionEngineFactory(websocket_bridge=bridge),
+            execution_factory=factory_class(websocket_bridge=bridge),
             authenticator=authenticator,
             host=host,
             port=port,

@@ -10,6 +10,7 @@ from netra_sim.cli.printing import Printer, format_option
 from netra_sim.cli.scenarios import (
     calibrated,
     calibration_option,
+    check_option,
     chosen_scenario,
     factory_option,
     history_option,
@@ -19,8 +20,7 @@ from netra_sim.cli.scenarios import (
     system_options,
 )
 from netra_sim.exploration import Calibration, cpu_sentence
-from netra_sim.exploration.outside import escapes_of, told
-from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.exploration.outside import escapes_of, has_own_agents, told
 from netra_sim.simulation import simulate
 
 
@@ -57,6 +57,7 @@ class Shards(click.ParamType):  # type: ignore[type-arg]
 @history_option
 @run_page_option
 @factory_option
+@check_option
 @format_option
 def simulate_command(
     scenario: str,
@@ -69,16 +70,18 @@ def simulate_command(
     calibration: Calibration | None,
     output: Path,
     page: Path | None,
-    factory_class: type[ExecutionEngineFactory],
+    factory: str | None,
+    own_checks: tuple[str, ...],
     printer: Printer,
 ) -> None:
     """Simulate SCENARIO, a library name or a TOML file; check the history, and save it."""
-    chosen = calibrated(chosen_scenario(scenario, settings, users, app, client), calibration, settings)
+    chosen = calibrated(
+        chosen_scenario(scenario, settings, users, app, client, factory, own_checks), calibration, settings
+    )
     with refusing(), progress(chosen.requests, "simulated requests") as on_answer:
         history = simulate(
             chosen,
             seed,
-            factory_class=factory_class,
             on_answer=on_answer,
             shards=shards,
             on_one_process=lambda reason: click.echo(f"one process simulates all users: {reason}", err=True),
@@ -89,10 +92,10 @@ def simulate_command(
         history.meta["environment"]["calibration"] = str(calibration)
     if chosen.platform.step_cost:
         printer.say(cpu_sentence(chosen, calibration))
-    if factory_class is not ExecutionEngineFactory and (escapes := escapes_of(chosen, seed, factory_class)):
+    if has_own_agents(chosen) and (escapes := escapes_of(chosen, seed)):
         printer.say(told(escapes))
     assumptions = [
         "The times of agents and network are those of the scenario, and not of a production system.",
         cpu_sentence(chosen, calibration),
     ]
-    save_and_check(history, output, printer, page, assumptions=assumptions)
+    save_and_check(history, output, printer, page, chosen.own_checks, assumptions=assumptions)

@@ -7,10 +7,9 @@ from typing import Any
 import click
 import msgspec
 
-from netra_sim.checks import CHECKS
 from netra_sim.cli.common import NEW_FOLDER, progress
 from netra_sim.cli.printing import Printer, format_option
-from netra_sim.cli.scenarios import chosen_scenario, refusing
+from netra_sim.cli.scenarios import check_option, chosen_scenario, factory_option, refusing
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import SweepError, cells, sweep
 from netra_sim.exploration.sweeps import TABLE_FILE
@@ -30,6 +29,8 @@ from netra_sim.simulation import parse_setting
     "-o", "--output", type=NEW_FOLDER, default="sweep", show_default=True,
     help="Folder; the command continues an interrupted sweep in it.",
 )  # fmt: skip
+@factory_option
+@check_option
 @format_option
 def sweep_command(
     scenario: str,
@@ -38,10 +39,12 @@ def sweep_command(
     jobs: int | None,
     scheduler: str | None,
     output: Path,
+    factory: str | None,
+    own_checks: tuple[str, ...],
     printer: Printer,
 ) -> None:
     """Simulate SCENARIO over a grid of values and seeds, and write one table of all results."""
-    chosen = chosen_scenario(scenario, (), None)
+    chosen = chosen_scenario(scenario, (), None, factory=factory, own_checks=own_checks)
     with refusing():
         values = {path: value if isinstance(value, list) else [value] for path, value in map(parse_setting, grid)}
         planned = cells(chosen, values, range(1, seeds + 1))
@@ -52,18 +55,17 @@ def sweep_command(
         raise click.UsageError(str(error)) from error
     unexpected = int((~table["as_expected"]).sum())
     printer.say(f"{len(table)} simulations in {output / TABLE_FILE}, {unexpected} of them not as expected")
-    checks = [name for name in CHECKS if name in table]
-    printer.cases("sweep", (_case(row, list(values), checks) for row in table.to_dict("records")))
+    printer.cases("sweep", (_case(row, list(values)) for row in table.to_dict("records")))
     facts = {"table": str(output / TABLE_FILE), "unexpected": unexpected, "simulations": table.to_dict("records")}
     printer.end(ExitCode.NO_GO if unexpected else ExitCode.GO, facts)
 
 
-def _case(row: dict[Hashable, Any], settings: Sequence[str], checks: Sequence[str]) -> Case:
+def _case(row: dict[Hashable, Any], settings: Sequence[str]) -> Case:
     """One simulation of the sweep."""
     name = ", ".join([*(f"{path}={row[path]}" for path in settings), f"seed {row['seed']}"])
     case = Case(group=str(row["scenario"]), name=name)
     if row["as_expected"]:
         return case
-    failed = [check for check in checks if row[check] == "failed"]
+    failed = [str(name) for name, value in row.items() if value == "failed"]
     message = f"not as the scenario expects; failed: {', '.join(failed) or 'nothing'}"
     return msgspec.structs.replace(case, outcome="failure", message=message)

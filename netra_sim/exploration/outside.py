@@ -12,7 +12,9 @@ USERS_WATCHED = 3
 MOST_TOLD = 10
 
 
-def escapes_of(scenario: Scenario, seed: int, factory_class: type[ExecutionEngineFactory]) -> tuple[Escape, ...]:
+def escapes_of(
+    scenario: Scenario, seed: int, factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory
+) -> tuple[Escape, ...]:
     """What the engines of a factory take from outside in one simulation with few users; see `watching_escapes`.
 
     Args:
@@ -25,6 +27,11 @@ def escapes_of(scenario: Scenario, seed: int, factory_class: type[ExecutionEngin
     with watching_escapes(clocks=True) as watch:
         simulate(msgspec.structs.replace(scenario, **few), seed, factory_class=factory_class)
     return watch.escapes
+
+
+def has_own_agents(scenario: Scenario, factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory) -> bool:
+    """Whether agents other than those of this package run, named by the scenario or given as a class."""
+    return scenario.factory is not msgspec.UNSET or factory_class is not ExecutionEngineFactory
 
 
 def merged(*found: Iterable[Escape]) -> tuple[Escape, ...]:

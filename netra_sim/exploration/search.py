@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from netra_sim.exploration.coverage import Coverage, OrdersSeen
 from netra_sim.exploration.exhaustive import orders_with_delays
-from netra_sim.exploration.outside import escapes_of, merged, told
+from netra_sim.exploration.outside import escapes_of, has_own_agents, merged, told
 from netra_sim.exploration.plans import IN_ORDER, Plan, plan_of
 from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.program_search import Failure, RunLimits, examined, first_runs, outcomes
@@ -204,7 +204,7 @@ def _explore_scenario(
     factory_class: type[ExecutionEngineFactory],
     on_trial: Callable[[], None],
 ) -> Exploration[Trial]:
-    tried, is_own = 0, factory_class is not ExecutionEngineFactory
+    tried, is_own = 0, has_own_agents(scenario, factory_class)
     escapes = escapes_of(scenario, seeds[0], factory_class) if is_own else ()
     calls = ((scenario, seed, factory_class) for seed in seeds)
     with closing(in_order(explored_trial, calls, jobs)) as trials:

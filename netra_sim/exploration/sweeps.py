@@ -18,6 +18,7 @@ from netra_sim.exploration.pool import in_order
 from netra_sim.exploration.trial import run_trial
 from netra_sim.files import make_folder, replacing
 from netra_sim.fingerprint import fingerprint
+from netra_sim.own_code import code_digest
 from netra_sim.simulation import Scenario, ScenarioError
 
 TABLE_FILE = "sweep.parquet"
@@ -40,8 +41,9 @@ class Cell(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """A digest of the cell and of the code that simulates it."""
-        return _digest(fingerprint().package, *self._described)
+        """A digest of the cell and of the code that simulates it, code of one's own included."""
+        own = code_digest(self.scenario.places, self.scenario.code_folders)
+        return _digest(fingerprint().package, own, *self._described)
 
     @property
     def point(self) -> str:

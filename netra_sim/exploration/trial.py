@@ -1,16 +1,18 @@
 """One trial: a scenario simulated with a seed, and checked."""
 
 import shlex
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 import tomli_w
 
-from netra_sim.checks import CheckResult, check
+from netra_sim.checks import CHECKS, Check, CheckResult, check
 from netra_sim.exploration.comparison import LoggedRun, PairOfRuns
 from netra_sim.exploration.plans import scenario_plan
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
+from netra_sim.own_code import OwnCodeError, own_object
 from netra_sim.simulation import Scenario, simulate
 from netra_sim.simulation.schedule import Hold
 from netra_sim.simulation.schedule_log import ScheduleLog
@@ -54,6 +56,28 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         return set(self.failed) == set(self.scenario.expect)
 
 
+def all_checks(places: Iterable[str] = ()) -> list[Check]:
+    """All known checks, and checks of one's own.
+
+    Args:
+        places: of one's own checks, such as "mine:my_check".
+
+    Raises:
+        OwnCodeError: there is no check at a place, or its name is taken.
+    """
+    found = dict(CHECKS)
+    for place in places:
+        one = own_object(place, Check, "check")
+        if found.setdefault(one.name, one) is not one:
+            raise OwnCodeError(f"check is {place!r}, and its name {one.name!r} is taken; choose another")
+    return list(found.values())
+
+
+def checked(history: History, scenario: Scenario) -> tuple[CheckResult, ...]:
+    """The results of all checks for the history of a scenario, those that the scenario names among them."""
+    return tuple(check(history, checks=all_checks(scenario.own_checks)))
+
+
 def run_trial(
     scenario: Scenario,
     seed: int,
@@ -84,7 +108,7 @@ def logged_run(
 
 
 def _checked(history: History, scenario: Scenario, seed: int, ignored: tuple[str, ...]) -> Trial:
-    results = tuple(check(history))
+    results = checked(history, scenario)
     return Trial(scenario=scenario, seed=seed, digest=history.digest(), results=results, ignored=ignored)
 
 

@@ -19,6 +19,7 @@ import nbformat
 
 from netra_sim.fingerprint import PACKAGE
 from netra_sim.notebooks.catalogue import VALIDATION, Notebook
+from netra_sim.own_code import MODULES, module_folders
 from netra_sim.parameters import NotebookParameters
 
 TIME_LIMIT = 1800.0
@@ -219,6 +220,7 @@ class _Process:
         # The kernel uses this interpreter, and ignores the user's Jupyter and IPython configuration.
         own = {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_RUNTIME_DIR": str(runtime), "IPYTHONDIR": str(runtime)}
         own |= {"PYTHONNOUSERSITE": "1", "PYTHONPATH": str(PACKAGE.parent)}
+        own |= {MODULES: os.pathsep.join(module_folders())}  # the kernel works in another folder
         own |= {"PYTHONHASHSEED": "0"}  # as the command line has it for systems under test
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
         with self._lock:

@@ -5,15 +5,16 @@ from collections.abc import Mapping, Sequence
 from functools import cache, reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from netra_sim.chosen import ChoiceError, chosen
+from netra_sim.chosen import ChoiceError, chosen, kind_of
 from netra_sim.clients.settings import ClientSettings
 from netra_sim.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
 from netra_sim.exceptions import NetraSimError
 from netra_sim.history import Objectives
+from netra_sim.own_code import OwnCodeError, own_class
 from netra_sim.services.service import Service
 from netra_sim.simulation.explanation import explain
 from netra_sim.simulation.faults import FAULTS, Fault, LoopStall, SystemFault
@@ -21,6 +22,9 @@ from netra_sim.simulation.recorded_values import with_recorded_values
 from netra_sim.simulation.resources import Resources
 from netra_sim.simulation.schedule import refuse_unless_schedule
 from netra_sim.simulation.system import System
+
+if TYPE_CHECKING:
+    from netra_sim.factory import ExecutionEngineFactory
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -188,6 +192,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
         expect: the checks that must fail; all other checks must not fail.
         users: the number of users.
         resources: what runs share and can run out; unset if nothing is limited but the CPU, which is one process.
+        factory: the place of a subclass of `ExecutionEngineFactory` with agents of one's own, such as "mine:Factory".
+        checks: the places of checks of one's own, such as "mine:my_check", that judge a run besides those of the package.
         only_users: the numbers of the users who take part, from 0; all of them if it is left out. The others' draws do not
             change, so that two users who race do so without the rest.
         tools_required: whether every completed run must use a tool; false for custom agents that may answer without one.
@@ -204,6 +210,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
     incidents: tuple[str, ...] = ()
     users: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100
     resources: Resources | msgspec.UnsetType = msgspec.UNSET
+    factory: str | msgspec.UnsetType = msgspec.UNSET
+    checks: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     only_users: (
         Annotated[tuple[Annotated[int, msgspec.Meta(ge=0)], ...], msgspec.Meta(min_length=1)] | msgspec.UnsetType
     ) = msgspec.UNSET
@@ -243,6 +251,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
             if wrong:
                 raise ScenarioError(f"the fault {wrong[0]} needs a system under test, the table [system]")
             return
+        if self.factory is not msgspec.UNSET:
+            raise ScenarioError("a system under test does not use a factory of this package; leave factory out")
         if self.client is msgspec.UNSET:
             raise ScenarioError('a system needs clients; say how they talk to it, such as [client] kind = "ag-ui"')
         wrong = [fault.name for fault in self.faults if not (fault.works_on_systems or fault.needs_system)]
@@ -267,6 +277,42 @@ class Scenario(_Part, frozen=True, kw_only=True):
         for fault in self.faults:
             if isinstance(fault, SystemFault) and (lack := fault.lacks(system.processes, services, hosts)):
                 raise ScenarioError(f"the fault {fault.name}: {lack}")
+
+    def factory_class(self) -> "type[ExecutionEngineFactory]":
+        """The class of the factory that makes the engines.
+
+        Raises:
+            ScenarioError: it cannot be imported.
+        """
+        from netra_sim.factory import ExecutionEngineFactory  # who only lists scenarios needs none
+
+        if isinstance(self.factory, msgspec.UnsetType):
+            return ExecutionEngineFactory
+        try:
+            return own_class(self.factory, ExecutionEngineFactory, "factory")
+        except OwnCodeError as error:
+            raise ScenarioError(str(error)) from error
+
+    @property
+    def own_checks(self) -> tuple[str, ...]:
+        """The places of the checks of one's own."""
+        return () if isinstance(self.checks, msgspec.UnsetType) else self.checks
+
+    @property
+    def places(self) -> list[str]:
+        """The places of all code that is not of this package: agents, checks, faults, clients, services, the system."""
+        names = [*self.own_checks, *(fault.name for fault in self.faults)]
+        names += [] if isinstance(self.factory, msgspec.UnsetType) else [self.factory]
+        names += [] if isinstance(self.client, msgspec.UnsetType) else [self.client.name]
+        services = {} if isinstance(self.services, msgspec.UnsetType) else self.services
+        names += [str(service.__struct_config__.tag) for service in services.values()]
+        names += [] if isinstance(self.system, msgspec.UnsetType) else [self.system.app or self.system.main]
+        return [name for name in names if ":" in name]
+
+    @property
+    def code_folders(self) -> tuple[str, ...]:
+        """The folders, besides those in which Python looks, with the modules of the system under test."""
+        return () if isinstance(self.system, msgspec.UnsetType) else (self.system.folder,)
 
     @property
     def processes(self) -> int:
@@ -336,13 +382,17 @@ class Scenario(_Part, frozen=True, kw_only=True):
                 known = " or ".join(f'"{name}"' for name in PLATFORMS)
                 raise ScenarioError(f'the platform is {known}, or a table of its own, and not "{platform}"')
             fields = fields | {"platform": dict(PLATFORMS[platform])}
-        others = {"faults": _convert({"faults": fields.get("faults", ())}, _faults_alone()).faults}
+        faults = fields.get("faults", ())
+        others = {"faults": _convert({"faults": faults}, _faults_alone(_own_faults(faults))).faults}
         others |= _client_and_services(fields)
         plain = {name: value for name, value in fields.items() if name not in ("system", *others)}
         scenario: Scenario = _convert(plain, cls)
         if "system" in fields:
             others["system"] = _convert({"system": fields["system"]}, _SystemAlone).system
-        return msgspec.structs.replace(scenario, **others)
+        found = msgspec.structs.replace(scenario, **others)
+        if found.factory is not msgspec.UNSET:
+            found.factory_class()  # one that cannot be imported is refused before anything runs
+        return found
 
 
 class _SystemAlone(msgspec.Struct):
@@ -373,10 +423,23 @@ def _client_and_services(fields: Mapping[str, object]) -> dict[str, Any]:
     return found
 
 
+def _own_faults(tables: object) -> tuple[type[Fault], ...]:
+    """The kinds of the faults that are named by their place."""
+    found: dict[type[Fault], None] = {}
+    for index, table in enumerate(tables if isinstance(tables, list | tuple) else ()):
+        kind = table.get("kind") if isinstance(table, Mapping) else None
+        if isinstance(kind, str) and ":" in kind:
+            try:
+                found[kind_of(kind, FAULTS, f"faults[{index}]", Fault)] = None
+            except ChoiceError as error:
+                raise ScenarioError(str(error)) from error
+    return tuple(found)
+
+
 @cache
-def _faults_alone() -> type[msgspec.Struct]:
+def _faults_alone(own: tuple[type[Fault], ...]) -> type[msgspec.Struct]:
     """The field ``faults`` of a scenario, of the kinds of all packages; msgspec reads the kinds of a struct only once."""
-    kinds = reduce(or_, FAULTS.values())
+    kinds = reduce(or_, dict.fromkeys((*FAULTS.values(), *own)))
     return msgspec.defstruct("Faults", [("faults", tuple[kinds, ...])])  # type: ignore[valid-type]
 
 

@@ -40,7 +40,7 @@ def simulate(
         scenario: what happens.
         seed: determines everything that the scenario leaves open.
         on_answer: called at the end of every request, for a progress display; it must not touch the simulation.
-        factory_class: makes the engines; pass a variant of the factory to test it.
+        factory_class: makes the engines; pass a variant of the factory to test it, or name it in the scenario.
         shards: the number of processes; "auto" for one for each core where that gives the same History and is faster.
         on_one_process: called with the reason if ``shards`` is "auto" and one process simulates all users.
         log: is told of every step of the loop; with one process only.
@@ -54,6 +54,12 @@ def simulate(
         raise ScenarioError(
             "the scenario has clients, and no system; name it in the table [system], or load one by its URL"
         )
+    if scenario.factory is not msgspec.UNSET:
+        if factory_class not in (ExecutionEngineFactory, scenario.factory_class()):
+            raise ScenarioError(
+                f"the scenario has the factory {scenario.factory}, and another one is given; leave one out"
+            )
+        factory_class = scenario.factory_class()
     if scenario.system is not msgspec.UNSET:
         return _simulate_system(scenario, seed, on_answer, factory_class, shards, on_one_process, log)
     if scenario.fidelity == "wire":

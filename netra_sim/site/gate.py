@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from netra_sim.checks import CheckResult, check
 from netra_sim.exit_code import ExitCode
-from netra_sim.exploration import Trial, replay_line
+from netra_sim.exploration import Trial, checked, replay_line
 from netra_sim.files import WriteError, naming, replacing, save_json
 from netra_sim.history import History
 from netra_sim.simulation import Scenario, simulate
@@ -130,7 +129,7 @@ def run_gate(
 
 
 def _seed_run(origin: str, original: Scenario, scenario: Scenario, seed: int, history: History) -> SeedRun:
-    results: tuple[CheckResult, ...] = tuple(check(history))
+    results = checked(history, scenario)
     trial = Trial(scenario=scenario, seed=seed, digest=history.digest(), results=results)
     return SeedRun(
         seed=seed,

@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Meta
 
 from netra_sim.charts import Picture
-from netra_sim.checks import State, check, delivery_latencies
-from netra_sim.exploration import Trial, in_order, replay_line
+from netra_sim.checks import State, delivery_latencies
+from netra_sim.exploration import Trial, checked, in_order, replay_line
 from netra_sim.history import History
 from netra_sim.parameters import NotebookParameters, whole_path
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting, simulate
@@ -152,7 +152,7 @@ def explored(origin: str, scenario: Scenario, seed: int, on_answer: Callable[[],
         on_answer: called at the end of every request, for a progress display.
     """
     history = simulate(scenario, seed, on_answer=on_answer)
-    trial = Trial(scenario=scenario, seed=seed, digest=history.digest(), results=tuple(check(history)))
+    trial = Trial(scenario=scenario, seed=seed, digest=history.digest(), results=checked(history, scenario))
     return Explored(origin, trial, history)
 
 

@@ -11,9 +11,9 @@ import pandas as pd
 from msgspec import UNSET, Meta
 
 from netra_sim.charts import Measure, Picture, latency_ecdfs
-from netra_sim.checks import CHECKS, CheckResult, Records, check, lacks, request_latencies
+from netra_sim.checks import CheckResult, Records, lacks, request_latencies
 from netra_sim.checks.leaving import WORK_AFTER_LEAVING
-from netra_sim.exploration import Trial, replay_line
+from netra_sim.exploration import Trial, checked, replay_line
 from netra_sim.fingerprint import CHECKOUT
 from netra_sim.history import History, Kind
 from netra_sim.parameters import NotebookParameters, whole_path
@@ -139,7 +139,7 @@ def try_system(parameters: SystemParameters) -> SystemTrials:
 
         def run(trouble: str, varied: Scenario) -> None:
             history = simulate(varied, parameters.seed)
-            results = tuple(check(history))
+            results = checked(history, varied)
             trial = Trial(scenario=varied, seed=parameters.seed, digest=history.digest(), results=results)
             line = replay_line(origin, original, trial)
             trials.append(SystemTrial(trouble=trouble, trial=trial, history=history, command=line))
@@ -218,7 +218,7 @@ def system_checks_table(title: str, history: History, results: Sequence[CheckRes
     judged = sorted((one for one in results if one.state in order), key=lambda one: order.index(one.state))
     shown = checks_table(title, judged, command, history.objectives())
     reasons = why_not_judged(history, results)
-    rows = [(CHECKS[name].question, reason) for name, reason in reasons.items()]
+    rows = [(one.question, reasons[one.check]) for one in results if one.check in reasons]
     if not rows:
         return shown
     caption = f"{len(rows)} checks could not judge, as this system shows nothing of what they look at"

@@ -1,0 +1,197 @@
+"""Code of one's own by its place MODULE:NAME: from the command line, a scenario, a notebook, and in worker processes."""
+
+import json
+import os
+import sys
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from netra_sim.checks import Check
+from netra_sim.cli.group import cli
+from netra_sim.exploration import cells
+from netra_sim.factory import ExecutionEngineFactory
+from netra_sim.own_code import MODULES, OwnCodeError, own_class, own_object
+from netra_sim.simulation import Scenario, ScenarioError
+
+MINE = '''
+import asyncio
+
+import netra_sim
+from netra_sim.checks import Finding, Observation, define
+from netra_sim.history import Kind
+from netra_sim.simulation.faults import LineFault
+
+
+class Advisor:
+    name = "advisor"
+
+    async def run(self, session):
+        session.think("hm")
+        await asyncio.sleep(1.0)
+        return "42"
+
+
+class Factory(netra_sim.ExecutionEngineFactory):
+    def __init__(self, **settings):
+        super().__init__(**settings | {"pipeline": lambda context: [[Advisor()]]})
+
+
+@define("few-events", question="Did every run publish at most ten events?", unit="events")
+def few_events(records, objectives):
+    published = records.rows(Kind.PUBLISHED)
+    most = 10 * len(set(records.codes["run"][published].tolist()))
+    found = (Finding(message=f"{len(published)} events"),) if len(published) > most else ()
+    return Observation(looked_at=len(published), found=len(found), findings=found)
+
+
+@define("latency", question="?", unit="x")
+def taken(records, objectives):
+    return Observation(looked_at=1)
+
+
+class Stalled(LineFault, frozen=True, kw_only=True, tag="NAME:Stalled"):
+    """Clients stop reading."""
+
+    depth: float = 1.0
+
+    def affect(self, line):
+        line.is_stalled = True
+
+
+class Untagged(LineFault, frozen=True, kw_only=True):
+    """A fault that does not say where it is."""
+'''
+
+TOML = """
+name = "own"
+users = 6
+factory = "NAME:Factory"
+checks = ["NAME:few_events"]
+[[faults]]
+kind = "NAME:Stalled"
+at = 1.0
+lasts = 30.0
+share = 0.5
+"""
+
+
+@pytest.fixture
+def name(tmp_path, monkeypatch):
+    """The name of a module of one's own in the working directory, which no other test has."""
+    name = f"own_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(MINE.replace("NAME", name))
+    (tmp_path / "own.toml").write_text(TOML.replace("NAME", name))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield name
+    sys.modules.pop(name, None)
+
+
+def run(*words):
+    return CliRunner().invoke(cli, [str(word) for word in words], prog_name="netra-sim")
+
+
+def checks_of(done):
+    return {one["check"]: one["state"] for one in json.loads(done.stdout)["checks"]}
+
+
+def test_the_command_line_takes_agents_and_checks(name):
+    checks = ("--check", f"{name}:few_events")
+    theirs = run("simulate", "--users", 5, *checks, "--format", "json")
+    assert theirs.exit_code == 1
+    assert checks_of(theirs)["few-events"] == "failed"  # the default agents publish 20 events in each run
+    ours = run("simulate", "--users", 5, *checks, "--factory", f"{name}:Factory", "--format", "json")
+    assert checks_of(ours)["few-events"] == "passed"
+    assert run("check", "history.parquet", "--format", "json").stdout.count("few-events") == 0
+    assert checks_of(run("check", "history.parquet", *checks, "--format", "json"))["few-events"] == "passed"
+
+
+def test_a_scenario_names_agents_checks_and_faults_and_stays_the_same_when_it_is_written_out(name):
+    scenario = Scenario.load("own.toml")
+    assert scenario.factory_class().__name__ == "Factory"
+    again = scenario.with_settings({"faults.0.depth": 2.0, "users": 7})
+    assert (again.faults[0].depth, again.faults[0].name) == (2.0, f"{name}:Stalled")
+    assert Scenario.from_mapping(msgspec.to_builtins(again)) == again
+    done = run("simulate", "own.toml", "--format", "json")
+    assert checks_of(done) | {"few-events": "passed", "faults-acted": "passed"} == checks_of(done)
+
+
+def test_worker_processes_simulate_them_and_the_result_is_that_of_one_process(name):
+    digests = []
+    for jobs in (1, 2):
+        words = ("--set", "users=[3,4]", "--seeds", 1, "--jobs", jobs, "-o", f"sweep{jobs}", "--format", "json")
+        rows = json.loads(run("sweep", "own.toml", *words).stdout)["simulations"]
+        assert [row["few-events"] for row in rows] == ["passed", "passed"]
+        digests.append([row["digest"] for row in rows])
+    assert digests[0] == digests[1]
+
+
+def test_a_search_repeats_its_failure_by_a_command_that_names_them(name):
+    done = run("explore", "own.toml", "--set", "agents.think.median=1.0", "--set", "checks=[]", "--set",
+               "limits.agent_seconds=0.5", "--seeds", 1, "--jobs", 1, "--format", "json")  # fmt: skip
+    failure = json.loads(done.stdout)["failure"]
+    assert failure["scenario"]["factory"] == f"{name}:Factory"
+    assert failure["replay"].startswith("netra-sim simulate own.toml --seed 1 ")
+
+
+def test_a_notebook_of_the_report_finds_them_from_its_own_folder(name, tmp_path):
+    done = run("report", "--notebook", "explorer", "-p", "explorer.scenarios", "own.toml", "--users", 5,
+               "-p", "explorer.settings", "objectives.delivered=0.9", "-o", "pages")  # fmt: skip
+    assert done.exit_code in (0, 1), done.output
+    assert "NO VERDICT" not in done.output
+    assert "own.toml" in (tmp_path / "pages" / "explorer.html").read_text("utf-8")
+
+
+def test_a_changed_module_makes_other_cells_of_a_sweep(name, tmp_path):
+    (cell,), (plain,) = cells(Scenario.load("own.toml"), {}, [1]), cells(Scenario(users=2), {}, [1])
+    before = cell.name, plain.name
+    with (tmp_path / f"{name}.py").open("a") as file:
+        file.write("# another agent\n")
+    assert cell.name != before[0]
+    assert plain.name == before[1]
+
+
+def test_a_folder_of_modules_can_be_named(name, tmp_path, monkeypatch):
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    (other / f"far_{name}.py").write_text(MINE.replace("NAME", f"far_{name}"))
+    with pytest.raises(OwnCodeError, match="there is no module far_"):
+        own_class(f"far_{name}:Factory", ExecutionEngineFactory, "factory")
+    monkeypatch.setenv(MODULES, f"{tmp_path}{os.pathsep}{other}")
+    assert own_class(f"far_{name}:Factory", ExecutionEngineFactory, "factory").__name__ == "Factory"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--factory", "NAME:Factry"), "factory is 'NAME:Factry', and the module NAME has no Factry; did you mean Factory?"),
+        (("--factory", "NAME"), "factory is 'NAME'; code of your own is MODULE:"),
+        (("--factory", "nowhere:X"), "factory is 'nowhere:X', and there is no module nowhere in "),
+        (("--factory", "NAME:Advisor"), "which is no subclass of netra_sim.factory.ExecutionEngineFactory"),
+        (("--factory", "broken:X"), "factory is 'broken:X', which cannot be imported: SyntaxError: "),
+        (("--factory", "needy:X"), "cannot be imported: ModuleNotFoundError: No module named 'not_there'"),
+        (("--check", "NAME:Factory"), "check is 'NAME:Factory', which is no netra_sim.checks.Check"),
+        (("--check", "NAME:taken"), "its name 'latency' is taken; choose another"),
+        (("--set", 'faults=[{kind="NAME:Stall"}]'), "faults[0].kind is 'NAME:Stall', and the module NAME has no Stall"),
+        (("--set", 'faults=[{kind="NAME:Untagged"}]'), 'd(LineFault, frozen=True, kw_only=True, tag="NAME:Untagged")'),
+        (("--set", 'faults=[{kind="NAME:Stalled", deep=1}]'), "did you mean depth?"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_named_with_the_reason_before_anything_runs(name, tmp_path, words, says):
+    (tmp_path / "broken.py").write_text("class (")
+    (tmp_path / "needy.py").write_text("import not_there")
+    done = run("simulate", *(word.replace("NAME", name) for word in words))
+    assert done.exit_code == 2
+    assert says.replace("NAME", name) in done.stderr
+    assert not (tmp_path / "history.parquet").exists()
+
+
+def test_a_system_under_test_takes_no_factory(name):
+    with pytest.raises(ScenarioError, match="does not use a factory"):
+        Scenario.from_mapping({"factory": f"{name}:Factory", "system": {"app": "a:b"}, "client": {"kind": "ag-ui"}})
+
+
+def test_an_object_is_of_its_class(name):
+    assert own_object(f"{name}:few_events", Check, "check").name == "few-events"
