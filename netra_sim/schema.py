@@ -74,6 +74,12 @@ def takes(kind: Any) -> str:
             return "a table"
         case types.VarTupleType(item):
             return f"a list of: {takes(item)}"
+        case types.TupleType(items):
+            return " and ".join(f"{takes(item)}" for item in items)
+        case types.DictType():
+            return "values by name"
+        case types.BoolType():
+            return "true or false"
     return f"{_WORDS.get(type(kind), type(kind).__name__)} {limits(kind)}".strip()
 
 

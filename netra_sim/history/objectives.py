@@ -17,11 +17,11 @@ class EventObjectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """The bounds for the events of one type, such as ``tool_completed``; they do not replace those for all events.
 
     Attributes:
-        delivery_mean: seconds from the publishing of such an event to its arrival at its owner's client, on average.
-        delivery_p50: the same for 50 of 100 such events.
-        delivery_p95: the same for 95 of 100.
-        delivery_p99: the same for 99 of 100.
-        delivery_max: the same for all of them.
+        delivery_mean: seconds from publishing to the owner's client, on average.
+        delivery_p50: seconds from publishing to the owner's client, for 50 of 100 such events.
+        delivery_p95: seconds from publishing to the owner's client, for 95 of 100 such events.
+        delivery_p99: seconds from publishing to the owner's client, for 99 of 100 such events.
+        delivery_max: seconds from publishing to the owner's client, for all such events.
     """
 
     delivery_mean: Bound | UnsetType = UNSET
@@ -37,30 +37,31 @@ class Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     The default of ``response_p95`` comes from the default agents: half of their answers take at most 8.4 s, 95 of 100 take
     at most 12.5 s, and one of 2,000 takes more than 20 s. Agents that are ten times slower miss it, even for half a minute.
 
+    A request is timed from when it was due. The first piece of an answer is judged only if a bound is given.
+
     Attributes:
         delivery_mean: seconds from the publishing of an event to its arrival at its owner's client, on average.
-        delivery_p50: the same for 50 of 100 events.
-        delivery_p95: the same for 95 of 100 events.
-        delivery_p99: the same for 99 of 100 events.
-        delivery_max: the same for all events.
-        events: bounds for the events of one type, by type.
-        first_event_p50: seconds from when a request was due to its first event at the client, for 50 of 100 requests.
-        first_event_p95: the same for 95 of 100 requests.
-        first_event_p99: the same for 99 of 100 requests.
-        first_event_max: the same for all requests.
-        first_content_p50: seconds from when a request was due to the first piece of its answer at the client, for 50 of 100
-            requests; without a bound the time is measured and not judged.
-        first_content_p95: the same for 95 of 100 requests.
-        first_content_p99: the same for 99 of 100 requests.
-        first_content_max: the same for all requests.
-        response_p50: seconds from when a request was due to its last event at the client, for 50 of 100 requests.
-        response_p95: the same for 95 of 100 requests.
-        response_p99: the same for 99 of 100 requests.
-        response_max: the same for all requests.
-        silence_p50: the pause in seconds between two events of a run, for 50 of 100 pauses.
-        silence_p95: the same for 95 of 100 pauses.
-        silence_p99: the same for 99 of 100 pauses.
-        silence: the longest pause; the default is three times the limit of an agent.
+        delivery_p50: seconds from publishing to the owner's client, for 50 of 100 events.
+        delivery_p95: seconds from publishing to the owner's client, for 95 of 100 events.
+        delivery_p99: seconds from publishing to the owner's client, for 99 of 100 events.
+        delivery_max: seconds from publishing to the owner's client, for all events.
+        events: bounds for the events of one type, by type, such as ``[objectives.events.tool_completed]``.
+        first_event_p50: seconds from the due time to the first event, for 50 of 100 requests.
+        first_event_p95: seconds from the due time to the first event, for 95 of 100 requests.
+        first_event_p99: seconds from the due time to the first event, for 99 of 100 requests.
+        first_event_max: seconds from the due time to the first event, for all requests.
+        first_content_p50: seconds from the due time to the first piece of the answer, for 50 of 100 requests.
+        first_content_p95: seconds from the due time to the first piece of the answer, for 95 of 100 requests.
+        first_content_p99: seconds from the due time to the first piece of the answer, for 99 of 100 requests.
+        first_content_max: seconds from the due time to the first piece of the answer, for all requests.
+        response_p50: seconds from the due time to the last event, for 50 of 100 requests.
+        response_p95: seconds from the due time to the last event, for 95 of 100 requests.
+        response_p99: seconds from the due time to the last event, for 99 of 100 requests.
+        response_max: seconds from the due time to the last event, for all requests.
+        silence_p50: seconds between two events of a run, for 50 of 100 pauses.
+        silence_p95: seconds between two events of a run, for 95 of 100 pauses.
+        silence_p99: seconds between two events of a run, for 99 of 100 pauses.
+        silence: seconds between two events of a run, for all pauses; the default is three times the limit of an agent.
         delivered: share of events that must reach their owner.
         refused: share of requests, and of attempts to connect, that may be refused.
         completed: share of requests that must end with an answer.

@@ -119,6 +119,8 @@ def _fields(value: msgspec.Struct, prefix: str) -> Iterator[Row]:
 
 def _fields_of_unset(kind: Any, prefix: str) -> Iterator[Row]:
     """The fields of a table that a scenario may leave out."""
+    if isinstance(kind, types.DictType):
+        yield from _fields_of_unset(kind.value_type, f"{prefix}NAME.")
     if not isinstance(kind, types.StructType) or kind.tag_field:
         return
     for field in fields_of(kind.cls):

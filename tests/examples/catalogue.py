@@ -70,7 +70,10 @@ BACKENDS = {
     "pydantic-ai-openai": backend("pydantic_ai_chat:app", AG_UI | {"path": "/openai"}, *MODEL),
     "langgraph": backend("langgraph_chat:app", AG_UI | {"path": "/agent"}),
     "sse-pings": backend(
-        "starlette_chat:app", SSE | {"path": "/slowly", "end": {"values": ["done"]}}, workload=PATIENT
+        "starlette_chat:app",
+        SSE | {"path": "/slowly", "end": {"values": ["done"]}},
+        workload=PATIENT,
+        objectives={"response_p95": 100.0},
     ),
     "broadcast": backend("starlette_chat:app", ROOM | {"path": "/rooms/{room}"}),
     "json-rpc": backend("starlette_chat:app", RPC),
