@@ -114,12 +114,12 @@ def _line_fault(fault: Fault, scenario: Scenario, seed: int) -> RealLineFault:
     injection, line = Injection(fault, seed), Line()
     if isinstance(fault, LineFault):
         fault.affect(line)
-    names = (f"user-{number}" for number in scenario.present_users)
+    users = frozenset(filter(injection.is_for, (f"user-{number}" for number in scenario.present_users)))
     return RealLineFault(
         name=fault.name,
         at=fault.at,
         lasts=fault.lasts,
-        users=frozenset(name for name in names if injection.is_for(name)),
+        users=users,
         is_stalled=line.is_stalled,
         is_offline=line.is_offline,
         bandwidth=0.0 if line.bandwidth == math.inf else line.bandwidth,
@@ -127,4 +127,5 @@ def _line_fault(fault: Fault, scenario: Scenario, seed: int) -> RealLineFault:
         garbage=fault.size if isinstance(fault, Garbage) else 0,
         garbage_every=fault.every if isinstance(fault, Garbage) else 0.0,
         is_half_closed=isinstance(fault, HalfClose),
+        times={name: injection.times_of(name) for name in sorted(users)} if fault.has_own_times else {},
     )

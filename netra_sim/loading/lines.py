@@ -59,9 +59,9 @@ class RealLine:
         self._adapt()
 
     def end(self, number: int) -> None:
-        """A fault ends."""
-        del self._faults[number]
-        self._adapt()
+        """A fault ends, if it has not ended already."""
+        if self._faults.pop(number, None) is not None:
+            self._adapt()
 
     def reset(self) -> None:
         """Reset all connections."""

@@ -22,6 +22,8 @@ class RealLineFault(msgspec.Struct, frozen=True, kw_only=True):
         garbage: bytes that mean nothing, which they send over each connection; 0 for none.
         garbage_every: seconds between two such sendings.
         is_half_closed: the sending direction of their connections ends when the fault begins.
+        times: for each of them when it begins and ends, in seconds from the beginning of the window; empty if it hits all of
+            them for as long as it lasts.
     """
 
     name: str
@@ -35,6 +37,7 @@ class RealLineFault(msgspec.Struct, frozen=True, kw_only=True):
     garbage: int = 0
     garbage_every: float = 0.0
     is_half_closed: bool = False
+    times: dict[str, list[tuple[float, float]]] = {}
 
 
 class PlannedSystemUser(msgspec.Struct, frozen=True, kw_only=True):

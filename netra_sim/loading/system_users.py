@@ -137,8 +137,11 @@ class _Injection:
         await drive.until(begins)
         self._is_on = True
         drive.recorder.fault_began(fault.name)
-        for line in self._lines.values():
-            line.begin(self._number, fault)
+        if fault.times:
+            await all_of(self._strike(line, fault.times[user_id]) for user_id, line in self._lines.items())
+        else:
+            for line in self._lines.values():
+                line.begin(self._number, fault)
         if fault.is_half_closed:
             for line in self._lines.values():
                 line.half_close()
@@ -149,6 +152,14 @@ class _Injection:
         await drive.until(begins + fault.lasts)
         self.end()
         await asyncio.Event().wait()
+
+    async def _strike(self, line: RealLine, times: list[tuple[float, float]]) -> None:
+        """Let the fault begin and end for one user at times of its own."""
+        for begins, ends in times:
+            await self._drive.until(self._drive.begins + begins)
+            line.begin(self._number, self._fault)
+            await self._drive.until(self._drive.begins + ends)
+            line.end(self._number)
 
     def end(self) -> None:
         """Take the fault back, once."""

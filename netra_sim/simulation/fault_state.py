@@ -39,6 +39,12 @@ class Injection(Generic[F]):
         fault = self.fault
         return fault.share >= 1.0 or uniform(key(self._seed, "fault", fault.name, fault.at, name)) < fault.share
 
+    def times_of(self, name: str) -> list[tuple[float, float]]:
+        """When it strikes a user, and when it lets go, within its duration; only if it has its own times for each."""
+        fault = self.fault
+        stream, over = key(self._seed, "times", fault.name, fault.at, name), fault.at + fault.lasts
+        return [(begins, min(ends, over)) for begins, ends in fault.times_of(stream)]
+
     def strikes(self, name: str) -> bool:
         """Whether it is on and hits this name now; if so, the name is added to `hit`."""
         if self.is_on and self.is_for(name) and (self.striking is None or name in self.striking):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from netra_sim.history import LOOP_STEPS, History
-from netra_sim.randomness import key
 from netra_sim.recording import Recorder, describe_loop_error, without_addresses
 from netra_sim.simulation.diagnosis import (
     DeadlockError,
@@ -171,12 +170,12 @@ class Stage:
     async def _strike_each(self, injection: Injection[Fault], striking: set[str]) -> None:
         for user in self.users:
             if injection.is_for(user.user_id):
-                strikes = self._strike(injection.fault, user, striking)
+                strikes = self._strike(injection.times_of(user.user_id), user, striking)
                 self.spawn(strikes, f"fault {injection.fault.name} of {user.user_id}")
 
-    async def _strike(self, fault: Fault, user: StageUser, striking: set[str]) -> None:
+    async def _strike(self, times: list[tuple[float, float]], user: StageUser, striking: set[str]) -> None:
         """Let a fault strike a user at the times that are drawn for it."""
-        for begins, ends in fault.times_of(key(self.seed, "times", fault.name, fault.at, user.user_id)):
+        for begins, ends in times:
             for moment, change in ((begins, striking.add), (ends, striking.discard)):
                 await self.loop.sleep_exactly(max(0.0, moment - self.loop.exact_time()))
                 change(user.user_id)

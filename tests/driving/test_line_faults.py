@@ -87,6 +87,30 @@ async def test_a_storm_resets_the_connections_of_those_whom_it_hits_again_and_ag
     assert server.ends.count("ConnectionResetError") == count == 8 - ended
 
 
+async def test_flapping_clients_lose_their_network_at_times_of_their_own_and_get_it_back():
+    flapping = {"kind": "flapping", "at": 0.2, "lasts": 1.2, "every": 0.6, "off": 0.2, "jitter": 0.0}
+    times = [0.3 * number for number in range(7) for _ in range(6)]
+    one = Scenario.from_mapping(
+        {
+            "users": 6,
+            "client": SSE,
+            "workload": {"arrivals": {"kind": "replay", "times": times}},
+            "faults": [flapping],
+        }
+    )
+    async with running(tokens=5, pause=0.02) as server:
+        history = await load_scenario(one, 3, url=server.url)
+    lost = history.frame(Kind.DISCONNECTED, Kind.CONNECT_REFUSED)
+    first = lost.groupby("user", observed=True)["time"].min()
+    assert hit(history) == [6]
+    assert first.max() - first.min() > 0.1
+    ended = set(history.frame(Kind.RECEIVED).query("event == 'agent_completed'")["run"])
+    asked = history.frame(Kind.REQUESTED)
+    due, is_answered = (asked["due"] - asked["due"].min()).round(1), asked["run"].isin(ended)
+    assert is_answered[due.between(0.9, 1.2)].any(), "each has lost its network once by then, and the fault goes on"
+    assert is_answered[due > 1.4].all(), "it is over"
+
+
 async def test_a_reset_is_a_reset_also_of_a_connection_on_which_nothing_is_under_way():
     one = Scenario.from_mapping(
         {

@@ -105,6 +105,7 @@ class Flapping(LineFault, frozen=True, tag="flapping"):
     """
 
     works_on_systems: ClassVar[bool] = True
+    works_on_sockets: ClassVar[bool] = True
     has_own_times: ClassVar[bool] = True
 
     every: Positive = 20.0
