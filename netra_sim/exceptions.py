@@ -45,7 +45,7 @@ other one. A wrong argument raises Python's own ``TypeError``, ``ValueError`` or
     ├── StuckThreadError                a worker thread neither ends nor blocks; a RuntimeError [simulation]
     ├── SweepError                      the folder holds the table of another sweep; a ValueError [exploration]
     ├── SystemFailedError               the system under test does not start; a RuntimeError
-    ├── TargetError                     no URL of a system that may be loaded; a ValueError [loading]
+    ├── TargetError                     no URL of a system that can and may be loaded; a ValueError [loading]
     ├── ToolError                       a tool failed; the agent that called it may handle this
     ├── VirtualTimeLimitError           the virtual time ran out, or stood still; a RuntimeError [simulation]
     ├── WorkerError                     another process died, or cannot take the work; a RuntimeError [processes]

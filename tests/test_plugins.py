@@ -82,7 +82,7 @@ def test_their_factory_makes_the_engines(run):
     assert run("simulate", "--users", "3", "--factory", "their_lab.commands:TheirFactory").returncode == 0
     done = run("simulate", "--users", "3", "--factory", "their_lab.commands:greet")
     assert done.returncode == 2
-    assert "is no subclass of netra_sim.ExecutionEngineFactory" in done.stderr
+    assert "is no subclass of netra_sim.factory.ExecutionEngineFactory" in done.stderr
 
 
 def test_their_rule_finds_something(run, tmp_path):

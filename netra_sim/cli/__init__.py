@@ -26,7 +26,8 @@ def main() -> None:
         sys.exit(ExitCode.USAGE)
     try:
         with stopped_like_ctrl_c():
-            cli(standalone_mode=False)
+            # By its own name also when started as `python -m netra_sim`: usage and errors name what one types.
+            cli(standalone_mode=False, prog_name="netra-sim")
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.ClickException as error:

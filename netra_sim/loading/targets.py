@@ -1,5 +1,6 @@
 """Where a load run may connect to: the URL of a system, and the hosts that the caller allows."""
 
+import asyncio
 from collections.abc import Collection
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -10,8 +11,12 @@ from netra_sim.exceptions import NetraSimError
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
+_CONNECTS_WITHIN = 10.0
+"""Seconds within which a system must accept the first connection."""
+
+
 class TargetError(NetraSimError, ValueError):
-    """The URL is none of a system, or leads to a host that is not allowed."""
+    """The URL is none of a system, or leads to a host that is not allowed, or where nothing listens."""
 
 
 def is_allowed(host: str, allowed: Collection[str]) -> bool:
@@ -59,3 +64,24 @@ def target_of(url: str, allowed: Collection[str] = ()) -> SystemAddress:
         tls=parts.scheme in ("https", "wss"),
         path=parts.path.rstrip("/"),
     )
+
+
+async def try_to_connect(target: SystemAddress) -> None:
+    """Open one connection, and close it at once, so that a run against nothing is not begun.
+
+    Raises:
+        TargetError: nobody accepts it.
+    """
+    try:
+        async with asyncio.timeout(_CONNECTS_WITHIN):
+            _, writer = await asyncio.open_connection(target.host, target.port)
+    except TimeoutError as error:
+        reason = f"nobody accepts a connection within {_CONNECTS_WITHIN:g} s"
+        raise TargetError(
+            f"{target.authority}: {reason}; is the system there, and does a firewall let this machine through?"
+        ) from error
+    except OSError as error:
+        raise TargetError(
+            f"nothing listens at {target.authority} ({error.strerror or error}); start the system first, or correct --url"
+        ) from error
+    writer.close()

@@ -2,8 +2,11 @@
 
 import os
 import signal
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -68,10 +71,43 @@ def test_what_cannot_be_loaded_is_wrong_usage(netra_sim, arguments, says):
     assert (found.exit_code, says in found.output) == (2, True), found.output
 
 
-def test_failed_checks_give_exit_code_1(netra_sim):
-    found = netra_sim("deployed.toml", "--url", "http://127.0.0.1:9")
+@pytest.fixture
+def hanging_up():
+    """The URL of a server that closes each connection at once."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        pass
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_failed_checks_give_exit_code_1(netra_sim, hanging_up):
+    found = netra_sim("deployed.toml", "--url", hanging_up)
     assert found.exit_code == 1, found.output
     assert "failed  completion" in found.output
+    assert "not started" not in found.output
+
+
+def test_services_are_not_started_for_a_system_that_runs_already_and_load_says_so(netra_sim, hanging_up):
+    words = ("mine.toml", "--url", hanging_up, "--set", 'services={model={kind="model"}}', "--format", "json")
+    found = netra_sim(*words)
+    assert f"not started, as the system at {hanging_up} runs already" in found.stderr
+    assert "[services.model]" in found.stderr
+
+
+def test_nothing_is_loaded_where_nothing_listens(netra_sim):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    found = netra_sim("deployed.toml", "--url", f"http://127.0.0.1:{port}")
+    assert found.exit_code == 2, found.output
+    assert f"nothing listens at 127.0.0.1:{port} (" in found.stderr
+    assert "start the system first, or correct --url" in found.stderr
+    assert not Path("history.parquet").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the processes in /proc")

@@ -193,3 +193,11 @@ def test_the_command_itself_keeps_standard_output_clean(tmp_path):
     words = [sys.executable, "-m", "netra_sim", "simulate", "thin-line", "--users", "2", "--format", "json"]
     done = subprocess.run(words, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
     assert json.loads(done.stdout)["exit_code"] == done.returncode == 0
+
+
+def test_usage_and_errors_name_the_command_that_one_types(tmp_path):
+    words = [sys.executable, "-m", "netra_sim", "simulate", "--bogus"]
+    done = subprocess.run(words, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Usage: netra-sim simulate " in done.stderr
+    assert "python -m" not in done.stderr
