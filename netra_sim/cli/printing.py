@@ -93,7 +93,8 @@ class Printer:
                 click.echo(junit(f"netra_sim {self._command}", self._suites), nl=False)
             case "github":
                 click.echo(annotations(case for cases in self._suites.values() for case in cases), nl=False)
-                click.echo(annotation("notice", self._counted(), title=f"netra-sim {self._command}"), nl=False)
+                told = facts.get("headline") or self._counted()
+                click.echo(annotation("notice", told, title=f"netra-sim {self._command}"), nl=False)
         if not_written is not None:
             raise not_written
         sys.exit(code)
@@ -113,3 +114,9 @@ format_option = click.option(
     help="Text for people, or one document for a program: JSON, JUnit XML, or annotations for GitHub.",
 )  # fmt: skip
 """The option of the commands that judge something; its value is a `Printer`."""
+
+report_format_option = click.option(
+    "--format", "printer", type=click.Choice(["text", "github"]), default="text", show_default=True, callback=_printer,
+    help="Text for people, or annotations for GitHub; the folder has JSON and JUnit XML.",
+)  # fmt: skip
+"""The option of a command that writes the documents for programs into its folder."""

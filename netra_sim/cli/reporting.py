@@ -1,11 +1,13 @@
 """Commands that write the report, list the notebooks, and write the reference."""
 
-import sys
 from pathlib import Path
 
 import click
 
 from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, progress, write_or_print
+from netra_sim.cli.printing import Printer, report_format_option
+from netra_sim.exit_code import ExitCode
+from netra_sim.formats import Case
 
 
 @click.command("report")
@@ -28,6 +30,7 @@ from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, progress, write_or_print
     "-o", "--output", type=NEW_FOLDER, default="report", show_default=True,
     help="Folder for the report.",
 )  # fmt: skip
+@report_format_option
 def report_command(
     users: int | None,
     seed: int | None,
@@ -37,6 +40,7 @@ def report_command(
     time_limit: float,
     base: Path | None,
     output: Path,
+    printer: Printer,
 ) -> None:
     """Run the notebooks, and write a folder with the verdict and the pages."""
     # Imported here: papermill, nbconvert and matplotlib take longer to import than a small simulation takes to run.
@@ -62,13 +66,15 @@ def report_command(
             shown.end(name, "is done" if is_whole else "did not run to its end")
 
         made = make_report(tasks, output, jobs=jobs, time_limit=time_limit, base=base, on_cell=on_cell, on_end=on_end)
-    click.echo(made.headline)
-    for reason in made.reasons:
-        click.echo(f"  {reason}")
-    if made.not_written is not None:
-        raise made.not_written
-    click.echo(f"Report: {made.page}")
-    sys.exit(made.code)
+    if made.code is not ExitCode.GO:
+        decision = made.headline.partition(":")[0]
+        cases = [Case(group="report", name=decision, outcome="failure", message=one) for one in made.reasons]
+        printer.cases("report", cases)
+    for line in (made.headline, *(f"  {reason}" for reason in made.reasons)):
+        printer.say(line)
+    if made.not_written is None:
+        printer.say(f"Report: {made.page}")
+    printer.end(made.code, {"headline": made.headline}, made.not_written)
 
 
 @click.command("notebooks")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from netra_sim.cli.group import cli
 
@@ -44,7 +45,7 @@ def test_the_recipe_has_a_valid_gitlab_job_that_keeps_the_report_always():
 
 def test_the_workflow_keeps_and_shows_the_report_whatever_its_outcome():
     after = STEPS[[step.get("name") for step in STEPS].index("Write the report") + 1 :]
-    assert len(after) == 6
+    assert len(after) == 5
     assert all(str(step["if"]).startswith("always()") for step in after)
     kept = [step["with"]["path"] for step in after if "upload-artifact" in step.get("uses", "")]
     assert kept == ["report", "report/junit.xml"]
@@ -59,3 +60,13 @@ def test_only_the_report_job_has_write_permissions_and_only_those_it_needs():
 
 def test_no_text_of_a_pull_request_is_pasted_into_a_script():
     assert not [step for step in STEPS if "${{" in step.get("run", "")]
+
+
+def test_a_report_annotates_the_pull_request_with_headline_and_reasons(tmp_path):
+    words = ["--notebook", "isolation", "-p", "users", "4", "-p", "delivery_p95", "0.001", "--format", "github"]
+    done = CliRunner().invoke(cli, ["report", *words, "-o", str(tmp_path / "report")])
+    assert done.exit_code == 1, done.output
+    *errors, headline = done.stdout.splitlines()
+    assert errors
+    assert all(line.startswith("::error title=report%3A NO-GO::isolation: ") for line in errors)
+    assert headline.startswith("::notice title=netra-sim report::NO-GO: ")
