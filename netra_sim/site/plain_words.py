@@ -79,16 +79,17 @@ _FIGURES = {
     "most bytes": ("", "{}"),
     "steps for each": ("", "{} steps for each thing that happened"),
     "longest pause": ("", "{}"),
+    "pauses": ("", "{}"),
     "longest work after leaving": ("", "{}"),
 }
 """What is wrong if a figure breaks its promise ("" for the words of its check), and how to say the figure."""
 
-_QUANTITIES = {
+_STATISTICS = {
     "mean": "{} on average",
     "p50": "{} for half of them",
     "p95": "{} for 95 of 100",
     "p99": "{} for 99 of 100",
-    "max": "{} for the slowest",
+    "max": "{} for the longest",
 }
 """How to say a figure of many values, by the end of its name."""
 
@@ -144,12 +145,14 @@ def _broken(result: CheckResult) -> Iterator[tuple[str, str]]:
     for name, measured in result.measured.items():
         if measured.bound is None or not _breaks(measured, measured.bound):
             continue
-        subject, _, quantity = name.rpartition(", ")
-        if quantity not in _QUANTITIES:
-            subject, quantity = name, ""
-        wrong, way = _FIGURES.get(subject, (f"{_wrong(result)}, {subject}", "{}"))
+        subject, _, statistic = name.rpartition(", ")
+        if statistic not in _STATISTICS:
+            subject, statistic = name, ""
+        event = subject.removeprefix("delivery of ")
+        other = f"Messages {event} arrived late" if event != subject else f"{_wrong(result)}, {subject}"
+        wrong, way = _FIGURES.get(subject, (other, "{}"))
         value, promise = _told_apart(measured, measured.bound)
-        said = way.format(_QUANTITIES.get(quantity, "{}").format(value))
+        said = way.format(_STATISTICS.get(statistic, "{}").format(value))
         yield wrong or _wrong(result), f"{said}, promised {promise}"
 
 

@@ -16,6 +16,9 @@ from netra_sim.charts import (
 )
 from netra_sim.checks import CheckResult
 from netra_sim.history import History, Kind
+from netra_sim.site.html import FILTER
+from netra_sim.site.plain_words import in_plain_words
+from netra_sim.site.safe_html import SafeHtml
 from netra_sim.studies.systems import allowed_after_leaving, objective_for, request_figures, system_checks_table
 from netra_sim.tables import Html, render
 from netra_sim.version import __version__
@@ -36,18 +39,21 @@ class RunPage(NamedTuple):
 
 
 def run_page(history: History, results: Sequence[CheckResult], about: RunPage) -> Html:
-    """The page, which loads nothing and needs no JavaScript."""
+    """The page, which loads nothing and is complete without JavaScript."""
     failed = [one for one in results if one.state == "failed"]
+    safe = SafeHtml()
     return render(
         "site/templates/run.html",
+        script=FILTER,
         title=f"{about.name}: {'failed' if failed else 'passed'}",
         about=about,
         headline=_headline(results),
         failed=failed,
+        told=[in_plain_words(one) for one in failed],
         reasons=[f"{one.check}: {one.findings[0].message}" for one in failed],
         facts=_facts(history),
-        checks=system_checks_table("What the checks found", history, results),
-        pictures=[picture._repr_html_() for picture in run_pictures(history)],
+        checks=safe(system_checks_table("What the checks found", history, results)),
+        pictures=[safe(picture._repr_html_()) for picture in run_pictures(history)],
         version=__version__,
     )
 

@@ -100,7 +100,9 @@ def test_the_commands_of_the_page_repeat_a_seed_and_make_the_same_folder(gated, 
     again = CliRunner().invoke(cli, [*shlex.split(verdict["command"])[1:], "-o", str(tmp_path / "gate")])
     assert again.exit_code == 1
     for name in ("verdict.json", "summary.md", "junit.xml", "index.html"):
-        assert (tmp_path / "gate" / name).read_bytes() == (folder / "failed" / name).read_bytes(), name
+        texts = [(where / name).read_text("utf-8") for where in (tmp_path / "gate", folder / "failed")]
+        first, second = (re.sub(r"load average [\d.]+", "", text) for text in texts)  # how busy the machine is differs
+        assert first == second, name
 
 
 def test_junit_has_a_case_for_each_check_with_each_seed(gated):
@@ -132,7 +134,7 @@ def test_the_page_is_one_file_whose_pictures_have_words(gated):
         assert not page.unbalanced
         assert page.tags.count("script") == 1
         assert [load for load in page.loads if not load.startswith("data:")] == []
-        assert len(page.images) == 3
+        assert len(page.images) == 4
         assert all(len(image["alt"]) > 40 for image in page.images)
         links = {link for link in page.links if not link.startswith(("#", "data:"))}
         assert links == names_in(gated[2] / name) - {"index.html", "manifest.json", "notes.txt"}

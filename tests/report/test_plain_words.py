@@ -77,6 +77,13 @@ def test_a_figure_that_is_just_beyond_its_promise_is_told_apart_from_it():
     assert "100.04 ms for 95 of 100, promised 100 ms" in in_plain_words(failed(measured=measured))
 
 
+def test_a_late_kind_of_event_is_named():
+    measured = {"delivery of tool_completed, p99": Measurement(0.3, "s", "lower", 0.1)}
+    assert in_plain_words(failed(measured=measured)).startswith(
+        "Messages tool_completed arrived late: 300 ms for 99 of 100"
+    )
+
+
 def test_a_check_and_a_figure_that_nobody_knows_still_tell_what_and_where():
     said = in_plain_words(failed("own", measured={"depth": Measurement(7, "count", "lower", 3)}), "a-log")
     assert said == "Was it in time? No, depth in a-log: 7, promised 3"

@@ -35,6 +35,12 @@ def test_a_run_gets_a_page_with_its_figures_its_pictures_and_its_slowest_request
     assert not page.unbalanced
     assert all(load.startswith("data:") for load in page.loads)
     assert "no step cost: CPU takes no time in this simulation" in page.text
+    told = "Messages arrived late: 2.15 s on average, promised 100 ms, and 12.1 s for 95 of 100, promised 100 ms"
+    assert (
+        page.text.index(told)
+        < page.text.index("latency: delivery of events: mean is")
+        < page.text.index("What was run")
+    )
     done = run("check", "history.parquet", "--html", "two.html")
     assert Page(tmp_path / "two.html").images == page.images
 
