@@ -17,7 +17,7 @@ _TAG = re.compile(r'<(/?)(\w+)((?: [\w-]+="[^"]*")*)>')
 _ID = re.compile(r' id="([^"]*)"')
 _BLANK_ALT = re.compile(r' alt="\s*"')
 _FIGURE = re.compile(r"<figure\b.*?</figure>", re.S)
-_EMPTY_HEADER = re.compile(r'<th((?: (?!scope)[\w-]+="[^"]*")*) scope="\w+">(?:\s|&nbsp;)*</th>')
+_EMPTY_HEADER = re.compile(r'<th((?: (?!scope)[\w-]+="[^"]*")*) scope="col">(?:\s|&nbsp;)*</th>')
 NO_DESCRIPTION = "A picture that its notebook does not describe"
 
 

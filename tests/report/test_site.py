@@ -289,6 +289,7 @@ def test_without_a_chromium_the_report_is_whole_and_says_why_there_is_no_pdf(tmp
     monkeypatch.setattr("netra_sim.site.pdf._PLACES", ())
     (task,) = plan((), notebooks=[validation(tmp_path, verdict())])
     run = NotebookRun(task=task, executed=task.source(), problem="", seconds=1.0)
+    (tmp_path / "report").mkdir()
     write_site(Outcome(decision="GO", reasons=[], verdict=verdict(), runs=[run]), tmp_path / "report", seconds=1.0)
     assert "no PDF: no Chromium was found" in Page(tmp_path / "report" / "index.html").text
     assert "no Chromium" in json.loads((tmp_path / "report" / "manifest.json").read_text("utf-8"))["no_pdf"]
@@ -401,6 +402,15 @@ def test_html_of_a_notebook_is_rebuilt_without_anything_that_runs_or_loads(piece
     assert [load for load in page.loads if not load.startswith("data:image/")] == []
     assert not [link for link in page.links if link and not re.match(r"https?://|mailto:|#|[\w.-]+(/[\w.-]+)*\Z", link)]
     assert 1 not in page.headings
+
+
+def test_a_header_without_words_over_a_column_becomes_a_cell_and_one_with_words_stays():
+    html = (
+        "<table><thead><tr><th colspan='2'> </th><th>user</th></tr></thead><tbody><tr><th>0</th></tr></tbody></table>"
+    )
+    rebuilt = SafeHtml()(html)
+    assert '<td colspan="2"></td><th scope="col">user</th>' in rebuilt
+    assert '<th scope="row">0</th>' in rebuilt
 
 
 def test_scripts_and_styles_in_the_html_of_a_notebook_go_with_all_that_is_in_them():
