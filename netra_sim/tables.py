@@ -25,8 +25,8 @@ _MARKS = {
     "not enough evidence": "?",
     "given": "=",
 }
-_OPTION = re.compile(r"(?<!\S)-\S+( [^-\s]\S{0,11}(?!\S))?")
-"""An option of a command, with its value if that is short."""
+_OPTION = re.compile(r"^netra-sim \S+|(?<!\S)-\S+( [^-\s]\S{0,11}(?!\S))?")
+"""An option of a command, with its value if that is short; or its first two words."""
 _UNBROKEN = r'<span class="option">\g<0></span>'
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),

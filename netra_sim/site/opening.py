@@ -88,7 +88,7 @@ def _failed(outcome: Outcome) -> str:
     if refuted:
         return f"{refuted:,} of {_counted(len(claims), 'claim')} {_are(refuted)} refuted. {first}{more}."
     if first:
-        return f"{'No claim is refuted. ' if claims else ''}{first}{more}."
+        return f"{'No claim is refuted. ' if claims else ''}{first[:1].upper()}{first[1:]}{more}."
     return f"Nothing{': ' + _states(claims) if claims else ''}."
 
 

@@ -48,5 +48,8 @@ def test_a_table_of_checks_names_the_objectives():
 
 def test_a_command_keeps_each_option_in_one_piece_and_its_words_as_they_are():
     shown = command_line("netra-sim simulate a.toml --seed 7 --set 'users=[1, 2]' <x>")
+    assert shown.startswith(
+        '<code><span class="option">netra-sim simulate</span> a.toml <span class="option">--seed 7</span> '
+    )
     assert '<span class="option">--seed 7</span> <span class="option">--set</span>' in shown
     assert unescape(re.sub("<[^>]*>", "", shown)) == "netra-sim simulate a.toml --seed 7 --set 'users=[1, 2]' <x>"
