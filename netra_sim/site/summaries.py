@@ -3,15 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 
 from netra_sim.formats import Case, CaseOutcome, check_case, defect_case, junit
 from netra_sim.notebooks.outcome import Outcome
 from netra_sim.notebooks.runner import NotebookRun
+from netra_sim.site.opening import refutations
 from netra_sim.studies.objectives import ObjectiveResult
-from netra_sim.verdict.claim_tables import SCORE_DEFINITION, claim_anchor
+from netra_sim.verdict.claim_tables import SCORE_DEFINITION
 from netra_sim.verdict.claims import JudgedClaim, State
 from netra_sim.verdict.verdict import Verdict
 
@@ -34,9 +34,7 @@ def markdown(outcome: Outcome, made: str = "") -> str:
     parts = [f"# Validation: {plain(outcome.title)}", f"**{plain(outcome.headline)}**", made]
     parts += [plain(f"{counted(claims)}.")] if claims else []
     parts += [plain(f"About {about(verdict)}.")] if verdict else []
-    parts += listed(
-        "Refuted", [f"{claim.says}: {claim.why} (validation.html#{claim.anchor})" for claim in refuted(claims)]
-    )
+    parts += listed("Refuted", _refuted(verdict)) if verdict else []
     parts += listed("Why", outcome.reasons)
     parts += listed("Given objectives", outcome.objectives)
     parts += listed("Worse than the base", outcome.worse_than_base)
@@ -52,33 +50,18 @@ def markdown(outcome: Outcome, made: str = "") -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _refuted(verdict: Verdict) -> list[str]:
+    """What failed in everyday words, with each claim that it refutes."""
+    lines = []
+    for one in refutations(verdict):
+        lines += [f"{claim.says}: {one.cause} (validation.html#{claim.anchor})" for claim in one.claims] or [one.cause]
+    return lines
+
+
 def about(verdict: Verdict) -> str:
     """The version and the shortened digests of the judged code and data, in one line."""
     parts = ", ".join(f"{name} {getattr(verdict.about, name)[:12]}" for name in verdict.about.__struct_fields__)
     return f"netra_sim {verdict.version} {verdict.about.whole[:12]} ({parts})"
-
-
-class Named(NamedTuple):
-    """A refuted claim, as a summary names it.
-
-    Attributes:
-        says: the plan's words.
-        why: the measured figures and the objective.
-        anchor: the id of its evidence on the validation's page.
-    """
-
-    says: str
-    why: str
-    anchor: str
-
-
-def refuted(claims: Sequence[JudgedClaim]) -> list[Named]:
-    """The refuted claims: first those with checks of their own, then those about other claims."""
-    found = [(bool(one.claim.all_of), number, one) for number, one in enumerate(claims) if one.state is State.REFUTED]
-    return [
-        Named(one.claim.says, one.evidence, claim_anchor(number))
-        for _, number, one in sorted(found, key=lambda entry: entry[:2])
-    ]
 
 
 def counted(claims: Sequence[JudgedClaim]) -> str:

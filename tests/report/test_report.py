@@ -76,10 +76,11 @@ def test_the_page_is_self_contained_has_no_code_and_says_go_first(good):
     assert [
         load for load in page.loads if not load.startswith(("data:image/png;base64,", "data:text/csv;base64,"))
     ] == []
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 1  # the search in its tables
     assert "from netra_sim" not in page.text
     assert re.search(
-        r"does the evidence prove\? GO against weaker objectives and from less evidence GO against", page.text
+        r"does the evidence prove\? GO against weaker objectives and from less evidence Tested The remediation",
+        page.text,
     )
     assert "real server" in page.text
 

@@ -113,7 +113,11 @@ def test_refuted_claims_are_named_first_with_cause_and_a_link_to_the_evidence(si
     assert f"validation.html#claim-{FALLEN + 1}" in page.links
     summary = (site[1] / "summary.md").read_text("utf-8")
     assert summary.index("## Refuted") < summary.index("## Why")
-    assert "content-isolation (simulated)" in summary[summary.index("## Refuted") : summary.index("## Why")]
+    listed = summary[summary.index("## Refuted") : summary.index("## Why")]
+    assert "content-isolation (simulated)" in listed
+    assert (
+        "\n- Users received events of other users in the simulation: 1 found in 5,000 events, promised none" in listed
+    )
 
 
 def test_every_claim_can_be_linked_to_on_the_validations_page(tmp_path):
