@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+import msgspec
 
 from netra_sim.cli.common import progress
 from netra_sim.cli.printing import Printer, format_option
