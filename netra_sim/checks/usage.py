@@ -37,7 +37,7 @@ class ResourceUse(msgspec.Struct, frozen=True, kw_only=True):
         queue_began: the same in the first quarter of the time.
         queue_ended: the same in the last quarter.
         wait_p95: the 95th percentile of the seconds that steps wait, for those that ask in the time; NaN if not recorded.
-        refused: how many steps are refused in the time, because the queue is full.
+        refused: how many steps are refused in the time, because the queue is full or the model's rate limit is reached.
     """
 
     resource: str

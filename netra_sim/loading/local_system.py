@@ -115,6 +115,10 @@ class LocalSystem:
         """End the system at once."""
         self._act(self._program.kill())
 
+    def stop(self, process: int, drain: float) -> None:
+        """Ask the system to end, and kill it after so many seconds."""
+        self._act(self._stop_within(drain))
+
     def start(self, process: int) -> None:
         """Start the system again."""
         self._act(self._program.start())
@@ -138,6 +142,9 @@ class LocalSystem:
             await work
 
         self._acts.append(asyncio.create_task(act(), name="a fault of the system"))
+
+    async def _stop_within(self, drain: float) -> None:
+        await self._program.stop(drain)
 
     async def _sample_again_and_again(self, recorder: Recorder) -> None:
         while True:

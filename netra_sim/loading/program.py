@@ -105,13 +105,17 @@ class ServedProgram:
         ticks, pages = int(fields[11]) + int(fields[12]), int(fields[21])
         return ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE")
 
-    async def stop(self) -> bool:
-        """Send SIGTERM and wait for the end; a process that does not end in time is killed. Returns whether it ended."""
+    async def stop(self, within: float | None = None) -> bool:
+        """Send SIGTERM and wait for the end; a process that does not end in time is killed. Returns whether it ended.
+
+        Args:
+            within: seconds that the process gets; by default those of the settings.
+        """
         if self._process is None or self.exit_code is not None:
             return True
         self._process.terminate()
         try:
-            async with asyncio.timeout(self._settings.stop_within):
+            async with asyncio.timeout(self._settings.stop_within if within is None else within):
                 await self._process.wait()
         except TimeoutError:
             await self.kill()

@@ -77,6 +77,15 @@ async def test_a_killed_process_ends_its_answers_and_serves_again_after_its_rest
     assert set(history.frame(Kind.DISCONNECTED)["user"][:2]) == {"user-0", "user-1"}
 
 
+@pytest.mark.parametrize(("drain", "answered"), [(20.0, 2), (0.0, 0)])
+async def test_a_process_that_is_restarted_ends_its_answers_if_it_may(drain, answered):
+    fault = {"kind": "process-restarted", "at": 0.4, "lasts": drain + 0.3, "drain": drain}
+    workload = {"arrivals": {"kind": "replay", "times": [0.1, 0.2]}}
+    history = await load_scenario(scenario("/long", faults=[fault], workload=workload))
+    assert history.frame(Kind.RECEIVED)["event"].eq("agent_completed").sum() == answered
+    assert set(history.frame(Kind.FAULT_ENDED)["detail"]) == {"process-restarted"}
+
+
 async def test_a_service_that_gets_worse_is_worse_while_the_fault_lasts():
     workload = {"arrivals": {"kind": "replay", "times": [0.0, 1.0, 6.0]}}
     fault = {"kind": "service-worse", "service": "search", "at": 0.5, "lasts": 5.0, "error_share": 1.0}

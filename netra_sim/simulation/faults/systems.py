@@ -93,6 +93,8 @@ class ProcessRestarted(SystemFault, frozen=True, tag="process-restarted"):
     Incidents: S9, S15.
     """
 
+    works_on_sockets: ClassVar[bool] = True
+
     process: Number = 1
     drain: Seconds = 5.0
 
