@@ -117,10 +117,10 @@ class ResourcePools:
 
     Args:
         resources: the limited ones, if there are any.
-        limits: the faults that limit the rate of the model.
         seed: determines how long a run holds its database connection.
         recorder: takes the visits.
         clock: the time in seconds.
+        limits: the faults that limit the rate of the model.
 
     Attributes:
         slots: the `Slots` of the default pipeline.
@@ -129,10 +129,10 @@ class ResourcePools:
     def __init__(
         self,
         resources: Resources | msgspec.UnsetType,
-        limits: Sequence[Injection[RateLimited]],
         seed: int,
         recorder: Recorder,
         clock: Callable[[], float],
+        limits: Sequence[Injection[RateLimited]] = (),
     ) -> None:
         limited = {} if resources is msgspec.UNSET else {name: getattr(resources, name) for name in _POOLED}
         self._pools = {

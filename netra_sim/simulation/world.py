@@ -80,7 +80,7 @@ class World(Stage):
     ) -> None:
         super().__init__(scenario, seed, loop, on_answer)
         limits = self.faults.of(RateLimited)
-        self.pools = ResourcePools(scenario.resources, limits, seed, self.recorder, loop.exact_time)
+        self.pools = ResourcePools(scenario.resources, seed, self.recorder, loop.exact_time, limits)
         self._broker = Broker(self.faults) if self.faults.of(BrokerBlip) else None
         self._factory_class = factory_class
         self._instances: list[Instance] = []
