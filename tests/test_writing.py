@@ -1,5 +1,6 @@
 """What a command writes replaces files only, is refused before anything runs, and never costs what was found."""
 
+import json
 import os
 import re
 import stat
@@ -52,6 +53,15 @@ def test_a_full_device_costs_no_findings_and_the_command_says_what_it_could_not_
     assert "passed  delivery" in done.stdout
     assert done.stderr.splitlines()[-1] == f"netra-sim broke: {full} cannot be written: no space left on device"
     assert stat.S_ISCHR(os.stat(full).st_mode)
+
+
+def test_a_page_that_cannot_be_written_costs_no_json(tmp_path):
+    full = device(tmp_path, "full", 7)
+    command = [sys.executable, "-m", "netra_sim", "simulate", *FEW, "--format", "json", "--html", full]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["exit_code"] == 3
+    assert "no space left on device" in done.stderr.splitlines()[-1]
 
 
 def test_a_pipe_receives_the_whole_history(tmp_path):

@@ -80,7 +80,7 @@ def check_command(
             f"for {name} it lacks {missing(name)}" for name in ("cross-user-isolation", "delivery") if missing(name)
         )
         raise click.UsageError(f"no check could judge {file}: {', and '.join(first) or 'there is too little in it'}")
-    write_run_page(page, history, results, file.name, printer)
+    no_page = write_run_page(page, history, results, file.name, printer)
     has_failed = any(result.state == "failed" for result in results)
     if not has_failed and unreadable > unreadable_share:
         raise click.UsageError(
@@ -88,7 +88,7 @@ def check_command(
             "the mapping, or allow more with --unreadable-share"
         )
     facts = history_facts(history, results) | {"file": str(file), "unreadable_share": unreadable}
-    printer.end(ExitCode.NO_GO if has_failed else ExitCode.GO, facts)
+    printer.end(ExitCode.NO_GO if has_failed else ExitCode.GO, facts, no_page)
 
 
 def _tell_reading(log: Log, printer: Printer) -> None:

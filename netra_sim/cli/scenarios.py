@@ -172,10 +172,10 @@ def save_and_check(
     unjudged = [one.check for one in results if one.check in given and one.state not in ("passed", "failed")]
     if unjudged:
         printer.say(f"not judged, though objectives were given: {', '.join(unjudged)}")
-    write_run_page(page, history, results, name, printer, assumptions)
+    no_page = write_run_page(page, history, results, name, printer, assumptions)
     has_failed = unjudged or any(one.state == "failed" for one in results)
     facts = history_facts(history, results) | {"history": str(output), "resources": uses, "not_judged": unjudged}
-    printer.end(ExitCode.NO_GO if has_failed else ExitCode.GO, facts, not_saved)
+    printer.end(ExitCode.NO_GO if has_failed else ExitCode.GO, facts, not_saved or no_page)
 
 
 def write_run_page(
@@ -185,15 +185,19 @@ def write_run_page(
     name: str,
     printer: Printer,
     assumptions: Sequence[str] = (),
-) -> None:
-    """Write the page of a run, if one is asked for."""
+) -> WriteError | None:
+    """Write the page of a run, if one is asked for, and return why it could not be written."""
     if page is None:
-        return
+        return None
     from netra_sim.site.run_page import RunPage, run_page  # matplotlib takes a second to import
 
     about = RunPage(name, shlex.join(["netra-sim", *sys.argv[1:]]), assumptions)
-    write_page(run_page(history, results, about), page)
+    try:
+        write_page(run_page(history, results, about), page)
+    except WriteError as error:
+        return error
     printer.say(f"Page: {page}")
+    return None
 
 
 def history_facts(history: History, results: Sequence[CheckResult]) -> dict[str, Any]:
