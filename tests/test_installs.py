@@ -129,7 +129,7 @@ def modules_of(run, *words):
         (("scenarios",), SLOW_TO_IMPORT, 360),
         (("scenarios", "--faults"), SLOW_TO_IMPORT, 360),
         (("audit", "--rules"), SLOW_TO_IMPORT - {"numpy"}, 450),
-        (("simulate", "--help"), SLOW_TO_IMPORT - {"numpy"}, 520),
+        (("simulate", "--help"), SLOW_TO_IMPORT - {"numpy"}, 530),
         (("explore", "--seeds", "2", "--jobs", "1", "--users", "3"), SLOW_TO_IMPORT - {"numpy", "tqdm"}, 600),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -38,6 +38,7 @@ from netra_sim.checks.times import timestamps
 from netra_sim.checks.tools import tools
 from netra_sim.checks.usage import POOLED, ResourceUse, Visits, resource_use, use_over_time, visits, which_saturates
 from netra_sim.history import History, Objectives
+from netra_sim.own_code import OwnCodeError, own_object
 from netra_sim.registry import Registry
 
 OWN_CHECKS: tuple[Check, ...] = (
@@ -80,6 +81,23 @@ CHECKS: Registry[Check] = Registry("netra_sim.checks", OWN_CHECKS, kind=Check)
 """All checks by their names, those of other packages included."""
 
 
+def all_checks(places: Iterable[str] = ()) -> list[Check]:
+    """All of `CHECKS`, and checks of one's own.
+
+    Args:
+        places: of one's own checks, such as "mine:my_check".
+
+    Raises:
+        OwnCodeError: there is no check at a place, or its name is taken.
+    """
+    found = dict(CHECKS)
+    for place in places:
+        one = own_object(place, Check, "check")
+        if found.setdefault(one.name, one) is not one:
+            raise OwnCodeError(f"check is {place!r}, and its name {one.name!r} is taken; choose another")
+    return list(found.values())
+
+
 def check(
     history: History, objectives: Objectives | None = None, checks: Iterable[Check] | None = None
 ) -> list[CheckResult]:
@@ -113,6 +131,7 @@ __all__ = [
     "State",
     "SteadyState",
     "Visits",
+    "all_checks",
     "check",
     "define",
     "delivery_latencies",

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import click
 
-from netra_sim.checks import Records, check, lacks
+from netra_sim.checks import Records, all_checks, check, lacks
 from netra_sim.cli.printing import Printer, format_option
 from netra_sim.cli.scenarios import check_option, history_facts, refusing, run_page_option, write_run_page
 from netra_sim.exit_code import ExitCode
-from netra_sim.exploration import all_checks
 from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, read_log
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from netra_sim.checks import all_checks
 from netra_sim.cli.common import progress
 from netra_sim.cli.printing import Printer, format_option
 from netra_sim.cli.scenarios import (
@@ -17,7 +18,6 @@ from netra_sim.cli.scenarios import (
     system_options,
 )
 from netra_sim.driving import load_scenario
-from netra_sim.exploration import all_checks
 from netra_sim.history import History, Objectives
 from netra_sim.loading import MOST_USERS, Load, TargetError, load
 from netra_sim.runtime import run

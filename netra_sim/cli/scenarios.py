@@ -9,12 +9,12 @@ from typing import Any, NoReturn
 
 import click
 
-from netra_sim.checks import CheckResult, check, resource_use, steady_state, which_saturates
+from netra_sim.checks import CheckResult, all_checks, check, resource_use, steady_state, which_saturates
 from netra_sim.cli.common import NEW_FILE, C, html_option, write_page
 from netra_sim.cli.printing import Printer
 from netra_sim.exceptions import SystemFailedError
 from netra_sim.exit_code import ExitCode
-from netra_sim.exploration import Calibration, CalibrationError, all_checks
+from netra_sim.exploration import Calibration, CalibrationError
 from netra_sim.files import WriteError
 from netra_sim.formats import check_facts
 from netra_sim.history import History

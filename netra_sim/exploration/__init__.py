@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from netra_sim.exploration.search import Exploration, explore
     from netra_sim.exploration.shrinking import shrink
     from netra_sim.exploration.sweeps import Cell, SweepError, cells, sweep
-    from netra_sim.exploration.trial import Trial, all_checks, checked, replay_line, run_trial
+    from netra_sim.exploration.trial import Trial, checked, replay_line, run_trial
 
 __all__ = [
     "Bound",
@@ -35,7 +35,6 @@ __all__ = [
     "ProgramError",
     "SweepError",
     "Trial",
-    "all_checks",
     "calibrate",
     "cells",
     "checked",
@@ -69,7 +68,6 @@ __getattr__ = on_first_use(
         "ProgramError": "programs",
         "SweepError": "sweeps",
         "Trial": "trial",
-        "all_checks": "trial",
         "checked": "trial",
         "calibrate": "calibration",
         "find_capacity": "capacity",

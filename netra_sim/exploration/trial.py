@@ -1,18 +1,16 @@
 """One trial: a scenario simulated with a seed, and checked."""
 
 import shlex
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 import tomli_w
 
-from netra_sim.checks import CHECKS, Check, CheckResult, check
+from netra_sim.checks import CheckResult, all_checks, check
 from netra_sim.exploration.comparison import LoggedRun, PairOfRuns
 from netra_sim.exploration.plans import scenario_plan
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
-from netra_sim.own_code import OwnCodeError, own_object
 from netra_sim.simulation import Scenario, simulate
 from netra_sim.simulation.schedule import Hold
 from netra_sim.simulation.schedule_log import ScheduleLog
@@ -54,23 +52,6 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     def is_as_expected(self) -> bool:
         """Whether exactly the expected checks failed."""
         return set(self.failed) == set(self.scenario.expect)
-
-
-def all_checks(places: Iterable[str] = ()) -> list[Check]:
-    """All known checks, and checks of one's own.
-
-    Args:
-        places: of one's own checks, such as "mine:my_check".
-
-    Raises:
-        OwnCodeError: there is no check at a place, or its name is taken.
-    """
-    found = dict(CHECKS)
-    for place in places:
-        one = own_object(place, Check, "check")
-        if found.setdefault(one.name, one) is not one:
-            raise OwnCodeError(f"check is {place!r}, and its name {one.name!r} is taken; choose another")
-    return list(found.values())
 
 
 def checked(history: History, scenario: Scenario) -> tuple[CheckResult, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from netra_sim.chosen import ChoiceError, chosen, kind_of
+from netra_sim.chosen import ChoiceError, chosen
 from netra_sim.clients.settings import ClientSettings
 from netra_sim.distributions import Distribution, Exponential, LogNormal, Positive, Seconds, Uniform
 from netra_sim.exceptions import NetraSimError
@@ -17,7 +17,7 @@ from netra_sim.history import Objectives
 from netra_sim.own_code import OwnCodeError, own_class
 from netra_sim.services.service import Service
 from netra_sim.simulation.explanation import explain
-from netra_sim.simulation.faults import FAULTS, Fault, LoopStall, SystemFault
+from netra_sim.simulation.faults import FAULTS, Fault, LoopStall, SystemFault, fault_kind
 from netra_sim.simulation.recorded_values import with_recorded_values
 from netra_sim.simulation.resources import Resources
 from netra_sim.simulation.schedule import refuse_unless_schedule
@@ -430,7 +430,7 @@ def _own_faults(tables: object) -> tuple[type[Fault], ...]:
         kind = table.get("kind") if isinstance(table, Mapping) else None
         if isinstance(kind, str) and ":" in kind:
             try:
-                found[kind_of(kind, FAULTS, f"faults[{index}]", Fault)] = None
+                found[fault_kind(kind, f"faults[{index}]")] = None
             except ChoiceError as error:
                 raise ScenarioError(str(error)) from error
     return tuple(found)

@@ -1,5 +1,6 @@
 """The faults that a scenario may inject; each docstring says what the fault does and which symptom it causes."""
 
+from netra_sim.chosen import kind_of
 from netra_sim.registry import Registry
 from netra_sim.simulation.faults.agents import (
     AgentCrash,
@@ -82,6 +83,20 @@ FAULTS: Registry[type[Fault]] = Registry(
 )
 """All kinds of faults by name, including those of other packages; a scenario file names one by its ``kind``."""
 
+
+def fault_kind(name: str, where: str = "a fault") -> type[Fault]:
+    """The class of a kind of faults.
+
+    Args:
+        name: of `FAULTS`, or the place of a class of one's own, such as "mine:Slow".
+        where: what names it, for errors.
+
+    Raises:
+        ChoiceError: there is no such kind.
+    """
+    return kind_of(name, FAULTS, where, Fault)
+
+
 __all__ = [
     "FAULTS",
     "AgentCrash",
@@ -141,4 +156,5 @@ __all__ = [
     "ToolHang",
     "UnknownMessageType",
     "UnserialisablePayload",
+    "fault_kind",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from netra_sim.schema import first_line
-from netra_sim.simulation import FAULTS
+from netra_sim.simulation.faults import fault_kind
 from netra_sim.studies.controls.forms import BESIDE, ROW, Form, OnChange, StructForm, prose
 from netra_sim.tables import Html
 
@@ -57,7 +57,7 @@ class FaultsForm(Form):
         return ((f"[{index}]", fault) for index, fault in enumerate(self._faults))
 
     def _explain(self, kind: str) -> None:
-        self._about_kind.value = prose(first_line(FAULTS[kind]))
+        self._about_kind.value = prose(first_line(fault_kind(kind)))
 
     def _add(self, value: Mapping[str, Any]) -> None:
         self._append(value)
@@ -84,8 +84,8 @@ class _FaultForm(StructForm):
 
     def __init__(self, value: Mapping[str, Any], on_change: OnChange) -> None:
         self._kind = str(value["kind"])
-        about = Html("<b>{}</b> {}").format(self._kind, prose(first_line(FAULTS[self._kind])))
-        super().__init__(FAULTS[self._kind], value, on_change, about=about)
+        about = Html("<b>{}</b> {}").format(self._kind, prose(first_line(fault_kind(self._kind))))
+        super().__init__(fault_kind(self._kind), value, on_change, about=about)
         self.remove = widgets.Button(
             description="Remove", icon="trash", tooltip=f"Remove the fault {self._kind}", layout={"flex": "0 0 auto"}
         )
