@@ -72,9 +72,12 @@ class SimulatedClient(Tab):
         self._is_closed = True
         if self._connecting is not None:
             self._connecting.cancel()
-        if self._transport is not None and self._transport.is_gone:
+        transport = self._transport
+        if transport is None or transport.is_gone or self._connection is None or self._instance is None:
             return  # over a dead line no word of it gets through: the server learns it by its pings
-        if self._connection is not None and self._instance is not None:
+        if transport.is_stalled:
+            self.cut(CLOSE_LOST, "the tab was closed, with data that it had not read")  # TCP then resets
+        else:
             self._instance.bridge.disconnect(self._connection, CLOSE_NORMAL, "the tab was closed")
 
     async def send(self, message: Message) -> None:

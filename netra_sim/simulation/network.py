@@ -106,6 +106,11 @@ class SimulatedTransport:
         self._closed = True
         self._loop.call_at_exactly(self._loop.exact_time() + self.latency, self._notice_close, code, reason)
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the client has stopped reading."""
+        return self._stalled is not None
+
     def throttle(self, bandwidth: float) -> None:
         """Limit the bandwidth, in bytes per second, for frames that are not on the wire yet; at most the network's."""
         bandwidth = min(bandwidth, self._network.bandwidth)

@@ -395,3 +395,18 @@ class IgnoresCancellation(ExecutionEngineFactory):
 def test_a_deadlock_does_not_hide_an_error_in_a_fault():
     with pytest.raises(HarnessError, match="end of fault end-raises"):
         simulate(Scenario(users=3, faults=(EndRaises(at=20.0, lasts=10.0),)), factory_class=IgnoresCancellation)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "seed"),
+    [
+        ({"kind": "dead-socket", "at": 4.991, "lasts": 0.5}, 1547),
+        ({"kind": "stalled-socket", "at": 4.0, "lasts": 30.0}, 1547),
+    ],
+)
+def test_a_tab_that_cannot_say_goodbye_does_not_make_the_bridge_a_liar(trouble, seed):
+    tabs = {"kind": "tab-multiplication", "at": 2.438, "lasts": 29.0}
+    slow = {"kind": "slow-consumer", "at": 0.5, "lasts": 5.0, "share": 0.5}
+    scenario = Scenario.from_mapping({"users": 4, "workload": {"window": 4.0}, "faults": [slow, tabs, trouble]})
+    found = {result.check: result.found for result in check(simulate(scenario, seed))}
+    assert not found["truthfulness"]
