@@ -169,7 +169,8 @@ def _parameters(kind: type[msgspec.Struct], known: dict[str, Any] | None = None)
     for field in fields_of(kind):
         if known and field.name in known and known[field.name] == field.default:
             continue
-        default = "" if field.default is msgspec.NODEFAULT else f" = {toml(field.default)}"
+        is_given = field.default not in (msgspec.NODEFAULT, msgspec.UNSET)
+        default = f" = {toml(field.default)}" if is_given else ""
         described.append(f"`{field.name}{default}` ({takes(field.kind)})")
     return ", ".join(described)
 
