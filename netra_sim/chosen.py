@@ -9,6 +9,7 @@ import msgspec
 from netra_sim.exceptions import NetraSimError
 from netra_sim.own_code import OwnCodeError, own_class
 from netra_sim.registry import Registry
+from netra_sim.type_words import UNKNOWN_FIELD, in_everyday_words
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -37,8 +38,10 @@ def chosen(table: object, kinds: Registry[type[S]], where: str, base: type[S]) -
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$.")
         place = f"{where}.{path.rstrip('`')}" if path else where
-        fields = ", ".join(kind.__struct_fields__)
-        raise ChoiceError(f"{place}: {reason}; {table['kind']} takes {fields}") from error
+        unknown = UNKNOWN_FIELD.match(reason)
+        close = difflib.get_close_matches(unknown[1], kind.__struct_fields__, n=1) if unknown else []
+        hint = f"did you mean {close[0]}?" if close else f"{table['kind']} takes {', '.join(kind.__struct_fields__)}"
+        raise ChoiceError(f"{place}: {in_everyday_words(reason)}; {hint}") from error
 
 
 def kind_of(name: Any, kinds: Registry[type[S]], where: str, base: type[S]) -> type[S]:

@@ -43,7 +43,7 @@ other one. A wrong argument raises Python's own ``TypeError``, ``ValueError`` or
     │   └── ShardsError                 several processes cannot give the history of one [simulation]
     ├── SimulationFailedError           a test failed in a simulation [pytest_plugin]
     ├── StuckThreadError                a worker thread neither ends nor blocks; a RuntimeError [simulation]
-    ├── SweepError                      the folder holds the table of another sweep; a ValueError [exploration]
+    ├── SweepError                      another sweep's table is there, or no scheduler; a ValueError [exploration]
     ├── SystemFailedError               the system under test does not start; a RuntimeError
     ├── TargetError                     no URL of a system that can and may be loaded; a ValueError [loading]
     ├── ToolError                       a tool failed; the agent that called it may handle this

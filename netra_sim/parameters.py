@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from netra_sim.exceptions import NetraSimError
+from netra_sim.type_words import in_everyday_words
 
 _INTEGER = re.compile(r"[+-]?\d+\Z")
 
@@ -113,7 +114,7 @@ class NotebookParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
             name = path.rstrip("`")
             if not name:  # an error from `__post_init__`: its message is complete
                 raise ParameterError(reason) from error
-            raise ParameterError(f"{name}: {reason[0].lower()}{reason[1:]}; it had {values.get(name)!r}") from error
+            raise ParameterError(f"{name}: {in_everyday_words(reason)}; it had {values.get(name)!r}") from error
 
     @classmethod
     def parse(cls, texts: Sequence[tuple[str, str]], given: Mapping[str, Any] | None = None) -> Self:

@@ -70,16 +70,14 @@ def takes(kind: Any) -> str:
             return " or ".join(f"`{value}`" for value in values)
         case types.UnionType():
             return "a `kind`, see below"
-        case types.StructType():
+        case types.StructType() | types.DictType():
             return "a table"
+        case types.BoolType():
+            return "`true` or `false`"
         case types.VarTupleType(item):
             return f"a list of: {takes(item)}"
         case types.TupleType(items):
-            return " and ".join(f"{takes(item)}" for item in items)
-        case types.DictType():
-            return "values by name"
-        case types.BoolType():
-            return "true or false"
+            return f"a list of {len(items)}: {', '.join(map(takes, items))}"
     return f"{_WORDS.get(type(kind), type(kind).__name__)} {limits(kind)}".strip()
 
 

@@ -63,7 +63,7 @@ def test_a_wrong_value_of_their_fault_is_explained(run, tmp_path):
     (tmp_path / "theirs.toml").write_text(SCENARIO.replace("clicks = 2", "clicks = 20"))
     done = run("simulate", "theirs.toml")
     assert done.returncode == 2
-    assert "faults[0].clicks: Expected `int` <= 10; it had 20" in done.stderr
+    assert "faults[0].clicks: expected a whole number <= 10; it had 20" in done.stderr
 
 
 def test_their_kinds_are_listed(run):

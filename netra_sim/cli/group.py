@@ -1,5 +1,7 @@
 """The command group. It imports a command when the command is used, so that each command needs only its own extra."""
 
+import difflib
+import re
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -117,11 +119,32 @@ class _Group(click.Group):
             return _stand_in(name, _what_to_install(name, error))
         return found
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            close = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f"did you mean {close[0]}?" if close else "netra-sim --help lists the commands"
+            raise click.UsageError(f"there is no command {args[0]}; {hint}", ctx) from error
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except click.BadParameter as error:
+            told = _in_everyday_words(error.message)
+            raise click.BadParameter(told, error.ctx, error.param, error.param_hint) from error
         except ModuleNotFoundError as error:
             raise click.UsageError(_what_to_install(ctx.invoked_subcommand or "", error)) from error
+
+
+def _in_everyday_words(message: str) -> str:
+    """What click says of a number, without its names for types."""
+    words = {"integer": "a whole number", "float": "a number"}
+    message = re.sub(r"is not a valid (integer|float)( range)?\.", lambda found: f"is not {words[found[1]]}", message)
+    message = re.sub(r"is not in the range (\S+?)<=x<=(\S+?)\.$", r"is not between \1 and \2", message)
+    return re.sub(r"is not in the range x(>=?|<=?)(\S+?)\.$", r"is not \1 \2", message)
 
 
 def _what_to_install(command: str, error: ModuleNotFoundError) -> str:

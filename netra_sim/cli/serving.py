@@ -1,6 +1,7 @@
 """`netra-sim serve`: run a real server until a stop signal."""
 
 import asyncio
+import errno
 import logging
 import sys
 from collections.abc import Sequence
@@ -100,7 +101,16 @@ def serve_command(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     tokens = {} if isinstance(keys, KeySet) else {user: authenticator.issue(user) for user in users}
-    run(_serve(server, [f"{user}: Authorization: Bearer {token}" for user, token in tokens.items()]))
+    try:
+        run(_serve(server, [f"{user}: Authorization: Bearer {token}" for user, token in tokens.items()]))
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
+            raise
+        reason = {errno.EADDRINUSE: "another program listens there", errno.EACCES: "you have no permission"}
+        why = reason.get(error.errno, "this machine has no such address")
+        raise click.UsageError(
+            f"cannot listen on port {port} of {host}: {why}; name another with --port or --host, 0 for any free port"
+        ) from error
 
 
 async def _serve(server: AgentServer, tokens: Sequence[str]) -> None:

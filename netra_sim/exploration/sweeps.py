@@ -56,7 +56,7 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class SweepError(NetraSimError, ValueError):
-    """The folder holds the table of another sweep."""
+    """The folder holds the table of another sweep, or no scheduler answers; nothing was simulated."""
 
 
 def cells(scenario: Scenario, grid: Mapping[str, Sequence[Any]], seeds: Sequence[int]) -> list[Cell]:
@@ -100,9 +100,9 @@ def sweep(
         One row per cell: its settings, seed and digest, the state of each check, and the figures of each check.
 
     Raises:
-        SweepError: the folder holds the table of another sweep; nothing was simulated or changed.
+        SweepError: the folder holds the table of another sweep, or no scheduler answers; nothing was simulated.
         ImportError: a scheduler is named, and Dask's ``distributed`` is not installed.
-        OSError: the folder cannot be written, or the scheduler cannot be reached.
+        OSError: the folder cannot be written, or the scheduler is lost.
     """
     table_path = Path(folder) / TABLE_FILE
     points = [cell.point for cell in planned]
@@ -145,7 +145,13 @@ def run_cell(cell: Cell) -> dict[str, Any]:
 def _on_cluster(planned: Sequence[Cell], scheduler: str) -> Generator[dict[str, Any], None, None]:
     from distributed import Client  # an optional dependency: most sweeps need no cluster
 
-    with Client(scheduler) as client:  # type: ignore[no-untyped-call]
+    try:
+        connected = Client(scheduler, timeout="10s")  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise SweepError(
+            f"no Dask scheduler answers at {scheduler}; start one with `dask scheduler`, or leave the scheduler out"
+        ) from error
+    with connected as client:
         futures = client.map(run_cell, planned, pure=False)
         try:
             for future in futures:

@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from netra_sim.type_words import UNKNOWN_FIELD, in_everyday_words
+
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _SOME_ENTRY = "[...]"
 """What msgspec writes for the name of a wrong entry in a table of any names."""
 
 _REASONS = ("Expected", "Object", "Invalid")
 """How the reasons of msgspec begin."""
-
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 
 
 def explain(message: str, fields: object, kind: type) -> str:
@@ -33,18 +33,45 @@ def explain(message: str, fields: object, kind: type) -> str:
         before, _, after = path.partition(_SOME_ENTRY)
         path = f"{before}.{_wrong_entry(*_follow(before, inspect.type_info(kind), fields))}{after}"
     place, value = _follow(path, inspect.type_info(kind), fields)
-    parts = [f"{path.lstrip('.') or 'scenario'}: {reason}"]
-    unknown = _UNKNOWN.match(reason)
+    parts = [f"{path.lstrip('.') or 'scenario'}: {in_everyday_words(reason)}"]
+    unknown = UNKNOWN_FIELD.match(reason)
     if not path and not unknown:
         return reason  # each field is valid, and they do not fit together
-    if not unknown:
+    if not unknown and reason.startswith("Expected"):
         parts.append(f"it had {value!r}")
     choices = _choices(place, value)
-    if unknown and (close := difflib.get_close_matches(unknown[1], choices, n=1)):
+    if close := difflib.get_close_matches(unknown[1] if unknown else str(value), choices, n=1):
         parts.append(f"did you mean {close[0]}?")
-    if choices:
-        parts.append(f"it takes {', '.join(choices)}")
+    elif choices:
+        parts.append(f"it takes {'one of ' if isinstance(place, inspect.LiteralType) else ''}{', '.join(choices)}")
     return "; ".join(parts)
+
+
+def hint_for_path(fields: Any, path: str) -> str:
+    """What may have been meant by the path of a setting that does not exist, or what there is; to follow a message.
+
+    Args:
+        fields: the scenario as plain values.
+        path: such as ``network.latncy.median``.
+    """
+    place, known = fields, list[str]()
+    for part in path.split("."):
+        if isinstance(place, list):
+            if not (part.isdecimal() and int(part) < len(place)):
+                last = f"the last one is {'.'.join(known)}.{len(place) - 1}" if place else "the list is empty"
+                return f"; {last}"
+            place = place[int(part)]
+        elif not isinstance(place, dict):
+            return f"; {'.'.join(known)} is one value, and not a table"
+        elif part in place:
+            place = place[part]
+        else:
+            close = difflib.get_close_matches(part, place, n=1)
+            rest = path.split(".")[len(known) + 1 :]
+            meant = ".".join([*known, *close, *rest])
+            return f"; did you mean {meant}?" if close else f"; {'.'.join(known) or 'it'} has {', '.join(place)}"
+        known.append(part)
+    return ""
 
 
 def _follow(path: str, place: inspect.Type | None, value: Any) -> tuple[inspect.Type | None, Any]:
@@ -84,7 +111,7 @@ def _below(place: inspect.Type | None, name: str, value: Any) -> inspect.Type | 
 def _choices(place: inspect.Type | None, value: Any) -> list[str]:
     """The names or values that are possible here; empty if they cannot be listed."""
     if isinstance(place, inspect.LiteralType):
-        return [f"one of {place.values[0]}", *map(str, place.values[1:])]
+        return list(map(str, place.values))
     structs = _structs(place)
     chosen = _chosen(structs, value)
     if len(chosen) == 1 and isinstance(value, dict):

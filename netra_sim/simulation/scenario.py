@@ -1,5 +1,6 @@
 """A scenario: users, workload, network, limits and faults, as one validated value; scenario files are TOML."""
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache, reduce
@@ -16,7 +17,7 @@ from netra_sim.exceptions import NetraSimError
 from netra_sim.history import Objectives
 from netra_sim.own_code import OwnCodeError, own_class
 from netra_sim.services.service import Service
-from netra_sim.simulation.explanation import explain
+from netra_sim.simulation.explanation import explain, hint_for_path
 from netra_sim.simulation.faults import FAULTS, Fault, LoopStall, SystemFault, fault_kind
 from netra_sim.simulation.recorded_values import with_recorded_values
 from netra_sim.simulation.resources import Resources
@@ -271,8 +272,12 @@ class Scenario(_Part, frozen=True, kw_only=True):
             raise ScenarioError("a system under test has an exact clock; platform.tick is 0")
 
     def _refuse_unknown_names(self, system: System) -> None:
-        """Refuse faults of processes, services and hosts that the system does not have."""
+        """Refuse faults of processes, services and hosts that the system does not have, and marks of such services."""
         services = [] if isinstance(self.services, msgspec.UnsetType) else list(self.services)
+        if unknown := [(name, mark) for name, mark in system.marks if mark not in services]:
+            name, mark = unknown[0]
+            there_are = f"the services are {', '.join(services)}" if services else "the scenario has no [services]"
+            raise ScenarioError(f"system.environment.{name} names a service {{{mark}}} that there is not; {there_are}")
         hosts = [*system.hosts, *services]
         for fault in self.faults:
             if isinstance(fault, SystemFault) and (lack := fault.lacks(system.processes, services, hosts)):
@@ -457,14 +462,23 @@ def parse_setting(text: str) -> tuple[str, Any]:
         ScenarioError: the text is not a valid setting.
     """
     path, equals, value = text.partition("=")
+    if not equals:
+        raise ScenarioError(f"a setting is PATH=VALUE, such as users=50, and this is {text!r}: there is no =")
     try:
-        if not equals:
-            raise ValueError("there is no =")
         return path.strip(), tomllib.loads(f"value = {value}")["value"]
     except ValueError as error:
+        if _WORD.match(value.strip()):
+            quoted = f"{path.strip()}='\"{value.strip()}\"'"
+            raise ScenarioError(
+                f"{path.strip()}: {value.strip()} is no number, true, false or list; quote a text: --set {quoted}"
+            ) from error
         raise ScenarioError(
             f"a setting is PATH=VALUE with a value as in TOML, and this is {text!r}: {error}"
         ) from error
+
+
+_WORD = re.compile(r"[^\[{\"']+\Z")
+"""A value that may be a text without its quotes."""
 
 
 _MAY_ADD = {"objectives"} | {name for name, default in zip(
@@ -488,4 +502,4 @@ def _set(fields: Any, path: str, value: object) -> None:
         else:
             place[last] = value
     except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise ScenarioError(f"a scenario has no setting {path}") from error
+        raise ScenarioError(f"a scenario has no setting {path}{hint_for_path(fields, path)}") from error

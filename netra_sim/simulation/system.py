@@ -1,5 +1,6 @@
 """`System`: which server a scenario starts, and how."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -11,6 +12,10 @@ _PLACE = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 
 SERVER = "server"
 """The name under which clients find the system."""
+
+
+_MARK = re.compile(r"\{([A-Za-z_][\w-]*)\}")
+"""What stands for the URL of a service in an environment variable."""
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +58,11 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name, url in urls.items():
             filled = {variable: value.replace(f"{{{name}}}", url) for variable, value in filled.items()}
         return filled
+
+    @property
+    def marks(self) -> list[tuple[str, str]]:
+        """The services that environment variables name, each as the variable and the service."""
+        return [(variable, mark) for variable, value in self.environment.items() for mark in _MARK.findall(value)]
 
     def __post_init__(self) -> None:
         if bool(self.app) == bool(self.main):

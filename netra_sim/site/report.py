@@ -2,7 +2,7 @@
 
 import difflib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -57,8 +57,10 @@ def plan(
     """
     there_are = NOTEBOOKS.values() if notebooks is None else notebooks
     by_name = {notebook.name: notebook for notebook in there_are}
+    by_file = {notebook.path.stem: notebook.name for notebook in there_are}
+    names = [by_file.get(Path(name).name.removesuffix(".ipynb"), name) for name in names]
     for name in names:
-        _must_be_among(by_name, "notebook", name)
+        _must_be_among(by_name, "notebook", name, by_file)
     by_default = [one for one in there_are if one.in_every_report or notebooks is not None]
     chosen = [by_name[name] for name in dict.fromkeys(names)] or by_default
     known = {name for one in chosen for name in one.parameters.__struct_fields__} - {"output"}
@@ -155,11 +157,12 @@ def _task(notebook: Notebook, texts: Sequence[tuple[str, str]], given: Mapping[s
         raise ParameterError(f"{notebook.name}: {error}") from error
 
 
-def _must_be_among(known: Sequence[str] | Mapping[str, Any] | set[str], what: str, name: str) -> None:
+def _must_be_among(known: Collection[str], what: str, name: str, other_names: Mapping[str, str] | None = None) -> None:
     if name in known:
         return
     if what == "parameter" and name == "output":
         raise ParameterError("output is set by the report; use -o FOLDER")
-    close = difflib.get_close_matches(name, known, n=1)
+    others = other_names or {}
+    close = [others.get(one, one) for one in difflib.get_close_matches(name, [*known, *others], n=1)]
     hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(known))}"
     raise ParameterError(f"there is no {what} {name}; {hint}")

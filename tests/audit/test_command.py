@@ -45,8 +45,8 @@ def test_wrong_usage_exits_with_2(folder):
     assert "wrong" in error
 
 
-def test_an_unwritable_output_exits_with_3(folder):
-    assert command(".", "-o", "bad,name.py/x", folder=folder)[0] == 3
+def test_an_unwritable_output_is_refused_before_anything_runs(folder):
+    assert command(".", "-o", "bad,name.py/x", folder=folder)[0] == 2
 
 
 def test_sarif_names_rule_file_line_and_column(folder):

@@ -168,7 +168,7 @@ def test_a_failure_that_the_scenario_expects_does_not_fail_the_gate(tmp_path):
         (["steady-load"], "has no system under test; give it a table [system], or give --app and --client"),
         (["nowhere.toml"], "there is no file nowhere.toml"),
         ([EXAMPLE, "--set", "nowhere.at=1"], "no setting nowhere.at"),
-        ([EXAMPLE, "--seeds", "0"], "0 is not in the range"),
+        ([EXAMPLE, "--seeds", "0"], "0 is not between 1 and 10000"),
         ([EXAMPLE, "--client", "ag-iu"], "did you mean ag-ui"),
         ([EXAMPLE, "--app", "nowhere:app"], "there is no module 'nowhere'"),
         ([EXAMPLE, "--set", "expect=['nothing']"], "there is no check 'nothing'"),

@@ -94,7 +94,7 @@ def test_the_planted_global_of_the_example_is_missed_by_the_checks_of_isolation(
         ({"client": "ag-iu"}, "did you mean ag-ui"),
         ({"settings": "nowhere.at=1"}, "no setting nowhere.at"),
         ({"settings": "users"}, "there is no ="),
-        ({"users": -1}, "users: expected `int` >= 0"),
+        ({"users": -1}, "users: expected a whole number >= 0"),
     ],
 )
 def test_wrong_parameters_are_refused_before_anything_is_simulated(parameters, message):

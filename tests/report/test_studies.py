@@ -134,7 +134,7 @@ def test_one_scenario_may_be_compared_with_itself():
         ({"settings": "faults.0.share"}, "there is no ="),
         ({"settings": "faults.0.share=lots"}, "PATH=VALUE"),
         ({"settings": "nowhere.at=1"}, "no setting nowhere.at"),
-        ({"users": 0}, "users: expected `int` >= 1"),
+        ({"users": 0}, "users: expected a whole number >= 1"),
     ],
 )
 def test_wrong_parameters_are_refused_before_anything_is_simulated(parameters, message):

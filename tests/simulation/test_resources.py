@@ -140,10 +140,10 @@ def test_the_cpu_saturates_when_its_steps_take_all_time():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"resources.modle.slots": 8}, "unknown field `modle`; did you mean model"),
-        ({"resources.model.queue": 8}, "missing required field `slots`"),
+        ({"resources.modle.slots": 8}, "there is no field modle; did you mean model"),
+        ({"resources.model.queue": 8}, "it lacks the field slots"),
         ({"resources.model.slots": 0}, "resources.model.slots: .*; it had 0"),
-        ({"resources.cpu.queue": 8}, "unknown field `queue`; it takes slots"),
+        ({"resources.cpu.queue": 8}, "there is no field queue; it takes slots"),
         ({"resources.cpu.slots": 2, "platform.loop": "proactor"}, "several processes .* need platform.loop"),
         ({"resources.cpu.slots": 2, "faults": [{"kind": "loop-stall"}]}, "take no loop-stall"),
     ],

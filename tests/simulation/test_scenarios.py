@@ -98,17 +98,20 @@ def test_digests_are_reproducible_under_faults(name):
         ({"network.latncy.median": 1}, "no setting network.latncy.median"),
         (
             {"faults": [{"kind": "earthquake"}]},
-            r"faults\[0\].kind: .*; it had 'earthquake'; it takes one of .*, deploy",
+            r"faults\[0\].kind: there is no 'earthquake'; it takes one of .*, deploy",
         ),
         ({"faults": [{"kind": "agent-crash", "share": 2}]}, r"faults\[0\].share: .*; it had 2"),
         (
             {"faults": [{"kind": "agent-crash", "shares": 1}]},
-            r"faults\[0\]: .*`shares`; did you mean share\?; it takes kind, at",
+            r"faults\[0\]: there is no field shares; did you mean share\?",
         ),
-        ({"faults": {"kind": "deploy"}}, "faults: .*array"),
-        ({"network.latency": {"kind": "lognormal", "medain": 1}}, "latency: .*`medain`; did you mean median"),
+        ({"faults": {"kind": "deploy"}}, "faults: expected a list"),
+        (
+            {"network.latency": {"kind": "lognormal", "medain": 1}},
+            "latency: there is no field medain; did you mean median",
+        ),
         ({"network.latency": {"median": 1}}, 'latency: .*it takes kind = "constant", .*kind = "lognormal"'),
-        ({"workload.arrivals": {"kind": "replay"}}, "arrivals: .*`times`; it had .*; it takes kind, times"),
+        ({"workload.arrivals": {"kind": "replay"}}, "arrivals: it lacks the field times; it takes kind, times"),
         ({"platform.order": "lifo"}, "platform: the order is fifo, random, or .*, and not 'lifo'"),
         ({"objectives.delivery_p95": -1}, "delivery_p95: .*; it had -1"),
         ({"objectives.refused": 2}, "refused: .*; it had 2"),
@@ -126,7 +129,7 @@ def test_a_file_with_an_infinite_value_or_an_unknown_field_is_refused(tmp_path):
     file = tmp_path / "mine.toml"
     for text, message in (
         ("time_limit = inf", "mine.toml: time_limit: .*; it had inf"),
-        ("userz = 3", "mine.toml: scenario: .*`userz`; did you mean users"),
+        ("userz = 3", "mine.toml: scenario: there is no field userz; did you mean users"),
     ):
         file.write_text(text)
         with pytest.raises(ScenarioError, match=message):

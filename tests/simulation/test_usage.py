@@ -15,11 +15,11 @@ def said(*arguments):
     ("arguments", "message"),
     [
         (["simulate", "--set", "users"], "'users': there is no ="),
-        (["simulate", "--set", "users=many"], "'users=many': Invalid value"),
+        (["simulate", "--set", "users=many"], "users: many is no number"),
         (["simulate", "--set", 'expect=["latancy"]'], "there is no check 'latancy'; there are cross-user-isolation"),
         (["simulate", "-o", "folder"], "'folder' is a directory"),
         (["scenarios", "steady-lod"], "did you mean steady-load?"),
-        (["explore", "--seconds", "0"], "0.0 is not in the range x>0"),
+        (["explore", "--seconds", "0"], "0.0 is not > 0"),
         (["sweep", "--set", "users=[]"], "users has no values to try; name one at least"),
         (["sweep", "--set", "users=[1]", "-o", "file"], "'file' is a file"),
     ],
