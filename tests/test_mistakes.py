@@ -55,7 +55,7 @@ MISTAKES = {
     "check mine.parquet": "'mine.parquet' does not exist",
     "audit mine": "there is nothing at mine; name a folder or a Python file",
     "explore mine.py:main": "there is no such file",
-    "simulate --factory mine:Factory": "mine:Factory cannot be imported",
+    "simulate --factory mine:Factory": "there is no module mine in",
     "gate steady-load": "has no system under test; give it a table [system]",
     f"""{SYSTEM} 'system.environment={{URL="{{modell}}/v1"}}'""": "URL names a service {modell} that there is not",
     "simulate -o missing/h.parquet": "there is no folder missing for h.parquet; make it first",
