@@ -19,7 +19,7 @@ from netra_sim.cli.scenarios import (
 )
 from netra_sim.driving import load_scenario
 from netra_sim.history import History, Objectives
-from netra_sim.loading import MOST_USERS, Load, TargetError, load
+from netra_sim.loading import MOST_USERS, Load, TargetError, load, target_of, try_to_connect
 from netra_sim.runtime import run
 from netra_sim.simulation import Scenario, parse_setting
 
@@ -121,6 +121,8 @@ def load_command(
 
 def _load_scenario(scenario: Scenario, seed: int, url: str | None, allow: tuple[str, ...]) -> History:
     try:
+        if url:
+            run(try_to_connect(target_of(url, allow)))
         with refusing(), progress(scenario.requests, "real requests") as on_answer:
             return run(load_scenario(scenario, seed, url=url or "", allow=allow, on_answer=on_answer))
     except TargetError as error:

@@ -9,7 +9,7 @@ from netra_sim.driving.plans import local_system, plan_of, refuse_unreal_faults
 from netra_sim.history import History, Kind, foreign_meta
 from netra_sim.loading.load_system import load_system
 from netra_sim.loading.local_system import LocalSystem
-from netra_sim.loading.targets import target_of, try_to_connect
+from netra_sim.loading.targets import target_of
 from netra_sim.simulation import Scenario
 from netra_sim.version import __version__
 
@@ -38,15 +38,13 @@ async def load_scenario(
 
     Raises:
         ScenarioError: the scenario cannot be run on real sockets; the message names the fault or the setting.
-        TargetError: the URL is not valid, its host is not allowed, or nothing listens there.
+        TargetError: the URL is not valid, or its host is not allowed.
         SystemFailedError: the system does not start.
         RuntimeError: see `netra_sim.loading.load_system`.
     """
     refuse_unreal_faults(scenario, is_ours=not url)
     plan = plan_of(scenario, seed)
     system = target_of(url, allow) if url else local_system(scenario, seed)
-    if isinstance(system, SystemAddress):
-        await try_to_connect(system)
     return await load_system(plan, system, _meta(scenario, seed, url, system), allowed=allow, on_answer=on_answer)
 
 

@@ -82,7 +82,7 @@ def test_a_shrunk_trial_goes_to_another_process_with_its_comparison(race):
 
 
 def test_the_command_tells_the_first_difference_and_writes_the_page(tmp_path):
-    page = tmp_path / "made" / "race.html"
+    page = tmp_path / "race.html"
     done = subprocess.run(
         [sys.executable, "-m", "netra_sim", "explore", f"{ZOO}:check_then_act", "--html", str(page)],
         capture_output=True, text=True, check=False,
