@@ -91,7 +91,7 @@ def _imported(place: str, where: str) -> Any:
             f"{where} is {place!r}, and there is no module {error.name} in {looked}, nor an installed one; "
             f"run the command in the folder with the module, or name the folder in {MODULES}"
         ) from error
-    except Exception as error:  # a module runs any code when it is imported
+    except (Exception, SystemExit) as error:  # a module runs any code when it is imported
         raise _broken(place, where, error) from error
     try:
         return getattr(found, name)
@@ -106,5 +106,5 @@ def _public(kind: type) -> str:
     return ".".join([*kind.__module__.split(".")[:2], kind.__name__])
 
 
-def _broken(place: str, where: str, error: Exception) -> OwnCodeError:
+def _broken(place: str, where: str, error: BaseException) -> OwnCodeError:
     return OwnCodeError(f"{where} is {place!r}, which cannot be imported: {type(error).__name__}: {error}")

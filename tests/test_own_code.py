@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 
 import msgspec
@@ -195,3 +196,29 @@ def test_a_system_under_test_takes_no_factory(name):
 
 def test_an_object_is_of_its_class(name):
     assert own_object(f"{name}:few_events", Check, "check").name == "few-events"
+
+
+AT_IMPORT = "raise SystemExit(0)\n"
+IN_THE_CHECK = """from netra_sim.checks import define
+
+
+@define("leaves", question="Does it end?", unit="runs")
+def look(records, objectives):
+    raise SystemExit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "says"),
+    [
+        (AT_IMPORT, 2, "cannot be imported: SystemExit: 0"),
+        (IN_THE_CHECK, 3, "wanted to end the program"),
+    ],
+    ids=["at import", "in the check"],
+)
+def test_code_that_ends_the_program_is_never_a_success(tmp_path, code, exit_code, says):
+    (tmp_path / "leaving.py").write_text(code)
+    command = [sys.executable, "-m", "netra_sim", "simulate", "--users", "2", "--check", "leaving:look"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == exit_code, done.stderr
+    assert says in done.stderr

@@ -166,3 +166,10 @@ def test_a_sweep_never_replaces_the_table_of_another(tmp_path):
     assert swept(2, "--set", "users=[2, 3]").exit_code == 0, "a table with all rows of the earlier one may replace it"
     assert len(pd.read_parquet(tmp_path / "sweep.parquet")) == 4
     assert swept(1, "--set", "users=[2]").exit_code == 2
+
+
+def test_two_options_never_write_the_same_file(tmp_path):
+    done = ran("simulate", "--users", "2", "-o", tmp_path / "both", "--html", tmp_path / "both")
+    assert done.exit_code == 2
+    assert "both is the file of" in done.stderr
+    assert not (tmp_path / "both").exists()

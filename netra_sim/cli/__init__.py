@@ -36,6 +36,13 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         sys.exit(ExitCode.BROKE)
+    except SystemExit as left:
+        if isinstance(left.code, ExitCode):
+            raise
+        click.echo(
+            f"netra-sim broke: code that it called wanted to end the program (SystemExit: {left.code})", err=True
+        )
+        sys.exit(ExitCode.BROKE)
     except NetraSimError as error:
         click.echo(f"netra-sim broke: {error}", err=True)
         sys.exit(ExitCode.BROKE)

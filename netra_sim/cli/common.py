@@ -24,6 +24,10 @@ class _Writable(click.Path):
             (must_be_writable if self.file_okay else must_be_writable_folder)(path)
         except WriteError as error:
             self.fail(str(error), param, ctx)
+        if ctx is not None and self.file_okay and not (path.exists() and not path.is_file()):
+            option = ctx.meta.setdefault(f"{__name__}.files", {}).setdefault(path.resolve(), param)
+            if option is not param and option is not None:
+                self.fail(f"{path} is the file of {option.opts[-1]} as well", param, ctx)
         return path
 
 

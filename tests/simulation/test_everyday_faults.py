@@ -277,3 +277,10 @@ def test_faults_that_act_on_each_user_give_the_same_history_in_several_processes
     faults = Flapping(at=2.0, every=4.0), TokenExpiry(at=3.0), Logout(share=0.3), SlowTools(at=1.0, factor=3.0)
     scenario = Scenario(users=8, faults=faults, platform=fifo, workload=Workload(window=10.0), network=network)
     assert simulate(scenario, shards=2).digest() == simulate(scenario).digest()
+
+
+@pytest.mark.parametrize("kind", ["flapping", "disconnect-storm"])
+def test_more_cuts_than_a_simulation_can_hold_are_refused(kind):
+    for times in ({"every": 1e-9}, {"every": 0.01, "lasts": 1e9}):
+        with pytest.raises(ScenarioError, match="every"):
+            Scenario.from_mapping({"faults": [{"kind": kind} | times | ({"off": 0.001} if kind == "flapping" else {})]})

@@ -11,6 +11,11 @@ from netra_sim.distributions import Positive, Seconds
 from netra_sim.randomness import uniform
 from netra_sim.simulation.faults.base import Fault, FaultTarget
 
+Pause = Annotated[float, msgspec.Meta(ge=0.001, le=1e12)]
+"""Seconds from one cut to the next."""
+
+_MOST_CUTS = 100_000
+
 
 class Line(msgspec.Struct):
     """The state of one user's connections under the active faults.
@@ -108,11 +113,12 @@ class Flapping(LineFault, frozen=True, tag="flapping"):
     works_on_sockets: ClassVar[bool] = True
     has_own_times: ClassVar[bool] = True
 
-    every: Positive = 20.0
+    every: Pause = 20.0
     off: Positive = 2.0
     jitter: Seconds = 1.0
 
     def __post_init__(self) -> None:
+        _refuse_too_many(self.every, self.lasts)
         if self.off >= self.every:
             raise ValueError(f"off must be less than every, which is {self.every:g}, and is {self.off:g}")
 
@@ -138,7 +144,10 @@ class DisconnectStorm(Fault, frozen=True, tag="disconnect-storm"):
     works_on_systems: ClassVar[bool] = True
     works_on_sockets: ClassVar[bool] = True
 
-    every: Positive = 2.0
+    every: Pause = 2.0
+
+    def __post_init__(self) -> None:
+        _refuse_too_many(self.every, self.lasts)
 
     def begin(self, target: FaultTarget) -> None:
         """Reset the connections, and begin again while the fault lasts."""
@@ -220,3 +229,8 @@ class LateAuthentication(Fault, frozen=True, tag="late-authentication"):
 
     Incidents: B13, S1, S16.
     """
+
+
+def _refuse_too_many(every: float, lasts: float) -> None:
+    if lasts / every > _MOST_CUTS:
+        raise ValueError(f"at most {_MOST_CUTS:,} cuts, and every {every:g} s for {lasts:g} s are more")
