@@ -1,10 +1,12 @@
 """Records the errors that a system logs, as those of code that did not handle them."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from netra_sim.recording import Recorder, describe_loop_error
+from netra_sim.simulation.hosts.host import PROCESS
 
 _PARTINGS = ("WebSocketDisconnect", "ClientDisconnect", "ClientDisconnected")
 """Exceptions by which frameworks tell a handler that its client has left, which is no error of the system."""
@@ -22,6 +24,26 @@ class _ErrorLog(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         if error is not None and type(error).__name__ not in _PARTINGS:
             self._recorder.loop_error(*describe_loop_error({"message": record.getMessage(), "exception": error}))
+
+
+@contextmanager
+def errors_of_threads(recorder: Recorder) -> Iterator[None]:
+    """Record the exceptions that end threads of the simulated program; those of other threads are shown as always."""
+    before = threading.excepthook
+
+    def record(ended: threading.ExceptHookArgs) -> None:
+        if PROCESS.get() is None or ended.exc_value is None:
+            before(ended)
+        else:
+            name = ended.thread.name if ended.thread else "unknown"
+            context = {"message": f"Exception in thread {name}", "exception": ended.exc_value}
+            recorder.loop_error(*describe_loop_error(context))
+
+    threading.excepthook = record
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager

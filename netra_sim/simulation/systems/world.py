@@ -32,7 +32,7 @@ from netra_sim.simulation.hosts.own_process import own_tasks
 from netra_sim.simulation.scenario import Scenario
 from netra_sim.simulation.stage import Stage
 from netra_sim.simulation.system import SERVER, System
-from netra_sim.simulation.systems.error_log import errors_logged
+from netra_sim.simulation.systems.error_log import errors_logged, errors_of_threads
 from netra_sim.simulation.systems.process import SystemProcess
 from netra_sim.simulation.systems.program import modules_of
 from netra_sim.simulation.systems.users import SystemUser
@@ -73,6 +73,7 @@ class SystemWorld(Stage):
     async def play(self) -> None:
         """See `Stage`."""
         with modules_of(self.system), self._environment(), errors_logged(self.recorder), ExitStack() as machine:
+            machine.enter_context(errors_of_threads(self.recorder))
             machine.enter_context(refusing_boundaries())
             machine.enter_context(own_tasks(self.loop))
             if self.system.seeded:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import signal
+import threading
 import time
 from contextlib import suppress
 
@@ -47,6 +48,15 @@ async def environment(question: dict[str, str]):
 @app.post("/clocks")
 async def clocks(question: dict[str, str]):
     raise RuntimeError(f"wall - monotonic = {time.time() - time.monotonic():.1f}")
+
+
+@app.post("/thread-of-its-own")
+async def thread_of_its_own(question: dict[str, str]):
+    def assist():
+        asyncio.new_event_loop()
+
+    threading.Thread(target=assist, name="helper").start()
+    return await chat(question)
 
 
 @app.post("/endless")

@@ -165,6 +165,14 @@ def test_an_exception_in_the_application_is_an_unhandled_error_and_the_environme
     assert "RuntimeError: good morning" in history.frame(Kind.LOOP_ERROR)["detail"].iloc[0]
 
 
+def test_an_exception_that_ends_a_thread_is_an_unhandled_error():
+    history = simulate(scenario(client=SSE | {"path": "/thread-of-its-own"}))
+    assert "unhandled-errors" in failed(history)
+    detail = history.frame(Kind.LOOP_ERROR)["detail"].iloc[0]
+    assert "Exception in thread helper" in detail
+    assert "makes a second event loop" in detail
+
+
 def test_each_process_has_a_wall_clock_of_its_own():
     system = {"app": "apps:app", "folder": str(HERE), "processes": 2, "clock_skew": [0.0, 2.5]}
     history = simulate(scenario(system=system, client=SSE | {"path": "/clocks"}))
