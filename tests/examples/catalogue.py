@@ -86,4 +86,4 @@ def scenario(name):
 
 
 if __name__ == "__main__":
-    print(json.dumps({name: simulate(scenario(name), seed=1).digest() for name in sys.argv[1:] or BACKENDS}, indent=1))
+    print(json.dumps({name: simulate(scenario(name), seed=1).digest() for name in sys.argv[1:] or BACKENDS}))
