@@ -1,12 +1,12 @@
 """Turns a table such as ``[client] kind = "ag-ui"`` into the object of that kind, with the other fields as its settings."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
 from netra_sim.exceptions import NetraSimError
+from netra_sim.near_names import did_you_mean
 from netra_sim.own_code import OwnCodeError, own_class
 from netra_sim.registry import Registry
 from netra_sim.type_words import UNKNOWN_FIELD, in_everyday_words
@@ -39,8 +39,8 @@ def chosen(table: object, kinds: Registry[type[S]], where: str, base: type[S]) -
         reason, _, path = str(error).partition(" - at `$.")
         place = f"{where}.{path.rstrip('`')}" if path else where
         unknown = UNKNOWN_FIELD.match(reason)
-        close = difflib.get_close_matches(unknown[1], kind.__struct_fields__, n=1) if unknown else []
-        hint = f"did you mean {close[0]}?" if close else f"{table['kind']} takes {', '.join(kind.__struct_fields__)}"
+        fields = kind.__struct_fields__
+        hint = did_you_mean(unknown[1] if unknown else "", fields, f"{table['kind']} takes {', '.join(fields)}")
         raise ChoiceError(f"{place}: {in_everyday_words(reason)}; {hint}") from error
 
 
@@ -55,9 +55,8 @@ def kind_of(name: Any, kinds: Registry[type[S]], where: str, base: type[S]) -> t
     if ":" not in name:
         if name in kinds:
             return kinds[name]
-        close = difflib.get_close_matches(name, kinds, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise ChoiceError(f"{where}.kind is {name!r}; {hint}it takes {known}")
+        hint = did_you_mean(name, kinds)
+        raise ChoiceError(f"{where}.kind is {name!r}; {hint}{hint and ' '}it takes {known}")
     try:
         found = own_class(name, base, f"{where}.kind")
     except OwnCodeError as error:

@@ -1,6 +1,5 @@
 """Code of one's own, named by its place as MODULE:NAME: agents, checks, faults, services and client protocols."""
 
-import difflib
 import hashlib
 import os
 import re
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from netra_sim.exceptions import NetraSimError
+from netra_sim.near_names import did_you_mean
 
 T = TypeVar("T")
 
@@ -96,9 +96,10 @@ def _imported(place: str, where: str) -> Any:
     try:
         return getattr(found, name)
     except AttributeError:
-        close = difflib.get_close_matches(name, vars(found), n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise OwnCodeError(f"{where} is {place!r}, and the module {module} has no {name}{hint}") from None
+        hint = did_you_mean(name, vars(found))
+        raise OwnCodeError(
+            f"{where} is {place!r}, and the module {module} has no {name}{hint and '; '}{hint}"
+        ) from None
 
 
 def _public(kind: type) -> str:

@@ -1,6 +1,5 @@
 """The notebooks' parameters: declared once, checked before a kernel starts and again in each notebook."""
 
-import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from netra_sim.exceptions import NetraSimError
+from netra_sim.near_names import did_you_mean
 from netra_sim.type_words import in_everyday_words
 
 _INTEGER = re.compile(r"[+-]?\d+\Z")
@@ -155,8 +155,7 @@ class NotebookParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     @classmethod
     def _unknown(cls, name: str) -> str:
         known = cls.__struct_fields__
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+        hint = did_you_mean(name, known, f"there are: {', '.join(known)}")
         return f"there is no parameter {name}; {hint}"
 
 

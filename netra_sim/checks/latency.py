@@ -1,6 +1,5 @@
 """Checks of objectives: how long events and answers take, and how many requests are refused."""
 
-import difflib
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ from netra_sim.checks.records import FINAL, Records
 from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Measurement, Observation
 from netra_sim.checks.times import received_too_early
 from netra_sim.history import CONTROL_LATENCY, History, Kind, Objectives, bounds_of
+from netra_sim.near_names import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,8 +131,7 @@ def _of_requests(records: Records, way: np.ndarray, what: str, asked: np.ndarray
 def _no_event(records: Records, published: np.ndarray, kind: str) -> str:
     """Why the objectives for the events of a type are not judged."""
     kinds = [records.tables["event"][code] for code in np.unique(records.codes["event"][published])]
-    near = difflib.get_close_matches(kind, kinds, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds) or 'none'}"
+    hint = did_you_mean(kind, kinds, f"there are {', '.join(kinds) or 'none'}")
     return f"no event of type {kind} was delivered, so that its objectives are not judged; {hint}"
 
 

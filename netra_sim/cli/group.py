@@ -1,6 +1,5 @@
 """The command group. It imports a command when the command is used, so that each command needs only its own extra."""
 
-import difflib
 import re
 from importlib import import_module
 from importlib.util import find_spec
@@ -8,6 +7,7 @@ from typing import NamedTuple
 
 import click
 
+from netra_sim.near_names import did_you_mean
 from netra_sim.registry import Registry
 from netra_sim.version import __version__
 
@@ -125,8 +125,7 @@ class _Group(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            close = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            hint = f"did you mean {close[0]}?" if close else "netra-sim --help lists the commands"
+            hint = did_you_mean(args[0], self.list_commands(ctx), "netra-sim --help lists the commands")
             raise click.UsageError(f"there is no command {args[0]}; {hint}", ctx) from error
 
     def invoke(self, ctx: click.Context) -> object:

@@ -1,12 +1,12 @@
 """Explains a wrong field of a scenario: the reason from msgspec, the value, and the values that the field takes."""
 
-import difflib
 import re
 from typing import Any
 
 import msgspec
 from msgspec import inspect
 
+from netra_sim.near_names import did_you_mean, nearest
 from netra_sim.type_words import UNKNOWN_FIELD, in_everyday_words
 
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
@@ -40,8 +40,8 @@ def explain(message: str, fields: object, kind: type) -> str:
     if not unknown and reason.startswith("Expected"):
         parts.append(f"it had {value!r}")
     choices = _choices(place, value)
-    if close := difflib.get_close_matches(unknown[1] if unknown else str(value), choices, n=1):
-        parts.append(f"did you mean {close[0]}?")
+    if hint := did_you_mean(unknown[1] if unknown else str(value), choices):
+        parts.append(hint)
     elif choices:
         parts.append(f"it takes {'one of ' if isinstance(place, inspect.LiteralType) else ''}{', '.join(choices)}")
     return "; ".join(parts)
@@ -66,10 +66,10 @@ def hint_for_path(fields: Any, path: str) -> str:
         elif part in place:
             place = place[part]
         else:
-            close = difflib.get_close_matches(part, place, n=1)
+            near = nearest(part, place)
             rest = path.split(".")[len(known) + 1 :]
-            meant = ".".join([*known, *close, *rest])
-            return f"; did you mean {meant}?" if close else f"; {'.'.join(known) or 'it'} has {', '.join(place)}"
+            meant = ".".join([*known, near, *rest])
+            return f"; did you mean {meant}?" if near else f"; {'.'.join(known) or 'it'} has {', '.join(place)}"
         known.append(part)
     return ""
 

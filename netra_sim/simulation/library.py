@@ -1,8 +1,8 @@
 """The scenario library, with one TOML file for each scenario, and the lookup of a scenario by name or path."""
 
-import difflib
 from pathlib import Path
 
+from netra_sim.near_names import did_you_mean
 from netra_sim.simulation.scenario import Scenario, ScenarioError
 
 LIBRARY = Path(__file__).with_name("scenarios")
@@ -35,9 +35,7 @@ def scenario_path(name_or_path: str) -> Path:
         return path
     names = scenario_names()
     if name_or_path not in names:
-        close = difflib.get_close_matches(name_or_path, names, n=1)
-        hint = (
-            f"did you mean {close[0]}?" if close else "`netra-sim scenarios` lists them; a file's name ends with .toml"
-        )
+        otherwise = "`netra-sim scenarios` lists them; a file's name ends with .toml"
+        hint = did_you_mean(name_or_path, names, otherwise)
         raise ScenarioError(f"there is no scenario {name_or_path!r}; {hint}")
     return LIBRARY / f"{name_or_path}.toml"

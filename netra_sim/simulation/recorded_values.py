@@ -1,11 +1,12 @@
 """Recorded times and durations: replaces the files that a scenario names by their values."""
 
 import csv
-import difflib
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from netra_sim.near_names import did_you_mean
 
 _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 _LATEST = 1e9
@@ -45,8 +46,7 @@ def _recorded(table: Mapping[str, Any], takes: str, folder: Path) -> list[float]
     file, column, unit = table["file"], table.get("column"), table.get("unit", "s")
     for name in table:
         if name not in ("kind", takes, *_FILE_FIELDS):
-            near = difflib.get_close_matches(name, _FILE_FIELDS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"with a file it takes {', '.join(_FILE_FIELDS)}"
+            hint = did_you_mean(name, _FILE_FIELDS, f"with a file it takes {', '.join(_FILE_FIELDS)}")
             raise ValueError(f"there is no field `{name}`; {hint}")
     if takes in table:
         raise ValueError(f"{takes} and file are given; give one of them")
@@ -94,8 +94,7 @@ def _of_parquet(path: Path, file: str, column: str) -> Iterator[tuple[str, Any]]
 
 def _require_column(file: str, column: str, names: list[str]) -> None:
     if column not in names:
-        near = difflib.get_close_matches(column, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(names) or 'none at all'}"
+        hint = did_you_mean(column, names, f"it has {', '.join(names) or 'none at all'}")
         raise ValueError(f"{file} has no column {column}; {hint}")
 
 

@@ -1,6 +1,5 @@
 """`make_report`: runs notebooks with parameters, writes the report's folder, and returns the exit code."""
 
-import difflib
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import msgspec
 
 from netra_sim.exit_code import ExitCode
 from netra_sim.files import WriteError, naming
+from netra_sim.near_names import nearest
 from netra_sim.notebooks.catalogue import NOTEBOOKS, Notebook
 from netra_sim.notebooks.outcome import CODES, outcome_of
 from netra_sim.notebooks.runner import TIME_LIMIT, OnCell, OnEnd, Task, run_notebooks
@@ -163,6 +163,6 @@ def _must_be_among(known: Collection[str], what: str, name: str, other_names: Ma
     if what == "parameter" and name == "output":
         raise ParameterError("output is set by the report; use -o FOLDER")
     others = other_names or {}
-    close = [others.get(one, one) for one in difflib.get_close_matches(name, [*known, *others], n=1)]
-    hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(known))}"
+    near = nearest(name, [*known, *others])
+    hint = f"did you mean {others.get(near, near)}?" if near else f"there are: {', '.join(sorted(known))}"
     raise ParameterError(f"there is no {what} {name}; {hint}")
