@@ -142,6 +142,16 @@ def save_json(path: Path, content: object) -> None:
         temporary.write_bytes(text + b"\n")
 
 
+def save_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8, with the same line ends on every platform.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
 def _is_stream(path: Path) -> bool:
     """Whether the path is a device, a pipe, or our own output: what is written to and cannot be replaced."""
     try:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from netra_sim.files import WriteError, must_be_writable, must_be_writable_folder, replacing
+from netra_sim.files import WriteError, must_be_writable, must_be_writable_folder, save_text
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -48,8 +48,7 @@ def write_or_print(text: str, output: Path | None) -> None:
         click.echo(text, nl=False)
         return
     try:
-        with replacing(output) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
+        save_text(output, text)
     except WriteError:
         click.echo(text, nl=False)
         raise
@@ -192,9 +191,3 @@ def html_option(told: str) -> Callable[[C], C]:
         return value
 
     return click.option("--html", "page", type=NEW_FILE, callback=refuse, help=told)
-
-
-def write_page(html: str, page: Path) -> None:
-    """Write a page."""
-    with replacing(page) as temporary:
-        temporary.write_text(html, encoding="utf-8", newline="\n")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from netra_sim.cli.common import html_option, progress, write_page
+from netra_sim.cli.common import html_option, progress
 from netra_sim.cli.printing import Printer, format_option
 from netra_sim.cli.scenarios import check_option, chosen_scenario, factory_option, refusing, system_options
 from netra_sim.exit_code import ExitCode
@@ -21,6 +21,7 @@ from netra_sim.exploration import (
     shrink,
 )
 from netra_sim.exploration.outside import told
+from netra_sim.files import save_text
 from netra_sim.formats import Case, check_facts
 from netra_sim.simulation import find_scenario
 from netra_sim.simulation.escapes import Escape
@@ -189,7 +190,7 @@ def _write(page: Path | None, found: Failure | Trial, origin: str, printer: Prin
         html = timeline_page(found, origin, replay)
     except ValueError as error:
         raise click.UsageError(f"{page} is not written: {error}") from error
-    write_page(html, page)
+    save_text(page, html)
     printer.say(f"the failing run beside the nearest passing one: {page}")
 
 

@@ -10,12 +10,12 @@ from typing import Any, NoReturn
 import click
 
 from netra_sim.checks import CheckResult, all_checks, check, resource_use, steady_state, which_saturates
-from netra_sim.cli.common import NEW_FILE, C, html_option, write_page
+from netra_sim.cli.common import NEW_FILE, C, html_option
 from netra_sim.cli.printing import Printer
 from netra_sim.exceptions import SystemFailedError
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import Calibration, CalibrationError
-from netra_sim.files import WriteError
+from netra_sim.files import WriteError, save_text
 from netra_sim.formats import check_facts
 from netra_sim.history import History
 from netra_sim.own_code import OwnCodeError
@@ -193,7 +193,7 @@ def write_run_page(
 
     about = RunPage(name, shlex.join(["netra-sim", *sys.argv[1:]]), assumptions)
     try:
-        write_page(run_page(history, results, about), page)
+        save_text(page, run_page(history, results, about))
     except WriteError as error:
         return error
     printer.say(f"Page: {page}")

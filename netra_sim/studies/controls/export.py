@@ -8,7 +8,7 @@ import ipywidgets as widgets
 import msgspec
 import tomli_w
 
-from netra_sim.files import replacing
+from netra_sim.files import save_text
 from netra_sim.simulation import Scenario
 from netra_sim.studies.controls.forms import ROW
 from netra_sim.tables import Html
@@ -74,8 +74,7 @@ class ExportControls:
                 raise ValueError("the name of a scenario's file ends with .toml")
             if path.exists():
                 raise ValueError(f"{path} is there already and stays as it is; choose another name")
-            with replacing(path) as temporary:
-                temporary.write_text(self.text, encoding="utf-8", newline="\n")
+            save_text(path, self.text)
         except (OSError, ValueError) as error:
             self.said.value = Html('<span role="alert">✗ {}</span>').format(error)
             return
