@@ -7,7 +7,7 @@ import msgspec
 
 from netra_sim.factory.engine import UserExecutionEngine
 from netra_sim.factory.module_state import ModuleState
-from netra_sim.factory.reach import Path, Reach, TypeFacts, Walks, in_words
+from netra_sim.factory.reach import Path, Reach, Walks, in_words
 
 
 class SharedObject(msgspec.Struct, frozen=True):
@@ -40,8 +40,8 @@ class SharedStateProbe:
 
     def __init__(self) -> None:
         self._module_state = ModuleState()
-        self._lasting: dict[type, TypeFacts] = {}
         self._kept: _UsersReach | None = None
+        self._walks = Walks()
 
     @property
     def kept_user(self) -> str | None:
@@ -51,13 +51,14 @@ class SharedStateProbe:
     def look_at_opening(self, engines: Sequence[UserExecutionEngine]) -> list[SharedObject]:
         """Do the same as `look`, and compare the first engine, which has not begun its run, with the kept objects."""
         kept, made = self._kept, engines[0]
-        walks = Walks(self._lasting)
-        self._kept = _UsersReach(made.context.user_id, walks.reach(made.agents, "agents"))
-        return self._look(engines, walks, () if kept is None else (kept,))
+        self._walks.begin()
+        self._kept = _UsersReach(made.context.user_id, self._walks.reach(made.agents, "agents"))
+        return self._look(engines, () if kept is None else (kept,))
 
     def forget(self) -> None:
         """Drop the kept objects."""
         self._kept = None
+        self._walks = Walks()
 
     def look(self, engines: Sequence[UserExecutionEngine]) -> list[SharedObject]:
         """Find what the engines of two different users can both reach and change.
@@ -65,14 +66,13 @@ class SharedStateProbe:
         These are the `shared_mutable_objects`, and the module globals that their agents' functions use and that have changed
         since an earlier look.
         """
-        return self._look(engines, Walks(self._lasting), ())
+        self._walks.begin()
+        return self._look(engines, ())
 
-    def _look(
-        self, engines: Sequence[UserExecutionEngine], walks: Walks, earlier: Sequence[_UsersReach]
-    ) -> list[SharedObject]:
-        if not self._may_share(engines, walks, earlier):
+    def _look(self, engines: Sequence[UserExecutionEngine], earlier: Sequence[_UsersReach]) -> list[SharedObject]:
+        if not self._may_share(engines, earlier):
             return []
-        reached = [*earlier, *(_UsersReach(one.context.user_id, walks.reach(one, "engine")) for one in engines)]
+        reached = [*earlier, *(_UsersReach(one.context.user_id, self._walks.reach(one, "engine")) for one in engines)]
         found = _reached_by_two(reached)
         users: dict[str, str] = {}
         for user_id, (_, classes) in reached:
@@ -82,7 +82,7 @@ class SharedStateProbe:
                     found.append(SharedObject(first, user_id, "module global", str(place)))
         return found
 
-    def _may_share(self, engines: Sequence[UserExecutionEngine], walks: Walks, earlier: Sequence[_UsersReach]) -> bool:
+    def _may_share(self, engines: Sequence[UserExecutionEngine], earlier: Sequence[_UsersReach]) -> bool:
         """Whether a closer look is needed. Most looks find nothing, and this costs a fraction of them."""
         reached: dict[str, set[object]] = {}
         glances = []
@@ -92,7 +92,7 @@ class SharedStateProbe:
             own.update(self._module_state.changed(reach.classes))
         for engine in engines:
             own = reached.setdefault(engine.context.user_id, set())
-            glances.append(glance := walks.glance(engine))
+            glances.append(glance := self._walks.glance(engine))
             own.update(map(id, glance.objects))
             own.update(self._module_state.changed(glance.classes))
         return len(set().union(*reached.values())) < sum(map(len, reached.values()))

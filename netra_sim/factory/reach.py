@@ -14,9 +14,11 @@ import types
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice
+from operator import is_
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -79,43 +81,48 @@ class Reach(NamedTuple):
 class Walks:
     """Walks from objects to what they reference, and reads each type only once.
 
-    Use one for one look: no other code runs meanwhile, so no class changes. The next look reads all classes again.
-
-    Args:
-        lasting: what earlier looks know of types that cannot change; this look adds to it.
+    Call `begin` before each look: no other code runs during a look, so no class changes.
     """
 
-    def __init__(self, lasting: "dict[type, TypeFacts] | None" = None) -> None:
-        self._kinds = _KnownTypes({} if lasting is None else lasting)
+    def __init__(self) -> None:
+        self._kinds = _KnownTypes()
+        self._classes = _KnownClasses(self._kinds)
+
+    def begin(self) -> None:
+        """Forget the types that the look before this one did not meet, and what can change in the others."""
+        kinds, before = _KnownTypes(), self._classes.own_parts
+        self._kinds, self._classes = kinds, _KnownClasses(kinds, before)
 
     def glance(self, root: object) -> Glance:
         """Find what can be reached from an object, without paths and order. It costs a fraction of `reach`."""
         kinds, ends = self._kinds, self._kinds.ends
+        reached = [root]
         seen = {id(root)}
         met: set[type] = set()
-        objects: list[object] = []
-        waiting = [root]
-        while waiting:
-            value = waiting.pop()
-            kind = type(value)
-            known = kinds[kind]
-            if known.is_end:  # the first of its type in this look; the test below finds the others
-                continue
-            if known.is_mutable:
-                objects.append(value)
-            parts = known.parts(value)
-            if kind not in met:
-                met.add(kind)
-                parts.extend(part for part, _ in kinds.class_state(kind))
-            for part in parts:
+        looked_at = 0
+        while looked_at < len(reached):
+            first = looked_at
+            for value in islice(reached, first, None):  # the list grows meanwhile
+                for part in kinds[type(value)].parts(value):
+                    if type(part) not in ends and id(part) not in seen:
+                        seen.add(id(part))
+                        reached.append(part)
+            looked_at = len(reached)
+            new = set(map(type, reached[first:])) - met - ends
+            met |= new
+            for part in chain.from_iterable([self._classes[kind].parts for kind in new]):
                 if type(part) not in ends and id(part) not in seen:
                     seen.add(id(part))
-                    waiting.append(part)
-        return Glance(objects, [kind for kind in met if kinds[kind].has_code])
+                    reached.append(part)
+        mutable = self._kinds.mutable
+        return Glance(
+            [value for value in reached if type(value) in mutable],
+            [kind for kind in met if self._classes[kind].has_code],
+        )
 
     def reach(self, root: object, name: str) -> Reach:
         """Find what can be reached from an object, which the paths call by this name."""
-        kinds = self._kinds
+        kinds, classes = self._kinds, self._classes
         seen = {id(root)}
         met: dict[type, None] = {}
         objects: list[tuple[object, Path]] = []
@@ -129,7 +136,7 @@ class Walks:
             named: Iterable[tuple[object, type | str]] = zip(parts, map(type, parts), strict=True)
             if kind not in met:
                 met[kind] = None
-                named = chain(named, kinds.class_state(kind))
+                named = chain(named, zip(classes[kind].parts, classes[kind].names, strict=True))
             if counts and known.is_mutable:
                 objects.append((value, path))
             for part, to in named:
@@ -137,11 +144,11 @@ class Walks:
                 if not reached.is_end and id(part) not in seen:
                     seen.add(id(part))
                     waiting.append((part, (to, path), known.parts_count or not reached.is_dict))
-        return Reach(objects, [kind for kind in met if kinds[kind].has_code])
+        return Reach(objects, [kind for kind in met if classes[kind].has_code])
 
 
 class TypeFacts:
-    """What a walk needs to know about a type.
+    """What a walk needs to know about a type, and what never changes.
 
     Attributes:
         is_end: whether the walk stops at objects of this type.
@@ -150,7 +157,6 @@ class TypeFacts:
         is_state: whether a class attribute of this type counts as state of the class: containers, and instances of classes
             outside the standard library.
         is_function: whether it is the type of Python's functions, or of those that a compiler such as Cython makes.
-        has_code: whether the type has a method ``run``, or its instances can be called.
         has_class_state: whether the walk looks into the class and its base classes.
         parts: returns what an object of this type references.
         parts_count: whether its dicts count as shared. A read-only view or a frozen instance does not let anyone change its
@@ -158,7 +164,8 @@ class TypeFacts:
     """
 
     __slots__ = (
-        "has_class_state", "has_code", "is_dict", "is_end", "is_function", "is_mutable", "is_state", "parts", "parts_count",
+        "__weakref__", "has_class_state", "is_dict", "is_end", "is_function", "is_mutable", "is_state", "parts",
+        "parts_count",
     )  # fmt: skip
 
     def __init__(self, kind: type) -> None:
@@ -169,72 +176,130 @@ class TypeFacts:
             package in _STANDARD or package in sys.stdlib_module_names
         )
         if self.is_end:
+            self.parts: Callable[[Any], list[Any]] = _no_parts
             return
         is_frozen = _is_frozen(kind)
         is_looked_through = self.is_function or issubclass(kind, _LOOKED_THROUGH)
         self.is_mutable = not (is_looked_through or is_frozen or _is_stateless(kind))
         self.is_dict = issubclass(kind, dict)
-        self.has_code = hasattr(kind, "run") or "__call__" in vars(kind)
         self.has_class_state = not (is_looked_through or issubclass(kind, _WITHOUT_CLASS_STATE))
         own_way = _parts_of_compiled_function if self.is_function else gc.get_referents
-        self.parts: Callable[[Any], list[Any]] = _PARTS.get(kind, own_way)
+        self.parts = _PARTS.get(kind, own_way)
         self.parts_count = not (is_frozen or issubclass(kind, types.MappingProxyType))
 
 
-_HEAP_TYPE = 1 << 9
-"""CPython's flag ``Py_TPFLAGS_HEAPTYPE``: types without it, such as `str`, can neither change nor go away."""
+_facts: "WeakKeyDictionary[type, TypeFacts]" = WeakKeyDictionary()
 
 
 class _KnownTypes(dict[type, TypeFacts]):
-    """What is known of each type; it is found out when a walk first asks.
-
-    Args:
-        lasting: see `Walks`.
+    """The facts of each type that this look has met.
 
     Attributes:
-        ends: the types at whose objects a walk stops, as far as they are known.
+        ends: the types among them at whose objects a walk stops.
+        mutable: the types among them of which two users must not share an object.
     """
 
-    def __init__(self, lasting: "dict[type, TypeFacts]") -> None:
-        super().__init__(lasting)
-        self.ends = {kind for kind, known in lasting.items() if known.is_end}
-        self._lasting = lasting
-        self._class_state: dict[type, list[tuple[object, str]]] = {}
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: set[type] = set()
+        self.mutable: set[type] = set()
 
     def __missing__(self, kind: type) -> TypeFacts:
-        known = self[kind] = TypeFacts(kind)
-        if not kind.__flags__ & _HEAP_TYPE:
-            self._lasting[kind] = known
+        known = _facts.get(kind)
+        if known is None:
+            known = _facts[kind] = TypeFacts(kind)
+        self[kind] = known
         if known.is_end:
             self.ends.add(kind)
+        elif known.is_mutable:
+            self.mutable.add(kind)
         return known
 
-    def class_state(self, kind: type) -> list[tuple[object, str]]:
-        """The state in a class and its base classes, and their functions that hold objects, each with its name."""
-        if not self[kind].has_class_state:
-            return []
-        if kind not in self._class_state:
-            self._class_state[kind] = list(self._read_class_state(kind))
-        return self._class_state[kind]
 
-    def _read_class_state(self, kind: type) -> Iterator[tuple[object, str]]:
-        for ancestor in kind.__mro__:
-            if _package_of(ancestor) in _STANDARD:
-                continue
-            for name, part in vars(ancestor).items():
-                held = part.__func__ if isinstance(part, (classmethod, staticmethod)) else part
-                known = self[type(held)]
-                if known.is_function:
-                    counts = not all(self[type(one)].is_end for one in known.parts(held))
-                else:
-                    counts = known.is_state and not name.startswith("__")
-                if counts:
-                    yield held, f"{ancestor.__qualname__}.{name}"
+class ClassState(NamedTuple):
+    """What a walk finds in a class: any code can change it between two looks.
+
+    Attributes:
+        parts: the state in the class and its base classes, and their functions that hold objects.
+        names: the name of each part.
+        has_code: whether the class has a method ``run``, or its instances can be called.
+    """
+
+    parts: list[object]
+    names: list[str]
+    has_code: bool
+
+
+class _OwnParts(NamedTuple):
+    """What counts among the attributes of one class, without its base classes, and the attributes as they were then."""
+
+    names: list[str]
+    values: list[object]
+    named: list[tuple[object, str]]
+
+    def are_those_of(self, kind: type) -> bool:
+        attributes = vars(kind)
+        return self.names == [*attributes] and all(map(is_, self.values, attributes.values()))
+
+
+class _KnownClasses(dict[type, ClassState]):
+    """The state of each class that this look has met.
+
+    Args:
+        kinds: the types that this look has met.
+        before: the parts that the look before this one has read; they are read again only if an attribute was replaced.
+
+    Attributes:
+        own_parts: the parts of each class and base class.
+    """
+
+    def __init__(self, kinds: _KnownTypes, before: Mapping[type, _OwnParts] = types.MappingProxyType({})) -> None:
+        super().__init__()
+        self._kinds = kinds
+        self._before = before
+        self.own_parts: dict[type, _OwnParts] = {}
+
+    def __missing__(self, kind: type) -> ClassState:
+        named: list[tuple[object, str]] = []
+        if self._kinds[kind].has_class_state:
+            for ancestor in kind.__mro__:
+                if _package_of(ancestor) not in _STANDARD:
+                    named += self._own_parts_of(ancestor).named
+        state = self[kind] = ClassState(
+            [part for part, _ in named], [name for _, name in named], hasattr(kind, "run") or "__call__" in vars(kind)
+        )
+        return state
+
+    def _own_parts_of(self, kind: type) -> _OwnParts:
+        known = self.own_parts.get(kind)
+        if known is None:
+            known = self._before.get(kind)
+            if known is None or not known.are_those_of(kind):
+                attributes = dict(vars(kind))
+                known = _OwnParts([*attributes], [*attributes.values()], list(self._read(kind)))
+            self.own_parts[kind] = known
+        return known
+
+    def _read(self, kind: type) -> Iterator[tuple[object, str]]:
+        kinds = self._kinds
+        for name, part in vars(kind).items():
+            held = part.__func__ if isinstance(part, (classmethod, staticmethod)) else part
+            known = kinds[type(held)]
+            if known.is_function:
+                counts = not all(kinds[type(one)].is_end for one in known.parts(held))
+            else:
+                counts = known.is_state and not name.startswith("__")
+            if counts:
+                yield held, f"{kind.__qualname__}.{name}"
 
 
 def _package_of(kind: type) -> str:
     module: object = kind.__module__  # a descriptor where the type is a metaclass of Cython
     return module.partition(".")[0] if isinstance(module, str) else ""
+
+
+def _no_parts(_: object) -> list[object]:
+    return []
 
 
 def _parts_of_function(function: types.FunctionType) -> list[object]:
