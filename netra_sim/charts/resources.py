@@ -44,7 +44,7 @@ def resources_over_time(history: History) -> Picture:
     queues.set(ylim=(0, 1.08 * most), ylabel="steps\nwaiting")
     queues.yaxis.get_major_locator().set_params(integer=True, nbins=6)
     legend(figure, *shares.get_legend_handles_labels())
-    finding = which_saturates(uses)
+    finding = which_saturates(uses).replace("cpu", "CPU")
     title = finding[0].upper() + finding[1:]
     headline(figure, title)
     alt = f"Lines of the share that is busy, and of the steps that wait, over {edges[-1]:.0f} s. {title}. " + " ".join(

@@ -7,7 +7,7 @@ from netra_sim.lazy import on_first_use
 if TYPE_CHECKING:
     from netra_sim.exploration.bounds import Bound, BoundError, Figure
     from netra_sim.exploration.calibration import Calibration, CalibrationError, calibrate, cpu_sentence
-    from netra_sim.exploration.capacity import Capacity, Point, find_capacity
+    from netra_sim.exploration.capacity import Capacity, Point, find_capacity, with_cpu
     from netra_sim.exploration.coverage import Coverage
     from netra_sim.exploration.plans import Plan, plan_of
     from netra_sim.exploration.pool import in_order
@@ -47,6 +47,7 @@ __all__ = [
     "run_trial",
     "shrink",
     "sweep",
+    "with_cpu",
 ]
 
 __getattr__ = on_first_use(
@@ -80,5 +81,6 @@ __getattr__ = on_first_use(
         "run_trial": "trial",
         "shrink": "shrinking",
         "sweep": "sweeps",
+        "with_cpu": "capacity",
     },
 )

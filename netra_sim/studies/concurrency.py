@@ -8,7 +8,7 @@ import pandas as pd
 from msgspec import Meta
 
 from netra_sim.checks import delivery_latencies, request_latencies
-from netra_sim.exploration import in_order
+from netra_sim.exploration import calibrate, in_order, with_cpu
 from netra_sim.history import History, Kind
 from netra_sim.parameters import DeliveryP95, NotebookParameters, whole_path
 from netra_sim.simulation import Poisson, Ramp, Scenario, Workload, find_scenario, simulate
@@ -50,6 +50,7 @@ class LoadCurve(msgspec.Struct, frozen=True):
         heaviest: the history of the heaviest load, with the first seed.
         knee: the number of users at the knee, or None.
         across: what the number of users counts.
+        step_cost: the seconds of CPU that a step takes in the simulation.
         command: the command that sweeps the same grid, with seeds 1 to the last one.
     """
 
@@ -58,6 +59,7 @@ class LoadCurve(msgspec.Struct, frozen=True):
     heaviest: History
     knee: int | None
     across: str
+    step_cost: float
     command: str
 
     @property
@@ -80,6 +82,19 @@ class LoadCurve(msgspec.Struct, frozen=True):
         header = ("Users", "p50", "p95", "p99", "First event, p95", "Last event, p95", "Answered")
         return table("From publishing to client, and from due to first and last event", header, rows)
 
+    def step_costs(self) -> Html:
+        """The assumed cost of a step beside the one of the runtime alone, which is measured now, on this machine."""
+        measured = calibrate(seconds=1.0)
+        rows = [
+            ("assumed in this notebook", f"{self.step_cost * 1000:g} ms", "the parameter step_cost"),
+            (
+                "the runtime alone, measured",
+                f"{measured.step_cost * 1000:g} ms",
+                f"{measured.machine}, {measured.python}",
+            ),
+        ]
+        return table("CPU time that a step of the event loop takes", ("Cost", "A step", "From"), rows)
+
 
 def load_curve(parameters: ConcurrencyParameters) -> LoadCurve:
     """Simulate every load with every seed, on all cores.
@@ -87,7 +102,7 @@ def load_curve(parameters: ConcurrencyParameters) -> LoadCurve:
     Raises:
         ScenarioError: there is no such scenario.
     """
-    base = find_scenario(parameters.scenario).with_settings({"platform.step_cost": parameters.step_cost})
+    base = with_cpu(find_scenario(parameters.scenario).with_settings({"platform.step_cost": parameters.step_cost}))
     loads = sorted({max(1, parameters.most_users >> halving) for halving in range(parameters.loads)})
     seeds = range(parameters.seed, parameters.seed + parameters.seeds)
     cells = [(base.with_settings({"users": users}), seed) for users in loads for seed in seeds]
@@ -105,7 +120,15 @@ def load_curve(parameters: ConcurrencyParameters) -> LoadCurve:
         f"netra-sim sweep {shlex.quote(parameters.scenario)} --seeds {seeds[-1]} "
         f"--set 'users={loads}' --set platform.step_cost=[{parameters.step_cost}]"
     )
-    return LoadCurve(measured, kept[loads[0]], kept[loads[-1]], _knee(measured), _across(base.workload), command)
+    return LoadCurve(
+        measured,
+        kept[loads[0]],
+        kept[loads[-1]],
+        _knee(measured),
+        _across(base.workload),
+        parameters.step_cost,
+        command,
+    )
 
 
 def _across(workload: Workload) -> str:

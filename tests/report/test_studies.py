@@ -1,11 +1,13 @@
 """What the notebooks on load, on Windows' clock and on failures compute."""
 
+import re
 import shlex
 
 import msgspec
 import pytest
 from click.testing import CliRunner
 
+from netra_sim.charts import resources_over_time
 from netra_sim.cli.group import cli
 from netra_sim.defects import read_windows_runs
 from netra_sim.history import Kind
@@ -33,6 +35,16 @@ def test_the_lightest_and_the_heaviest_load_keep_their_histories(curve):
     requested = {name: len(history.frame(Kind.REQUESTED)) for name, history in curve.extremes.items()}
     assert requested == {"40 users": 40, "160 users": 160}
     assert "160" in curve.summary()
+
+
+def test_the_load_study_names_the_resource_that_gives_out_and_measures_what_a_step_costs_here(curve):
+    idle = load_curve(ConcurrencyParameters(most_users=40, loads=2, seeds=1)).heaviest
+    assert resources_over_time(curve.heaviest).title.startswith("CPU saturates")
+    assert resources_over_time(idle).title.startswith("No resource saturates; the busiest is CPU")
+    row = re.search("the runtime alone, measured.*?([0-9.]+) ms.*?CPython", curve.step_costs(), re.DOTALL)
+    assert row
+    assert 0 < float(row[1]) < 10
+    assert "10 ms" in curve.step_costs()
 
 
 def test_the_axis_of_the_load_says_how_often_a_user_asks_within_which_time(curve, tmp_path):
