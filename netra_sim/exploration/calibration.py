@@ -5,6 +5,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -87,27 +88,15 @@ def calibrate(*, seconds: float = 3.0, on_batch: Callable[[], None] = lambda: No
     """Time runs of the default pipeline without thinking and tool time, on the real factory, bridge and event loop.
 
     A batch runs on the loop of `new_event_loop`, and its CPU time is measured; another loop has counted its steps
-    before. The clients' transports are in memory: system calls and TLS are not measured.
+    before. The clients' transports are in memory: system calls and TLS are not measured. It works in a thread of its own,
+    so it can be called where an event loop runs already, as in a notebook.
 
     Args:
         seconds: how long to measure.
-        on_batch: called after every batch.
+        on_batch: called after every batch, in that thread.
     """
-    counting = VirtualTimeLoop()
-    with asyncio.Runner(loop_factory=lambda: counting) as runner:
-        runner.run(_batch())
-        before = counting.steps
-        runner.run(_batch())
-        steps = counting.steps - before
-    costs: list[float] = []
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_batch())
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends or not costs:
-            began = time.process_time()
-            runner.run(_batch())
-            costs.append((time.process_time() - began) / steps)
-            on_batch()
+    with ThreadPoolExecutor(1) as threads:
+        costs, steps = threads.submit(_batches, seconds, on_batch).result()
     measured = np.array(costs)
     return Calibration(
         step_cost=float(f"{np.median(measured):.3g}"),
@@ -119,6 +108,26 @@ def calibrate(*, seconds: float = 3.0, on_batch: Callable[[], None] = lambda: No
         python=f"{platform.python_implementation()} {platform.python_version()}",
         version=__version__,
     )
+
+
+def _batches(seconds: float, on_batch: Callable[[], None]) -> tuple[list[float], int]:
+    """The CPU time of a step in each batch, and the steps of a batch."""
+    counting = VirtualTimeLoop()
+    with asyncio.Runner(loop_factory=lambda: counting) as runner:
+        runner.run(_batch())
+        before = counting.steps
+        runner.run(_batch())
+        steps = counting.steps - before
+    costs: list[float] = []
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_batch())
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends or not costs:
+            began = time.thread_time()
+            runner.run(_batch())
+            costs.append((time.thread_time() - began) / steps)
+            on_batch()
+    return costs, steps
 
 
 def cpu_sentence(scenario: Scenario, calibration: Calibration | None) -> str:

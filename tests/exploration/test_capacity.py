@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from netra_sim.checks import SteadyState, resource_use, visits
-from netra_sim.exploration import Bound, BoundError, find_capacity
+from netra_sim.exploration import Bound, BoundError, calibrate, find_capacity
 from netra_sim.exploration.capacity import left_out, seeds_needed
 from netra_sim.factory import ExecutionEngineFactory, UserExecutionContext
 from netra_sim.history import History, Kind
@@ -227,3 +227,7 @@ def test_capacity_says_that_cpu_takes_no_time_and_exits_with_1_if_nobody_fits(tm
     (tmp_path / "wrong.json").write_text("{}")
     wrong = run(*common, "--calibration", "wrong.json", folder=tmp_path)
     assert (wrong.returncode, "is no file of `netra-sim calibrate`" in wrong.stderr) == (2, True)
+
+
+async def test_a_calibration_works_where_an_event_loop_runs_as_in_a_notebook():
+    assert 0 < calibrate(seconds=0.1).step_cost < 0.01
