@@ -92,6 +92,22 @@ def looptime() -> Callable[[], None]:
     return on_loop(importlib.import_module("looptime").new_event_loop)
 
 
+def simloop() -> Callable[[], None]:
+    engine = importlib.import_module("simloop")
+
+    def work() -> None:
+        loop = engine.SimLoop(1)
+        loop.run_until_complete(on_asyncio())  # its loop cannot do what `asyncio.Runner` asks for at the end
+        loop.close()
+
+    return work
+
+
+def simloom() -> Callable[[], None]:
+    engine = importlib.import_module("simloom")
+    return lambda: engine.run(lambda world=None: on_asyncio(), seed=1)
+
+
 def trio() -> Callable[[], None]:
     engine = importlib.import_module("trio")
     testing = importlib.import_module("trio.testing")
@@ -117,13 +133,16 @@ def trio() -> Callable[[], None]:
 
 
 PEERS: dict[str, tuple[Callable[[], Callable[[], None]], dict[str, float]]] = {
-    "SimPy (no asyncio)": (simpy, {"fifo": 1 / 1.4, "random order": 1.0}),
-    "aiotools.VirtualClock": (aiotools, {"fifo": 1 / 2.3, "random order": 1.0}),
-    "async-solipsism": (async_solipsism, {"fifo": 1 / 2.3, "random order": 1.0}),
+    "SimPy (no asyncio)": (simpy, {"fifo": 1 / 1.1, "random order": 1.0}),
+    "aiotools.VirtualClock": (aiotools, {"fifo": 1 / 1.6, "random order": 1.0}),
+    "async-solipsism": (async_solipsism, {"fifo": 1 / 1.6, "random order": 1.0}),
     "trio.MockClock": (trio, {"fifo": 1.0, "random order": 1.0}),
     "looptime": (looptime, {"fifo": 1.0, "random order": 1.0}),
+    "simloop": (simloop, {"fifo": 1 / 4, "random order": 1.0}),
+    "simloom": (simloom, {"fifo": 1 / 20, "random order": 1.0}),
 }
-"""Each with the goals for our cost in units of its own; SimPy runs generators, which cannot be the real code."""
+"""Each with the goals for our cost in units of its own. SimPy runs generators, which cannot be the real code; simloop and
+simloom, which need Python 3.12, draw the order of what is ready."""
 
 
 def measure_all() -> Sequence[Measured]:
