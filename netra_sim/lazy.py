@@ -1,6 +1,8 @@
-"""Names of a package that are imported when they are first used."""
+"""What keeps imports short: names that are imported when they are first used, and modules that are left out."""
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -22,3 +24,19 @@ def on_first_use(package: str, places: Mapping[str, str]) -> Callable[[str], Any
         return getattr(import_module(f"{package}.{places[name]}"), name)
 
     return get
+
+
+@contextmanager
+def left_out(module: str) -> Iterator[None]:
+    """Inside, an import of the module fails as if it was not installed, for a library that can do without it.
+
+    If the module is loaded already, nothing changes.
+    """
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]

@@ -146,6 +146,13 @@ def test_the_package_alone_loads_nothing_else(environment, tmp_path):
     assert not {"msgspec", "asyncio", "numpy"} & set(done.stdout.split())
 
 
+def test_pages_are_written_without_the_grammars_that_no_notebook_uses():
+    command = [sys.executable, "-c", "import sys, netra_sim.site.html; print(*sys.modules)"]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert "rfc3987_syntax" not in loaded
+    assert {"nbformat", "nbconvert"} <= set(loaded)
+
+
 @pytest.mark.parametrize(
     ("extra", "command", "needed"),
     [

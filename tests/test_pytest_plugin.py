@@ -48,7 +48,7 @@ def run(pytester):
         if files:
             pytester.makepyfile(**files)
         start = pytester.runpytest_subprocess if in_new_process else pytester.runpytest_inprocess
-        return start("-p", "no:cacheprovider", *arguments)
+        return start("-p", "no:cacheprovider", "-p", "no:langsmith_plugin", *arguments)
 
     return run
 

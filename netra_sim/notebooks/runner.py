@@ -15,10 +15,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import msgspec
-import nbformat
 
 from netra_sim.fingerprint import PACKAGE
 from netra_sim.notebooks.catalogue import VALIDATION, Notebook
+from netra_sim.notebooks.quick_nbformat import nbformat
 from netra_sim.own_code import MODULES, module_folders
 from netra_sim.parameters import NotebookParameters
 

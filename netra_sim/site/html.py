@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
-import nbformat
+
+from netra_sim.notebooks.quick_nbformat import nbformat
+
+# isort: split
+# Only now, as nbconvert imports nbformat too.
 from nbconvert.filters import Highlight2HTML, ansi2html
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 

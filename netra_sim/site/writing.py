@@ -7,13 +7,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
-import nbformat
 
 from netra_sim.audit import as_sarif
 from netra_sim.files import replacing, save_json
 from netra_sim.fingerprint import Fingerprint, fingerprint
 from netra_sim.notebooks.catalogue import FOLDER, NOTEBOOKS, VALIDATION
 from netra_sim.notebooks.outcome import BrokenVerdict, Outcome
+from netra_sim.notebooks.quick_nbformat import nbformat
 from netra_sim.notebooks.runner import NotebookRun
 from netra_sim.parameters import NotebookParameters
 from netra_sim.site import summaries

@@ -19,7 +19,7 @@ def test_asyncio_itself_causes_few_findings():
     assert [one for one in report.findings if one.rule in ("NS001", "NS101", "NS201", "NS202", "NS301")] == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_mixture_of_real_files_is_read(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("corpus")

@@ -177,7 +177,7 @@ PIECES = st.lists(st.one_of(SAYS, st.tuples(st.sampled_from(["think", "turn", "c
 
 
 @given(PIECES)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_every_client_has_the_whole_text_in_the_end(steps):
     async def told():
         bridge, emitter = await opened(replay_events=6, connections_per_user=50)

@@ -135,4 +135,4 @@ class Bridge(RuleBasedStateMachine):
 
 
 TestBridge = Bridge.TestCase
-TestBridge.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestBridge.settings = settings(max_examples=150, stateful_step_count=40)

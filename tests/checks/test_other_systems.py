@@ -412,7 +412,7 @@ def test_objectives_without_a_default_can_be_set_in_a_scenario():
 
 
 @given(st.lists(st.integers(0, 60).filter(lambda units: units != 25), min_size=1, max_size=6))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_exactly_the_runs_with_work_beyond_the_objective_are_found(units):
     story = ForeignStory()
     for number, count in enumerate(units):
@@ -431,7 +431,7 @@ USERS, ROOMS = ("ann", "ben", "cat"), ("lobby", "kitchen")
     st.sets(st.tuples(st.sampled_from(USERS), st.sampled_from(ROOMS)), min_size=1),
     st.lists(st.tuples(st.integers(0, 5), st.sampled_from(USERS)), max_size=8),
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_exactly_the_data_of_users_outside_the_room_is_found(members, received):
     places = sorted(members)
     story = ForeignStory(isolated_by="room")

@@ -319,7 +319,7 @@ def with_rows(history, rows):
 
 
 @given(SCENARIOS, st.integers(0, 10_000), st.data())
-@settings(deadline=None, max_examples=25, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=25, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 def test_a_clean_history_passes_and_one_dropped_doubled_or_moved_row_is_found(scenario, seed, data):
     history = simulate(scenario, seed)
     before = found(history)

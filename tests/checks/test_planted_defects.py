@@ -82,14 +82,14 @@ def counts(history):
 
 
 @given(runs)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_other_names_change_no_count(told_runs):
     history = story_of(told_runs).end()
     assert counts(rebuilt(history, rename=lambda name: f"x-{name[::-1]}")) == counts(history)
 
 
 @given(runs, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_other_codes_for_the_same_texts_change_no_count(told_runs, random):
     history = story_of(told_runs).end()
     tables, codes = {}, {}
@@ -102,7 +102,7 @@ def test_other_codes_for_the_same_texts_change_no_count(told_runs, random):
 
 
 @given(runs, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_order_of_rows_of_different_users_changes_no_count(told_runs, random):
     story = story_of([(user, drop, None, delay) for user, drop, _, delay in told_runs])
     history = story.recorder.finish({"engines_per_user": 2})
@@ -115,7 +115,7 @@ def test_the_order_of_rows_of_different_users_changes_no_count(told_runs, random
 
 
 @given(st.integers(1, 6), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_planted_misdeliveries_are_found_exactly(number_of_runs, data):
     history = story_of([(USERS[run % 3], (), None, 0.01) for run in range(number_of_runs + 1)]).end()
     received = np.flatnonzero(history.numbers["kind"] == Kind.RECEIVED).tolist()

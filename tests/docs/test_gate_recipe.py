@@ -16,7 +16,9 @@ ACTION = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
 SPEC, TEMPLATE = (ROOT / "templates" / "gate.yml").read_text("utf-8").split("\n---\n")
 STEPS = {step["name"]: step for step in ACTION["runs"]["steps"] if "name" in step}
 
-GIVEN = {"scenario": "chat.toml", "seeds": "2", "search-seconds": "4"}
+GIVEN = {"scenario": "chat.toml", "seeds": "2"}
+THOROUGH = "20"
+"""Seconds of a search that ends when it has found the defect."""
 FOUND = {
     "index.html",
     "summary.md",
@@ -74,9 +76,10 @@ def shell(script, project, variables, *options):
     )
 
 
-def step(name, project):
+def step(name, project, seconds="1"):
     """Run a step of the action as GitHub does."""
-    inputs = {key: str(one.get("default", "")) for key, one in ACTION["inputs"].items()} | GIVEN
+    given = GIVEN | {"search-seconds": seconds}
+    inputs = {key: str(one.get("default", "")) for key, one in ACTION["inputs"].items()} | given
     known = {f"inputs.{key}": value for key, value in inputs.items()} | {"github.action_path": "/the/action"}
     own = {
         key: re.sub(r"\$\{\{ ([\w.-]+) \}\}", lambda found: known[found[1]], value)
@@ -85,10 +88,10 @@ def step(name, project):
     return shell(STEPS[name]["run"], project, own, "--noprofile", "--norc", "-eo", "pipefail")
 
 
-def gitlab_job():
+def gitlab_job(seconds="1"):
     """The job of the template with the page's inputs."""
     inputs = {key: one.get("default", "") for key, one in yaml.safe_load(SPEC)["spec"]["inputs"].items()}
-    inputs |= yaml.safe_load(INCLUDE)["include"][0]["inputs"] | GIVEN
+    inputs |= yaml.safe_load(INCLUDE)["include"][0]["inputs"] | GIVEN | {"search-seconds": seconds}
     return yaml.safe_load(re.sub(r"\$\[\[ inputs\.([\w-]+) \]\]", lambda found: inputs[found[1]], TEMPLATE))["gate"]
 
 
@@ -116,7 +119,7 @@ def test_a_defect_fails_the_action_with_annotations_and_the_search_shows_it(brok
     done = step("Gate", broken_project)
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(r"^::error title=.*content-isolation::", done.stdout, re.M)
-    searched = step("Search for an order of steps that breaks it", broken_project)
+    searched = step("Search for an order of steps that breaks it", broken_project, THOROUGH)
     assert searched.returncode == 1, searched.stdout + searched.stderr
     assert "only_users" in searched.stdout
     assert (broken_project / "gate" / "explored.html").exists()
@@ -148,7 +151,7 @@ def test_the_job_of_gitlab_passes_and_keeps_the_folder(project):
 
 
 def test_a_defect_fails_the_job_of_gitlab_after_the_search(broken_project):
-    job = gitlab_job()
+    job = gitlab_job(THOROUGH)
     done = shell("\n".join(job["script"]), broken_project, job["variables"], "-e")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "content-isolation: user-" in done.stdout

@@ -2,15 +2,15 @@
 
 import asyncio
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 import zoo
+from click.testing import CliRunner
 from planted import RacyFactory
 
+from netra_sim.cli.group import cli
 from netra_sim.exploration import explore, run_trial, shrink
 from netra_sim.simulation import Burst, Constant, Network, Scenario, Workload
 from netra_sim.simulation.schedule import holds_text
@@ -83,11 +83,8 @@ def test_a_shrunk_trial_goes_to_another_process_with_its_comparison(race):
 
 def test_the_command_tells_the_first_difference_and_writes_the_page(tmp_path):
     page = tmp_path / "race.html"
-    done = subprocess.run(
-        [sys.executable, "-m", "netra_sim", "explore", f"{ZOO}:check_then_act", "--html", str(page)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1, done.stderr
+    done = CliRunner().invoke(cli, ["explore", f"{ZOO}:check_then_act", "--html", str(page)])
+    assert done.exit_code == 1, done.output
     assert "it passes:  t=0.000" in done.stdout
     assert done.stdout.splitlines()[-1] == f"the failing run beside the nearest passing one: {page}"
     assert "the seat was sold to" in page.read_text("utf-8")
@@ -95,10 +92,7 @@ def test_the_command_tells_the_first_difference_and_writes_the_page(tmp_path):
 
 def test_without_a_failure_no_page_is_written_and_that_is_said(tmp_path):
     page = tmp_path / "none.html"
-    done = subprocess.run(
-        [sys.executable, "-m", "netra_sim", "explore", f"{ZOO}:spin_wait", "--seeds", "5", "--html", str(page)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(cli, ["explore", f"{ZOO}:spin_wait", "--seeds", "5", "--html", str(page)])
+    assert done.exit_code == 0, done.output
     assert f"{page} is not written: there is no failure to show" in done.stdout
     assert not page.exists()

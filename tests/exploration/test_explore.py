@@ -6,10 +6,12 @@ import sys
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from planted import RacyFactory
 
+from netra_sim.cli.group import cli
 from netra_sim.exploration import Trial, explore, replay_line, run_trial, shrink
 from netra_sim.exploration.trial import toml
 from netra_sim.history import Kind
@@ -114,8 +116,8 @@ def test_the_replay_line_repeats_the_finding(tmp_path):
 
 def test_the_command_prints_the_replay_line(tmp_path):
     arguments = ["explore", "agent-crashes", "--set", "expect=[]", "--seeds", "3", "--jobs", "1"]
-    done = subprocess.run([sys.executable, "-m", "netra_sim", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 1
     assert "seed 1 fails completion; shrinking" in done.stdout
     assert "to repeat it: netra-sim simulate agent-crashes --seed" in done.stdout
 
@@ -132,11 +134,8 @@ def test_the_command_prints_the_replay_line(tmp_path):
     ],
 )
 def test_a_search_without_a_failure_ends_with_its_budget_and_says_how_far_it_went(budget, tried, bound):
-    done = subprocess.run(
-        [sys.executable, "-m", "netra_sim", "explore", "--users", "3", "--seeds", "3", "--jobs", "1", *budget],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0
+    done = CliRunner().invoke(cli, ["explore", "--users", "3", "--seeds", "3", "--jobs", "1", *budget])
+    assert done.exit_code == 0
     assert done.stdout.startswith(tried + bound)
 
 

@@ -6,7 +6,7 @@ import json
 import weakref
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, MemoryTransport
@@ -93,7 +93,6 @@ async def test_the_limit_counts_engines_made_in_the_same_instant():  # F1
     st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.integers(0, 3), st.booleans()), max_size=14),
     st.integers(0, 2**32),
 )
-@settings(deadline=None)
 def test_the_limit_holds_under_any_interleaving_and_every_place_comes_back(requests, seed):  # F1, F6
     async def main():
         system = System()

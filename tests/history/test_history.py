@@ -30,7 +30,7 @@ def recorded(rows, meta=None):
 
 
 @given(st.lists(st.tuples(NAMES, NAMES, st.integers(0, 2**40)), max_size=20))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_loaded_history_equals_the_saved_one(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("histories") / "h.parquet"
     history = recorded(rows, {"seed": 7, "environment": {"python": "3.x"}})

@@ -249,7 +249,7 @@ any_record = st.dictionaries(
 
 
 @given(st.lists(any_record, max_size=6), st.binary(max_size=20))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_no_line_stops_the_reading(tmp_path_factory, records, garbage):
     path = tmp_path_factory.mktemp("logs") / "log.jsonl"
     good = b'{"user": "alice", "owner": "alice"}\n'

@@ -2,7 +2,7 @@
 
 import math
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netra_sim.history import Kind, merge
@@ -21,7 +21,6 @@ def recorded(name, times, meta=None):
     return recorder.finish(meta or {})
 
 
-@settings(deadline=None)
 @given(st.lists(TIMES.map(sorted), min_size=1, max_size=3))
 def test_rows_are_merged_by_time_and_rows_of_equal_time_in_the_order_of_their_histories(parts):
     histories = [recorded(str(index), times) for index, times in enumerate(parts)]
@@ -31,7 +30,6 @@ def test_rows_are_merged_by_time_and_rows_of_equal_time_in_the_order_of_their_hi
     assert list(merged["time"]) == [time for time, _, _ in expected]
 
 
-@settings(deadline=None)
 @given(TIMES.map(sorted))
 def test_a_history_merged_with_nothing_is_itself(times):
     one = recorded("one", times, {"seed": 1})
@@ -39,7 +37,6 @@ def test_a_history_merged_with_nothing_is_itself(times):
     assert merge([recorded("none", []), one], {"seed": 1}).digest() == one.digest()
 
 
-@settings(deadline=None)
 @given(TIMES, TIMES)
 def test_rows_of_one_history_keep_their_order_even_if_its_clock_ran_backwards(first, second):
     merged = merge([recorded("a", first), recorded("b", second)], {})

@@ -28,6 +28,10 @@ def netra_sim(*arguments, **environment):
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, check=False)
 
 
+def invoked(*arguments):
+    return CliRunner().invoke(cli, [str(one) for one in arguments])
+
+
 @pytest.fixture(scope="module")
 def violated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("violated")
@@ -97,8 +101,8 @@ def test_the_histories_behind_the_report_are_kept_and_can_be_checked_again(good)
     verdict = verdict_of(folder)
     histories = {path.name.partition(".")[0]: path for path in folder.glob("*.history.parquet")}
     assert set(histories) == set(verdict["digests"])
-    done = netra_sim("check", histories["simulated"])
-    assert done.returncode == 0
+    done = invoked("check", histories["simulated"])
+    assert done.exit_code == 0
     assert "passed  cross-user-isolation" in done.stdout
 
 
@@ -179,23 +183,23 @@ def test_the_list_of_notebooks_knows_types_and_bounds():
 
 
 def test_simulate_keeps_a_history_and_checks_it(tmp_path):
-    done = netra_sim("simulate", "--users", 5, "-o", tmp_path / "h.parquet")
-    assert done.returncode == 0, done.stderr
+    done = invoked("simulate", "--users", 5, "-o", tmp_path / "h.parquet")
+    assert done.exit_code == 0, done.output
     assert "passed  critical-events: 5 runs" in done.stdout
-    assert netra_sim("check", tmp_path / "h.parquet").stdout in done.stdout
+    assert invoked("check", tmp_path / "h.parquet").stdout in done.stdout
 
 
 def test_a_scenario_file_with_a_fault_is_refused_with_its_place(tmp_path):
     (tmp_path / "s.toml").write_text("users = 3\n[network]\nbandwidth = 0\n")
-    done = netra_sim("simulate", tmp_path / "s.toml", "-o", tmp_path / "h.parquet")
-    assert done.returncode == 2
+    done = invoked("simulate", tmp_path / "s.toml", "-o", tmp_path / "h.parquet")
+    assert done.exit_code == 2
     assert "network.bandwidth" in done.stderr
     assert not (tmp_path / "h.parquet").exists()
 
 
 def test_load_runs_real_clients_and_checks_them(tmp_path):
-    done = netra_sim("load", "--users", 3, "-o", tmp_path / "h.parquet")
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = invoked("load", "--users", 3, "-o", tmp_path / "h.parquet")
+    assert done.exit_code == 0, done.output
     assert "passed  truthfulness" in done.stdout
 
 

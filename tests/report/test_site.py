@@ -29,6 +29,7 @@ from netra_sim.verdict.verdict import save_verdict
 
 NASTY = "<script>alert('x')</script>"
 ALT = "A line chart: 95 of 100 events arrive within the objective of 100 ms"
+PRINTS_PDF = True
 FALLEN = 5
 """The number of the claim that is refuted."""
 SITE_FILES = {

@@ -20,7 +20,7 @@ from netra_sim.simulation import run_virtual
 
 TICK = 1 / 64
 FAR = 100
-EXAMPLES = settings(max_examples=300, deadline=None)
+EXAMPLES = settings(max_examples=300)
 MOMENTS = st.integers(0, 6).map(lambda number: number / 2)
 
 
@@ -238,7 +238,7 @@ def test_sleep_ends_as_stock_sleep_does_and_at_the_same_time(delays):
     assert run_virtual(observe_sleeps(windows_safe_sleep)) == run_virtual(observe_sleeps(asyncio.sleep))
 
 
-@settings(max_examples=60, deadline=None)  # a busy neighbour makes an example slow
+@settings(max_examples=60)
 @given(
     phase=st.floats(0, 0.02),
     delay=st.floats(0.001, 0.1),

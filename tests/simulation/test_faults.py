@@ -187,7 +187,7 @@ def simulated_under(faults, seed):
 
 
 @given(SPANS, st.integers(0, 3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_clients_are_offline_exactly_while_at_least_one_fault_keeps_them_so(spans, seed):
     faults = [Disconnect(at=float(at), lasts=float(lasts)) for at, lasts in spans]
     history, is_on = simulated_under(faults, seed)
@@ -198,7 +198,7 @@ def test_clients_are_offline_exactly_while_at_least_one_fault_keeps_them_so(span
 
 
 @given(SPANS, st.integers(0, 3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_no_server_is_there_exactly_while_at_least_one_deploy_is_on(spans, seed):
     faults = [Deploy(at=float(at), lasts=float(lasts), drain=0.0) for at, lasts in spans]
     history, is_on = simulated_under(faults, seed)
@@ -207,7 +207,7 @@ def test_no_server_is_there_exactly_while_at_least_one_deploy_is_on(spans, seed)
 
 
 @given(SPANS, st.integers(0, 3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_no_run_begins_during_an_outage_and_clock_jumps_add_up(spans, seed):
     downs = [
         (BackendNotReady, BridgeLost)[number % 2](at=float(at), lasts=float(lasts))

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netra_sim.simulation import DeadlockError, VirtualTimeLimitError, VirtualTimeLoop, run_virtual
@@ -131,7 +131,6 @@ def test_callbacks_keep_their_order_whatever_the_seed():
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.booleans()), max_size=30), st.integers(0, 2**32))
-@settings(deadline=None)
 def test_timers_fire_in_order_and_not_when_cancelled(timers, seed):
     async def main():
         loop, fired = asyncio.get_running_loop(), []
@@ -209,7 +208,6 @@ def test_every_step_takes_the_step_cost():
 
 
 @given(st.lists(st.floats(0.001, 3), min_size=1, max_size=20))
-@settings(deadline=None)
 def test_a_coarse_clock_ticks_in_whole_ticks_and_never_backwards(delays):
     async def main():
         loop, times = asyncio.get_running_loop(), []

@@ -43,7 +43,7 @@ async def busy():
 
 
 @given(st.sampled_from(ORDERS), st.integers(0, 1000), st.sampled_from([0.0, 1e-4, 0.004]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_holds_of_a_log_repeat_any_order_exactly(order, seed, step_cost):
     done, log = run_logged(busy(), order=order, seed=seed, step_cost=step_cost)
     again, other = run_logged(busy(), order=holds_text(log.holds()), step_cost=step_cost)
@@ -51,7 +51,7 @@ def test_the_holds_of_a_log_repeat_any_order_exactly(order, seed, step_cost):
 
 
 @given(st.sampled_from(ORDERS), st.integers(0, 1000))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_log_changes_nothing_and_an_order_repeats(order, seed):
     logged, _ = run_logged(busy(), order=order, seed=seed)
     assert run_virtual(busy(), order=order, seed=seed) == logged

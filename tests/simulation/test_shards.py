@@ -61,7 +61,7 @@ def steady(**changed):
     return Scenario(users=30).with_settings(IN_TURN | changed)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(SETTINGS, st.integers(1, 9), st.integers(2, 3))
 def test_any_number_of_processes_gives_the_history_of_one(drawn, seed, shards):
     scenario = Scenario().with_settings(IN_TURN | drawn)

@@ -142,7 +142,7 @@ def test_agents_that_take_too_long_end_their_runs_with_an_error():
     runs=st.integers(1, 3),
     latency=st.sampled_from([Constant(0.0), Constant(2.0), LogNormal(0.3, 1.0)]),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_isolation_order_and_clean_up_hold_for_any_seed_and_clock(users, seed, tick, tabs, runs, latency):
     scenario = Scenario(
         users=users,

@@ -35,7 +35,7 @@ def acting(delays_of_users):
 DELAYS = st.lists(st.sampled_from([0.5, 1.0, 1.5]), max_size=3)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.integers(0, 9), DELAYS, max_size=6).map(lambda one: list(one.items())))
 def test_users_of_one_instant_take_turns_in_the_order_of_their_numbers(delays_of_users):
     done = acting(delays_of_users)

@@ -18,7 +18,7 @@ EARLY = {f"early {name}" for name in WAITS}
 
 @pytest.fixture(scope="module")
 def hazards():
-    return {hazard.name: hazard for hazard in measure_hazards(waits=30)}
+    return {hazard.name: hazard for hazard in measure_hazards(waits=12)}
 
 
 def test_the_safe_functions_have_no_hazard(hazards):

@@ -171,7 +171,7 @@ async def make_noise():
     writer.close()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 5), conditions, st.tuples(talks, talks), cuts)
 def test_all_bytes_arrive_in_order_before_the_end_whatever_the_line_does(seed, line, talks, cuts):
     trace = conversation(seed, line, talks, cuts)

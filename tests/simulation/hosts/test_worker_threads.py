@@ -51,10 +51,10 @@ def test_a_run_is_the_same_in_every_process():
             env=os.environ | {"PYTHONHASHSEED": str(number), "PYTHONPATH": os.pathsep.join(sys.path)},
             stdout=subprocess.PIPE,
         )
-        for number in range(3)
+        for number in range(2)
     ]
     traces = [json.loads(process.communicate()[0]) for process in processes]
-    assert traces[0] == traces[1] == traces[2]
+    assert traces[0] == traces[1]
 
 
 def test_threads_finish_in_the_order_of_their_submission_or_as_the_seed_says():

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -19,6 +20,12 @@ _NOTE = re.compile(r"^# wire: ([a-z-]+): \S.{20,}\.$", re.MULTILINE)
 
 def on_wire(name, **settings):
     return find_scenario(name).with_settings(WIRE | settings)
+
+
+@cache
+def simulated_on_wire(name):
+    """The history of a library scenario on the wire; several tests look at it."""
+    return simulate(on_wire(name))
 
 
 def outcomes(history):
@@ -38,7 +45,7 @@ def noted(name):
 
 @pytest.mark.parametrize("name", scenario_names())
 def test_every_check_comes_to_the_same_outcome_or_the_scenario_file_says_why_not(name):
-    bridge, wire = outcomes(simulate(find_scenario(name))), outcomes(simulate(on_wire(name)))
+    bridge, wire = outcomes(simulate(find_scenario(name))), outcomes(simulated_on_wire(name))
     assert {check for check in bridge if bridge[check] != wire[check]} == noted(name)
 
 
@@ -97,14 +104,14 @@ def test_answers_are_compared_with_the_questions():
 
 
 def test_a_request_that_is_lost_with_its_connection_is_sent_again_and_no_other_one():
-    history = simulate(on_wire("disconnect-storm"))
+    history = simulated_on_wire("disconnect-storm")
     assert len(history.frame(Kind.REQUESTED)) > 40
     assert outcomes(history)["every-run-ends"] == "passed"
     assert len(history.frame(Kind.REFUSED)) == 0
 
 
 def test_a_request_waits_for_the_first_connection_and_says_why_there_is_none():
-    history = simulate(on_wire("late-authentication"))
+    history = simulated_on_wire("late-authentication")
     assert outcomes(history)["every-run-ends"] == "passed"
     assert len(history.frame(Kind.REQUESTED)) == 40
     assert set(history.frame(Kind.CONNECT_REFUSED)["detail"].astype(str)) == {"no token service"}
@@ -128,7 +135,7 @@ def test_a_client_that_says_hello_while_the_server_goes_down_is_told_to_come_aga
 
 def test_a_selector_loop_on_windows_holds_few_sockets_and_a_proactor_loop_stops_listening():
     for name in ("windows-sockets", "windows-listener"):
-        refused = simulate(on_wire(name)).frame(Kind.CONNECT_REFUSED)["detail"].astype(str)
+        refused = simulated_on_wire(name).frame(Kind.CONNECT_REFUSED)["detail"].astype(str)
         assert "not accepted" in set(refused)
 
 
