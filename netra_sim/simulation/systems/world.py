@@ -296,8 +296,8 @@ class SystemWorld(Stage):
         is_over = asyncio.Event()
         started: asyncio.Future[Running] = self.loop.create_future()
 
-        def record(user_id: str, run_id: str, number: int) -> None:
-            self.recorder.worked(run_id, user_id, number, name)
+        def record(user_id: str, run_id: str, number: int, is_last: bool) -> None:
+            self.recorder.worked(run_id, user_id, number, name, is_last=is_last)
 
         async def serve() -> None:
             async with serving(service, "0.0.0.0", _PORTS.get(kind, 80), seed=self.seed, record=record) as running:  # noqa: S104
