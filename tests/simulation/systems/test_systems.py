@@ -310,6 +310,7 @@ SYSTEM_FAULTS = {
     "process-restarted": {"at": 5.0, "drain": 0.0},
     "rolling-deploy": {"at": 5.0, "drain": 0.0},
     "garbage": {"at": 2.0, "lasts": 6.0, "every": 1.0},
+    "flood": {"at": 2.0, "lasts": 6.0},
     "half-close": {"at": 5.0},
 }
 
