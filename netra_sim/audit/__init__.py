@@ -12,7 +12,7 @@ annotation shows. There it goes by names (``ws``, ``websocket_manager``), and re
 
 from netra_sim.audit.auditing import audit, config_of
 from netra_sim.audit.config import Allowance, Config, ConfigError
-from netra_sim.audit.formats import FORMATS, as_sarif, describe_rules
+from netra_sim.audit.formats import FORMATS, as_sarif, describe_rules, sarif_results, sarif_rules
 from netra_sim.audit.report import AuditFinding, AuditReport, RuleCount, as_results
 from netra_sim.audit.rules import NOTICES, RULES, Rule
 
@@ -32,4 +32,6 @@ __all__ = [
     "audit",
     "config_of",
     "describe_rules",
+    "sarif_results",
+    "sarif_rules",
 ]

@@ -2,17 +2,13 @@
 
 import textwrap
 from collections.abc import Callable, Mapping
-from typing import Any
-from urllib.parse import quote
+from typing import Literal
 
 import msgspec
 
 from netra_sim.audit.report import AuditReport
 from netra_sim.audit.rules import NOTICES, RULES
-from netra_sim.formats.github import annotation
-from netra_sim.version import __version__
-
-_SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+from netra_sim.formats import SarifResult, SarifRule, annotation, sarif
 
 
 def as_text(report: AuditReport) -> str:
@@ -47,43 +43,29 @@ def as_sarif(report: AuditReport, occasion: str = "") -> str:
         report: the report of an audit.
         occasion: a sentence that viewers show with the run, such as what started the audit.
     """
+    return sarif(sarif_rules(), sarif_results(report), occasion=occasion)
+
+
+def sarif_rules() -> list[SarifRule]:
+    """All rules as SARIF has them."""
     rules = (*NOTICES, *RULES.values())
-    index = {rule.id: number for number, rule in enumerate(rules)}
-    described = [
-        {
-            "id": rule.id,
-            "name": rule.name,
-            "shortDescription": {"text": rule.question},
-            "fullDescription": {"text": rule.why},
-            "help": {"text": rule.fix},
-            "defaultConfiguration": {"level": "error"},
-        }
-        for rule in rules
-    ]
-    results: list[dict[str, Any]] = [
-        {
-            "ruleId": one.rule,
-            "ruleIndex": index[one.rule],
-            "level": "error",
-            "message": {"text": one.message},
-            "locations": [
-                {
-                    "physicalLocation": {
-                        "artifactLocation": {"uri": quote(one.file)},
-                        "region": {"startLine": one.line, "startColumn": one.column},
-                    },
-                    "logicalLocations": [{"fullyQualifiedName": one.symbol}],
-                }
-            ],
-        }
+    return [SarifRule(id=one.id, name=one.name, question=one.question, why=one.why, fix=one.fix) for one in rules]
+
+
+def sarif_results(report: AuditReport, level: Literal["error", "warning"] = "error") -> list[SarifResult]:
+    """The findings as SARIF has them."""
+    return [
+        SarifResult(
+            rule=one.rule,
+            message=one.message,
+            file=one.file,
+            line=one.line,
+            column=one.column,
+            symbol=one.symbol,
+            level=level,
+        )
         for one in report.findings
     ]
-    driver = {"name": "netra-sim", "semanticVersion": __version__, "rules": described}
-    run: dict[str, Any] = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
-    if occasion:
-        run["automationDetails"] = {"description": {"text": occasion}}
-    document = {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
 def as_annotations(report: AuditReport) -> str:

@@ -40,14 +40,26 @@ def tokens(records: Records, objectives: Objectives) -> Observation:
 
     A stand-in for the model numbers the tokens of its answers from 0, and the client compares the numbers of those that
     arrive. An answer counts as looked at if the client received it to its end and found numbers in it.
+
+    The stand-in says how many tokens its answer has, so tokens that are lost at the end are missing too. The end is not
+    judged if the run asked a model more than once, if the system hung up on the model, or if the answer ended before the
+    model's. A system that reads all of the model's answer and shortens it on purpose cannot be told from one that loses
+    tokens; its scenario then expects this check to fail.
     """
     answers, values = records.rows(Kind.ANSWERED), records.numbers["value"]
     numbered = answers[values[answers] > 0]
     noticed = records.rows(Kind.REPEATED, Kind.MISSING)
-    wrong = noticed[records.one_of("detail", noticed, IN_ANSWER)]
+    noticed = noticed[records.one_of("detail", noticed, IN_ANSWER)]
+    judged, lost = _lost_at_the_end(records, numbered, noticed)
+    wrong = np.sort(np.concatenate([noticed, judged[lost > 0]]))
+    lost_of = dict(zip(judged.tolist(), lost.tolist(), strict=True))
 
     def describe(row: int) -> str:
         user, first = records.text("user", row), int(records.numbers["seq"][row])
+        if records.numbers["kind"][row] == Kind.ANSWERED:
+            count = lost_of[row]
+            last = "token" if count == 1 else f"{count:,} tokens"
+            return f"{user} never received the last {last} of the answer, and the run ended well"
         if records.numbers["kind"][row] == Kind.REPEATED:
             return f"{user} received token {first} of the answer twice"
         last = values[row]
@@ -59,8 +71,37 @@ def tokens(records: Records, objectives: Objectives) -> Observation:
         looked_at=len(numbered),
         found=len(wrong),
         findings=records.findings(wrong, describe),
-        measured={"tokens": counted(values[numbered].sum())} if len(numbered) else {},
+        measured={
+            "tokens": counted(values[numbered].sum()),
+            "answers whose end was compared with the model's": counted(len(judged)),
+        }
+        if len(numbered)
+        else {},
     )
+
+
+def _lost_at_the_end(records: Records, answers: np.ndarray, noticed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The answers whose end can be judged, and how many tokens of each are lost there.
+
+    Args:
+        records: the history.
+        answers: the rows of the answers with numbered tokens.
+        noticed: the rows of what clients noticed of such tokens.
+    """
+    runs, values, seq = records.codes["run"], records.numbers["value"], records.numbers["seq"]
+    worked, size = records.rows(Kind.WORKED), len(records.tables["run"])
+    last = worked[values[worked] > 0]
+    services = np.isin(records.codes["detail"][worked], records.codes["detail"][last])  # an echo makes no tokens
+    begun = np.bincount(runs[worked[services & (seq[worked] == 0)]], minlength=size)
+    complete = np.bincount(runs[last], minlength=size)
+    end = np.full(size, -1)
+    end[runs[last]] = last
+    jumps = noticed[records.numbers["kind"][noticed] == Kind.MISSING]
+    missing = np.bincount(runs[jumps], weights=values[jumps] - seq[jumps] + 1, minlength=size)
+    of = runs[answers]
+    judged = answers[(begun[of] == 1) & (complete[of] == 1) & (end[of] < answers)]
+    of = runs[judged]
+    return judged, np.maximum(0, values[end[of]] - values[judged] - missing[of]).astype(int)
 
 
 @define(

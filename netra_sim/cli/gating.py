@@ -39,8 +39,8 @@ def gate_command(
 ) -> None:
     """Simulate the system under test of SCENARIO with several seeds, check it, and write a folder for CI.
 
-    The folder has a page, JUnit XML, a Markdown summary, verdict.json and the histories. The command exits with 1 if a check
-    fails that the scenario does not expect to fail.
+    The folder has a page, JUnit XML, SARIF, a Markdown summary, verdict.json and the histories. The command exits with 1
+    if a check fails that the scenario does not expect to fail.
     """
     # Imported here: matplotlib takes a second to import.
     from netra_sim.site.gate import run_gate

@@ -13,7 +13,18 @@ from netra_sim.randomness import key, uniform
 from netra_sim.services import Service
 from netra_sim.simulation import Closed, Scenario, ScenarioError
 from netra_sim.simulation.fault_state import Injection
-from netra_sim.simulation.faults import FAULTS, DisconnectStorm, Fault, Garbage, HalfClose, Line, LineFault, SystemFault
+from netra_sim.simulation.faults import (
+    FAULTS,
+    DisconnectStorm,
+    Fault,
+    Flood,
+    Garbage,
+    HalfClose,
+    Line,
+    LineFault,
+    RawFault,
+    SystemFault,
+)
 from netra_sim.simulation.requesting import PAGE_LEAD
 from netra_sim.simulation.system import System
 from netra_sim.simulation.workload import due_times
@@ -98,7 +109,7 @@ def local_system(scenario: Scenario, seed: int) -> LocalSystem:
 
 
 def _is_of_lines(fault: Fault) -> bool:
-    return fault.works_on_sockets and isinstance(fault, LineFault | DisconnectStorm | Garbage | HalfClose)
+    return fault.works_on_sockets and isinstance(fault, LineFault | DisconnectStorm | RawFault | HalfClose)
 
 
 def _user(scenario: Scenario, seed: int, number: int) -> PlannedSystemUser:
@@ -124,8 +135,9 @@ def _line_fault(fault: Fault, scenario: Scenario, seed: int) -> RealLineFault:
         is_offline=line.is_offline,
         bandwidth=0.0 if line.bandwidth == math.inf else line.bandwidth,
         resets_every=fault.every if isinstance(fault, DisconnectStorm) else 0.0,
-        garbage=fault.size if isinstance(fault, Garbage) else 0,
-        garbage_every=fault.every if isinstance(fault, Garbage) else 0.0,
+        noise=fault.size if isinstance(fault, Garbage) else 0,
+        frames=fault.data(0) if isinstance(fault, Flood) else b"",
+        sends_every=fault.pause if isinstance(fault, RawFault) else 0.0,
         is_half_closed=isinstance(fault, HalfClose),
         times={name: injection.times_of(name) for name in sorted(users)} if fault.has_own_times else {},
     )

@@ -1,10 +1,11 @@
-"""How results are told to people in a terminal and to other programs: text, JSON, JUnit XML, annotations of GitHub."""
+"""How results are told to people and to other programs: text, JSON, JUnit XML, SARIF, annotations of GitHub."""
 
 from typing import TYPE_CHECKING
 
 from netra_sim.formats.case import Case, CaseOutcome, check_case, defect_case, in_a_line
 from netra_sim.formats.github import annotation, annotations
 from netra_sim.formats.json_document import FORMAT, check_facts, json_document
+from netra_sim.formats.sarif import SarifResult, SarifRule, sarif
 from netra_sim.formats.text import check_lines
 from netra_sim.lazy import on_first_use
 
@@ -15,6 +16,8 @@ __all__ = [
     "FORMAT",
     "Case",
     "CaseOutcome",
+    "SarifResult",
+    "SarifRule",
     "annotation",
     "annotations",
     "check_case",
@@ -24,6 +27,7 @@ __all__ = [
     "in_a_line",
     "json_document",
     "junit",
+    "sarif",
 ]
 
 __getattr__ = on_first_use(__name__, {"junit": "junit_xml"})

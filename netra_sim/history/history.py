@@ -71,7 +71,9 @@ class Kind(IntEnum):
     ANSWERED = 27
     LOOP_ERROR = 28  # an error that no code handled reached the event loop (event: its type, detail: where and what)
     LEFT = 29  # a client stopped reading a run before its end (user, run, connection, detail: `LOST` if not by choice)
-    WORKED = 30  # a service did a unit of work for a run, such as a token (user, run, seq: number, detail: the service)
+    # A service did a unit of work for a run, such as a token (user, run, seq: number, detail: the service, value: how many
+    # numbered tokens the answer has, if this is its last one)
+    WORKED = 30
     DISCLOSED = 31  # a client received a planted secret (user, run, connection, event, detail: which)
     OUT_OF_ORDER = 32  # an event breaks the order of its protocol (user, run, connection, event, detail: the rule)
     FIRST_CONTENT = 33  # a client received the first piece of a run's answer (user, run, connection, event)

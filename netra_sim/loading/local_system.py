@@ -171,8 +171,8 @@ class LocalSystem:
             recorder.loop_error(error, detail)
 
     @staticmethod
-    def _recording(recorder: Recorder, name: str) -> Callable[[str, str, int], None]:
-        return lambda user_id, run_id, number: recorder.worked(run_id, user_id, number, name)
+    def _recording(recorder: Recorder, name: str) -> Callable[[str, str, int, bool], None]:
+        return lambda user_id, run_id, number, is_last: recorder.worked(run_id, user_id, number, name, is_last=is_last)
 
 
 class _Injection:

@@ -19,8 +19,9 @@ class RealLineFault(msgspec.Struct, frozen=True, kw_only=True):
         is_offline: their connections are reset, and they can open none.
         bandwidth: the most bytes a second that they read from a connection; 0 for no limit.
         resets_every: seconds between two resets of all their connections; 0 for none.
-        garbage: bytes that mean nothing, which they send over each connection; 0 for none.
-        garbage_every: seconds between two such sendings.
+        noise: the number of bytes that mean nothing, which they send over each connection at a time.
+        frames: what they send instead of noise; empty for noise.
+        sends_every: seconds from one such sending to the next; 0 for none.
         is_half_closed: the sending direction of their connections ends when the fault begins.
         times: for each of them when it begins and ends, in seconds from the beginning of the window; empty if it hits all of
             them for as long as it lasts.
@@ -34,8 +35,9 @@ class RealLineFault(msgspec.Struct, frozen=True, kw_only=True):
     is_offline: bool = False
     bandwidth: float = 0.0
     resets_every: float = 0.0
-    garbage: int = 0
-    garbage_every: float = 0.0
+    noise: int = 0
+    frames: bytes = b""
+    sends_every: float = 0.0
     is_half_closed: bool = False
     times: dict[str, list[tuple[float, float]]] = {}
 

@@ -147,8 +147,8 @@ class _Injection:
                 line.half_close()
         if fault.resets_every:
             await self._again_and_again(begins, fault.resets_every, lambda line, user: line.reset())
-        elif fault.garbage:
-            await self._again_and_again(begins, fault.garbage_every, self._send_garbage)
+        elif fault.sends_every:
+            await self._again_and_again(begins, fault.sends_every, self._send)
         await drive.until(begins + fault.lasts)
         self.end()
         await asyncio.Event().wait()
@@ -172,8 +172,9 @@ class _Injection:
         hit = sum(self._number in line.met for line in self._lines.values())
         self._drive.recorder.fault_ended(self._fault.name, hit)
 
-    def _send_garbage(self, line: RealLine, user_id: str) -> None:
-        line.send(noise(key(self._drive.plan.seed, "garbage", user_id), self._fault.garbage))
+    def _send(self, line: RealLine, user_id: str) -> None:
+        fault = self._fault
+        line.send(fault.frames or noise(key(self._drive.plan.seed, fault.name, user_id), fault.noise))
 
     async def _again_and_again(self, begins: float, every: float, act: Callable[[RealLine, str], None]) -> None:
         at = begins

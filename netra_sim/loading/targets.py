@@ -1,10 +1,12 @@
 """Where a load run may connect to: the URL of a system, and the hosts that the caller allows."""
 
 import asyncio
+import ssl
 from collections.abc import Collection
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from netra_sim.clients.http import tls_context
 from netra_sim.clients.protocol import SystemAddress
 from netra_sim.exceptions import NetraSimError
 
@@ -70,15 +72,26 @@ async def try_to_connect(target: SystemAddress) -> None:
     """Open one connection, and close it at once, so that a run against nothing is not begun.
 
     Raises:
-        TargetError: nobody accepts it.
+        TargetError: nobody accepts it, or it cannot be encrypted as the URL says.
     """
     try:
         async with asyncio.timeout(_CONNECTS_WITHIN):
-            _, writer = await asyncio.open_connection(target.host, target.port)
+            context = tls_context() if target.tls else None
+            _, writer = await asyncio.open_connection(target.host, target.port, ssl=context)
     except TimeoutError as error:
-        reason = f"nobody accepts a connection within {_CONNECTS_WITHIN:g} s"
+        kind = "a TLS connection" if target.tls else "a connection"
+        reason = f"nobody accepts {kind} within {_CONNECTS_WITHIN:g} s"
         raise TargetError(
             f"{target.authority}: {reason}; is the system there, and does a firewall let this machine through?"
+        ) from error
+    except ssl.SSLCertVerificationError as error:
+        raise TargetError(
+            f"the certificate of {target.authority} is not trusted: {error.verify_message}; set the environment variable "
+            "SSL_CERT_FILE to a file with the certificate of its authority, or with its own if it is self-signed"
+        ) from error
+    except ssl.SSLError as error:
+        raise TargetError(
+            f"{target.authority} does not speak TLS ({error.reason or error}); for a URL with http or ws it need not"
         ) from error
     except OSError as error:
         raise TargetError(

@@ -135,9 +135,18 @@ class Recorder:
         detail = LOST if is_lost else ""
         self._row(Kind.LEFT, user=user_id, connection=connection_id, run=run_id, detail=detail)
 
-    def worked(self, run_id: str, user_id: str, number: int, service: str) -> None:
-        """A service did one unit of work for a run, such as one token of the answer; units are numbered from 0."""
-        self._row(Kind.WORKED, user=user_id, run=run_id, seq=number, detail=service)
+    def worked(self, run_id: str, user_id: str, number: int, service: str, *, is_last: bool = False) -> None:
+        """A service did one unit of work for a run, such as one token of the answer; units are numbered from 0.
+
+        Args:
+            run_id: the run.
+            user_id: its user.
+            number: of the unit.
+            service: the name of the service.
+            is_last: whether it is the last numbered token of its answer.
+        """
+        made = number + 1 if is_last else nan
+        self._row(Kind.WORKED, user=user_id, run=run_id, seq=number, detail=service, value=made)
 
     def disclosed(self, connection_id: str, user_id: str, run_id: str, event: str, secret: str) -> None:
         """A client received a planted secret; ``secret`` names it and is not its text."""

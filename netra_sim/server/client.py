@@ -1,6 +1,7 @@
 """`AgentClient`: a WebSocket client of one user. It reconnects by itself and resumes without losing events."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -29,8 +30,14 @@ from netra_sim.server.handshake import SUBPROTOCOL
 _encode = msgspec.json.Encoder().encode
 
 Token = str | Callable[[], Awaitable[str]]
-"""A token, or a function that gets one. The client calls the function for every connection, and again if its token is
-refused."""
+"""A token, or a function that gets one. The client calls the function for every connection. If the server refuses its token,
+the client asks for another one, and gives up after `REFUSED_TOKENS`. If the function fails, the client tries again later."""
+
+REFUSED_TOKENS = 3
+"""How many tokens the server refuses in a row before the client gives up: one can end during an outage, and the next one on
+its way."""
+
+log = logging.getLogger(__name__)
 
 
 class AgentClient:
@@ -44,7 +51,8 @@ class AgentClient:
     Raises:
         websockets.exceptions.InvalidStatus: the server refused the first handshake, for example for an invalid token.
         OSError: the server cannot be reached.
-        Exception: on leaving the context, unless the block itself failed: the error that ended the reading, raised by
+        Exception: on entering the context, the error of the function that gets tokens. On leaving it, unless the block
+            itself failed, the error that ended the reading, raised by
             ``on_reading`` or by a refused handshake.
     """
 
@@ -57,9 +65,11 @@ class AgentClient:
         self._is_connected = asyncio.Event()
         self._reading: asyncio.Task[int] | None = None
         self._failures = 0
+        self._refused_tokens = 0
+        self._is_greeted = False
 
     async def __aenter__(self) -> "AgentClient":
-        socket = await self._connect()
+        socket = await self._connect(await self._proof())
         self._reading = asyncio.create_task(self._read_for_ever(socket), name="reading of a client")
         return self
 
@@ -104,8 +114,9 @@ class AgentClient:
             return
 
     async def authenticate(self, token: str) -> None:
-        """Use a newer token of the same user, on this connection and on later ones."""
-        self._token = token
+        """Use a newer token of the same user on this connection, and on later ones unless a function gets their tokens."""
+        if isinstance(self._token, str):
+            self._token = token
         await self.send({"type": "authenticate", "token": token})
 
     async def wait_closed(self) -> int:
@@ -123,8 +134,11 @@ class AgentClient:
         if self._socket is not None:
             self._socket.transport.abort()
 
-    async def _connect(self) -> ClientConnection:
-        token = self._token if isinstance(self._token, str) else await self._token()
+    async def _proof(self) -> str:
+        return self._token if isinstance(self._token, str) else await self._token()
+
+    async def _connect(self, token: str) -> ClientConnection:
+        self._is_greeted = False
         socket = await connect(
             self._uri,
             additional_headers={"Authorization": f"Bearer {token}"},
@@ -142,15 +156,19 @@ class AgentClient:
 
     async def _read_for_ever(self, socket: ClientConnection) -> int:
         while True:
-            failures = self._failures
             with suppress(ConnectionClosed):
                 await self._read(socket)
             self._is_connected.clear()
             code = socket.close_code or CLOSE_LOST
-            may_ask_again = code == CLOSE_UNAUTHENTICATED and not isinstance(self._token, str) and failures < 2
-            if is_terminal(code) and not may_ask_again:
+            if is_terminal(code) and not (code == CLOSE_UNAUTHENTICATED and self._may_renew()):
                 return code
             socket = await self._reconnect(code)
+
+    def _may_renew(self) -> bool:
+        """Count the refused token, unless a hello came for it before it ended; return whether to try another one."""
+        if not self._is_greeted:
+            self._refused_tokens += 1
+        return not isinstance(self._token, str) and self._refused_tokens < REFUSED_TOKENS
 
     async def _reconnect(self, code: int) -> ClientConnection:
         if code == CLOSE_REPLACED:
@@ -161,11 +179,15 @@ class AgentClient:
                 1  # Only a hello resets this: a successful handshake does not prove that the server works.
             )
             try:
-                return await self._connect()
+                token = await self._proof()
+            except Exception:  # each way to get tokens raises another error while it is out of order
+                log.warning("a client cannot get a token now, and tries again", exc_info=True)
+                continue
+            try:
+                return await self._connect(token)
             except InvalidStatus as refusal:
                 status = refusal.response.status_code
-                may_ask_again = status == 401 and not isinstance(self._token, str) and self._failures < 2
-                if 400 <= status < 500 and status != 429 and not may_ask_again:
+                if 400 <= status < 500 and status != 429 and not (status == 401 and self._may_renew()):
                     raise  # 401 or 403: the server would refuse the same token again.
             except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake):
                 pass
@@ -177,5 +199,6 @@ class AgentClient:
             reading = self.reader.feed(frame)
             if isinstance(reading.message, Hello):
                 connection_id = reading.message.connection_id
-                self._failures = 0
+                self._failures = self._refused_tokens = 0
+                self._is_greeted = True
             self._on_reading(frame, reading, connection_id)

@@ -56,7 +56,7 @@ class _Answers:
         if draw("cut") < conditions.cut_share:
             exchange.cut()
             return
-        self._record(user_id, run_id, 0)
+        self._record(user_id, run_id, 0, False)
         answer = {"method": request.method, "target": request.target, "headers": request.headers, "body": body}
         await exchange.respond(200, msgspec.json.encode(answer), JSON)
 

@@ -105,7 +105,7 @@ class _Completions:
             if number == cut_at and draw("cut") < self._conditions.cut_share:
                 exchange.cut()
                 return
-            self._record(question.user_id, question.run_id, number)
+            self._record(question.user_id, question.run_id, number, number == count - 1)
             if question.stream and number == 0:
                 await exchange.start(200, _EVENTS)
                 await exchange.send(answer.head())

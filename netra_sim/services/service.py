@@ -9,8 +9,9 @@ import msgspec
 from netra_sim.services.conditions import Conditions
 from netra_sim.services.listening import Handler, Listener
 
-Record = Callable[[str, str, int], None]
-"""Takes a unit of work: for which user and run, both "" if the request does not tell, and its number in the answer."""
+Record = Callable[[str, str, int, bool], None]
+"""Takes a unit of work: for which user and run, both "" if the request does not tell, its number in the answer, and whether
+it is the last numbered token of its answer."""
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 ErrorStatus = Annotated[int, msgspec.Meta(ge=500, le=599)]
@@ -89,7 +90,7 @@ async def serving(
     port: int = 0,
     *,
     seed: int = 0,
-    record: Record = lambda user_id, run_id, number: None,
+    record: Record = lambda user_id, run_id, number, is_last: None,
 ) -> AsyncIterator[Running]:
     """Run a stand-in service on the current loop; at the end it stops its work and closes its connections.
 

@@ -123,18 +123,17 @@ class EscapeWatch:
         """Count an escape in this frame. What the simulator itself does, and the logging of errors, are none.
 
         Returns:
-            The line of the code under test, or "" if it is none.
+            What `place_of` names, such as the line of the code under test, or "" if it is no escape.
         """
-        while frame is not None:
-            place = _place(frame.f_code.co_filename)
-            if place == "excused":
-                return ""
-            if place == "code under test":
-                where = _line(frame)
-                self._seen[where, what, how] += 1
-                return where
+        while frame is not None and _place(frame.f_code.co_filename) == "library":
             frame = frame.f_back
-        return ""
+        if where := "" if frame is None else self.place_of(frame):
+            self._seen[where, what, how] += 1
+        return where
+
+    def place_of(self, frame: FrameType) -> str:
+        """What is named as the place of an escape, given its innermost frame outside the standard library; "" for none."""
+        return _line(frame) if _place(frame.f_code.co_filename) == "code under test" else ""
 
 
 W = TypeVar("W", bound=EscapeWatch)

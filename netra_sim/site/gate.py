@@ -15,6 +15,7 @@ from netra_sim.history import History
 from netra_sim.simulation import Scenario, simulate
 from netra_sim.site.folder import MANIFEST, FileDigest, digests, move_into_place, room_inside
 from netra_sim.site.gate_page import GateOutcome, SeedRun, gate_page
+from netra_sim.site.gate_sarif import gate_sarif
 from netra_sim.site.gate_summaries import gate_junit, gate_markdown
 from netra_sim.site.site import INDEX
 from netra_sim.site.surroundings import made_here, revision_of
@@ -120,7 +121,7 @@ def run_gate(
         if not_written is None:
             try:
                 with naming(given):
-                    _write(outcome, room)
+                    _write(outcome, origin, room)
                     move_into_place(room, folder, keep_earlier=False)
             except WriteError as error:
                 not_written = error
@@ -141,7 +142,7 @@ def _seed_run(origin: str, original: Scenario, scenario: Scenario, seed: int, hi
     )
 
 
-def _write(outcome: GateOutcome, room: Path) -> None:
+def _write(outcome: GateOutcome, origin: str, room: Path) -> None:
     verdict = GateVerdict(
         decision=outcome.decision,
         headline=outcome.headline,
@@ -157,6 +158,7 @@ def _write(outcome: GateOutcome, room: Path) -> None:
     texts = {
         "summary.md": gate_markdown(outcome, made_here(revision_of(Path()))),
         "junit.xml": gate_junit(outcome),
+        "results.sarif": gate_sarif(outcome, origin),
         INDEX: gate_page(outcome),
     }
     for name, text in texts.items():

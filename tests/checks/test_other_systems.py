@@ -284,6 +284,39 @@ def test_tokens_that_come_twice_or_not_at_all_are_told_and_are_no_events():
     assert states(history)["delivery"] == "not applicable"
 
 
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (7, ["bob never received the last token of the answer, and the run ended well"]),
+        (9, ["bob never received the last 3 tokens of the answer, and the run ended well"]),
+        (6, []),
+    ],
+)
+def test_tokens_that_are_lost_at_the_end_of_an_answer_are_told(made, told):
+    history = ForeignStory().run().run("bob", "bob.1", tokens=6, made=made).end()
+    assert messages(history, "tokens") == told
+    measured = result_of(history, "tokens").measured
+    assert measured["answers whose end was compared with the model's"].value == 2
+
+
+def test_tokens_that_are_missing_in_the_middle_are_not_lost_at_the_end_too():
+    story = ForeignStory().run(tokens=6, made=8)
+    story.recorder.missing("alice.1", "alice", "alice.1", 2, 3)
+    assert messages(story.end(), "tokens") == ["alice never received tokens 2 to 3 of the answer"]
+
+
+def test_the_end_of_an_answer_is_not_judged_where_the_model_was_asked_twice_or_had_not_ended():
+    twice = ForeignStory().run(tokens=6, made=8)
+    twice.recorder.worked("alice.1", "alice", 0, "model")
+    hung_up = ForeignStory().run(tokens=6, made=0)  # the model made none after the last that arrived
+    not_ended = ForeignStory().run(tokens=6, made=0)
+    not_ended.recorder.worked("alice.1", "alice", 7, "model", is_last=True)
+    for story in (twice, hung_up, not_ended):
+        found = result_of(story.end(), "tokens")
+        assert found.measured["answers whose end was compared with the model's"].value == 0
+        assert found.found == 0
+
+
 def test_an_event_that_comes_again_is_no_token(tmp_path):
     path = tmp_path / "events.jsonl"
     path.write_text('{"kind": "repeated", "user": "alice", "run": "alice.1", "event": "message", "seq": 3}')

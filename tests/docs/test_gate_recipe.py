@@ -23,6 +23,7 @@ FOUND = {
     "index.html",
     "summary.md",
     "junit.xml",
+    "results.sarif",
     "verdict.json",
     "manifest.json",
     "history-1.parquet",
@@ -110,7 +111,7 @@ def test_a_back_end_that_passes_leaves_the_folder_that_the_action_keeps(project)
     assert searched.returncode == 0, searched.stdout + searched.stderr
     assert {path.name for path in (project / "gate").iterdir()} == FOUND
     promised = re.findall(
-        r"^\| `([\w.-]+)`", PAGE[PAGE.index("| file | for |") : PAGE.index("There is no SARIF")], re.M
+        r"^\| `([\w.-]+)`", PAGE[PAGE.index("| file | for |") : PAGE.index("A failed check is about")], re.M
     )
     assert {re.sub(r"-\d+\.", "-SEED.", name) for name in FOUND} == set(promised)
 
@@ -128,7 +129,7 @@ def test_a_defect_fails_the_action_with_annotations_and_the_search_shows_it(brok
 def test_every_step_of_the_action_after_the_gate_runs_also_when_it_fails():
     named = list(STEPS)
     later = named[named.index("Gate") + 1 :]
-    assert len(later) == 3
+    assert len(later) == 4
     assert all(STEPS[name]["if"].startswith("always()") for name in later)
 
 

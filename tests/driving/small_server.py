@@ -71,10 +71,10 @@ class SmallServer:
 
 
 @asynccontextmanager
-async def running(**settings):
-    """The server, on a free port of this machine."""
+async def running(*, tls=None, **settings):
+    """The server, on a free port of this machine; with a TLS context it speaks HTTPS."""
     one = SmallServer(**settings)
-    async with await asyncio.start_server(one.serve, "127.0.0.1", 0) as listening:
-        one.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    async with await asyncio.start_server(one.serve, "127.0.0.1", 0, ssl=tls) as listening:
+        one.url = f"{'https' if tls else 'http'}://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         yield one
         listening.close()

@@ -136,6 +136,16 @@ async def test_garbage_ends_the_connections_of_those_who_send_it_and_harms_nobod
         assert failed(history) == {"completion", "every-run-ends"}
 
 
+async def test_a_flood_harms_only_those_who_send_it():
+    flood = {"kind": "flood", "at": 0.2, "lasts": 0.3, "share": 0.5, "frames": "unreadable"}
+    one = on_their_app(flood, SOCKET)
+    for history in (await load_scenario(one, 3), simulate(one, 3)):
+        (count,) = hit(history)
+        assert 0 < count < 8
+        assert completed(history) >= 8 - count
+        assert failed(history) <= {"completion", "every-run-ends"}
+
+
 async def test_a_client_that_half_closes_loses_its_answer_where_uvicorn_takes_that_for_a_parting():
     one = on_their_app({"kind": "half-close", "at": 0.2, "lasts": 0.1}, SSE | {"path": "/long"})
     for history in (await load_scenario(one, 3), simulate(one, 3)):

@@ -18,7 +18,7 @@ from netra_sim.history import History
 ROOT = Path(__file__).parents[2]
 EXAMPLE = "examples/fastapi_agents/agents.toml"
 FEW = ["--users", "6", "--set", "workload.runs_per_user=1", "--set", "workload.window=0.05"]
-FILES = {"index.html", "junit.xml", "summary.md", "verdict.json", "manifest.json"}
+FILES = {"index.html", "junit.xml", "results.sarif", "summary.md", "verdict.json", "manifest.json"}
 
 
 def gate(*words):
@@ -115,6 +115,89 @@ def test_junit_has_a_case_for_each_check_with_each_seed(gated):
     assert "user-" in suite.find("testcase[@name='content-isolation']/failure").text
     passed = ElementTree.parse(gated[2] / "passed" / "junit.xml").getroot()
     assert {suite.get("failures") for suite in passed} == {"0"}
+
+
+def sarif_of(folder):
+    (run,) = json.loads((folder / "results.sarif").read_text("utf-8"))["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    assert all(rules[one["ruleIndex"]]["id"] == one["ruleId"] for one in run["results"])
+    return run
+
+
+def test_sarif_has_the_failed_checks_at_the_scenarios_file(gated):
+    run = sarif_of(gated[2] / "failed")
+    failed = [one for one in run["results"] if one["level"] == "error"]
+    assert {"cross-user-isolation", "content-isolation"} <= {one["ruleId"] for one in failed}
+    places = [one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in failed]
+    assert set(places) == {EXAMPLE}
+    verdict = verdict_of(gated[2] / "failed")
+    assert [one["message"]["text"].partition(". Repeat it with: netra-sim simulate")[0] for one in failed] == verdict[
+        "reasons"
+    ]
+    assert run["automationDetails"]["description"]["text"] == verdict["headline"]
+    assert "invocations" not in run
+    assert [one for one in sarif_of(gated[2] / "passed")["results"] if one["level"] == "error"] == []
+
+
+SCENARIO = """
+name = "own"
+description = "Two users ask."
+users = 2
+[workload]
+window = 0.05
+[system]
+app = "%s"
+folder = "src"
+[client]
+kind = "sse-json"
+path = "/chat"
+body = { text = "{text}" }
+"""
+PATCHES = """
+import asyncio
+
+async def app(scope, receive, send):
+    pass  # no answer to any request
+
+def patch():
+    asyncio.sleep = None
+"""
+
+
+@pytest.mark.parametrize(
+    ("files", "app", "found"),
+    [
+        ({"chat.py": PATCHES, "other.py": PATCHES}, "chat:app", {"src/chat.py"}),
+        ({"chat/__init__.py": "", "chat/web.py": PATCHES, "other.py": PATCHES}, "chat.web:app", {"src/chat/web.py"}),
+    ],
+)
+def test_sarif_has_what_the_audit_finds_in_the_source_of_the_system(tmp_path, monkeypatch, files, app, found):
+    monkeypatch.chdir(tmp_path)
+    for name, text in files.items():
+        (tmp_path / "src" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "src" / name).write_text(text)
+    (tmp_path / "own.toml").write_text(SCENARIO % app)
+    assert gate("own.toml", "--seeds", 1).exit_code == 1
+    audited = [one for one in sarif_of(tmp_path / "gate")["results"] if one["level"] == "warning"]
+    assert {one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in audited} == found
+    lines = CliRunner().invoke(cli, ["audit", *found, "--format", "json"])
+    assert {one["ruleId"] for one in audited} >= {"NS103"}
+    assert [one["message"]["text"] for one in audited] == [
+        one["message"] for one in json.loads(lines.stdout)["findings"]
+    ]
+
+
+def test_sarif_says_what_the_audit_could_not_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "elsewhere")
+    for folder in ("src", "elsewhere"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "elsewhere" / "installed_chat.py").write_text(PATCHES)
+    (tmp_path / "own.toml").write_text(SCENARIO % "installed_chat:app")
+    assert gate("own.toml", "--seeds", 1).exit_code == 1
+    (invocation,) = sarif_of(tmp_path / "gate")["invocations"]
+    (note,) = invocation["toolExecutionNotifications"]
+    assert note["message"]["text"] == "The audit has not read installed_chat: it is not in src."
 
 
 def test_the_summary_has_decision_findings_figures_and_the_way_to_repeat_it(gated):

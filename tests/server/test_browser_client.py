@@ -374,7 +374,8 @@ async def test_a_refused_request_is_rejected_or_sent_again_as_the_protocol_says(
 
 @real_time
 async def test_after_a_refused_proof_a_page_asks_for_another_and_then_gives_up(tab):
-    sayings = Sayings(([], 4401), ([hello()], 4401), ([], 4401), ([], 4401), ([], 4401))
+    outage = [([], 1013), ([], 1013), ([], 1013)]
+    sayings = Sayings(([], 4401), *outage, ([hello()], 4401), ([], 4401), *outage, ([], 4401), ([], 4401), ([], 4401))
     async with a_page_with(tab, sayings) as (page, uri):
         told = await page.run(
             f"let asked = 0; window.client = watch('{uri}', async () => `t${{asked++}}`);"
@@ -382,8 +383,18 @@ async def test_after_a_refused_proof_a_page_asks_for_another_and_then_gives_up(t
             "return [await waits, client.closeCode, client.log.states.at(-1)];"
         )
     assert told == [{"refused": 4401, "said": "the server turned the client away with 4401"}, 4401, "closed 4401"]
-    assert sayings.offered == [f"netra.v1, bearer.t{number}" for number in range(len(sayings.offered))]
-    assert 3 <= len(sayings.offered) <= 4
+    assert sayings.offered == [f"netra.v1, bearer.t{number}" for number in range(11)]
+
+
+@real_time
+async def test_a_newer_token_does_not_replace_the_function_that_gets_tokens(tab):
+    async with a_page_with(tab, Sayings(([hello()], None), ([hello()], None))) as (page, uri):
+        told = await page.run(
+            f"let asked = 0; window.client = watch('{uri}', async () => `t${{asked++}}`);"
+            "await until(() => client.state === 'open'); client.authenticate('newer'); client.close(); client.connect();"
+            "await until(() => client.state === 'open'); return asked;"
+        )
+    assert told == 2
 
 
 @real_time

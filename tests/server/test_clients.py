@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import random
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from carriers import over_asgi, over_websockets
@@ -203,6 +203,125 @@ async def test_a_client_gives_up_when_its_new_tokens_are_refused_too():
         with pytest.raises(InvalidStatus):
             await client.__aexit__(None, None, None)
         assert len(asked) <= 4
+
+
+@asynccontextmanager
+async def a_server_that_meets(*fates):
+    """A scripted server: each client that connects has the next fate, and the last one stays.
+
+    A number below 1000 is the HTTP status of its refusal; "lost" resets it; "hello" greets it, and a close code follows.
+    """
+    left = list(fates)
+
+    async def fate(connection, request):
+        if isinstance(left[0], int) and left[0] < 1000:
+            return connection.respond(left.pop(0), "no\n")
+        if left[0] == "lost":
+            left.pop(0)
+            connection.transport.abort()
+        return None
+
+    async def talk(socket):
+        await socket.recv()
+        if left[0] == "hello":
+            await socket.send(json.dumps(HELLO))
+            left.pop(0)
+        if left:
+            await socket.close(left.pop(0))
+        else:
+            await socket.wait_closed()
+
+    async with serve(talk, "127.0.0.1", 0, process_request=fate) as server:
+        yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+
+
+@real_time
+@pytest.mark.parametrize(
+    "fates",
+    [
+        ["hello", 1011, "lost", "lost", 401, "hello"],
+        ["hello", 1011, "lost", "lost", 401, 401, "hello"],
+        ["hello", 1011, 503, 503, "hello", 4401, "hello"],
+        ["hello", 1011, "lost", "lost", 4401, 503, 4401, "hello"],
+        ["hello", 1011, 401, 401, "hello", 4401, 401, 401, "hello"],
+    ],
+)
+async def test_a_client_gets_another_token_when_its_token_ends_in_an_outage(fates):
+    hellos, back = [], asyncio.Event()
+
+    async def token():
+        return "fresh"
+
+    def on_reading(frame, reading, connection_id):
+        hellos.append(reading)
+        if len(hellos) == fates.count("hello"):
+            back.set()
+
+    async with a_server_that_meets(*fates) as uri, AgentClient(uri, token, on_reading):
+        await asyncio.wait_for(back.wait(), 30)
+
+
+@real_time
+@pytest.mark.parametrize("refusal", [401, 4401])
+async def test_a_client_gives_up_at_the_third_refused_token_in_a_row(refusal):
+    asked = []
+
+    async def token():
+        asked.append(1)
+        return "refused"
+
+    async with a_server_that_meets("hello", 1011, refusal, "lost", refusal, refusal, "hello") as uri:
+        client = AgentClient(uri, token, lambda *_: None)
+        await client.__aenter__()
+        gave_up = await asyncio.wait_for(asyncio.gather(client.wait_closed(), return_exceptions=True), 30)
+        with suppress(InvalidStatus):
+            await client.__aexit__(None, None, None)
+    assert getattr(gave_up[0], "response", None) is not None if refusal == 401 else gave_up == [4401]
+    assert len(asked) == 5
+
+
+@real_time
+async def test_a_client_tries_again_when_no_token_can_be_had():
+    answers, hellos, back = ["first", None, None, "second"], [], asyncio.Event()
+
+    async def token():
+        answer = answers.pop(0)
+        if answer is None:
+            raise LookupError("the token service is away")
+        return answer
+
+    def on_reading(frame, reading, connection_id):
+        hellos.append(reading)
+        if len(hellos) == 2:
+            back.set()
+
+    async with a_server_that_meets("hello", 1011, "hello") as uri:
+        async with AgentClient(uri, token, on_reading):
+            await asyncio.wait_for(back.wait(), 20)
+        answers.append(None)
+        with pytest.raises(LookupError, match="token service is away"):
+            await AgentClient(uri, token, on_reading).__aenter__()
+
+
+@real_time
+async def test_a_newer_token_for_an_open_connection_does_not_replace_the_function_that_gets_tokens():
+    asked = []
+    async with over_websockets() as place:
+
+        async def token():
+            asked.append(1)
+            return place.tokens.issue("alice")
+
+        def on_reading(frame, reading, connection_id):
+            if reading.message.__struct_config__.tag == "authenticated":
+                client.cut()
+            if reading.message.__struct_config__.tag == "hello" and len(asked) == 2:
+                again.set()
+
+        again = asyncio.Event()
+        async with AgentClient(place.uri, token, on_reading) as client:
+            await client.authenticate(place.tokens.issue("alice"))
+            await asyncio.wait_for(again.wait(), 20)
 
 
 @pytest.mark.parametrize(

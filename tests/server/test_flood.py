@@ -4,14 +4,19 @@ import asyncio
 import json
 import os
 import random
+import re
 import socket
 import struct
 import time
 
 import pytest
-from carriers import Closed, memory, over_asgi, over_websockets
+from carriers import Closed, memory, over_asgi, over_websockets, parts
 
-from netra_sim.server import ServerLimits
+from netra_sim.checks import check
+from netra_sim.driving import load_scenario
+from netra_sim.history import Kind
+from netra_sim.server import AgentServer, ServerLimits, TokenAuthenticator
+from netra_sim.simulation import Scenario
 
 pytestmark = pytest.mark.real_time
 
@@ -96,6 +101,48 @@ async def test_a_flood_is_closed_while_another_users_events_go_on(payload, opcod
         assert len(seen) > 15  # 100 on an idle machine; one if the server carried out the whole flood first
         await witness.say({"type": "ping"})
         assert (await witness.hear("pong"))["type"] == "pong"
+
+
+class Thinks:
+    """An agent that thinks for a second, and then answers."""
+
+    name = "thinks"
+
+    async def run(self, session):
+        for number in range(100):
+            session.think(number)
+            await asyncio.sleep(0.01)
+        return "done"
+
+
+@pytest.mark.parametrize("frames", ["all", "ping", "unknown", "unreadable"])
+async def test_users_of_a_load_run_who_flood_the_server_are_cut_off_and_the_others_get_their_answers(frames):
+    secret = "a secret that only this test and its server know"
+    bridge, factory = parts(pipeline=lambda _: [[Thinks()]])
+    tokens = TokenAuthenticator(secret.encode())
+    scenario = Scenario.from_mapping(
+        {
+            "users": 8,
+            "client": {"kind": "netra", "secret": secret, "checks_answers": False},
+            "workload": {"arrivals": {"kind": "burst", "at": 0.0, "width": 0.0}, "patience": 20.0},
+            "faults": [
+                {"kind": "flood", "at": 0.2, "lasts": 1.0, "share": 0.4, "per_second": 2000.0, "frames": frames}
+            ],
+        }
+    )
+    async with AgentServer(bridge=bridge, execution_factory=factory, authenticator=tokens) as server:
+        history = await load_scenario(scenario, 2, url=server.uri)
+        metrics = server.service.metrics.text().decode()
+    flooders = int(history.frame(Kind.FAULT_ENDED)["value"].iloc[0])
+    assert 0 < flooders < 8
+    ended = history.frame(Kind.RECEIVED).query("event == 'agent_completed'")["user"]
+    assert len(set(ended)) == 8 - flooders  # the others, as whoever floods is closed for good
+    # The server reads no more from whoever floods it with pings, and so never sees the answer to its close.
+    code = "1006" if frames == "ping" else "44(?:22|29)"
+    closed = re.findall(rf'netra_closed_connections_total{{code="{code}"}} (.*)', metrics)
+    assert sum(map(float, closed)) == flooders
+    states = {one.check: one.state for one in check(history)}
+    assert states["cross-user-isolation"] == states["delivery"] == "passed"
 
 
 async def test_other_tasks_get_a_turn_between_two_messages_of_a_flood():

@@ -29,7 +29,7 @@ async def test_an_answer_is_work_for_the_run_that_asked_and_takes_its_delay():
         waiting = asyncio.create_task(client.get("/late"))
         assert (await asyncio.wait([waiting], timeout=0.01))[1] == {waiting}
         waiting.cancel()
-    assert done == [("ann", "run-1", 0), ("", "", 0)]
+    assert done == [("ann", "run-1", 0, False), ("", "", 0, False)]
 
 
 @real_time

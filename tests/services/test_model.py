@@ -111,7 +111,7 @@ async def test_each_token_is_recorded_for_the_run_that_asked():
     made = []
     async with serving(AT_ONCE, record=lambda *work: made.append(work)) as model, client_of(model) as client:
         await chat(client)
-    assert made == [("ann", "run-1", number) for number in range(5)]
+    assert made == [("ann", "run-1", number, number == 4) for number in range(5)]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ async def test_a_client_that_leaves_ends_the_work_for_it_and_frees_its_slot(stre
 async def test_slowness_counts_from_the_next_token_on():
     conditions = []
 
-    def speed_up(user_id, run_id, number):
+    def speed_up(user_id, run_id, number, is_last):
         if number == 1:
             conditions[0].slower = 0.0
 
@@ -297,4 +297,4 @@ async def test_a_service_that_stops_drops_its_work_and_its_connections():
                 pass
         with pytest.raises(OSError):  # noqa: PT011 - which one depends on the platform
             await asyncio.open_connection("127.0.0.1", model.port)
-    assert made == [("ann", "run-1", 0)]
+    assert made == [("ann", "run-1", 0, False)]

@@ -40,6 +40,7 @@ class ForeignStory:
         tokens: int = 6,
         leaves_after: int | None = None,
         works_on: int = 0,
+        made: int | None = None,
         end: str = "agent_completed",
         subject: str | None = None,
     ) -> Self:
@@ -52,6 +53,7 @@ class ForeignStory:
             tokens: how many the answer has.
             leaves_after: after how many of them the user leaves.
             works_on: for how many tokens the model goes on after that.
+            made: how many tokens the model's answer has; by default as many as the user's.
             end: the last event; "" for a stream that breaks off.
             subject: the user in the marks of the answer, if not the user.
         """
@@ -63,10 +65,12 @@ class ForeignStory:
         self._received(user, run, "RUN_STARTED")
         read = tokens if leaves_after is None else leaves_after
         for number in range(read):
-            self._token(user, run, number)
+            self._token(user, run, number, is_last=number + 1 == (tokens if made is None else made))
             self._received(user, run, "TEXT_MESSAGE_CONTENT", user if subject is None else subject)
             if number == 0:
                 recorder.first_content(run, user, run, "TEXT_MESSAGE_CONTENT")
+        for number in range(read, read if made is None else made):
+            self._token(user, run, number, is_last=number + 1 == made)
         if leaves_after is not None:
             recorder.left(run, user, run)
         elif end:
@@ -86,9 +90,9 @@ class ForeignStory:
         self.recorder.fault_ended("a slow disk", 1)
         return self.recorder.finish(self._meta)
 
-    def _token(self, user: str, run: str, number: int) -> None:
+    def _token(self, user: str, run: str, number: int, *, is_last: bool = False) -> None:
         self.now += PER_TOKEN
-        self.recorder.worked(run, user, number, "model")
+        self.recorder.worked(run, user, number, "model", is_last=is_last)
 
     def _received(self, user: str, run: str, event: str, subject: str = "") -> None:
         self.now += 0.01

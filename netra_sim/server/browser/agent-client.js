@@ -19,6 +19,7 @@ const FIRST_PAUSE = 50; // milliseconds, like all times here
 const LONGEST_PAUSE = 5_000;
 const REPLACED_PAUSE = [10_000, 30_000];
 const REFUSED_PAUSE = 1_000;
+const REFUSED_TOKENS = 3; // in a row, before the client gives up; one can end in an outage, and the next one on its way
 const QUIET = 25_000;
 const ENDED_KEPT = 500;
 
@@ -112,6 +113,8 @@ export class AgentClient {
   #epoch = null;
   #userId = "";
   #failures = 0;
+  #refusedTokens = 0;
+  #isGreeted = false;
   #asked = new Map(); // requests without an answer, by request id
   #timer = null;
   #quiet = null;
@@ -123,7 +126,8 @@ export class AgentClient {
    * @param {string} url the address of the server, wss://...
    * @param {object} options
    * @param {string | (() => string | Promise<string>)} [options.token] proves who the user is. A function is called for every
-   *   connection, so that it can return a fresh token. Without a token, the browser's cookie is the proof.
+   *   connection, so that it can return a fresh token; if the server refuses it, the client asks for another one, and gives up
+   *   at the third in a row. Without a token, the browser's cookie is the proof.
    * @param {(run: Run, event: object) => void} [options.onEvent] called with each event once, in order, after the update of
    *   its run.
    * @param {(run: Run, gap: object) => void} [options.onGap] called when events cannot be replayed; see docs/protocol.md.
@@ -188,9 +192,9 @@ export class AgentClient {
     this.#say({ type: "cancel", request_id: requestId });
   }
 
-  /** Use a newer token of the same user, on this connection and on later ones. */
+  /** Use a newer token of the same user on this connection, and on later ones unless a function gets their tokens. */
   authenticate(token) {
-    this.#options.token = token;
+    if (typeof this.#options.token !== "function") this.#options.token = token;
     this.#say({ type: "authenticate", token });
   }
 
@@ -203,6 +207,7 @@ export class AgentClient {
   async #open() {
     this.#become("connecting");
     const attempt = (this.#socket = {}); // a placeholder until there is a socket
+    this.#isGreeted = false;
     let socket;
     try {
       const { token } = this.#options;
@@ -252,8 +257,7 @@ export class AgentClient {
   #return(code) {
     clearTimeout(this.#quiet);
     this.#socket = null;
-    const mayAskAgain = code === UNAUTHENTICATED && typeof this.#options.token === "function" && this.#failures < 2;
-    if (isTerminal(code) && !mayAskAgain) return this.#leave(code);
+    if (isTerminal(code) && !(code === UNAUTHENTICATED && this.#mayRenew())) return this.#leave(code);
     const { random } = this.#options;
     let pause = random() * Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#failures);
     if (code === REPLACED) pause += REPLACED_PAUSE[0] + random() * (REPLACED_PAUSE[1] - REPLACED_PAUSE[0]);
@@ -261,6 +265,12 @@ export class AgentClient {
     this.#isReplaced = code === REPLACED;
     this.#timer = setTimeout(() => this.#open(), pause);
     this.#become("waiting");
+  }
+
+  /** Count the refused token, unless a hello came for it before it ended; return whether to try another one. */
+  #mayRenew() {
+    if (!this.#isGreeted) this.#refusedTokens += 1;
+    return typeof this.#options.token === "function" && this.#refusedTokens < REFUSED_TOKENS;
   }
 
   /** The network is back: reconnect at once, unless another tab took this one's place. */
@@ -332,6 +342,8 @@ export class AgentClient {
   #hello({ epoch, user_id: userId, runs }) {
     this.#isResuming = false;
     this.#failures = 0;
+    this.#refusedTokens = 0;
+    this.#isGreeted = true;
     this.#userId = userId;
     const listed = new Set(runs.map((run) => run.run_id));
     for (const run of [...this.runs.values()]) {

@@ -57,12 +57,14 @@ from netra_sim.simulation.faults.server import (
     SweepNotRunning,
 )
 from netra_sim.simulation.faults.systems import (
+    Flood,
     Garbage,
     HalfClose,
     Partition,
     PowerCut,
     ProcessKilled,
     ProcessRestarted,
+    RawFault,
     RollingDeploy,
     ServiceFault,
     SystemFault,
@@ -75,7 +77,7 @@ _OWN: tuple[type[Fault], ...] = (
     ClockJump, ResetBeforeAccept, SweepNotRunning, MemoryPressure, SlowAgents, SlowTools, RateLimited, AgentCrash,
     AgentHang, AgentNeverEnds, CleanupRaises, UnserialisablePayload, OversizedPayload, ToolFailure, ToolHang,
     Cancellation, DuplicateMessage, UnknownMessageType, IdCollision, EngineLimitReached,
-    ProcessKilled, ProcessRestarted, PowerCut, RollingDeploy, Partition, ServiceFault, Garbage, HalfClose,
+    ProcessKilled, ProcessRestarted, PowerCut, RollingDeploy, Partition, ServiceFault, Garbage, Flood, HalfClose,
 )  # fmt: skip
 
 FAULTS: Registry[type[Fault]] = Registry(
@@ -120,6 +122,7 @@ __all__ = [
     "Fault",
     "FaultTarget",
     "Flapping",
+    "Flood",
     "Garbage",
     "HalfClose",
     "HandshakeRace",
@@ -140,6 +143,7 @@ __all__ = [
     "ProcessKilled",
     "ProcessRestarted",
     "RateLimited",
+    "RawFault",
     "RollingDeploy",
     "ServerFault",
     "ServiceFault",

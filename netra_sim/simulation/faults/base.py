@@ -5,7 +5,7 @@ Faults that overlap add up. ``share`` is the share of users, runs or messages th
 The seed and the name of each user, run or message determine whether it is hit, so adding a fault changes no other draw.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar, Protocol
 
 import msgspec
@@ -28,8 +28,8 @@ class FaultTarget(Protocol):
     def repair_broker(self) -> None:
         """Let everything through that the message broker holds for users that no fault hits any more."""
 
-    def send_garbage(self, fault: "Fault", size: int) -> None:
-        """Send so many bytes that mean nothing over all connections of the users that the fault hits."""
+    def send_raw(self, fault: "Fault", data: Callable[[int], bytes]) -> None:
+        """Send bytes over all connections of the users that the fault hits; each user's are made from a stream."""
 
     def half_close(self, fault: "Fault") -> None:
         """End the sending direction of all connections of the users that the fault hits."""

@@ -1,12 +1,14 @@
 """Faults of a system under test: its processes, its network and its services."""
 
 import asyncio
-from collections.abc import Collection
-from typing import Annotated, ClassVar, Protocol
+from collections.abc import Collection, Mapping
+from itertools import cycle, islice
+from typing import Annotated, ClassVar, Literal, Protocol
 
 import msgspec
 
 from netra_sim.distributions import Positive, Seconds
+from netra_sim.randomness import noise
 from netra_sim.simulation.faults.base import Fault, FaultTarget, Share
 
 Number = Annotated[int, msgspec.Meta(ge=1)]
@@ -173,25 +175,85 @@ class Partition(SystemFault, frozen=True, tag="partition"):
         target.rejoin(*self.hosts, both_ways=self.both_ways)
 
 
-class Garbage(Fault, frozen=True, tag="garbage"):
-    """Clients send ``size`` bytes that mean nothing over their connections, again every ``every`` seconds while it lasts.
-
-    Many bytes at short intervals are a flood. A system ends such a connection at most; no other user may notice.
-
-    Incidents: B12.
-    """
+class RawFault(Fault, frozen=True):
+    """Clients send bytes over their connections that their protocol knows nothing of, again and again while it lasts."""
 
     needs_system: ClassVar[bool] = True
     works_on_sockets: ClassVar[bool] = True
 
+    @property
+    def pause(self) -> float:
+        """Seconds from one time to the next."""
+        raise NotImplementedError
+
+    def data(self, stream: int) -> bytes:
+        """What one user sends at a time; drawn from the user's stream."""
+        raise NotImplementedError
+
+    def begin(self, target: FaultTarget) -> None:
+        """Send it, and begin again while the fault lasts."""
+        target.send_raw(self, self.data)
+        if self.is_active(asyncio.get_running_loop().time() + self.pause):
+            target.begin_again(self, self.pause)
+
+
+class Garbage(RawFault, frozen=True, tag="garbage"):
+    """Clients send ``size`` bytes that mean nothing over their connections, again every ``every`` seconds while it lasts.
+
+    A system ends such a connection at most; no other user may notice.
+
+    Incidents: B12.
+    """
+
     size: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] = 1_000
     every: Positive = 5.0
 
-    def begin(self, target: FaultTarget) -> None:
-        """Send them, and begin again while the fault lasts."""
-        target.send_garbage(self, self.size)
-        if self.is_active(asyncio.get_running_loop().time() + self.every):
-            target.begin_again(self, self.every)
+    @property
+    def pause(self) -> float:
+        """See `RawFault`."""
+        return self.every
+
+    def data(self, stream: int) -> bytes:
+        """See `RawFault`."""
+        return noise(stream, self.size)
+
+
+FrameKind = Literal["ping", "unreadable", "unknown"]
+
+_BATCH = 0.05
+"""Seconds from one batch of a flood to the next."""
+
+_FRAMES: Mapping[FrameKind, bytes] = {
+    # Frames of RFC 6455, section 5.2: the last of its message, opcode, masked with zeros, length, mask, payload.
+    "ping": b"\x89\x80" + bytes(4),
+    "unreadable": b"\x81\x81" + bytes(4) + b"{",
+    "unknown": b"\x81\x8f" + bytes(4) + b'{"type":"what"}',
+}
+
+
+class Flood(RawFault, frozen=True, tag="flood"):
+    """Clients send ``per_second`` WebSocket frames over each connection, far more than people cause.
+
+    The frames are pings, messages that cannot be read, messages of an unknown type, or with "all" these in turn. To a system
+    that speaks plain HTTP they mean nothing. A system slows such clients down or ends their connections; no other user may
+    notice.
+
+    Incidents: B12.
+    """
+
+    per_second: Annotated[float, msgspec.Meta(ge=1, le=1_000_000)] = 1_000.0
+    frames: FrameKind | Literal["all"] = "all"
+
+    @property
+    def pause(self) -> float:
+        """See `RawFault`."""
+        return max(_BATCH, 1 / self.per_second)
+
+    def data(self, stream: int) -> bytes:
+        """See `RawFault`."""
+        kinds = list(_FRAMES.values()) if self.frames == "all" else [_FRAMES[self.frames]]
+        count = round(self.per_second * self.pause)
+        return b"".join(islice(cycle(kinds), count))
 
 
 class HalfClose(Fault, frozen=True, tag="half-close"):

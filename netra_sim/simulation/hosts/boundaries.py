@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import tempfile
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 from netra_sim.exceptions import NetraSimError
 from netra_sim.simulation.escapes import Escape, EscapeWatch, watching
-from netra_sim.simulation.hosts.gate import here
+from netra_sim.simulation.hosts.gate import WorkerThread, here
 from netra_sim.simulation.hosts.own_process import audited_calls
 
 
@@ -118,6 +119,12 @@ class BoundaryWatch(EscapeWatch):
     def sees_this_thread(self) -> bool:
         """See `EscapeWatch`; the threads of all open loops are watched."""
         return here.member is not None
+
+    def place_of(self, frame: FrameType) -> str:
+        """See `EscapeWatch`; a function of the standard library can be all that a thread runs, such as `asyncio.run`."""
+        if frame.f_code is WorkerThread.main.__code__:
+            return f"the thread {threading.current_thread().name}"
+        return super().place_of(frame)
 
     def on_event(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
         """See `EscapeWatch`.

@@ -12,7 +12,7 @@ import msgspec
 from netra_sim.clients.journal import Journal
 from netra_sim.clients.protocol import ClientProtocol, SystemAddress
 from netra_sim.history import SECRETS_GIVEN, SYSTEM_CONNECTIONS, Kind, foreign_meta
-from netra_sim.randomness import key, noise
+from netra_sim.randomness import key
 from netra_sim.services import Running, Service, serving
 from netra_sim.simulation.faults import (
     Deploy,
@@ -163,10 +163,10 @@ class SystemWorld(Stage):
         for user in self._hit(fault):
             user.cut()
 
-    def send_garbage(self, fault: Fault, size: int) -> None:
+    def send_raw(self, fault: Fault, data: Callable[[int], bytes]) -> None:
         """See `FaultTarget`."""
         for user in self._hit(fault):
-            user.send(noise(key(self.seed, "garbage", user.user_id), size))
+            user.send(data(key(self.seed, fault.name, user.user_id)))
 
     def half_close(self, fault: Fault) -> None:
         """See `FaultTarget`."""
@@ -296,8 +296,8 @@ class SystemWorld(Stage):
         is_over = asyncio.Event()
         started: asyncio.Future[Running] = self.loop.create_future()
 
-        def record(user_id: str, run_id: str, number: int) -> None:
-            self.recorder.worked(run_id, user_id, number, name)
+        def record(user_id: str, run_id: str, number: int, is_last: bool) -> None:
+            self.recorder.worked(run_id, user_id, number, name, is_last=is_last)
 
         async def serve() -> None:
             async with serving(service, "0.0.0.0", _PORTS.get(kind, 80), seed=self.seed, record=record) as running:  # noqa: S104

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import Any
 
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from netra_sim.factory import run_id_of
 from netra_sim.protocol import Event, Hello, Reading, Refused, longest_pause
@@ -163,11 +163,19 @@ class WireTab(Tab):
         try:
             for message, _ in list(self._asked.values()):
                 await self.send(message)
-            await client.wait_closed()  # returns only if the client has given up for good
+            await self._given_up(client)
             await asyncio.Event().wait()
         except asyncio.CancelledError as leaving:
             await client.__aexit__(type(leaving), leaving, None)
             raise
+
+    async def _given_up(self, client: AgentClient) -> None:
+        """Wait until the client stays away for good."""
+        try:
+            await client.wait_closed()
+        except InvalidStatus as refusal:
+            self._environment.recorder.connect_refused(self._user_id, f"HTTP {refusal.response.status_code} for good")
+            self._is_explained = True
 
     async def _token(self) -> str:
         if not (self._is_greeted or self._is_explained):

@@ -17,6 +17,7 @@ import threading
 import time
 import uuid
 import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,26 @@ def test_a_refused_call_does_nothing_and_names_its_line(name, where):
     assert error.where.endswith(f"({code.co_qualname})")
     assert [(one.where, one.how) for one in watch.refused] == [(error.where, name)]
     assert not Path(NOWHERE).parent.exists()
+
+
+def run_in_a_thread():
+    coroutine = asyncio.sleep(0)
+    thread = threading.Thread(target=asyncio.run, args=(coroutine,), name="loops")
+    thread.start()
+    thread.join()
+    coroutine.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_runs_only_a_function_of_the_standard_library_is_refused_by_its_name():
+    _, watch = tried(run_in_a_thread)
+    assert [(one.where, one.how) for one in watch.refused] == [("the thread loops", "asyncio.new_event_loop")]
+    for function in (partial(os.mkdir, NOWHERE), partial(socket.getaddrinfo, "localhost", 80)):
+        error, watch = tried(function, "thread")
+        assert isinstance(error, BoundaryError)
+        assert error.where.startswith("the thread ")
+        assert len(watch.refused) == 1
+    assert tried(partial(os.listdir), "thread")[1].refused == ()
 
 
 @pytest.mark.parametrize("where", ["loop", "thread"])

@@ -268,6 +268,38 @@ def test_a_services_work_is_recorded_for_the_run_so_that_work_after_leaving_is_j
     assert judged.measured["units of work after leaving"].value > 100
 
 
+AS_IT_COMES = """            await socket.send_json({"type": "token", "run": run, "text": text})
+"""
+ONE_LATER = """            if held:
+                await socket.send_json({"type": "token", "run": run, "text": held})
+            held = text
+"""
+HANGS_UP = (
+    AS_IT_COMES
+    + """            if "#20;" in text:
+                await stream.close()
+                break
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("passes_on", "found", "judged"), [(ONE_LATER, 40, 40), (HANGS_UP, 0, 0), (AS_IT_COMES, 0, 40)]
+)
+def test_a_back_end_that_drops_the_last_token_of_each_answer_is_found(tmp_path, passes_on, found, judged):
+    folder = EXAMPLES / "fastapi_agents"
+    text = (folder / "right.py").read_text("utf-8").replace(AS_IT_COMES, passes_on)
+    (tmp_path / "drops.py").write_text(
+        text.replace("    async for chunk", '    held = ""\n    async for chunk'), "utf-8"
+    )
+    agents = Scenario.load(folder / "agents.toml").with_settings(
+        {"system.folder": str(tmp_path), "system.app": "drops:app"}
+    )
+    tokens = next(one for one in check(simulate(agents)) if one.check == "tokens")
+    assert (tokens.looked_at, tokens.found) == (40, found)
+    assert tokens.measured["answers whose end was compared with the model's"].value == judged
+
+
 SYSTEM_FAULTS = {
     "process-killed": {"at": 2.0, "lasts": 5.0},
     "power-cut": {"at": 2.0, "lasts": 5.0},
@@ -276,6 +308,7 @@ SYSTEM_FAULTS = {
     "process-restarted": {"at": 5.0, "drain": 0.0},
     "rolling-deploy": {"at": 5.0, "drain": 0.0},
     "garbage": {"at": 2.0, "lasts": 6.0, "every": 1.0},
+    "flood": {"at": 2.0, "lasts": 6.0},
     "half-close": {"at": 5.0},
 }
 

@@ -133,6 +133,26 @@ def test_a_client_that_says_hello_while_the_server_goes_down_is_told_to_come_aga
     assert outcomes(history)["unhandled-errors"] == "passed"
 
 
+@pytest.mark.parametrize("outage", ["disconnect", "flapping", "dead-socket", "late-authentication"])
+@pytest.mark.parametrize("every", [1.0, 2.0])
+def test_a_client_whose_tokens_end_in_an_outage_comes_back(outage, every):
+    faults = [
+        {"kind": outage, "at": 3.0, "lasts": 8.0},
+        {"kind": "token-expiry", "at": 3.0, "lasts": 12, "every": every},
+    ]
+    long_runs = {"users": 15, "agents.reasoning": 2000, "workload.window": 14.0}
+    history = simulate(on_wire("steady-load", faults=faults, **long_runs))
+    assert {"delivery", "every-run-ends", "recovery"} & failed(history) == set()
+
+
+def test_a_client_whose_tokens_always_end_on_their_way_gives_up_and_the_history_says_so():
+    faults = [{"kind": "token-expiry", "at": 15.0, "lasts": 30, "every": 1.0}]
+    far = {"network.latency": {"kind": "constant", "seconds": 0.6}, "agents.reasoning": 2000}
+    history = simulate(on_wire("steady-load", users=3, faults=faults, **far))
+    reasons = history.frame(Kind.CONNECT_REFUSED)["detail"].astype(str).tolist()
+    assert "HTTP 401 for good" in reasons
+
+
 def test_a_selector_loop_on_windows_holds_few_sockets_and_a_proactor_loop_stops_listening():
     for name in ("windows-sockets", "windows-listener"):
         refused = simulated_on_wire(name).frame(Kind.CONNECT_REFUSED)["detail"].astype(str)
