@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 from click.testing import CliRunner
 
-from netra_sim.cli import common
+from netra_sim.cli import progress
 from netra_sim.cli.group import cli
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
@@ -24,7 +24,7 @@ class Clock:
 
 def test_a_heartbeat_says_what_is_done_and_what_runs_and_for_how_long():
     clock, said = Clock(), []
-    shown = common.Progress(68, "notebook cells", said.append, clock)
+    shown = progress.Progress(68, "notebook cells", said.append, clock)
     shown.begin("validation", "cell 1 of 12")
     clock.now = 100.0
     shown()
@@ -39,15 +39,15 @@ def test_a_heartbeat_says_what_is_done_and_what_runs_and_for_how_long():
 
 
 def test_a_long_command_says_in_a_log_again_and_again_what_runs(monkeypatch, capsys):
-    monkeypatch.setattr(common, "HEARTBEAT", 0.001)
-    beat, say = Event(), common.click.echo
+    monkeypatch.setattr(progress, "HEARTBEAT", 0.001)
+    beat, say = Event(), progress.click.echo
 
     def echo(line, err):
         say(line, err=err)
         beat.set()
 
-    monkeypatch.setattr(common.click, "echo", echo)
-    with common.progress(10, "seeds") as shown:
+    monkeypatch.setattr(progress.click, "echo", echo)
+    with progress.progress(10, "seeds") as shown:
         shown()
         shown.now("seed 2")
         beat.clear()
@@ -64,7 +64,7 @@ def test_a_report_says_in_a_log_which_notebook_begins_and_ends_and_counts_every_
     done = CliRunner().invoke(cli, ["report", *words, "-o", str(tmp_path / "report")])
     lines = done.stderr.splitlines()
     assert lines[0] == "isolation begins"
-    found = re.fullmatch(r"isolation is done; notebook cells: (\d+) of (\d+), .* s", lines[-1])
+    found = re.search(r"^isolation is done; notebook cells: (\d+) of (\d+), .* s$", done.stderr, re.M)
     assert found, done.stderr
     assert found[1] == found[2]
     assert not CONTROL.search(done.stderr)
@@ -93,3 +93,23 @@ def test_in_a_terminal_there_is_a_bar():
     os.close(own)
     assert "seeds" in shown
     assert "\r" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["sweep", "steady-load", "--set", "users=[2, 3]", "--seeds", "2", "-o", "swept"],
+            ["users=2, seed 1", "users=2, seed 2", "users=3, seed 1", "users=3, seed 2"],
+        ),
+        (["capacity", "steady-load", "--from", "1", "--to", "2"], ["1 user", "2 users"]),
+        (["load", "--users", "1", "--window", "0.1"], ["no answer yet", "since the last answer"]),
+    ],
+    ids=["sweep", "capacity", "load"],
+)
+def test_a_long_command_names_what_it_is_at(words, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = []
+    monkeypatch.setattr(progress.Progress, "now", lambda self, what: said.append(what))
+    done = CliRunner().invoke(cli, words)
+    assert said == told, done.output

@@ -3,8 +3,8 @@
 import click
 import msgspec
 
-from netra_sim.cli.common import progress
 from netra_sim.cli.printing import Printer, format_option
+from netra_sim.cli.progress import progress
 from netra_sim.defects import DEFECTS, detect
 from netra_sim.exit_code import ExitCode
 from netra_sim.formats import Case, defect_case

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from netra_sim.cli.common import html_option, progress
+from netra_sim.cli.common import html_option
 from netra_sim.cli.printing import Printer, format_option
+from netra_sim.cli.progress import progress
 from netra_sim.cli.scenarios import check_option, chosen_scenario, factory_option, refusing, system_options
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import (

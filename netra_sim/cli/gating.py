@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 from msgspec import UNSET
 
-from netra_sim.cli.common import NEW_FOLDER, progress
+from netra_sim.cli.common import NEW_FOLDER
 from netra_sim.cli.printing import Printer, format_option
+from netra_sim.cli.progress import progress
 from netra_sim.cli.scenarios import check_option, chosen_scenario, refusing, system_options
 from netra_sim.formats import check_facts
 from netra_sim.simulation import find_scenario

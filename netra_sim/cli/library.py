@@ -35,7 +35,7 @@ def _run(names: list[str]) -> None:
     # Imported here: a list of the library needs neither the checks nor a progress bar.
     from tqdm import tqdm
 
-    from netra_sim.cli.common import progress
+    from netra_sim.cli.progress import progress
     from netra_sim.cli.scenarios import chosen_scenario
     from netra_sim.exploration import in_order, run_trial
 

@@ -1,13 +1,14 @@
 """`netra-sim load`: real clients against a real server, of this package or of other people."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import msgspec
 
 from netra_sim.checks import all_checks
-from netra_sim.cli.common import progress
 from netra_sim.cli.printing import Printer, format_option
+from netra_sim.cli.progress import Progress, progress
 from netra_sim.cli.scenarios import (
     check_option,
     chosen_scenario,
@@ -106,8 +107,8 @@ def load_command(
         with refusing():
             all_checks(own_checks)  # one that cannot be imported is told before the run
         plan = _plan(users or 50, runs, window, step, disconnects, seed)
-        with progress(plan.users * runs, "real requests") as on_answer:
-            history = run(load(plan, objectives=_objectives(bounds), on_answer=on_answer))
+        with progress(plan.users * runs, "real requests") as shown:
+            history = run(load(plan, objectives=_objectives(bounds), on_answer=_answers(shown)))
         save_and_check(history, output, printer, page, own_checks, given=given, assumptions=_ASSUMPTIONS)
     _refuse(context, _OF_A_PLAN, "is for a load run without a scenario; use --set workload.window=60 and the like")
     objectives = tuple(f"objectives.{bound}" for bound in bounds)
@@ -123,10 +124,21 @@ def _load_scenario(scenario: Scenario, seed: int, url: str | None, allow: tuple[
     try:
         if url:
             run(try_to_connect(target_of(url, allow)))
-        with refusing(), progress(scenario.requests, "real requests") as on_answer:
-            return run(load_scenario(scenario, seed, url=url or "", allow=allow, on_answer=on_answer))
+        with refusing(), progress(scenario.requests, "real requests") as shown:
+            return run(load_scenario(scenario, seed, url=url or "", allow=allow, on_answer=_answers(shown)))
     except TargetError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _answers(shown: Progress) -> Callable[[], None]:
+    """What counts the answers, and tells a server that never answers from one that is slow."""
+    shown.now("no answer yet")
+
+    def on_answer() -> None:
+        shown()
+        shown.now("since the last answer")
+
+    return on_answer
 
 
 def _plan(users: int, runs: int, window: float, step: float, disconnects: float, seed: int) -> Load:

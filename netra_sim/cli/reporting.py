@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, progress, write_or_print
+from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, write_or_print
 from netra_sim.cli.printing import Printer, report_format_option
+from netra_sim.cli.progress import progress
 from netra_sim.exit_code import ExitCode
 from netra_sim.formats import Case
 

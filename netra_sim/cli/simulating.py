@@ -5,8 +5,8 @@ from typing import Literal
 
 import click
 
-from netra_sim.cli.common import progress
 from netra_sim.cli.printing import Printer, format_option
+from netra_sim.cli.progress import progress
 from netra_sim.cli.scenarios import (
     calibrated,
     calibration_option,

@@ -1,14 +1,15 @@
 """`netra-sim sweep`: a scenario over a grid of settings and seeds."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from netra_sim.cli.common import NEW_FOLDER, progress
+from netra_sim.cli.common import NEW_FOLDER
 from netra_sim.cli.printing import Printer, format_option
+from netra_sim.cli.progress import progress
 from netra_sim.cli.scenarios import check_option, chosen_scenario, factory_option, refusing
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import SweepError, cells, sweep
@@ -49,8 +50,11 @@ def sweep_command(
         values = {path: value if isinstance(value, list) else [value] for path, value in map(parse_setting, grid)}
         planned = cells(chosen, values, range(1, seeds + 1))
     try:
-        with progress(len(planned), "simulations") as on_cell:
-            table = sweep(planned, output, jobs=jobs, scheduler=scheduler, on_cell=on_cell)
+        with progress(len(planned), "simulations") as shown:
+            table = sweep(
+                planned, output, jobs=jobs, scheduler=scheduler, on_cell=shown,
+                on_next=lambda cell: shown.now(_named(cell.settings, cell.seed)),
+            )  # fmt: skip
     except SweepError as error:
         raise click.UsageError(str(error)) from error
     unexpected = int((~table["as_expected"]).sum())
@@ -62,10 +66,14 @@ def sweep_command(
 
 def _case(row: dict[Hashable, Any], settings: Sequence[str]) -> Case:
     """One simulation of the sweep."""
-    name = ", ".join([*(f"{path}={row[path]}" for path in settings), f"seed {row['seed']}"])
+    name = _named({path: row[path] for path in settings}, row["seed"])
     case = Case(group=str(row["scenario"]), name=name)
     if row["as_expected"]:
         return case
     failed = [str(name) for name, value in row.items() if value == "failed"]
     message = f"not as the scenario expects; failed: {', '.join(failed) or 'nothing'}"
     return msgspec.structs.replace(case, outcome="failure", message=message)
+
+
+def _named(settings: Mapping[str, Any], seed: int) -> str:
+    return ", ".join([*(f"{path}={value}" for path, value in settings.items()), f"seed {seed}"])

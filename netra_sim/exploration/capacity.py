@@ -83,6 +83,7 @@ def find_capacity(
     jobs: int | None = None,
     factory_class: type[ExecutionEngineFactory] = ExecutionEngineFactory,
     on_trial: Callable[[], None] = lambda: None,
+    on_users: Callable[[int], None] = lambda _: None,
 ) -> Capacity:
     """Double the users until the bound fails, then bisect between the last number that holds and the first that fails.
 
@@ -103,6 +104,7 @@ def find_capacity(
         jobs: processes; all cores by default.
         factory_class: makes the engines.
         on_trial: called after every simulation.
+        on_users: called with each number of users before it is tried.
 
     Raises:
         BoundError: the scenario does not limit the resource of the bound, or its requests do not depend on its users.
@@ -114,6 +116,7 @@ def find_capacity(
     points: dict[int, Point] = {}
 
     def holds(users: int) -> bool:
+        on_users(users)
         tried = msgspec.structs.replace(scenario, users=users)
         calls = [(tried, seed, bound, factory_class) for seed in range(1, seeds + 1)]
         outcomes = []

@@ -82,6 +82,7 @@ def sweep(
     jobs: int | None = None,
     scheduler: str | None = None,
     on_cell: Callable[[], None] = lambda: None,
+    on_next: Callable[[Cell], None] = lambda _: None,
 ) -> pd.DataFrame:
     """Simulate and check all cells that are not finished yet, and write the table of all cells.
 
@@ -95,6 +96,7 @@ def sweep(
         jobs: local processes; all cores by default.
         scheduler: the address of a Dask scheduler to use instead.
         on_cell: called for every finished cell, including those of earlier sweeps.
+        on_next: called with the first cell that is not finished, again and again.
 
     Returns:
         One row per cell: its settings, seed and digest, the state of each check, and the figures of each check.
@@ -118,7 +120,9 @@ def sweep(
     calls = [(cell,) for cell in left.values()]
     rows = _on_cluster(list(left.values()), scheduler) if scheduler else in_order(run_cell, calls, jobs)
     with closing(rows):
-        for (path, cell), row in zip(left.items(), rows, strict=True):
+        for path, cell in left.items():
+            on_next(cell)
+            row = next(rows)
             _write(pd.DataFrame([row]), path, [cell.point])
             done[path] = pd.read_parquet(path)  # as a later sweep will read it
             on_cell()

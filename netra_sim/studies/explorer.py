@@ -201,6 +201,7 @@ def _checked(trial: Trial) -> Html:
     """Whether all checks passed; a failure that the scenario's file expects is no bad news."""
     failed, expected = ", ".join(trial.failed), ", ".join(trial.scenario.expect)
     if trial.is_as_expected:
-        return Html("as its file expects: {} fails").format(failed) if failed else badge("passed")
+        verb = "fails" if len(trial.failed) == 1 else "fail"
+        return Html("as its file expects: {} {}").format(failed, verb) if failed else badge("passed")
     state = Html("{} {}").format(badge("failed"), failed) if failed else badge("passed")
     return Html("{}; its file expects: {}").format(state, expected or "all pass")

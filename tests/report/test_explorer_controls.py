@@ -270,3 +270,13 @@ def test_a_setting_that_no_command_line_can_leave_out_is_named(tmp_path):
     assert isinstance(one, Explored)
     assert "no setting leaves out resources" in one.command
     assert len(one.history.frame(Kind.REQUESTED)) == 5
+
+
+def test_a_part_is_named_once_by_its_section_and_no_empty_line_stands_above_its_fields():
+    controls = controls_of("steady-load").scenarios[0]
+    for part in ("network", "faults"):
+        note = controls.form(part).note
+        assert (note.value, note.layout.display) == ("", "none")
+    controls.field("network.bandwidth").value = -1.0
+    assert controls.form("network.bandwidth").note.layout.display != "none"
+    controls.field("network.bandwidth").value = 1e6

@@ -126,6 +126,8 @@ def test_a_failure_that_the_file_expects_is_told_apart_from_one_that_it_does_not
     expected = compare(ExplorerParameters(scenarios="agent-crashes", users=20, seed=3))._repr_html_()
     assert "as its file expects: completion fails" in expected
     assert "failed" not in expected
+    several = compare(ExplorerParameters(scenarios="backend-outage", users=30))._repr_html_()
+    assert "as its file expects: latency, refusals fail<" in several
     strict = ExplorerParameters(scenarios="steady-load", users=2, settings="objectives.delivery_p95=0.001")
     assert "failed latency; its file expects: all pass" in compare(strict)._repr_html_().replace("</span>", "")
 

@@ -43,7 +43,8 @@ class Form:
 
     def __init__(self, about: str, layout: Mapping[str, str] = BESIDE) -> None:
         self._about = about
-        self.note = widgets.HTML(about, layout=layout)
+        self.note = widgets.HTML(layout=layout)
+        self.show_error("")
 
     @property
     def value(self) -> Any:
@@ -63,6 +64,7 @@ class Form:
     def show_error(self, error: str) -> None:
         """Show what is wrong with this part beside it; "" shows what the part is."""
         self.note.value = _ERROR.format(error) if error else self._about
+        self.note.layout.display = "" if self.note.value else "none"
 
 
 class Field(Form):
@@ -112,7 +114,6 @@ class StructForm(Form):
             for field in fields_of(kind)
             if not only or field.name in only
         }
-        self.note.layout.display = "" if about else "none"
         self.box = widgets.VBox([self.note, *(form.box for form in self.forms.values())])
 
     @property
@@ -123,11 +124,6 @@ class StructForm(Form):
     def parts(self) -> Iterator[tuple[str, Form]]:
         """See `Form`."""
         return ((f".{name}", form) for name, form in self.forms.items())
-
-    def show_error(self, error: str) -> None:
-        """See `Form`."""
-        super().show_error(error)
-        self.note.layout.display = "" if error or self._about else "none"
 
 
 class KindForm(Form):
@@ -215,7 +211,7 @@ class OptionalForm(Form):
         return self._inner.parts() if self._inner else iter(())
 
 
-def form_for(field: DescribedField, value: Any, unit: str, on_change: OnChange) -> Form:
+def form_for(field: DescribedField, value: Any, unit: str, on_change: OnChange, *, heading: bool = True) -> Form:
     """The form for a field of a scenario.
 
     Args:
@@ -223,6 +219,7 @@ def form_for(field: DescribedField, value: Any, unit: str, on_change: OnChange) 
         value: the value as in a scenario file; `msgspec.UNSET` for the default.
         unit: the unit of the value; "" for none.
         on_change: called after every change.
+        heading: whether a table has its name above its fields.
     """
     if value is UNSET and field.default is not UNSET:
         has_default = field.default is not msgspec.NODEFAULT
@@ -233,8 +230,9 @@ def form_for(field: DescribedField, value: Any, unit: str, on_change: OnChange) 
         case types.UnionType():
             return KindForm(field, value, unit, on_change)
         case types.StructType(cls=cls):
-            heading = Html("<b>{}</b> {}").format(field.name, _QUIET.format(prose(field.about)))
-            return StructForm(cls, value, on_change, about=heading)
+            name = Html("<b>{}</b> ").format(field.name) if heading else Html()
+            about = name + _QUIET.format(prose(field.about)) if heading or field.about else ""
+            return StructForm(cls, value, on_change, about=about)
     return Field(field, value, unit, on_change)
 
 

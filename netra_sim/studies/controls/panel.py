@@ -19,8 +19,11 @@ _STYLE = """<style>
 .netra-sim-controls { --jp-widgets-horizontal-tab-width: 13rem; }
 .netra-sim-controls select { appearance: auto; background-image: none !important; }
 [data-jp-theme-light="false"] .netra-sim-controls { color-scheme: dark; }
+.netra-sim-controls .widget-html-content { line-height: 1.4; padding: 0.3rem 0; }
+.jp-RenderedHTMLCommon .scroll :is(th, td, caption) { text-align: left; vertical-align: top; }
 </style>"""
-"""Room for the names of scenarios in the tabs, and arrows of the lists that can be seen on a dark page too."""
+"""Room for the names of scenarios in the tabs, arrows of the lists that can be seen on a dark page too, lines of a text
+close to each other, and tables whose texts begin at the left."""
 
 
 class Controls:

@@ -149,11 +149,11 @@ class ScenarioControls:
         sections = {"faults": _Section("faults", lambda: FaultsForm(values["faults"], kinds, self._changed))}
         for name in _PARTS:
             sections[name] = _Section(name, partial(self._part, name, values))
-        sections["others"] = _Section("", lambda: StructForm(Scenario, values, self._changed, only=_OTHERS))
+        sections["other settings"] = _Section("", lambda: StructForm(Scenario, values, self._changed, only=_OTHERS))
         return sections
 
     def _part(self, name: str, values: dict[str, Any]) -> Form:
-        return form_for(_FIELDS[name], values.get(name, UNSET), "", self._changed)
+        return form_for(_FIELDS[name], values.get(name, UNSET), "", self._changed, heading=False)
 
     def _open(self, index: int | None) -> None:
         sections = list(self._sections.values())
