@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from netra_sim.files import WriteError, must_be_writable, must_be_writable_folder, save_text
+from netra_sim.cli.printing import Printer
+from netra_sim.files import WriteError, is_standard_output, must_be_writable, must_be_writable_folder, save_text
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -24,6 +25,9 @@ class _Writable(click.Path):
             (must_be_writable if self.file_okay else must_be_writable_folder)(path)
         except WriteError as error:
             self.fail(str(error), param, ctx)
+        printer = None if ctx is None else ctx.params.get("printer")
+        if isinstance(printer, Printer) and not printer.is_text and self.file_okay and is_standard_output(path):
+            self.fail(f"{path} is where --format prints its document; name a file", param, ctx)
         if ctx is not None and self.file_okay and not (path.exists() and not path.is_file()):
             option = ctx.meta.setdefault(f"{__name__}.files", {}).setdefault(path.resolve(), param)
             if option is not param and option is not None:

@@ -1,7 +1,10 @@
 """`--format`: prints what a command finds as text while it works, or as one document for another program at its end."""
 
+import functools
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any, NoReturn
 
 import click
@@ -17,7 +20,8 @@ FORMS = ("text", "json", "junit", "github")
 class Printer:
     """Takes what a command finds, and prints it in the chosen form.
 
-    Standard output gets the text, or the one document; remarks then go to standard error.
+    Standard output gets the text, or the one document; remarks then go to standard error, and so does what code of one's own
+    prints.
 
     Args:
         command: the name of the command.
@@ -28,11 +32,20 @@ class Printer:
         self._command = command
         self._form = form
         self._suites: dict[str, list[Case]] = {}
+        self._kept_free = ExitStack()
 
     @property
     def is_text(self) -> bool:
         """Whether people read it, in a terminal."""
         return self._form == "text"
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """While the command runs, keep standard output free for the document, if there is one."""
+        with self._kept_free:
+            if not self.is_text:
+                self._kept_free.enter_context(_output_to_errors())
+            yield
 
     def say(self, text: str) -> None:
         """Tell people something."""
@@ -84,6 +97,7 @@ class Printer:
             WriteError: ``not_written``, after the document was printed.
         """
         code = code if not_written is None else ExitCode.BROKE
+        self._kept_free.close()
         match self._form:
             case "json":
                 click.echo(json_document(self._command, code, facts), nl=False)
@@ -109,14 +123,46 @@ def _printer(context: click.Context, _: click.Parameter, form: str) -> Printer:
     return Printer(context.info_name or "", form)
 
 
-format_option = click.option(
-    "--format", "printer", type=click.Choice(FORMS), default="text", show_default=True, callback=_printer,
-    help="Text for people, or one document for a program: JSON, JUnit XML, or annotations for GitHub.",
-)  # fmt: skip
-"""The option of the commands that judge something; its value is a `Printer`."""
+@contextmanager
+def _output_to_errors() -> Iterator[None]:
+    """Send what is written to standard output to standard error, also by C code and by other processes that start now."""
+    sys.stdout.flush()
+    output = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if sys.__stdout__ is not None:
+            sys.__stdout__.flush()
+        os.dup2(output, 1)
+        os.close(output)
 
-report_format_option = click.option(
-    "--format", "printer", type=click.Choice(["text", "github"]), default="text", show_default=True, callback=_printer,
-    help="Text for people, or annotations for GitHub; the folder has JSON and JUnit XML.",
-)  # fmt: skip
-"""The option of a command that writes the documents for programs into its folder."""
+
+def _format_option(forms: Sequence[str], told: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    option = click.option(
+        "--format", "printer", type=click.Choice(forms), default="text", show_default=True, callback=_printer,
+        is_eager=True, help=told,
+    )  # fmt: skip
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        @option
+        @functools.wraps(command)
+        def run(*, printer: Printer, **values: Any) -> None:
+            with printer.running():
+                command(printer=printer, **values)
+
+        return run
+
+    return add
+
+
+format_option = _format_option(
+    FORMS, "Text for people, or one document for a program: JSON, JUnit XML, or annotations for GitHub."
+)
+"""The innermost option of the commands that judge something; its value is a `Printer`."""
+
+report_format_option = _format_option(
+    ["text", "github"], "Text for people, or annotations for GitHub; the folder has JSON and JUnit XML."
+)
+"""The option of a command that writes the documents for programs into its folder; it is the innermost one as well."""
