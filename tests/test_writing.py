@@ -168,6 +168,14 @@ def test_a_sweep_never_replaces_the_table_of_another(tmp_path):
     assert swept(1, "--set", "users=[2]").exit_code == 2
 
 
+def test_a_sweep_replaces_no_file_that_is_no_table_of_a_sweep(tmp_path):
+    (tmp_path / "sweep.parquet").write_text("notes")
+    done = ran("sweep", "steady-load", "--jobs", "1", "--seeds", "1", "-o", tmp_path)
+    assert done.exit_code == 2
+    assert "sweep.parquet cannot be read as the table of a sweep; name another folder, or move it away" in done.output
+    assert (tmp_path / "sweep.parquet").read_text() == "notes"
+
+
 def test_two_options_never_write_the_same_file(tmp_path):
     done = ran("simulate", "--users", "2", "-o", tmp_path / "both", "--html", tmp_path / "both")
     assert done.exit_code == 2

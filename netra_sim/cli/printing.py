@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 
 import click
 
-from netra_sim.checks import CheckResult, ResourceUse
+from netra_sim.checks import CheckError, CheckResult, ResourceUse
+from netra_sim.exceptions import NetraSimError
 from netra_sim.exit_code import ExitCode
-from netra_sim.files import WriteError
 from netra_sim.formats import Case, annotation, annotations, check_case, check_lines, json_document
 
 FORMS = ("text", "json", "junit", "github")
@@ -76,6 +76,11 @@ class Printer:
             for line in check_lines(results, lines, why_not, more):
                 click.echo(line)
 
+    def broken(self, group: str, error: CheckError | None) -> None:
+        """Take the checks that broke, if any did."""
+        broken = {} if error is None else error.broken
+        self.cases(group, (Case(group=group, name=name, outcome="error", message=broken[name]) for name in broken))
+
     def cases(self, suite: str, cases: Iterable[Case]) -> None:
         """Take things that were judged, which the text does not show."""
         self._suites.setdefault(suite, []).extend(cases)
@@ -85,18 +90,18 @@ class Printer:
         for use in uses:
             self.say(f"{use.resource:>14}  {use}")
 
-    def end(self, code: ExitCode, facts: dict[str, Any], not_written: WriteError | None = None) -> NoReturn:
+    def end(self, code: ExitCode, facts: dict[str, Any], broke: NetraSimError | None = None) -> NoReturn:
         """Print the document, unless the text was printed already, and exit.
 
         Args:
             code: the exit code.
             facts: what the command found, for the JSON document.
-            not_written: why a file could not be written, if so.
+            broke: what could not be done, if so, such as the error of a file that could not be written.
 
         Raises:
-            WriteError: ``not_written``, after the document was printed.
+            NetraSimError: ``broke``, after the document was printed.
         """
-        code = code if not_written is None else ExitCode.BROKE
+        code = code if broke is None else ExitCode.BROKE
         self._kept_free.close()
         match self._form:
             case "json":
@@ -109,8 +114,8 @@ class Printer:
                 click.echo(annotations(case for cases in self._suites.values() for case in cases), nl=False)
                 told = facts.get("headline") or self._counted()
                 click.echo(annotation("notice", told, title=f"netra-sim {self._command}"), nl=False)
-        if not_written is not None:
-            raise not_written
+        if broke is not None:
+            raise broke
         sys.exit(code)
 
     def _counted(self) -> str:
