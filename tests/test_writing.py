@@ -153,6 +153,31 @@ def test_an_audit_on_a_full_disk_prints_its_findings(tmp_path, full_disk):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["new.parquet/", "new.parquet/.", "new.parquet//"])
+def test_a_file_has_no_name_of_a_folder(tmp_path, name):
+    done = ran("simulate", *FEW, "-o", f"{tmp_path}/{name}")
+    assert done.exit_code == 2
+    assert f"{name} names a folder, and a file is expected" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [b"simulate", b"-o", b"\xff.parquet"],
+        [b"simulate", b"--html", b"\xff.html"],
+        [b"sweep", b"-o", b"\xff"],
+        [b"simulate", b"\xff.toml"],
+    ],
+)
+def test_what_is_not_utf_8_is_refused_before_anything_runs(tmp_path, words):
+    command = [os.fsencode(sys.executable), b"-m", b"netra_sim", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"is not UTF-8, and neither pages nor documents can have it; rename it" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_sweep_never_replaces_the_table_of_another(tmp_path):
     def swept(*words):
         return ran("sweep", "steady-load", "--jobs", "1", "--seeds", *words, "-o", tmp_path)

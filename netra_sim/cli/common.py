@@ -1,5 +1,6 @@
 """What several commands use: option types, and progress."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ class _Writable(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         path: Path = super().convert(value, param, ctx)  # type: ignore[assignment]
+        if self.file_okay and os.path.basename(value) in ("", os.curdir):
+            self.fail(f"{value} names a folder, and a file is expected; leave out what follows its name", param, ctx)
         try:
             (must_be_writable if self.file_okay else must_be_writable_folder)(path)
         except WriteError as error:
