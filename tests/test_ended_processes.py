@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and pipes of POSIX")
 
 PROGRAMS = """
-import asyncio, atexit, ctypes, os, signal, sys, time
+import asyncio, atexit, ctypes, multiprocessing, os, signal, sys, time
 import netra_sim
 from netra_sim.checks import Observation, define
 
@@ -55,6 +55,12 @@ async def crashes():
 
 async def kills_itself():
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def exits_in_a_worker():
+    if multiprocessing.parent_process() is not None:
+        os._exit(0)
+    time.sleep(0.4)
 
 
 class Leaver:
@@ -112,6 +118,12 @@ def test_a_process_that_own_code_ends_is_no_success(netra_sim, words, how):
     out, err = (process := netra_sim(*words)).communicate(timeout=60)
     assert process.returncode == 2, out + err
     assert f"its process ended {how} before there was a result" in err
+
+
+def test_a_worker_process_that_own_code_ends_is_no_success(netra_sim):
+    out, err = (process := netra_sim("explore", "mine.py:exits_in_a_worker", "--jobs", "2")).communicate(timeout=60)
+    assert process.returncode == 2, out + err
+    assert "a worker process died with the exit code 0 before its work was done" in err
 
 
 @pytest.mark.parametrize(

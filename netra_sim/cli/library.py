@@ -62,12 +62,12 @@ def _run(names: list[str], printer: Printer) -> None:
     from tqdm import tqdm
 
     from netra_sim.cli.common import progress
-    from netra_sim.cli.scenarios import chosen_scenario
+    from netra_sim.cli.scenarios import chosen_scenario, refusing
     from netra_sim.exploration import in_order, run_trial
 
     chosen = [chosen_scenario(name, (), None) for name in names]
     trials = []
-    with progress(len(chosen), "scenarios") as on_trial:
+    with refusing(), progress(len(chosen), "scenarios") as on_trial:
         for trial in in_order(run_trial, ((scenario, 1) for scenario in chosen)):
             on_trial()
             trials.append(trial)

@@ -8,7 +8,7 @@ import msgspec
 
 from netra_sim.cli.common import NEW_FILE, progress
 from netra_sim.cli.printing import Printer, format_option
-from netra_sim.cli.scenarios import calibrated, calibration_option, chosen_scenario, factory_option
+from netra_sim.cli.scenarios import calibrated, calibration_option, chosen_scenario, factory_option, refusing
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import (
     Bound,
@@ -75,7 +75,7 @@ def capacity_command(
         raise click.UsageError(f"--from {lowest} is more than --to {highest}")
     try:
         bound = Bound.parse(text)
-        with progress(None, "simulations") as on_trial:
+        with refusing(), progress(None, "simulations") as on_trial:
             found = find_capacity(
                 chosen, bound, seeds=seeds, lowest=lowest, highest=highest, jobs=jobs, on_trial=on_trial,
             )  # fmt: skip

@@ -28,6 +28,7 @@ from netra_sim.files import WriteError, save_text
 from netra_sim.formats import check_facts
 from netra_sim.history import History
 from netra_sim.own_code import OwnCodeError
+from netra_sim.processes import WorkerError
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting
 from netra_sim.simulation.system import system_settings
 
@@ -133,10 +134,10 @@ def calibrated(scenario: Scenario, calibration: Calibration | None, settings: tu
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turn a `ScenarioError`, or a system under test that does not start, into wrong usage of the command."""
+    """Turn a `ScenarioError`, a system that does not start, and a worker process that died, into wrong usage."""
     try:
         yield
-    except (ScenarioError, OwnCodeError, SystemFailedError) as error:
+    except (ScenarioError, OwnCodeError, SystemFailedError, WorkerError) as error:
         raise click.UsageError(str(error)) from error
 
 

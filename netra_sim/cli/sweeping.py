@@ -49,7 +49,7 @@ def sweep_command(
         values = {path: value if isinstance(value, list) else [value] for path, value in map(parse_setting, grid)}
         planned = cells(chosen, values, range(1, seeds + 1))
     try:
-        with progress(len(planned), "simulations") as on_cell:
+        with refusing(), progress(len(planned), "simulations") as on_cell:
             table = sweep(planned, output, jobs=jobs, scheduler=scheduler, on_cell=on_cell)
     except SweepError as error:
         raise click.UsageError(str(error)) from error
