@@ -101,7 +101,9 @@ def _imported(place: str, where: str) -> Any:
             f"{where} is {place!r}, and there is no module {error.name} in {looked}, nor an installed one; "
             f"run the command in the folder with the module, or name the folder in {MODULES}"
         ) from error
-    except (Exception, SystemExit) as error:  # a module runs any code when it is imported
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module runs any code when it is imported
         raise _broken(place, where, error) from error
     try:
         return getattr(found, name)

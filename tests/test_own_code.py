@@ -254,6 +254,7 @@ def answer(records, objectives):
     ("value", "says"),
     [
         ("1 / 0", "the check breaks raised ZeroDivisionError: division by zero (MODULE.py:6)"),
+        ("(one for one in ()).throw(BaseException('odd'))", "the check breaks raised BaseException: odd"),
         ("None", "the check breaks returned None; it returns an Observation"),
         ("Observation(looked_at=float('nan'))", "returned a wrong looked_at: expected a whole number, and got "),
         ("Observation(looked_at=True)", "returned a wrong looked_at: expected a whole number, and got true or false"),

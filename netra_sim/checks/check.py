@@ -60,7 +60,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             seen = self.observe(records, objectives)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             line = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{os.path.basename(line.filename)}:{line.lineno}"
             raise CheckError({self.name: f"raised {type(error).__name__}: {error} ({place})"}) from error

@@ -46,7 +46,7 @@ def _exit_code() -> int:
             sys.__stdout__.flush()
     except click.exceptions.Exit as done:
         return done.exit_code
-    except (Exception, KeyboardInterrupt, SystemExit) as error:
+    except BaseException as error:
         if _has_lost_reader(error):
             return CLOSED_PIPE
         try:
