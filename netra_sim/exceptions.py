@@ -20,6 +20,7 @@ other one. A wrong argument raises Python's own ``TypeError``, ``ValueError`` or
     │   ├── ThreadOwnerError            the thread belongs to another user
     │   └── WrongLoopError              the bridge was used outside its event loop; nothing changed
     ├── CalibrationError                the file is no calibration; a ValueError [exploration]
+    ├── CheckError                      a check raised an error, or returned no observation; a RuntimeError [checks]
     ├── ChoiceError                     a table names no known kind, or settings it does not take; a ValueError [chosen]
     ├── ClientGoneError                 the client has closed or lost its connection; a ConnectionError [server]
     ├── ConfigError                     the configuration of the audit cannot be used; a ValueError [audit]

@@ -10,3 +10,7 @@ class ExitCode(IntEnum):
     NO_GO = 1
     USAGE = 2
     BROKE = 3
+
+
+CLOSED_PIPE = 141
+"""What a command exits with if the reader of its output has gone: that of any program that SIGPIPE ends."""

@@ -165,6 +165,11 @@ def _is_stream(path: Path) -> bool:
     return not stat.S_ISREG(found.st_mode) or _own_output(found) is not None
 
 
+def is_standard_output(path: Path) -> bool:
+    """Whether what is written to this path arrives where this process prints, and is not thrown away there."""
+    return path.exists() and _own_output(path.stat()) == 1 and not path.samefile(os.devnull)
+
+
 def _own_output(found: os.stat_result) -> int | None:
     """The number of our standard output or standard error, if that is what was found: as ``/dev/stdout`` is."""
     for number in (1, 2):

@@ -1,6 +1,7 @@
 """Code of one's own, named by its place as MODULE:NAME: agents, checks, faults, services and client protocols."""
 
 import hashlib
+import inspect
 import os
 import re
 import sys
@@ -25,20 +26,29 @@ class OwnCodeError(NetraSimError, ValueError):
     """What a place MODULE:NAME names cannot be used; the message says where it was named, and why not."""
 
 
-def own_class(place: str, base: type[T], where: str) -> type[T]:
+def own_class(place: str, base: type[T], where: str, keywords: Sequence[str] = ()) -> type[T]:
     """The class at a place.
 
     Args:
         place: such as "mine:Factory".
         base: the class that it derives from.
         where: what names it, for errors, such as "factory".
+        keywords: the arguments with which it will be called.
 
     Raises:
-        OwnCodeError: the place has no such class, or its module cannot be imported.
+        OwnCodeError: the place has no such class, it cannot be called so, or its module cannot be imported.
     """
     found = _imported(place, where)
     if not (isinstance(found, type) and issubclass(found, base)):
         raise OwnCodeError(f"{where} is {place!r}, which is no subclass of {_public(base)}")
+    if keywords:
+        try:
+            inspect.signature(found).bind(**dict.fromkeys(keywords))
+        except TypeError as error:
+            raise OwnCodeError(
+                f"{where} is {place!r}, which cannot be made: {error}; it is called with {', '.join(keywords)} by name, so "
+                "let __init__ take **settings, and hand them to super().__init__(**settings)"
+            ) from error
     return found
 
 
@@ -91,7 +101,9 @@ def _imported(place: str, where: str) -> Any:
             f"{where} is {place!r}, and there is no module {error.name} in {looked}, nor an installed one; "
             f"run the command in the folder with the module, or name the folder in {MODULES}"
         ) from error
-    except (Exception, SystemExit) as error:  # a module runs any code when it is imported
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module runs any code when it is imported
         raise _broken(place, where, error) from error
     try:
         return getattr(found, name)

@@ -111,8 +111,8 @@ class Worker:
     def _death(self) -> WorkerError:
         self._process.join()
         return WorkerError(
-            f"a worker process died with the exit code {self._process.exitcode} before its work was done; -9 often means "
-            "that the machine ran out of memory: use fewer processes"
+            f"a worker process died with the exit code {self._process.exitcode} before its work was done; the code that it "
+            "ran ended it, as os._exit does, or with -9 the machine ran out of memory: use fewer processes then"
         )
 
     def stop(self) -> None:

@@ -100,6 +100,7 @@ def _search(item: pytest.Function, marker: pytest.Mark, test: Callable[[], Corou
     """
     limits = _limits(item, marker)
     from netra_sim.exploration import explore
+    from netra_sim.simulation.hosts.own_process import refused_exit
 
     outcomes: list[BaseException] = []
 
@@ -109,7 +110,8 @@ def _search(item: pytest.Function, marker: pytest.Mark, test: Callable[[], Corou
         except (pytest.skip.Exception, pytest.xfail.Exception) as outcome:
             outcomes.append(outcome)
 
-    found = explore(main, jobs=1, **limits)
+    with refused_exit():
+        found = explore(main, jobs=1, **limits)
     if outcomes:
         raise outcomes[0]
     if (failure := found.failure) is not None:
@@ -159,16 +161,18 @@ class ScenarioItem(pytest.Item):
         """
         from netra_sim.exploration import run_trial
         from netra_sim.simulation import Scenario, ScenarioError
+        from netra_sim.simulation.hosts.own_process import refused_exit
 
         try:
             scenario = Scenario.load(self.path)
         except ScenarioError as error:
             raise SimulationFailedError(str(error)) from error
         seed, seeds = self.config.getoption("--netra-sim-seed"), self.config.getoption("--netra-sim-seeds")
-        for number in range(1, (seeds or 1) + 1) if seed is None else [seed]:
-            trial = run_trial(scenario, number)
-            if not trial.is_as_expected:
-                raise SimulationFailedError(_report(trial, self.path))
+        with refused_exit():
+            for number in range(1, (seeds or 1) + 1) if seed is None else [seed]:
+                trial = run_trial(scenario, number)
+                if not trial.is_as_expected:
+                    raise SimulationFailedError(_report(trial, self.path))
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """The heading of a failure."""

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from netra_sim.checks import Check
+from netra_sim.checks import Check, CheckError
 from netra_sim.cli.group import cli
 from netra_sim.exploration import cells
 from netra_sim.factory import ExecutionEngineFactory
@@ -50,6 +50,16 @@ def few_events(records, objectives):
 @define("latency", question="?", unit="x")
 def taken(records, objectives):
     return Observation(looked_at=1)
+
+
+class TakesLess(netra_sim.ExecutionEngineFactory):
+    def __init__(self, *, websocket_bridge):
+        super().__init__(websocket_bridge=websocket_bridge)
+
+
+class TakesMore(netra_sim.ExecutionEngineFactory):
+    def __init__(self, database, **settings):
+        super().__init__(**settings)
 
 
 class Stalled(LineFault, frozen=True, kw_only=True, tag="NAME:Stalled"):
@@ -171,6 +181,8 @@ def test_a_folder_of_modules_can_be_named(name, tmp_path, monkeypatch):
         (("--factory", "NAME"), "factory is 'NAME'; code of your own is MODULE:"),
         (("--factory", "nowhere:X"), "factory is 'nowhere:X', and there is no module nowhere in "),
         (("--factory", "NAME:Advisor"), "which is no subclass of netra_sim.factory.ExecutionEngineFactory"),
+        (("--factory", "NAME:TakesLess"), "which cannot be made: got an unexpected keyword argument 'pipeline'; it is"),
+        (("--factory", "NAME:TakesMore"), "which cannot be made: missing a required argument: 'database'; it is"),
         (("--factory", "broken:X"), "factory is 'broken:X', which cannot be imported: SyntaxError: "),
         (("--factory", "needy:X"), "cannot be imported: ModuleNotFoundError: No module named 'not_there'"),
         (("--check", "NAME:Factory"), "check is 'NAME:Factory', which is no netra_sim.checks.Check"),
@@ -212,7 +224,7 @@ def look(records, objectives):
     ("code", "exit_code", "says"),
     [
         (AT_IMPORT, 2, "cannot be imported: SystemExit: 0"),
-        (IN_THE_CHECK, 3, "wanted to end the program"),
+        (IN_THE_CHECK, 3, "the check leaves raised SystemExit: 0 (leaving.py:6)"),
     ],
     ids=["at import", "in the check"],
 )
@@ -222,3 +234,64 @@ def test_code_that_ends_the_program_is_never_a_success(tmp_path, code, exit_code
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == exit_code, done.stderr
     assert says in done.stderr
+
+
+BROKEN = """from netra_sim.checks import Finding, Measurement, Observation, define
+
+
+@define("breaks", question="Does it answer?", unit="runs")
+def look(records, objectives):
+    return VALUE
+
+
+@define("passes", question="Does it answer?", unit="runs")
+def answer(records, objectives):
+    return Observation(looked_at=1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("1 / 0", "the check breaks raised ZeroDivisionError: division by zero (MODULE.py:6)"),
+        ("(one for one in ()).throw(BaseException('odd'))", "the check breaks raised BaseException: odd"),
+        ("None", "the check breaks returned None; it returns an Observation"),
+        ("Observation(looked_at=float('nan'))", "returned a wrong looked_at: expected a whole number, and got "),
+        ("Observation(looked_at=True)", "returned a wrong looked_at: expected a whole number, and got true or false"),
+        ("Observation(looked_at=-1)", "returned a wrong looked_at: expected a whole number >= 0"),
+        ("Observation(looked_at=1, found=-1)", "returned a wrong found: expected a whole number >= 0"),
+        ("Observation(looked_at=1, found='2')", "returned a wrong found: expected a whole number, and got a text"),
+        ("Observation(looked_at=1, found=1, findings=['late'])", "returned a wrong findings[0]: expected a table"),
+        (
+            "Observation(looked_at=1, found=1, findings=(Finding(message=5),))",
+            "returned a wrong findings[0].message: ",
+        ),
+        (
+            "Observation(looked_at=1, findings=(Finding(message='late'),))",
+            "returned found=0 beside 1 in findings; found counts all",
+        ),
+        ("Observation(looked_at=1, measured={'time': 0.5})", "returned a wrong measured[...]: expected a table"),
+        ("Observation(looked_at=1, measured=5)", "returned a wrong Observation: "),
+        ("Observation(looked_at=1, inconclusive=None)", "returned a wrong inconclusive: expected a text in quotes"),
+    ],
+)
+def test_a_check_that_breaks_has_not_passed_and_costs_no_result_of_the_others(name, tmp_path, value, says):
+    module = f"checks_of_{name}"
+    (tmp_path / f"{module}.py").write_text(BROKEN.replace("VALUE", value))
+    checks = ("--check", f"{module}:look", "--check", f"{module}:answer")
+    done = run("simulate", "--users", 2, *checks, "--format", "json")
+    assert says.replace("MODULE", module) in str(done.exception)
+    assert checks_of(done) | {"passes": "passed", "delivery": "passed"} == checks_of(done)
+    assert "breaks" not in checks_of(done)
+    assert json.loads(done.stdout)["exit_code"] == 3
+
+
+def test_a_check_that_breaks_is_an_error_for_other_programs_and_of_a_search(name, tmp_path):
+    module = f"checks_of_{name}"
+    (tmp_path / f"{module}.py").write_text(BROKEN.replace("VALUE", "None"))
+    assert run("simulate", "--users", 2).exit_code == 0
+    done = run("check", "history.parquet", "--check", f"{module}:look", "--format", "junit")
+    assert isinstance(done.exception, CheckError)
+    assert '<error message="returned None; it returns an Observation"' in done.stdout
+    searched = run("explore", "--users", 2, "--seeds", 2, "--check", f"{module}:look")
+    assert isinstance(searched.exception, CheckError)

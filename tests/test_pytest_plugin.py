@@ -235,3 +235,39 @@ def test_a_wrong_scenario_file_is_one_sentence(run, pytester):
     result.assert_outcomes(failed=1)
     assert "user" in result.stdout.str()
     assert "Traceback" not in result.stdout.str()
+
+
+EXITS = """
+import os
+from os import _exit
+import pytest
+import netra_sim
+
+@pytest.mark.netra_sim(seeds=2)
+async def test_exits():
+    os._exit(0)
+
+@pytest.mark.netra_sim(seeds=2)
+async def test_exits_by_another_name():
+    _exit(0)
+
+class Leaver:
+    name = "leaver"
+
+    async def run(self, session):
+        os._exit(0)
+
+class Factory(netra_sim.ExecutionEngineFactory):
+    def __init__(self, **settings):
+        super().__init__(**settings | {"pipeline": lambda context: [[Leaver()]]})
+"""
+
+
+def test_a_test_that_exits_has_not_passed(run, pytester, monkeypatch):
+    monkeypatch.setenv("NETRA_SIM_MODULES", str(pytester.path))
+    (pytester.path / "leaving.scenario.toml").write_text(
+        'users = 2\nexpect = ["completion"]\nfactory = "test_exits:Factory"\n'
+    )
+    result = run(in_new_process=True, test_exits=EXITS)
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(["*SystemExit: os._exit(0) would end the process that runs the tests*"])

@@ -153,6 +153,31 @@ def test_an_audit_on_a_full_disk_prints_its_findings(tmp_path, full_disk):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["new.parquet/", "new.parquet/.", "new.parquet//"])
+def test_a_file_has_no_name_of_a_folder(tmp_path, name):
+    done = ran("simulate", *FEW, "-o", f"{tmp_path}/{name}")
+    assert done.exit_code == 2
+    assert f"{name} names a folder, and a file is expected" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [b"simulate", b"-o", b"\xff.parquet"],
+        [b"simulate", b"--html", b"\xff.html"],
+        [b"sweep", b"-o", b"\xff"],
+        [b"simulate", b"\xff.toml"],
+    ],
+)
+def test_what_is_not_utf_8_is_refused_before_anything_runs(tmp_path, words):
+    command = [os.fsencode(sys.executable), b"-m", b"netra_sim", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"is not UTF-8, and neither pages nor documents can have it; rename it" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_sweep_never_replaces_the_table_of_another(tmp_path):
     def swept(*words):
         return ran("sweep", "steady-load", "--jobs", "1", "--seeds", *words, "-o", tmp_path)
@@ -166,6 +191,14 @@ def test_a_sweep_never_replaces_the_table_of_another(tmp_path):
     assert swept(2, "--set", "users=[2, 3]").exit_code == 0, "a table with all rows of the earlier one may replace it"
     assert len(pd.read_parquet(tmp_path / "sweep.parquet")) == 4
     assert swept(1, "--set", "users=[2]").exit_code == 2
+
+
+def test_a_sweep_replaces_no_file_that_is_no_table_of_a_sweep(tmp_path):
+    (tmp_path / "sweep.parquet").write_text("notes")
+    done = ran("sweep", "steady-load", "--jobs", "1", "--seeds", "1", "-o", tmp_path)
+    assert done.exit_code == 2
+    assert "sweep.parquet cannot be read as the table of a sweep; name another folder, or move it away" in done.output
+    assert (tmp_path / "sweep.parquet").read_text() == "notes"
 
 
 def test_two_options_never_write_the_same_file(tmp_path):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from netra_sim.checks.answers import answers
-from netra_sim.checks.check import Check, define
+from netra_sim.checks.check import Check, CheckError, define
 from netra_sim.checks.cleanup import nothing_left
 from netra_sim.checks.delivery import delivery, truthfulness
 from netra_sim.checks.events import completion, critical_events, every_run_ends
@@ -110,10 +110,20 @@ def check(
 
     Raises:
         HistoryError: the history's meta holds objectives that this version does not know.
+        CheckError: a check broke; the error has the results of the others.
     """
     objectives = history.objectives() if objectives is None else objectives
     records = Records(history)
-    return [one(records, objectives) for one in (CHECKS.values() if checks is None else checks)]
+    results: list[CheckResult] = []
+    broken: dict[str, str] = {}
+    for one in CHECKS.values() if checks is None else checks:
+        try:
+            results.append(one(records, objectives))
+        except CheckError as error:
+            broken |= error.broken
+    if broken:
+        raise CheckError(broken, results)
+    return results
 
 
 __all__ = [
@@ -121,6 +131,7 @@ __all__ = [
     "OWN_CHECKS",
     "POOLED",
     "Check",
+    "CheckError",
     "CheckResult",
     "Finding",
     "Measurement",

@@ -1,7 +1,7 @@
 """The results of checks: findings, figures and states."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, SupportsFloat
+from typing import Annotated, Literal, NamedTuple, SupportsFloat
 
 import msgspec
 
@@ -104,9 +104,9 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
     check: str
     question: str
-    looked_at: int
+    looked_at: Annotated[int, msgspec.Meta(ge=0)]
     unit: str
-    found: int = 0
+    found: Annotated[int, msgspec.Meta(ge=0)] = 0
     findings: tuple[Finding, ...] = ()
     measured: dict[str, Measurement] = {}
     minimum: str = ""

@@ -1,11 +1,17 @@
 """The command line: ``netra-sim report``, ``simulate``, ``check``, ``audit`` and the others that ``--help`` lists."""
 
-import os
+import select
 import sys
 import traceback
 
+from netra_sim.cli.supervising import (
+    end_second_process,
+    exit_code_of_second_process,
+    is_second_process,
+    may_run_own_code,
+)
 from netra_sim.exceptions import NetraSimError
-from netra_sim.exit_code import ExitCode
+from netra_sim.exit_code import CLOSED_PIPE, ExitCode
 from netra_sim.runtime import stopped_like_ctrl_c
 
 __all__ = ["main"]
@@ -13,7 +19,15 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line. SIGTERM and Ctrl+Break interrupt it like Ctrl+C; a failure exits with 3 and a message."""
-    _fix_hash_seed()
+    if is_second_process():
+        end_second_process(_exit_code())
+    if may_run_own_code(sys.argv[1:]):
+        sys.exit(exit_code_of_second_process(sys.argv[1:]))
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    """Run the command in this process, and say what it exits with."""
     try:
         import click
 
@@ -23,44 +37,62 @@ def main() -> None:
             raise
         install = 'pip install "netra-sim[lab]" for simulations, "netra-sim[server]" for servers or "netra-sim[all]"'
         sys.stderr.write(f"The command line needs click, which is not installed; run: {install}\n")
-        sys.exit(ExitCode.USAGE)
+        return ExitCode.USAGE
     try:
         with stopped_like_ctrl_c():
             # By its own name also when started as `python -m netra_sim`: usage and errors name what one types.
             cli(standalone_mode=False, prog_name="netra-sim")
+        if sys.__stdout__ is not None:
+            sys.__stdout__.flush()
     except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(ExitCode.USAGE)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        sys.exit(ExitCode.BROKE)
-    except SystemExit as left:
-        if isinstance(left.code, ExitCode):
-            raise
-        click.echo(
-            f"netra-sim broke: code that it called wanted to end the program (SystemExit: {left.code})", err=True
-        )
-        sys.exit(ExitCode.BROKE)
-    except NetraSimError as error:
-        click.echo(f"netra-sim broke: {error}", err=True)
-        sys.exit(ExitCode.BROKE)
-    except (OSError, RuntimeError) as error:
-        click.echo(f"netra-sim broke: {type(error).__name__}: {error}", err=True)
-        sys.exit(ExitCode.BROKE)
-    except Exception as error:
-        traceback.print_exc()  # an unexpected error: the reader needs its place
-        click.echo(f"netra-sim broke: {type(error).__name__}: {error}", err=True)
-        sys.exit(ExitCode.BROKE)
+        return done.exit_code
+    except BaseException as error:
+        if _has_lost_reader(error):
+            return CLOSED_PIPE
+        try:
+            return _told(error)
+        except BrokenPipeError:
+            return CLOSED_PIPE
+    return ExitCode.GO
 
 
-def _fix_hash_seed() -> None:
-    """Start again with a fixed hash seed for a system under test, in which sets of texts may decide an order.
+def _told(error: BaseException) -> int:
+    """Say why the command ended, and return what it exits with."""
+    import click
 
-    A scenario file may have a system; the library scenarios have none.
-    """
-    arguments = sys.argv[1:]
-    may_have_system = "--app" in arguments or any(one.endswith(".toml") for one in arguments)
-    if may_have_system and not os.environ.get("PYTHONHASHSEED") and sys.platform != "win32":
-        os.execve(sys.executable, [sys.executable, "-m", "netra_sim", *arguments], os.environ | {"PYTHONHASHSEED": "0"})  # noqa: S606
+    match error:
+        case SystemExit(code=ExitCode() as code):
+            return code
+        case click.Abort() | KeyboardInterrupt():
+            click.echo("interrupted", err=True)
+            return ExitCode.BROKE
+        case click.ClickException():
+            error.show()
+            return ExitCode.USAGE
+        case SystemExit():
+            told = f"code that it called wanted to end the program (SystemExit: {error.code})"
+        case NetraSimError():
+            told = str(error)
+        case _:
+            if not isinstance(error, OSError | RuntimeError):
+                traceback.print_exception(error)  # an unexpected error: the reader needs its place
+            told = f"{type(error).__name__}: {error}"
+    click.echo(f"netra-sim broke: {told}", err=True)
+    return ExitCode.BROKE
+
+
+def _has_lost_reader(error: BaseException) -> bool:
+    """Whether the command ended because the reader of its output has gone, such as ``head``."""
+    reasons: list[BaseException] = []
+    reason: BaseException | None = error
+    while reason is not None and reason not in reasons:  # a chain of errors may be a ring
+        reasons.append(reason)
+        reason = reason.__cause__ or reason.__context__
+    is_of_a_pipe = any(isinstance(one, BrokenPipeError) for one in reasons)
+    is_clicks = isinstance(error, SystemExit) and not isinstance(error.code, ExitCode)  # click turns that error into it
+    if not (is_of_a_pipe or is_clicks) or sys.platform == "win32":
+        return False
+    outputs = select.poll()
+    for number in (1, 2):
+        outputs.register(number, 0)  # tells of errors only
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in outputs.poll(0))

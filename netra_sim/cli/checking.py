@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from netra_sim.checks import Records, all_checks, check, lacks
+from netra_sim.checks import Records, all_checks, lacks
 from netra_sim.cli.printing import Printer, format_option
-from netra_sim.cli.scenarios import check_option, history_facts, refusing, run_page_option, write_run_page
+from netra_sim.cli.scenarios import check_option, history_facts, refusing, results_of, run_page_option, write_run_page
 from netra_sim.exit_code import ExitCode
 from netra_sim.history import History, Log, LogMapping, TimeUnit, is_event_log, read_log
 
@@ -68,26 +68,27 @@ def check_command(
             history = History.load(file)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    results = check(history, checks=chosen_checks)
+    results, broke = results_of(history, chosen_checks)
     records = Records(history)
     missing = functools.partial(lacks, records)
     is_foreign = is_event_log(file) or history.meta.get("source") == "system"
     lacking = {one.check: f"it lacks {missing(one.check)}" for one in results if is_foreign and missing(one.check)}
     printer.checks(file.name, results, file=str(file) if lines else "", lines=lines, why_not=lacking)
-    if not any(result.state in ("passed", "failed") for result in results):
+    printer.broken(file.name, broke)
+    if broke is None and not any(result.state in ("passed", "failed") for result in results):
         first = (
             f"for {name} it lacks {missing(name)}" for name in ("cross-user-isolation", "delivery") if missing(name)
         )
         raise click.UsageError(f"no check could judge {file}: {', and '.join(first) or 'there is too little in it'}")
     no_page = write_run_page(page, history, results, file.name, printer)
     has_failed = any(result.state == "failed" for result in results)
-    if not has_failed and unreadable > unreadable_share:
+    if broke is None and not has_failed and unreadable > unreadable_share:
         raise click.UsageError(
             f"{unreadable:.1%} of the lines of {file} cannot be read, and {unreadable_share:.1%} may be; mend the log or "
             "the mapping, or allow more with --unreadable-share"
         )
     facts = history_facts(history, results) | {"file": str(file), "unreadable_share": unreadable}
-    printer.end(ExitCode.NO_GO if has_failed else ExitCode.GO, facts, no_page)
+    printer.end(ExitCode.NO_GO if has_failed else ExitCode.GO, facts, broke or no_page)
 
 
 def _tell_reading(log: Log, printer: Printer) -> None:

@@ -1,12 +1,14 @@
 """Options and output that several commands have."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from netra_sim.files import WriteError, must_be_writable, must_be_writable_folder, save_text
+from netra_sim.cli.printing import Printer
+from netra_sim.files import WriteError, is_standard_output, must_be_writable, must_be_writable_folder, save_text
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -16,10 +18,15 @@ class _Writable(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         path: Path = super().convert(value, param, ctx)  # type: ignore[assignment]
+        if self.file_okay and os.path.basename(value) in ("", os.curdir):
+            self.fail(f"{value} names a folder, and a file is expected; leave out what follows its name", param, ctx)
         try:
             (must_be_writable if self.file_okay else must_be_writable_folder)(path)
         except WriteError as error:
             self.fail(str(error), param, ctx)
+        printer = None if ctx is None else ctx.params.get("printer")
+        if isinstance(printer, Printer) and not printer.is_text and self.file_okay and is_standard_output(path):
+            self.fail(f"{path} is where --format prints its document; name a file", param, ctx)
         if ctx is not None and self.file_okay and not (path.exists() and not path.is_file()):
             option = ctx.meta.setdefault(f"{__name__}.files", {}).setdefault(path.resolve(), param)
             if option is not param and option is not None:

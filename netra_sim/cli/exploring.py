@@ -165,18 +165,19 @@ def _explored_program(
     now: Callable[[str], None],
 ) -> Exploration[Failure]:
     try:
-        return explore(
-            Program(target),
-            first_seed=first,
-            seeds=seeds,
-            seconds=seconds,
-            jobs=jobs,
-            order=order,
-            step_cost=step_cost,
-            delays=delays,
-            on_trial=on_trial,
-            on_failure=lambda failing: now(f"shrinking the failure of seed {failing}"),
-        )
+        with refusing():
+            return explore(
+                Program(target),
+                first_seed=first,
+                seeds=seeds,
+                seconds=seconds,
+                jobs=jobs,
+                order=order,
+                step_cost=step_cost,
+                delays=delays,
+                on_trial=on_trial,
+                on_failure=lambda failing: now(f"shrinking the failure of seed {failing}"),
+            )
     except (ProgramError, ValueError) as error:
         raise click.UsageError(str(error)) from error
 

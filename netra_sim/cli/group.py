@@ -119,6 +119,14 @@ class _Group(click.Group):
             return _stand_in(name, _what_to_install(name, error))
         return found
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for one in args:
+            if any("\ud800" <= letter <= "\udfff" for letter in one):  # what Python makes of such bytes
+                raise click.UsageError(
+                    f"{one!r} is not UTF-8, and neither pages nor documents can have it; rename it", ctx
+                )
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

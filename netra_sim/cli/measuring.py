@@ -9,7 +9,7 @@ import msgspec
 from netra_sim.cli.common import NEW_FILE
 from netra_sim.cli.printing import Printer, format_option
 from netra_sim.cli.progress import progress
-from netra_sim.cli.scenarios import calibrated, calibration_option, chosen_scenario, factory_option
+from netra_sim.cli.scenarios import calibrated, calibration_option, chosen_scenario, factory_option, refusing
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import (
     Bound,
@@ -76,7 +76,7 @@ def capacity_command(
         raise click.UsageError(f"--from {lowest} is more than --to {highest}")
     try:
         bound = Bound.parse(text)
-        with progress(None, "simulations") as shown:
+        with refusing(), progress(None, "simulations") as shown:
             found = find_capacity(
                 chosen, bound, seeds=seeds, lowest=lowest, highest=highest, jobs=jobs, on_trial=shown,
                 on_users=lambda users: shown.now(f"{users:,} {'user' if users == 1 else 'users'}"),

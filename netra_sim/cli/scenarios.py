@@ -9,7 +9,16 @@ from typing import Any, NoReturn
 
 import click
 
-from netra_sim.checks import CheckResult, all_checks, check, resource_use, steady_state, which_saturates
+from netra_sim.checks import (
+    Check,
+    CheckError,
+    CheckResult,
+    all_checks,
+    check,
+    resource_use,
+    steady_state,
+    which_saturates,
+)
 from netra_sim.cli.common import NEW_FILE, C, html_option
 from netra_sim.cli.printing import Printer
 from netra_sim.exceptions import SystemFailedError
@@ -19,6 +28,7 @@ from netra_sim.files import WriteError, save_text
 from netra_sim.formats import check_facts
 from netra_sim.history import History
 from netra_sim.own_code import OwnCodeError
+from netra_sim.processes import WorkerError
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting
 from netra_sim.simulation.system import system_settings
 
@@ -124,10 +134,10 @@ def calibrated(scenario: Scenario, calibration: Calibration | None, settings: tu
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turn a `ScenarioError`, or a system under test that does not start, into wrong usage of the command."""
+    """Turn a `ScenarioError`, a system that does not start, and a worker process that died, into wrong usage."""
     try:
         yield
-    except (ScenarioError, OwnCodeError, SystemFailedError) as error:
+    except (ScenarioError, OwnCodeError, SystemFailedError, WorkerError) as error:
         raise click.UsageError(str(error)) from error
 
 
@@ -153,6 +163,7 @@ def save_and_check(
         assumptions: what the figures rest on, in sentences, for the page.
 
     Raises:
+        CheckError: a check broke; everything else is printed.
         WriteError: the file cannot be written; everything else is printed.
     """
     not_saved: WriteError | None = None
@@ -161,10 +172,11 @@ def save_and_check(
         printer.say(f"{len(history):,} rows in {output}, digest {history.digest()[:16]}")
     except WriteError as error:
         not_saved = error  # the run took long enough: show what it found first
-    results = check(history, checks=all_checks(own_checks))
+    results, broke = results_of(history, all_checks(own_checks))
     more = f"netra-sim check {output} says what each lacks" if history.meta["source"] == "system" else ""
     name = history.meta.get("scenario", {}).get("name", "load")
     printer.checks(name, results, more=more)
+    printer.broken(name, broke)
     uses = resource_use(history, steady_state(history))
     printer.resources(uses)
     if uses:
@@ -175,7 +187,15 @@ def save_and_check(
     no_page = write_run_page(page, history, results, name, printer, assumptions)
     has_failed = unjudged or any(one.state == "failed" for one in results)
     facts = history_facts(history, results) | {"history": str(output), "resources": uses, "not_judged": unjudged}
-    printer.end(ExitCode.NO_GO if has_failed else ExitCode.GO, facts, not_saved or no_page)
+    printer.end(ExitCode.NO_GO if has_failed else ExitCode.GO, facts, broke or not_saved or no_page)
+
+
+def results_of(history: History, checks: Iterable[Check]) -> tuple[Sequence[CheckResult], CheckError | None]:
+    """The results of the checks that did not break, and the error of those that did."""
+    try:
+        return check(history, checks=checks), None
+    except CheckError as error:
+        return error.results, error
 
 
 def write_run_page(

@@ -85,7 +85,7 @@ def serve_command(
     try:
         factory_class = ExecutionEngineFactory
         if factory is not None:
-            factory_class = own_class(factory, ExecutionEngineFactory, "--factory")
+            factory_class = own_class(factory, ExecutionEngineFactory, "--factory", ["websocket_bridge"])
         keys = _keys(secret_file, secret, jwks)
         bridge = AgentWebSocketBridge()
         authenticator = TokenAuthenticator(keys, audience=audience, issuer=issuer)

@@ -50,7 +50,7 @@ def sweep_command(
         values = {path: value if isinstance(value, list) else [value] for path, value in map(parse_setting, grid)}
         planned = cells(chosen, values, range(1, seeds + 1))
     try:
-        with progress(len(planned), "simulations") as shown:
+        with refusing(), progress(len(planned), "simulations") as shown:
             table = sweep(
                 planned, output, jobs=jobs, scheduler=scheduler, on_cell=shown,
                 on_next=lambda cell: shown.now(_named(cell.settings, cell.seed)),

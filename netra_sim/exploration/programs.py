@@ -120,7 +120,9 @@ def _imported(target: str) -> Any:
         module = sys.modules[file.stem] = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a module runs any code when it is imported
             del sys.modules[file.stem]
             raise ProgramError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     try:

@@ -168,7 +168,7 @@ def _read(path: Path) -> pd.DataFrame | None:
     """A finished cell, or None if the file does not exist or is damaged, for example by a power cut."""
     try:
         return pd.read_parquet(path)
-    except (FileNotFoundError, pa.ArrowInvalid):
+    except (OSError, pa.ArrowInvalid):
         return None
 
 
@@ -185,9 +185,11 @@ def _refuse_other_sweep(path: Path, points: Sequence[str]) -> None:
         metadata = pq.read_schema(path).metadata or {}
     except FileNotFoundError:
         return
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, OSError):
         metadata = {}
-    if _POINTS not in metadata or not set(json.loads(metadata[_POINTS])) <= set(points):
+    if _POINTS not in metadata:
+        raise SweepError(f"{path} cannot be read as the table of a sweep; name another folder, or move it away")
+    if not set(json.loads(metadata[_POINTS])) <= set(points):
         raise SweepError(
             f"{path} is the table of another sweep, with other settings or more seeds; name another folder, or move it away"
         )

@@ -16,6 +16,12 @@ _FILE_FIELDS = ("file", "column", "unit")
 _TAKES = {"replay": "times", "empirical": "values"}
 """The kinds of tables that may name a file, each with the field that takes its values."""
 
+_COUNTED = {
+    "times": "times count from the beginning, and not from 1970",
+    "values": "a duration is never negative, and is measured in the unit of the file",
+}
+"""What to think of when a value is out of bounds, by the field that takes it."""
+
 
 def with_recorded_values(fields: Any, folder: Path, path: str = "") -> Any:
     """The fields of a scenario with the values of each file in its place.
@@ -61,7 +67,8 @@ def _recorded(table: Mapping[str, Any], takes: str, folder: Path) -> list[float]
     if not path.is_file():
         raise ValueError(f"there is no file {path}; a path is relative to the folder of the scenario's file")
     try:
-        values = [_seconds(value, _UNITS[unit], f"{file}, {place}") for place, value in read(path, file, column)]
+        recorded = read(path, file, column)
+        values = [_seconds(value, _UNITS[unit], f"{file}, {place}", takes) for place, value in recorded]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{file} cannot be read: {error}") from error
     if not values:
@@ -93,12 +100,14 @@ def _of_parquet(path: Path, file: str, column: str) -> Iterator[tuple[str, Any]]
 
 
 def _require_column(file: str, column: str, names: list[str]) -> None:
+    if names.count(column) > 1:
+        raise ValueError(f"{file} has {names.count(column)} columns {column}; give each column a name of its own")
     if column not in names:
         hint = did_you_mean(column, names, f"it has {', '.join(names) or 'none at all'}")
         raise ValueError(f"{file} has no column {column}; {hint}")
 
 
-def _seconds(value: Any, unit: float, place: str) -> float:
+def _seconds(value: Any, unit: float, place: str, takes: str) -> float:
     try:
         number = math.nan if value is None or isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
@@ -107,7 +116,5 @@ def _seconds(value: Any, unit: float, place: str) -> float:
         raise ValueError(f"{place}: {'nothing' if value is None else repr(value)} is not a number")
     seconds = round(number * unit, 6)
     if not 0 <= seconds <= _LATEST:
-        raise ValueError(
-            f"{place}: {value} is not between 0 and {_LATEST / unit:,.0f}; times count from the beginning, and not from 1970"
-        )
+        raise ValueError(f"{place}: {value} is not between 0 and {_LATEST / unit:,.0f}; {_COUNTED[takes]}")
     return seconds

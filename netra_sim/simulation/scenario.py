@@ -287,14 +287,15 @@ class Scenario(_Part, frozen=True, kw_only=True):
         """The class of the factory that makes the engines.
 
         Raises:
-            ScenarioError: it cannot be imported.
+            ScenarioError: it cannot be imported, or does not take what a simulation gives it.
         """
         from netra_sim.factory import ExecutionEngineFactory  # who only lists scenarios needs none
 
         if isinstance(self.factory, msgspec.UnsetType):
             return ExecutionEngineFactory
         try:
-            return own_class(self.factory, ExecutionEngineFactory, "factory")
+            keywords = ("websocket_bridge", "pipeline", "limits", "observer")
+            return own_class(self.factory, ExecutionEngineFactory, "factory", keywords)
         except OwnCodeError as error:
             raise ScenarioError(str(error)) from error
 

@@ -84,6 +84,7 @@ REPLAY = "workload.arrivals"
         ("at\n1\n-0.5\n", {}, "a.csv, line 3: -0.5 is not between 0 and 1,000,000,000"),
         ("at\ninf\n", {}, "a.csv, line 2: inf is not between"),
         ("at\n1700000000\n", {}, "line 2: 1700000000 is not between .* from the beginning, and not from 1970"),
+        ("at,at\n1,2\n", {}, "a.csv has 2 columns at; give each column a name of its own"),
         ("at\n1\n", {"unit": "h"}, "unit is one of s, ms, us, and is 'h'"),
         ("at\n1\n", {"column": None}, 'a file has a column, such as file = "recorded.csv"'),
         ("at\n1\n", {"times": [1.0]}, "times and file are given; give one of them"),
@@ -109,3 +110,10 @@ def test_the_rows_of_a_parquet_file_are_checked_too(tmp_path):
         fields = {"agents": {"think": {"kind": "empirical", "file": f"{name}.parquet", "column": "took"}}}
         with pytest.raises(ScenarioError, match=f"agents.think: {name}.parquet, {message}"):
             Scenario.from_mapping(fields, tmp_path)
+
+
+def test_a_negative_duration_is_told_as_a_duration(tmp_path):
+    (tmp_path / "a.csv").write_text("took\n-1\n")
+    fields = {"agents": {"think": {"kind": "empirical", "file": "a.csv", "column": "took"}}}
+    with pytest.raises(ScenarioError, match=r"a.csv, line 2: -1 is not between .*; a duration is never negative"):
+        Scenario.from_mapping(fields, tmp_path)

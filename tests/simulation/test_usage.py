@@ -1,5 +1,7 @@
 """`netra-sim simulate`, `scenarios` and `sweep`: wrong usage is refused before anything runs."""
 
+import json
+
 import pytest
 from click.testing import CliRunner
 
@@ -39,3 +41,30 @@ def test_one_scenario_can_be_run_by_itself():
     assert [line.split() for line in output.splitlines() if "agent" in line] == [
         ["as", "expected", "agent-crashes", "fails:", "completion"]
     ]
+
+
+def document(*words):
+    done = CliRunner().invoke(cli, words)
+    return done.exit_code, done.stdout
+
+
+def test_the_runs_of_the_library_have_documents_for_other_programs():
+    code, output = document("scenarios", "agent-crashes", "--run", "--format", "json")
+    found = json.loads(output)
+    assert (code, found["exit_code"], found["unexpected"]) == (0, 0, 0)
+    assert [(one["scenario"], one["failed"]) for one in found["simulations"]] == [("agent-crashes", ["completion"])]
+
+
+def test_the_library_is_a_document_too():
+    _, output = document("scenarios", "--format", "json")
+    assert "agent-crashes" in [one["name"] for one in json.loads(output)["scenarios"]]
+    _, output = document("scenarios", "--faults", "--format", "json")
+    assert "flapping" in [one["fault"] for one in json.loads(output)["faults"]]
+
+
+def test_a_scenario_that_comes_out_otherwise_than_it_expects_is_a_failure_of_junit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text('users = 2\nexpect = ["delivery"]\n')
+    code, output = document("scenarios", "mine.toml", "--run", "--format", "junit")
+    assert code == 1
+    assert "it fails nothing, and delivery is expected to fail" in output

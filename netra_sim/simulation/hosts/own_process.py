@@ -32,6 +32,29 @@ def own_tasks(loop: asyncio.AbstractEventLoop) -> Generator[None]:
 
 
 @contextmanager
+def refused_exit() -> Generator[None]:
+    """Refuse `os._exit` in this process: it would end a test runner as if all tests had passed.
+
+    Raises:
+        SystemExit: from the call, and at the end of the context if the code under test went on after it.
+    """
+    exit_now, own = os._exit, os.getpid()
+    calls: list[str] = []
+
+    @wraps(exit_now)
+    def _exit(status: int) -> None:
+        if os.getpid() != own:
+            exit_now(status)
+        calls.append(f"os._exit({status}) would end the process that runs the tests")
+        raise SystemExit(calls[0])
+
+    with rebound({exit_now: _exit}), replaced(os, "_exit", _exit):
+        yield
+    if calls:
+        raise SystemExit(calls[0])
+
+
+@contextmanager
 def audited_calls() -> Generator[None]:
     """Raise audit events for two calls that have none of their own.
 
