@@ -1,6 +1,7 @@
 """Writes the files of a report: pages, PDF, summaries, index, manifest."""
 
 import datetime
+import os
 import platform
 import shlex
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +22,7 @@ from netra_sim.site.folder import MANIFEST, FileDigest, digests, files_in
 from netra_sim.site.html import notebook_page
 from netra_sim.site.pdf import write_pdf
 from netra_sim.site.site import INDEX, banner, index_page, last_words, links
-from netra_sim.site.surroundings import made_here, revision_of
+from netra_sim.site.surroundings import made_here, revision_of, run_link
 from netra_sim.verdict import saved_audit
 from netra_sim.verdict.evidence import AUDIT_FILE
 from netra_sim.verdict.sources import label_of
@@ -94,7 +95,9 @@ def _of_validation(outcome: Outcome) -> Outcome:
 
 
 def _write_summaries(outcome: Outcome, folder: Path) -> None:
-    save_text(folder / "summary.md", summaries.markdown(outcome, made_here(revision_of(FOLDER.parent))))
+    save_text(
+        folder / "summary.md", summaries.markdown(outcome, made_here(revision_of(FOLDER.parent)), run_link(os.environ))
+    )
     save_text(folder / "junit.xml", summaries.report_junit(outcome))
     save_text(folder / "results.sarif", as_sarif(saved_audit(folder), occasion=outcome.headline))
     (folder / AUDIT_FILE).unlink(missing_ok=True)  # it says no more than the SARIF file
