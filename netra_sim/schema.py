@@ -66,6 +66,8 @@ def limits(kind: Any, below: float = math.inf) -> str:
 def takes(kind: Any) -> str:
     """The values that a type accepts, in words."""
     match kind:
+        case types.Metadata(inner):
+            return takes(inner)
         case types.LiteralType(values):
             return " or ".join(f"`{value}`" for value in values)
         case types.UnionType():

@@ -10,6 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from netra_sim.charts.faults import HATCHED, during, fault_windows, names, time_limits, timed_panels
+from netra_sim.charts.live import Live
 from netra_sim.charts.measures import Latencies, Measure, measured, seconds
 from netra_sim.charts.picture import Picture, nothing_to_show, origin
 from netra_sim.charts.style import (
@@ -94,7 +95,7 @@ def latency_percentiles(
     caption = f"{measure.described} A curve stops short of its ten slowest. Both axes are logarithmic."
     if len(drawn) < len(values):
         caption += f" The {len(drawn)} slowest of {len(values)} are drawn; the numbers are of all."
-    return Picture(figure, title, alt, caption, _summary(values, objective, measure))
+    return Picture(figure, title, alt, caption, _summary(values, objective, measure), Live("percentile", ("duration",)))
 
 
 @styled()
@@ -137,7 +138,14 @@ def latency_over_time(history: History, objective: float, measure: Measure = Mea
         f"{duration(float(took[worst]))}, from {times[worst]:.1f} s after the beginning.{faults}"
     )
     caption = f"{origin(history)} {measure.described}{HATCHED if windows else ''}"
-    return Picture(figure, title, alt, caption, _by_time(times, took, edges, windows, measure))
+    return Picture(
+        figure,
+        title,
+        alt,
+        caption,
+        _by_time(times, took, edges, windows, measure),
+        Live("seconds", ("duration",), windows),
+    )
 
 
 @styled()
@@ -165,7 +173,7 @@ def latency_ecdfs(series: Mapping[str, Latencies], objective: float, measure: Me
         caption += " Grey: all the others."
     if len(drawn) < len(values):
         caption += f" The first {len(drawn)} of {len(values)} are drawn; the numbers are of all."
-    return Picture(figure, title, alt, caption, _summary(values, objective, measure))
+    return Picture(figure, title, alt, caption, _summary(values, objective, measure), Live("duration", ("share",)))
 
 
 def around_faults(history: History, measure: Measure = Measure.DELIVERY) -> dict[str, np.ndarray]:
@@ -254,7 +262,7 @@ def _draw_cumulative(
     grid[0].set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
     panels = [list(drawn)] if columns == 1 else [[name] for name in drawn]
     for axes, own in zip(grid, panels, strict=False):
-        axes.axvline(objective, color=VERMILION, linewidth=1.8, linestyle=(0, (8, 2)))
+        axes.axvline(objective, color=VERMILION, linewidth=1.8, linestyle=(0, (8, 2)), gid="objective")
         for name in [*(name for name in drawn if name not in own), *own]:
             look = drawn[name] if name in own else Look(PALE, "-", "")
             shares, style = curves[name][1], "steps-post" if len(values[name]) <= 400 else "default"

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from netra_sim.charts.faults import HATCHED, FaultWindow, during, fault_windows, names, time_limits, timed_panels
+from netra_sim.charts.live import Live
 from netra_sim.charts.measures import Measure, measured
 from netra_sim.charts.picture import Picture, nothing_to_show, origin
 from netra_sim.charts.style import (
@@ -63,7 +64,7 @@ def gauge_over_time(history: History, gauge: str, *, unit: str = "", limit: floa
     headline(figure, title)
     alt = f"Line of {what} over {times[-1] - times[0]:.0f} s, read {len(times):,} times. {title}."
     caption = f"{origin(history)}{HATCHED if windows else ''}"
-    return Picture(figure, title, alt, caption, _peaks(times, values, what))
+    return Picture(figure, title, alt, caption, _peaks(times, values, what), Live("seconds", ("number",), windows))
 
 
 @styled()
@@ -81,7 +82,14 @@ def live_engines(history: History) -> Picture:
     headline(figure, title)
     alt = f"Line of live engines over {times[-1] - times[0]:.0f} s. {title}."
     caption = f"{origin(history)} From the opening to the closing of each user's scope."
-    return Picture(figure, title, alt, caption, _peaks(times, alive.astype(float), "live engines"))
+    return Picture(
+        figure,
+        title,
+        alt,
+        caption,
+        _peaks(times, alive.astype(float), "live engines"),
+        Live("seconds", ("number",), windows),
+    )
 
 
 @styled()
@@ -110,13 +118,13 @@ def recovery(history: History, objective: float, fault: str = "", measure: Measu
     figure, panels = timed_panels(fault_windows(history), limits, [3.2, 1.5] if connected is not None else [3.6])
     _draw_recovery(panels, (starts + ends) / 2, p95s, objective, measure)
     if connected is not None:
-        panels[1].plot(ends, connected, color=GREEN, linestyle="-.")
+        panels[1].plot(ends, connected, color=GREEN, linestyle="-.", label="users connected")
         panels[1].set_yticks([0, 0.5, 1], ["0%", "50%", "100%"])
         panels[1].set(ylim=(-0.08, 1.12), ylabel="users\nconnected")
         table["users connected (%)"] = connected * 100
     if back is not None:
         for axes in panels:
-            axes.axvline(back, color="black", linewidth=1.6)
+            axes.axvline(back, color="black", linewidth=1.6, gid="back")
         panels[0].annotate(
             "back", (back, 1), xycoords=panels[0].get_xaxis_transform(), xytext=(4, -4), textcoords="offset points",
             va="top", weight="bold", path_effects=HALO, zorder=5,
@@ -133,7 +141,7 @@ def recovery(history: History, objective: float, fault: str = "", measure: Measu
         f"{origin(history)} By arrival at the client, in steps of at least {duration(width)} and "
         f"{LEAST_EVENTS} {measure}. {measure.described} Back: from here, no step's 95th percentile is over the objective."
     )
-    return Picture(figure, title, alt, caption, table)
+    return Picture(figure, title, alt, caption, table, Live("seconds", ("duration", "share"), fault_windows(history)))
 
 
 def _steps_around(
@@ -188,7 +196,15 @@ def _draw_recovery(
 ) -> None:
     axes = panels[0]
     log_durations(axes.yaxis, [objective, p95s.min(), p95s.max()], f"p95 of {measure}")
-    axes.plot(middles, np.maximum(p95s, axes.get_ylim()[0]), color=BLUE, marker="o", markersize=4.5, linewidth=1.8)
+    axes.plot(
+        middles,
+        np.maximum(p95s, axes.get_ylim()[0]),
+        color=BLUE,
+        marker="o",
+        markersize=4.5,
+        linewidth=1.8,
+        label=f"p95 of {measure}",
+    )
     mark_objective(axes, objective, "objective")
 
 
@@ -217,14 +233,14 @@ def _steps(times: np.ndarray, values: np.ndarray, windows: list[FaultWindow], la
     limits = time_limits(times)
     figure, (axes,) = timed_panels(windows, limits, [3.4])
     drawn_times, drawn = _thinned(times, values)
-    axes.step(drawn_times, drawn, where="post", color=BLUE)
+    axes.step(drawn_times, drawn, where="post", color=BLUE, label=label)
     axes.fill_between(drawn_times, drawn, step="post", color=BLUE, alpha=0.15, linewidth=0)
     top = max(float(values.max()), limit or 0.0, 1.0)
     axes.set(ylim=(min(float(values.min()), 0.0), top * 1.08), ylabel=label)
     axes.yaxis.get_major_locator().set_params(integer=True, nbins=6)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     if limit is not None:
-        axes.axhline(limit, color=VERMILION, linewidth=1.8, linestyle=(0, (8, 2)))
+        axes.axhline(limit, color=VERMILION, linewidth=1.8, linestyle=(0, (8, 2)), gid="limit")
         axes.annotate(
             f"limit\n{limit:,.0f}", (1.0, limit), xycoords=axes.get_yaxis_transform(), xytext=(5, 0),
             textcoords="offset points", color=RUST, fontsize=12, va="center",

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from netra_sim.charts.live import Live, as_json
 from netra_sim.charts.style import GREY, canvas, headline, settle, styled
 from netra_sim.history import History
 from netra_sim.tables import Html, render
@@ -30,6 +31,7 @@ class Picture:
         alt: the alternative text, with what a sighted reader learns from the picture.
         caption: what was measured, and how.
         numbers: the drawn numbers; the column names contain the units.
+        live: how readers of a page are told the values that they point at; None for a picture that stays as it is.
     """
 
     figure: Figure
@@ -37,6 +39,7 @@ class Picture:
     alt: str
     caption: str
     numbers: pd.DataFrame
+    live: Live | None = None
 
     def png(self) -> bytes:
         """The picture as PNG: the same bytes for the same data and version of matplotlib."""
@@ -70,6 +73,7 @@ class Picture:
             header=shown.columns,
             rows=[map(_cell, row) for row in shown.itertuples(index=False, name=None)],
             csv=base64.b64encode(self.csv().encode()).decode(),
+            live=as_json(self.figure, self.live) if self.live else "",
         )
 
 

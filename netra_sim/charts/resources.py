@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from netra_sim.charts.faults import HATCHED, fault_windows, timed_panels
+from netra_sim.charts.live import Live
 from netra_sim.charts.picture import Picture, nothing_to_show, origin
 from netra_sim.charts.style import PALE, VERMILION, duration, headline, legend, looks, styled
 from netra_sim.checks import resource_use, steady_state, use_over_time, which_saturates
@@ -31,14 +32,14 @@ def resources_over_time(history: History) -> Picture:
         busy, waiting = use_over_time(history, use.resource, edges)
         style = {"color": look.colour, "linestyle": look.line, "linewidth": 1.8}
         shares.plot(middles, busy / use.slots, label=name, **style)
-        queues.plot(middles[~np.isnan(waiting)], waiting[~np.isnan(waiting)], **style)
+        queues.plot(middles[~np.isnan(waiting)], waiting[~np.isnan(waiting)], label=name, **style)
         most = max(most, float(np.nanmax(waiting, initial=0.0)))
         table[f"{use.resource}: busy (%)"] = 100 * busy / use.slots
         table[f"{use.resource}: waiting"] = waiting
     for axes in (shares, queues):
         for begins, ends in ((0.0, part.begins), (part.ends, edges[-1])):
             axes.axvspan(begins, ends, color=PALE, alpha=0.5, linewidth=0, zorder=0)
-    shares.axhline(1.0, color=VERMILION, linewidth=1.6, linestyle=(0, (8, 2)), zorder=1.9)
+    shares.axhline(1.0, color=VERMILION, linewidth=1.6, linestyle=(0, (8, 2)), zorder=1.9, gid="all of it")
     shares.set(ylim=(0, 1.08), ylabel="busy")
     shares.set_yticks([0, 0.5, 1], ["0%", "50%", "100%"])
     queues.set(ylim=(0, 1.08 * most), ylabel="steps\nwaiting")
@@ -55,4 +56,4 @@ def resources_over_time(history: History) -> Picture:
         "left out of the title, as warm-up (as long as the longest response, half of the arrivals at most) or as drain "
         f"(after the last request is due).{HATCHED if windows else ''}"
     )
-    return Picture(figure, title, alt, caption, table)
+    return Picture(figure, title, alt, caption, table, Live("seconds", ("share", "number"), windows))

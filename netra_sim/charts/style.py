@@ -155,7 +155,7 @@ def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> Non
 
 def mark_objective(axes: Any, seconds: float, name: str) -> None:
     """Draw a horizontal line at an objective, with its name in the margin."""
-    axes.axhline(seconds, color=VERMILION, linewidth=1.8, linestyle=(0, (8, 2)), zorder=2.5)
+    axes.axhline(seconds, color=VERMILION, linewidth=1.8, linestyle=(0, (8, 2)), zorder=2.5, gid=" ".join(name.split()))
     axes.annotate(
         f"{name}\n{duration(seconds)}", (1.0, seconds), xycoords=axes.get_yaxis_transform(), xytext=(5, 0),
         textcoords="offset points", color=RUST, fontsize=12, va="center",

@@ -4,6 +4,7 @@ import numpy as np
 
 from netra_sim.checks.check import define
 from netra_sim.checks.records import FINAL, Records
+from netra_sim.checks.refusal_words import turned_away
 from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Measurement, Observation, counted
 from netra_sim.history import Kind, Objectives
 
@@ -193,13 +194,18 @@ def completion(records: Records, objectives: Objectives) -> Observation:
     is_complete[is_complete] = records.one_of("event", end[is_complete], "agent_completed")
     without = requested[~is_complete]
     share = 1.0 - len(without) / len(requested) if len(requested) else 1.0
+    refusals = records.last_of_each("run", records.rows(Kind.REFUSED))
     findings: tuple[Finding, ...] = ()
     if share < objectives.completed:
         message = f"{share:.2%} of the requests ended with an answer; the objective is {objectives.completed:.2%}"
 
         def describe(row: int) -> str:
-            last = ends[records.codes["run"][row]]
-            return f"the request ended with {records.text('event', last) if last >= 0 else 'no end'}"
+            run = records.codes["run"][row]
+            if ends[run] >= 0:
+                return f"the request ended with {records.text('event', ends[run])}"
+            if refusals[run] >= 0:
+                return f"the request {turned_away(records.text('detail', refusals[run]))}"
+            return "the request never ended"
 
         findings = (Finding(message=message), *records.findings(without, describe))
     return Observation(

@@ -8,6 +8,7 @@ from msgspec import UNSET
 from netra_sim.checks.check import define
 from netra_sim.checks.judging import BUSY, LEAST_EVIDENCE, SLOWEST_SHOWN, Judgement, Sample, figure_of
 from netra_sim.checks.records import FINAL, Records
+from netra_sim.checks.refusal_words import turned_away
 from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Measurement, Observation
 from netra_sim.checks.times import received_too_early
 from netra_sim.history import CONTROL_LATENCY, History, Kind, Objectives, bounds_of
@@ -144,13 +145,20 @@ def refusals(records: Records, objectives: Objectives) -> Observation:
     """The shares of refused requests and of refused attempts to connect must each not exceed the objective `refused`."""
     requested = records.without_repeats("run", records.rows(Kind.REQUESTED))
     refused = records.without_repeats("run", records.rows(Kind.REFUSED))
-    connected, turned_away = records.rows(Kind.CONNECTED), records.rows(Kind.CONNECT_REFUSED)
+    connected, rejected = records.rows(Kind.CONNECTED), records.rows(Kind.CONNECT_REFUSED)
     findings: list[Finding] = []
     measured: dict[str, Measurement] = {}
     looked_at = 0
-    for what, kind, asked, declined, all_of_them in (
-        ("requests", Kind.REFUSED, len(requested), refused, len(requested)),
-        ("attempts to connect", Kind.CONNECT_REFUSED, len(connected), turned_away, len(connected) + len(turned_away)),
+    for one, what, kind, asked, declined, all_of_them in (
+        ("request", "requests", Kind.REFUSED, len(requested), refused, len(requested)),
+        (
+            "attempt to connect",
+            "attempts to connect",
+            Kind.CONNECT_REFUSED,
+            len(connected),
+            rejected,
+            len(connected) + len(rejected),
+        ),
     ):
         if not records.records(kind):
             continue
@@ -162,7 +170,7 @@ def refusals(records: Records, objectives: Objectives) -> Observation:
         message = f"{share:.2%} of the {what} were refused; the objective is {objectives.refused:.2%} at most"
         findings.append(Finding(message=message))
         for row in declined[:SLOWEST_SHOWN].tolist():
-            findings.append(records.finding(row, f"refused with {records.text('detail', row)}"))
+            findings.append(records.finding(row, f"the {one} {turned_away(records.text('detail', row))}"))
     return Observation(
         looked_at=looked_at,
         found=len(findings),

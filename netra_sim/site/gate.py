@@ -10,7 +10,7 @@ import msgspec
 
 from netra_sim.exit_code import ExitCode
 from netra_sim.exploration import Trial, checked, replay_line
-from netra_sim.files import WriteError, naming, replacing, save_json
+from netra_sim.files import WriteError, naming, save_json, save_text
 from netra_sim.history import History
 from netra_sim.simulation import Scenario, simulate
 from netra_sim.site.folder import MANIFEST, FileDigest, digests, move_into_place, room_inside
@@ -162,7 +162,6 @@ def _write(outcome: GateOutcome, origin: str, room: Path) -> None:
         INDEX: gate_page(outcome),
     }
     for name, text in texts.items():
-        with replacing(room / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        save_text(room / name, text)
     made = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     save_json(room / MANIFEST, _Manifest(True, made, digests(room)))

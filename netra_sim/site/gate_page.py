@@ -10,10 +10,10 @@ from netra_sim.checks import CheckResult, Measurement
 from netra_sim.checks.results import FINDINGS_SHOWN, Finding
 from netra_sim.history import History
 from netra_sim.simulation import Scenario
-from netra_sim.site.html import FILTER
 from netra_sim.site.plain_words import in_plain_words
 from netra_sim.site.run_page import run_pictures
 from netra_sim.site.safe_html import SafeHtml
+from netra_sim.site.scripts import FILTER, live_if_used
 from netra_sim.studies.systems import system_checks_table
 from netra_sim.tables import Html, render, table
 from netra_sim.version import __version__
@@ -113,9 +113,10 @@ def gate_page(outcome: GateOutcome) -> Html:
     """The page, which loads nothing and is complete without JavaScript."""
     history = outcome.shown
     safe = SafeHtml()
+    pictures = [safe(picture._repr_html_()) for picture in run_pictures(history)]
     return render(
         "site/templates/gate.html",
-        script=FILTER,
+        scripts=[FILTER, *live_if_used(pictures)],
         title=f"{outcome.decision}: {outcome.scenario.name}",
         outcome=outcome,
         shown_seed=history.meta["seed"],
@@ -123,7 +124,7 @@ def gate_page(outcome: GateOutcome) -> Html:
         told=_told(outcome),
         checks=safe(system_checks_table(f"With {_counted(len(outcome.runs), 'seed')}", history, outcome.merged)),
         seeds=safe(_seeds_table(outcome.runs)),
-        pictures=[safe(picture._repr_html_()) for picture in run_pictures(history)],
+        pictures=pictures,
         assumptions=_assumptions(outcome),
         version=__version__,
     )

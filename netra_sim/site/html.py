@@ -1,11 +1,8 @@
 """Pages of notebooks: self-contained, and complete without JavaScript. Each has a page without its code and one with it."""
 
-import base64
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
@@ -18,6 +15,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from netra_sim.notebooks.runner import NotebookRun, Task
 from netra_sim.site.safe_html import SafeHtml, figures
+from netra_sim.site.scripts import FILTER, live_if_used
 from netra_sim.tables import Html, render
 
 TEXT_SHOWN = 20_000
@@ -28,33 +26,6 @@ KEY = "key"
 _PICTURES = ("image/png", "image/jpeg")
 _WIDGETS = "application/vnd.jupyter.widget-view+json"
 _ERROR_MARKS = {"papermill-error-cell-tag"}
-
-
-class Script(msgspec.Struct, frozen=True):
-    """A script of a page.
-
-    Attributes:
-        source: its text.
-        allowed: its hash, as the page's policy names it: the page runs this script, and no other.
-    """
-
-    source: Html
-    allowed: Html
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """The script of a file.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
-        source = path.read_text("utf-8")
-        digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
-        return cls(Html(source), Html(f"'sha256-{digest}'"))
-
-
-FILTER = Script.read(Path(__file__).with_name("templates") / "filter.js")
-"""Filters the rows of a page's tables."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -75,20 +46,21 @@ def notebook_page(run: NotebookRun, *, links: Sequence[Link], banner: str = "", 
     """
     notebook = run.task.notebook
     plain, coded = f"{notebook.name}.html", f"{notebook.name}-code.html"
+    cells = list(_cells(run, with_code=with_code))
     return render(
         "site/templates/notebook.html",
         title=f"{notebook.title}, with code" if with_code else notebook.title,
         file=coded if with_code else plain,
         other=plain if with_code else coded,
         links=[Link(coded, link.title) if with_code and link.file == plain else link for link in links],
-        script=FILTER,
+        scripts=[FILTER, *live_if_used(cells)],
         notebook=notebook,
         rests_on=rests_on(run.task),
         problem=run.problem,
         has_failed=any(map(_has_failed, run.executed.cells)),
         banner=banner,
         with_code=with_code,
-        cells=list(_cells(run, with_code=with_code)),
+        cells=cells,
     )
 
 

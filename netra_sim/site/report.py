@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import msgspec
 
@@ -14,6 +14,7 @@ from netra_sim.notebooks.catalogue import NOTEBOOKS, Notebook
 from netra_sim.notebooks.outcome import CODES, outcome_of
 from netra_sim.notebooks.runner import TIME_LIMIT, OnCell, OnEnd, Task, run_notebooks
 from netra_sim.parameters import ParameterError
+from netra_sim.schema import fields_of, takes
 from netra_sim.site.folder import move_into_place, room_inside, will_keep_earlier
 from netra_sim.site.site import INDEX
 from netra_sim.site.writing import write_last_words, write_site
@@ -75,19 +76,12 @@ def plan(
 
 def explain(notebook: Notebook) -> list[str]:
     """Describe each parameter of a notebook in a line: name, default, meaning, type and bounds."""
-    kinds = {int: "whole number", float: "number", str: "text"}
-    hints = get_type_hints(notebook.parameters, include_extras=True)
-    defaults = notebook.parameters()
-    lines = []
-    for name, about in notebook.parameters.descriptions().items():
-        if name == "output":
-            continue
-        kind, meta = get_args(hints[name])[:2]
-        signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-        bounds = [f"{sign} {getattr(meta, key):g}" for key, sign in signs.items() if getattr(meta, key) is not None]
-        takes = " ".join([kinds.get(kind, str(kind)), " and ".join(bounds)]).strip()
-        lines.append(f"{name} = {getattr(defaults, name)}: {about} ({takes})")
-    return lines
+    about = notebook.parameters.descriptions()
+    return [
+        f"{field.name} = {field.default}: {about[field.name]} ({takes(field.kind)})"
+        for field in fields_of(notebook.parameters)
+        if field.name != "output"
+    ]
 
 
 def make_report(

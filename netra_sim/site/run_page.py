@@ -16,9 +16,9 @@ from netra_sim.charts import (
 )
 from netra_sim.checks import CheckResult
 from netra_sim.history import History, Kind
-from netra_sim.site.html import FILTER
 from netra_sim.site.plain_words import in_plain_words
 from netra_sim.site.safe_html import SafeHtml
+from netra_sim.site.scripts import FILTER, live_if_used
 from netra_sim.studies.systems import allowed_after_leaving, objective_for, request_figures, system_checks_table
 from netra_sim.tables import Html, render
 from netra_sim.version import __version__
@@ -42,9 +42,10 @@ def run_page(history: History, results: Sequence[CheckResult], about: RunPage) -
     """The page, which loads nothing and is complete without JavaScript."""
     failed = [one for one in results if one.state == "failed"]
     safe = SafeHtml()
+    pictures = [safe(picture._repr_html_()) for picture in run_pictures(history)]
     return render(
         "site/templates/run.html",
-        script=FILTER,
+        scripts=[FILTER, *live_if_used(pictures)],
         title=f"{about.name}: {'failed' if failed else 'passed'}",
         about=about,
         headline=_headline(results),
@@ -53,7 +54,7 @@ def run_page(history: History, results: Sequence[CheckResult], about: RunPage) -
         reasons=[f"{one.check}: {one.findings[0].message}" for one in failed],
         facts=_facts(history),
         checks=safe(system_checks_table("What the checks found", history, results)),
-        pictures=[safe(picture._repr_html_()) for picture in run_pictures(history)],
+        pictures=pictures,
         version=__version__,
     )
 

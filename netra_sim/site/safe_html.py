@@ -41,6 +41,7 @@ _CLEANER = Cleaner(
             "alt aria-label class colspan dir download headers height id lang open rowspan scope start title width"
         ),
         "a": {"href"},
+        "figure": {"data-live"},  # numbers, which a script of our own reads as JSON
         "img": {"src"},
     },
     attribute_filter=_harmless,

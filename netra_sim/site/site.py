@@ -7,6 +7,7 @@ from netra_sim.notebooks.runner import NotebookRun
 from netra_sim.site.html import Link, key_figures, rests_on
 from netra_sim.site.opening import opening, refutations
 from netra_sim.site.safe_html import SafeHtml
+from netra_sim.site.scripts import live_if_used
 from netra_sim.site.summaries import about, by_heading, not_proven
 from netra_sim.tables import Html, render, table
 from netra_sim.verdict.claim_tables import SCORE_DEFINITION
@@ -31,14 +32,16 @@ def index_page(outcome: Outcome, *, facts: Mapping[str, str], files: Mapping[str
     """
     safe = SafeHtml()
     claims = outcome.verdict.claims if outcome.verdict else []
+    pictures = [
+        (run.task.notebook, rests_on(run.task), figure) for run in outcome.runs for figure in key_figures(run, safe)
+    ]
     return _page(
         "index",
         outcome,
         outcome.runs,
         verdict=outcome.verdict,
-        pictures=[
-            (run.task.notebook, rests_on(run.task), figure) for run in outcome.runs for figure in key_figures(run, safe)
-        ],
+        pictures=pictures,
+        scripts=live_if_used(figure for _, _, figure in pictures),
         counts=safe(_counts(claims)) if claims else "",
         not_proven=not_proven(claims),
         score_definition=SCORE_DEFINITION,

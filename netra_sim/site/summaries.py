@@ -22,19 +22,20 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]#|~]|^[-+])")
 """A character that Markdown reads as markup, or a sign that begins a list."""
 
 
-def markdown(outcome: Outcome, made: str = "") -> str:
+def markdown(outcome: Outcome, made: str = "", run: str = "") -> str:
     """The outcome of a report as Markdown for a pull request.
 
     Args:
         outcome: the outcome.
         made: where the report was made, as Markdown; see `netra_sim.site.surroundings.made_here`.
+        run: the address of the CI's run, where readers of a comment find the pages; "" outside a CI.
     """
     verdict = outcome.verdict
     claims = verdict.claims if verdict else []
     parts = [f"# Validation: {plain(outcome.title)}", f"**{plain(outcome.headline)}**", made]
     parts += [plain(f"{counted(claims)}.")] if claims else []
     parts += [plain(f"About {about(verdict)}.")] if verdict else []
-    parts += listed("Refuted", _refuted(verdict)) if verdict else []
+    parts += _refuted(verdict, run) if verdict else []
     parts += listed("Why", outcome.reasons)
     parts += listed("Given objectives", outcome.objectives)
     parts += listed("Worse than the base", outcome.worse_than_base)
@@ -50,12 +51,14 @@ def markdown(outcome: Outcome, made: str = "") -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _refuted(verdict: Verdict) -> list[str]:
-    """What failed in everyday words, with each claim that it refutes."""
+def _refuted(verdict: Verdict, run: str) -> list[str]:
+    """What failed in everyday words, with a link to the evidence of each claim that it refutes."""
     lines = []
     for one in refutations(verdict):
-        lines += [f"{claim.says}: {one.cause} (validation.html#{claim.anchor})" for claim in one.claims] or [one.cause]
-    return lines
+        claims = [f"[{plain(claim.says)}](validation.html#{claim.anchor})" for claim in one.claims]
+        lines += [f"{claim}: {plain(one.cause)}" for claim in claims] or [plain(one.cause)]
+    where = f"The links lead to pages of the report, which is among the files of [the run in CI]({run})."
+    return [*_bullets("Refuted", lines), *([where] if lines and run else [])]
 
 
 def about(verdict: Verdict) -> str:
@@ -103,12 +106,17 @@ def report_junit(outcome: Outcome) -> str:
     return junit("netra_sim", suites)
 
 
-def listed(heading: str, lines: Sequence[str]) -> list[str]:
-    """A heading with a list in Markdown; nothing without lines."""
+def listed(heading: str, texts: Sequence[str]) -> list[str]:
+    """A heading with a list in Markdown; nothing without texts."""
+    return _bullets(heading, list(map(plain, texts)))
+
+
+def _bullets(heading: str, lines: Sequence[str]) -> list[str]:
+    """A heading with a list of lines that are Markdown."""
     if not lines:
         return []
     more = [f"- and {len(lines) - LINES_SHOWN:,} more"] if len(lines) > LINES_SHOWN else []
-    return [f"## {heading}", "\n".join([f"- {plain(line)}" for line in lines[:LINES_SHOWN]] + more)]
+    return [f"## {heading}", "\n".join([f"- {line}" for line in lines[:LINES_SHOWN]] + more)]
 
 
 def _claims_by_heading(claims: Sequence[JudgedClaim]) -> str:

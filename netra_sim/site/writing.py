@@ -1,6 +1,7 @@
 """Writes the files of a report: pages, PDF, summaries, index, manifest."""
 
 import datetime
+import os
 import platform
 import shlex
 from importlib.metadata import PackageNotFoundError, version
@@ -9,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from netra_sim.audit import as_sarif
-from netra_sim.files import replacing, save_json
+from netra_sim.files import save_json, save_text
 from netra_sim.fingerprint import Fingerprint, fingerprint
 from netra_sim.notebooks.catalogue import FOLDER, NOTEBOOKS, VALIDATION
 from netra_sim.notebooks.outcome import BrokenVerdict, Outcome
@@ -21,7 +22,7 @@ from netra_sim.site.folder import MANIFEST, FileDigest, digests, files_in
 from netra_sim.site.html import notebook_page
 from netra_sim.site.pdf import write_pdf
 from netra_sim.site.site import INDEX, banner, index_page, last_words, links
-from netra_sim.site.surroundings import made_here, revision_of
+from netra_sim.site.surroundings import made_here, revision_of, run_link
 from netra_sim.verdict import saved_audit
 from netra_sim.verdict.evidence import AUDIT_FILE
 from netra_sim.verdict.sources import label_of
@@ -47,10 +48,10 @@ def write_site(outcome: Outcome, folder: Path, *, seconds: float) -> None:
         name = run.task.notebook.name
         executed = folder / f"{name}.ipynb"
         if run.problem or not executed.exists():
-            _write(executed, nbformat.writes(run.executed))  # type: ignore[no-untyped-call]
+            save_text(executed, nbformat.writes(run.executed))  # type: ignore[no-untyped-call]
         on_top = banner(_of_validation(outcome)) if name == VALIDATION.name and not run.problem else ""
         for with_code, file in ((False, f"{name}.html"), (True, f"{name}-code.html")):
-            _write(folder / file, notebook_page(run, links=navigation, banner=on_top, with_code=with_code))
+            save_text(folder / file, notebook_page(run, links=navigation, banner=on_top, with_code=with_code))
         if name == VALIDATION.name:
             # No PDF after an interruption: starting a browser takes seconds.
             page_file, pdf = folder / f"{name}.html", folder / f"{name}.pdf"
@@ -63,7 +64,7 @@ def write_site(outcome: Outcome, folder: Path, *, seconds: float) -> None:
     }
     others = [name for name in files_in(folder) if name not in shown]
     sizes = {name: (folder / name).stat().st_size for name in others} | {MANIFEST: 0}
-    _write(
+    save_text(
         folder / INDEX,
         index_page(outcome, facts=_facts(manifest, outcome.verdict.reused if outcome.verdict else ""), files=sizes),
     )
@@ -80,7 +81,7 @@ def write_last_words(outcome: Outcome, folder: Path) -> None:
     for name in files_in(folder):
         if not name.startswith("runs/"):
             (folder / name).unlink()
-    _write(folder / INDEX, last_words(outcome))
+    save_text(folder / INDEX, last_words(outcome))
     save_json(folder / VERDICT_FILE, BrokenVerdict.of(outcome.reasons))
     _save_manifest(_manifest(outcome, 0.0), folder)
 
@@ -94,9 +95,11 @@ def _of_validation(outcome: Outcome) -> Outcome:
 
 
 def _write_summaries(outcome: Outcome, folder: Path) -> None:
-    _write(folder / "summary.md", summaries.markdown(outcome, made_here(revision_of(FOLDER.parent))))
-    _write(folder / "junit.xml", summaries.report_junit(outcome))
-    _write(folder / "results.sarif", as_sarif(saved_audit(folder), occasion=outcome.headline))
+    save_text(
+        folder / "summary.md", summaries.markdown(outcome, made_here(revision_of(FOLDER.parent)), run_link(os.environ))
+    )
+    save_text(folder / "junit.xml", summaries.report_junit(outcome))
+    save_text(folder / "results.sarif", as_sarif(saved_audit(folder), occasion=outcome.headline))
     (folder / AUDIT_FILE).unlink(missing_ok=True)  # it says no more than the SARIF file
 
 
@@ -211,8 +214,3 @@ def _remove_empty_folders(folder: Path) -> None:
     for path in folder.iterdir():
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

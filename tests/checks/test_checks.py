@@ -198,13 +198,19 @@ def test_more_memory_than_the_objective_is_found():
 def test_too_few_completed_requests_are_found_with_the_ends_of_the_others():
     story = Story().run().run("bob", "bob.1", ("agent_started", "agent_error"))
     story.recorder.requested("carol.1", "carol", 0.0)
+    for number, code in enumerate(("http 429", "http 500", "engine_limit")):
+        story.recorder.requested(f"dora.{number}", "dora", 0.0)
+        story.recorder.refused(f"dora.{number}", "dora", code)
     result = result_of(story.end(), "completion", completed=0.9)
     assert [finding.message for finding in result.findings] == [
-        "33.33% of the requests ended with an answer; the objective is 90.00%",
+        "16.67% of the requests ended with an answer; the objective is 90.00%",
         "the request ended with agent_error",
-        "the request ended with no end",
+        "the request never ended",
+        "the request was refused with status 429",
+        "the request failed with status 500",
+        "the request was refused with engine_limit",
     ]
-    assert states(story.end(), completed=0.3)["completion"] == "passed"
+    assert states(story.end(), completed=0.1)["completion"] == "passed"
 
 
 def test_refused_connections_count_as_refusals():
@@ -213,7 +219,7 @@ def test_refused_connections_count_as_refusals():
     messages = [finding.message for finding in result_of(story.end(), "refusals").findings]
     assert messages == [
         "50.00% of the attempts to connect were refused; the objective is 1.00% at most",
-        "refused with ConnectionLimitError",
+        "the attempt to connect was refused with ConnectionLimitError",
     ]
 
 

@@ -178,7 +178,7 @@ def test_the_list_of_notebooks_has_questions_parameters_and_values(notebook):
 
 def test_the_list_of_notebooks_knows_types_and_bounds():
     listed = CliRunner().invoke(cli, ["notebooks", "validation"]).output
-    assert "users = 1000: simulated users (whole number >= 1 and <= 100000)" in listed
+    assert "users = 1000: simulated users (whole number >= 1 and <= 100,000)" in listed
     assert CliRunner().invoke(cli, ["notebooks", "validaton"]).exit_code == 2
 
 

@@ -115,10 +115,16 @@ def test_refuted_claims_are_named_first_with_cause_and_a_link_to_the_evidence(si
     summary = (site[1] / "summary.md").read_text("utf-8")
     assert summary.index("## Refuted") < summary.index("## Why")
     listed = summary[summary.index("## Refuted") : summary.index("## Why")]
-    assert "content-isolation (simulated)" in listed
+    assert re.search(rf"\n- \[[^\n]+\]\(validation\.html#claim-{FALLEN + 1}\): content-isolation \(simulated\)", listed)
     assert (
         "\n- Users received events of other users in the simulation: 1 found in 5,000 events, promised none" in listed
     )
+
+
+def test_the_summary_of_a_run_in_ci_says_where_the_pages_are_that_it_links_to():
+    told, elsewhere = (summaries.markdown(outcome("x"), run=run) for run in ("https://ci/7", ""))
+    assert "The links lead to pages of the report, which is among the files of [the run in CI](https://ci/7)." in told
+    assert "The links lead" not in elsewhere
 
 
 def test_every_claim_can_be_linked_to_on_the_validations_page(tmp_path):
