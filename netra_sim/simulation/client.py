@@ -3,8 +3,9 @@
 import asyncio
 import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from netra_sim.bridge import AuthenticatedUser, Connection
+from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, Connection
 from netra_sim.exceptions import BridgeError
 from netra_sim.protocol import (
     CLOSE_LOST,
@@ -24,6 +25,12 @@ from netra_sim.simulation.tab import PING_TIMEOUT, Tab, next_ping
 
 CLOSE_KEEPALIVE = 1011
 """The code with which `websockets` closes a connection after an unanswered ping."""
+
+
+class _LiveConnection(NamedTuple):
+    transport: SimulatedTransport
+    connection: Connection
+    bridge: AgentWebSocketBridge
 
 
 class SimulatedClient(Tab):
@@ -72,13 +79,13 @@ class SimulatedClient(Tab):
         self._is_closed = True
         if self._connecting is not None:
             self._connecting.cancel()
-        transport = self._transport
-        if transport is None or transport.is_gone or self._connection is None or self._instance is None:
+        live = self._live
+        if live is None:
             return  # over a dead line no word of it gets through: the server learns it by its pings
-        if transport.is_stalled:
+        if live.transport.is_stalled:
             self.cut(CLOSE_LOST, "the tab was closed, with data that it had not read")  # TCP then resets
         else:
-            self._instance.bridge.disconnect(self._connection, CLOSE_NORMAL, "the tab was closed")
+            live.bridge.disconnect(live.connection, CLOSE_NORMAL, "the tab was closed")
 
     async def send(self, message: Message) -> None:
         """Deliver a message to the server; repeat it on the next connection if it was lost with the connection."""
@@ -117,20 +124,20 @@ class SimulatedClient(Tab):
 
     def cut(self, code: int = CLOSE_LOST, reason: str = "the connection was reset") -> bool:
         """Lose the connection: both sides notice at once, and frames in flight are lost. Return False if there is none."""
-        transport = self._transport
-        if transport is None or transport.is_gone or self._connection is None or self._instance is None:
+        live = self._live
+        if live is None:
             return False
-        transport.vanish()
-        self._instance.bridge.disconnect(self._connection, code, reason)
+        live.transport.vanish()
+        live.bridge.disconnect(live.connection, code, reason)
         self._on_close(code, reason)
         return True
 
     def end_token(self) -> bool:
         """See `Tab`. The client reads what is on its way, and then the close."""
-        transport = self._transport
-        if transport is None or transport.is_gone or self._connection is None or self._instance is None:
+        live = self._live
+        if live is None:
             return False
-        self._instance.bridge.disconnect(self._connection, CLOSE_UNAUTHENTICATED, "the token has expired")
+        live.bridge.disconnect(live.connection, CLOSE_UNAUTHENTICATED, "the token has expired")
         return True
 
     def log_out(self) -> None:
@@ -143,6 +150,14 @@ class SimulatedClient(Tab):
     def connection_id(self) -> str:
         """See `Tab`."""
         return "" if self._connection is None else self._connection.connection_id
+
+    @property
+    def _live(self) -> "_LiveConnection | None":
+        """The connection, if the server hears what happens to it."""
+        transport = self._transport
+        if transport is None or transport.is_gone or self._connection is None or self._instance is None:
+            return None
+        return _LiveConnection(transport, self._connection, self._instance.bridge)
 
     def outlast_stall(self, began: float, ended: float) -> None:
         """Give up the connection if a ping went unanswered for too long while the server's loop was blocked."""
