@@ -60,11 +60,11 @@ def test_a_long_command_says_in_a_log_again_and_again_what_runs(monkeypatch, cap
 
 
 def test_a_report_says_in_a_log_which_notebook_begins_and_ends_and_counts_every_cell_once(tmp_path):
-    words = ["--notebook", "isolation", "-p", "users", "4"]
+    words = ["--notebook", "concurrency", "-p", "most_users", "4", "-p", "loads", "2", "-p", "seeds", "1"]
     done = CliRunner().invoke(cli, ["report", *words, "-o", str(tmp_path / "report")])
     lines = done.stderr.splitlines()
-    assert lines[0] == "isolation begins"
-    found = re.search(r"^isolation is done; notebook cells: (\d+) of (\d+), .* s$", done.stderr, re.M)
+    assert lines[0] == "concurrency begins"
+    found = re.search(r"^concurrency is done; notebook cells: (\d+) of (\d+), .* s$", done.stderr, re.M)
     assert found, done.stderr
     assert found[1] == found[2]
     assert not CONTROL.search(done.stderr)

@@ -10,6 +10,7 @@ from netra_sim.defects import (
     read_windows_runs,
     recorded_code,
     recorded_on_windows,
+    self_proof,
     self_proofs,
 )
 
@@ -75,7 +76,8 @@ def test_hazards_that_did_not_occur_are_inconclusive():
     assert states(met_nothing)["windows-hazards"] == "inconclusive"
 
 
-def test_each_check_of_windows_records_detects_its_planted_defect():
+def test_each_check_of_windows_records_detects_its_planted_defect(monkeypatch):
+    monkeypatch.setattr(self_proof, "misread", dict)  # takes seconds, and tests/defects/test_certificate.py is about it
     holding = {proof.check for proof in self_proofs() if proof.holds}
     assert set(CHECKS) <= holding
 

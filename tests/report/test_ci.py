@@ -63,10 +63,11 @@ def test_no_text_of_a_pull_request_is_pasted_into_a_script():
 
 
 def test_a_report_annotates_the_pull_request_with_headline_and_reasons(tmp_path):
-    words = ["--notebook", "isolation", "-p", "users", "4", "-p", "delivery_p95", "0.001", "--format", "github"]
+    words = ["--notebook", "concurrency", "-p", "most_users", "20", "-p", "loads", "2", "-p", "seeds", "1"]
+    words += ["-p", "delivery_p95", "0.001", "--format", "github"]
     done = CliRunner().invoke(cli, ["report", *words, "-o", str(tmp_path / "report")])
     assert done.exit_code == 1, done.output
     *errors, headline = done.stdout.splitlines()
     assert errors
-    assert all(line.startswith("::error title=report%3A NO-GO::isolation: ") for line in errors)
+    assert all(line.startswith("::error title=report%3A NO-GO::concurrency: ") for line in errors)
     assert headline.startswith("::notice title=netra-sim report::NO-GO: ")

@@ -179,7 +179,7 @@ def test_a_met_given_objective_exits_with_0_and_claims_no_more(tmp_path):
 
 
 def test_a_weaker_objective_of_another_notebook_is_in_the_headline_too(tmp_path):
-    done = report_of(tmp_path, "isolation", *OBJECTIVE_NOTEBOOKS["isolation"], "-p", "delivery_p95", "10")
+    done = report_of(tmp_path, "concurrency", *OBJECTIVE_NOTEBOOKS["concurrency"], "-p", "delivery_p95", "10")
     assert done.exit_code == 0, done.output
     told = "OBJECTIVES MET against weaker objectives: delivery p95 10 s, the plan says 100 ms; the given objectives"
     assert done.stdout.lstrip().startswith(told)
