@@ -80,7 +80,7 @@ def test_the_page_is_self_contained_has_no_code_and_says_go_first(good):
     assert [
         load for load in page.loads if not load.startswith(("data:image/png;base64,", "data:text/csv;base64,"))
     ] == []
-    assert page.tags.count("script") == 1  # the search in its tables
+    assert page.tags.count("script") == 2  # one filters tables, one draws pictures
     assert "from netra_sim" not in page.text
     assert re.search(
         r"does the evidence prove\? GO against weaker objectives and from less evidence Tested The remediation",
