@@ -271,3 +271,23 @@ def test_a_test_that_exits_has_not_passed(run, pytester, monkeypatch):
     result = run(in_new_process=True, test_exits=EXITS)
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(["*SystemExit: os._exit(0) would end the process that runs the tests*"])
+
+
+APP = """
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        await send({"type": "http.response.body", "body": b"later"})
+"""
+
+
+def test_a_system_whose_asserts_pytest_rewrites_can_be_imported_in_the_simulation(run, pytester, monkeypatch):
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    (pytester.path / "turned_away.scenario.toml").write_text(
+        'users = 2\nexpect = ["completion", "refusals"]\n[system]\napp = "theirs:app"\nfolder = "."\n'
+        '[client]\nkind = "sse-json"\npath = "/"\nbody = {text = "{text}"}\ntype = "type"\nrun = "run"\n'
+        'end = {path = "type", values = ["done"]}\n'
+    )
+    (pytester.path / "conftest.py").write_text('import pytest\n\npytest.register_assert_rewrite("theirs")\n')
+    (pytester.mkpydir("theirs") / "__init__.py").write_text(APP)
+    run(in_new_process=True).assert_outcomes(passed=1)

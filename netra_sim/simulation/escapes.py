@@ -62,6 +62,9 @@ _ROOMS_OF_SIMULATOR = ("simulation", "recording", "exploration", "history")
 _EXCUSED = ("logging", "importlib", "warnings.py", "linecache.py", "traceback.py")
 """Parts of the standard library that read clocks and files without an effect on what a program does."""
 
+_IMPORT_HOOK = os.path.join("_pytest", "assertion", "rewrite.py")
+"""pytest's import hook, which writes byte code as imports do."""
+
 _STAND_INS = tuple(
     os.path.join(_SIMULATOR, "simulation", "hosts", name)
     for name in (
@@ -226,7 +229,7 @@ def _line(frame: FrameType) -> str:
 @cache
 def _place(path: str) -> str:
     """Where a source file belongs: "library", "excused" (the simulator too) or "code under test"."""
-    if path.startswith("<frozen importlib"):
+    if path.startswith("<frozen importlib") or path.endswith(_IMPORT_HOOK):
         return "excused"
     if path.startswith("<frozen"):
         return "library"
