@@ -85,12 +85,13 @@ class Walks:
     """
 
     def __init__(self) -> None:
-        self._kinds = _KnownTypes()
+        self._facts: WeakKeyDictionary[type, TypeFacts] = WeakKeyDictionary()
+        self._kinds = _KnownTypes(self._facts)
         self._classes = _KnownClasses(self._kinds)
 
     def begin(self) -> None:
         """Forget the types that the look before this one did not meet, and what can change in the others."""
-        kinds, before = _KnownTypes(), self._classes.own_parts
+        kinds, before = _KnownTypes(self._facts), self._classes.own_parts
         self._kinds, self._classes = kinds, _KnownClasses(kinds, before)
 
     def glance(self, root: object) -> Glance:
@@ -188,26 +189,27 @@ class TypeFacts:
         self.parts_count = not (is_frozen or issubclass(kind, types.MappingProxyType))
 
 
-_facts: "WeakKeyDictionary[type, TypeFacts]" = WeakKeyDictionary()
-
-
 class _KnownTypes(dict[type, TypeFacts]):
     """The facts of each type that this look has met.
+
+    Args:
+        facts: of the types that this look or an earlier one has met; it gets those of new types.
 
     Attributes:
         ends: the types among them at whose objects a walk stops.
         mutable: the types among them of which two users must not share an object.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, facts: "WeakKeyDictionary[type, TypeFacts]") -> None:
         super().__init__()
+        self._facts = facts
         self.ends: set[type] = set()
         self.mutable: set[type] = set()
 
     def __missing__(self, kind: type) -> TypeFacts:
-        known = _facts.get(kind)
+        known = self._facts.get(kind)
         if known is None:
-            known = _facts[kind] = TypeFacts(kind)
+            known = self._facts[kind] = TypeFacts(kind)
         self[kind] = known
         if known.is_end:
             self.ends.add(kind)
