@@ -11,10 +11,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = """
-import signal, sys, time
+import os, signal, sys, time
 def stop(number, _):
     time.sleep(0.6)  # longer than subprocess.call waits for a child before it kills it
-    print("ended by", signal.Signals(number).name, flush=True)
+    os.write(1, f"ended by {signal.Signals(number).name}\\n".encode())  # print() may be at work where the signal came
     sys.exit(3)
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, stop)

@@ -92,9 +92,17 @@ def netra_sim(tmp_path):
     """Starts a command in a folder with code of one's own."""
     (tmp_path / "mine.py").write_text(PROGRAMS, encoding="utf-8")
 
+    environment = os.environ | {"PYTHONUNBUFFERED": ""}  # output waits in a buffer, as it does by default
+
     def start(*words, **settings):
         command = [sys.executable, "-m", "netra_sim", *words]
-        settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path} | settings
+        settings = {
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+            "cwd": tmp_path,
+            "env": environment,
+        } | settings
         return subprocess.Popen(command, **settings)
 
     return start

@@ -1,5 +1,6 @@
 """The command line: ``netra-sim report``, ``simulate``, ``check``, ``audit`` and the others that ``--help`` lists."""
 
+import os
 import select
 import sys
 import traceback
@@ -20,10 +21,10 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line. SIGTERM and Ctrl+Break interrupt it like Ctrl+C; a failure exits with 3 and a message."""
     if is_second_process():
-        end_second_process(_exit_code())
+        end_second_process(_after_output(_exit_code()))
     if may_run_own_code(sys.argv[1:]):
         sys.exit(exit_code_of_second_process(sys.argv[1:]))
-    sys.exit(_exit_code())
+    sys.exit(_after_output(_exit_code()))
 
 
 def _exit_code() -> int:
@@ -54,6 +55,20 @@ def _exit_code() -> int:
         except BrokenPipeError:
             return CLOSED_PIPE
     return ExitCode.GO
+
+
+def _after_output(code: int) -> int:
+    """What the process exits with once its output is written; what no reader can get any more is dropped."""
+    for number, stream in enumerate((sys.__stdout__, sys.__stderr__), 1):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            code = CLOSED_PIPE
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)  # Python flushes once more at its end, and would exit with 120
+            os.close(nowhere)
+    return code
 
 
 def _told(error: BaseException) -> int:

@@ -5,14 +5,16 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from netra_sim.checks import CheckError, CheckResult, ResourceUse
 from netra_sim.exceptions import NetraSimError
 from netra_sim.exit_code import ExitCode
 from netra_sim.formats import Case, annotation, annotations, check_case, check_lines, json_document
+
+if TYPE_CHECKING:
+    from netra_sim.checks import CheckError, CheckResult, ResourceUse
 
 FORMS = ("text", "json", "junit", "github")
 
@@ -54,7 +56,7 @@ class Printer:
     def checks(
         self,
         group: str,
-        results: Sequence[CheckResult],
+        results: "Sequence[CheckResult]",
         *,
         file: str = "",
         lines: Sequence[int] = (),
@@ -76,7 +78,7 @@ class Printer:
             for line in check_lines(results, lines, why_not, more):
                 click.echo(line)
 
-    def broken(self, group: str, error: CheckError | None) -> None:
+    def broken(self, group: str, error: "CheckError | None") -> None:
         """Take the checks that broke, if any did."""
         broken = {} if error is None else error.broken
         self.cases(group, (Case(group=group, name=name, outcome="error", message=broken[name]) for name in broken))
@@ -85,7 +87,7 @@ class Printer:
         """Take things that were judged, which the text does not show."""
         self._suites.setdefault(suite, []).extend(cases)
 
-    def resources(self, uses: Sequence[ResourceUse]) -> None:
+    def resources(self, uses: "Sequence[ResourceUse]") -> None:
         """Tell how each limited resource was used."""
         for use in uses:
             self.say(f"{use.resource:>14}  {use}")

@@ -1,6 +1,5 @@
 """Runs a command in a second process, so that code of one's own that ends its process is no success of the command."""
 
-import faulthandler
 import os
 import re
 import signal
@@ -48,7 +47,7 @@ def exit_code_of_second_process(arguments: Sequence[str]) -> int:
         def stop(number: int, _: object) -> None:
             stops.append(number)
             if number == signal.SIGTERM or not shares_ctrl_c:
-                process.send_signal(number)
+                process.terminate()  # a command takes SIGTERM for Ctrl+C
 
         for number in STOP_SIGNALS:
             if number is signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
@@ -71,6 +70,8 @@ def is_second_process() -> bool:
     pipe = os.environ.pop(_SUPERVISED, "")
     if not pipe:
         return False
+    import faulthandler
+
     faulthandler.enable()  # a crash says where it was
     if int(pipe) >= 0:
         os.set_inheritable(int(pipe), False)

@@ -14,7 +14,6 @@ import numpy as np
 from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, MemoryTransport
 from netra_sim.checks import nearest_rank
 from netra_sim.exceptions import NetraSimError
-from netra_sim.exploration.capacity import with_cpu
 from netra_sim.factory import ExecutionEngineFactory, RunOutcome, answer_message
 from netra_sim.files import save_json
 from netra_sim.runtime import new_event_loop
@@ -81,6 +80,8 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     def apply(self, scenario: Scenario) -> Scenario:
         """The scenario with steps that take time, and with the CPU as a resource."""
+        from netra_sim.exploration.capacity import with_cpu  # a command that only loads this needs no search
+
         return with_cpu(scenario.with_settings({"platform.step_cost": self.step_cost}))
 
 

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 from netra_sim.formats.case import Case, CaseOutcome, check_case, defect_case, in_a_line
 from netra_sim.formats.github import annotation, annotations
 from netra_sim.formats.json_document import FORMAT, check_facts, json_document
-from netra_sim.formats.sarif import SarifResult, SarifRule, sarif
 from netra_sim.formats.text import check_lines
 from netra_sim.lazy import on_first_use
 
 if TYPE_CHECKING:
     from netra_sim.formats.junit_xml import junit
+    from netra_sim.formats.sarif import SarifResult, SarifRule, sarif
 
 __all__ = [
     "FORMAT",
@@ -30,4 +30,6 @@ __all__ = [
     "sarif",
 ]
 
-__getattr__ = on_first_use(__name__, {"junit": "junit_xml"})
+__getattr__ = on_first_use(
+    __name__, {"junit": "junit_xml", "SarifResult": "sarif", "SarifRule": "sarif", "sarif": "sarif"}
+)
