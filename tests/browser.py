@@ -26,14 +26,22 @@ class Tab:
             self.call(f"{domain}.enable")
 
     def call(self, method, **parameters):
+        answer = self._answer(method, parameters)
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def _answer(self, method, parameters):
         number = next(self._ids)
         self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
             message = json.loads(self._socket.recv(timeout=60))
             if message.get("id") == number:
-                assert "error" not in message, message
-                return message["result"]
+                return message
             self._note(message)
+
+    def prepare(self, script):
+        """Run a script at the start of every page that the tab loads from now on."""
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=script)
 
     def open(self, address, *, width=1280, height=900, dark=False):
         """Load a page, from a file or by its URL, and wait until all of it is there."""
@@ -49,8 +57,13 @@ class Tab:
             self._note(json.loads(self._socket.recv(timeout=60)))
 
     def evaluate(self, expression):
-        """The value of a JavaScript expression; a promise is waited for."""
-        done = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        """The value of a JavaScript expression; a promise is waited for. A page that loads again meanwhile is asked anew."""
+        parameters = {"expression": expression, "awaitPromise": True, "returnByValue": True}
+        answer = self._answer("Runtime.evaluate", parameters)
+        while answer.get("error", {}).get("message") == "Inspected target navigated or closed":
+            answer = self._answer("Runtime.evaluate", parameters)
+        assert "error" not in answer, answer
+        done = answer["result"]
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 

@@ -26,7 +26,10 @@ _SOCKET_NAME = re.compile(
 _PEER_NAME = re.compile(r"_*(.*_)?(socket|connection|client|conn|peer|subscriber)s?")
 _SOCKET_METHODS = frozenset({"send", "send_json", "send_text", "send_bytes", "send_str", "write_message"})
 _MESSAGE_METHODS = frozenset({"send_json", "send_text", "send_str"})
-SENDING_NAME = re.compile(r"_*(send|notify|emit|publish|broadcast|deliver|push|reply|dispatch_event)(_.*)?")
+SENDING_NAME = re.compile(
+    # A signal goes to a process, never to a user.
+    r"_*(send(?!_signal$)|notify|emit|publish|broadcast|deliver|push|reply|dispatch_event)(_.*)?"
+)
 _EVENT_NAME = re.compile(r"(agent|tool)_(started|thinking|executing|completed|error)")
 _RECEIVES = frozenset(
     {"recv", "receive", "receive_json", "receive_text", "receive_bytes", "iter_text", "iter_json", "iter_bytes"}

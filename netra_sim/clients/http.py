@@ -1,14 +1,13 @@
 """One HTTP/1.1 connection of a client, by h11 over asyncio's streams."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping
-from functools import cache
 from typing import NamedTuple
 
 import h11
 
 from netra_sim.clients.protocol import SystemAddress
+from netra_sim.clients.tls import tls_context
 from netra_sim.resetting import reset
 
 _READ_AT_MOST = 64 * 1024
@@ -33,12 +32,6 @@ class Head(NamedTuple):
     def is_refusal(self) -> bool:
         """Whether the status is other than 2xx; redirections are not followed."""
         return not 200 <= self.status < 300
-
-
-@cache
-def tls_context() -> ssl.SSLContext:
-    """The one TLS context of all clients: it takes 26 ms of CPU to make, and a connection needs none of its own."""
-    return ssl.create_default_context()
 
 
 class HttpConnection:

@@ -9,11 +9,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
-from netra_sim.clients.http import tls_context
 from netra_sim.clients.journal import ENDED, Journal
 from netra_sim.clients.json_events import JsonEvent, JsonProtocol
 from netra_sim.clients.protocol import Request, Seconds, Session, SystemAddress
 from netra_sim.clients.templates import fill, fill_path, uses, values_of
+from netra_sim.clients.tls import tls_context
 from netra_sim.history import IsolatedBy
 from netra_sim.protocol import CLOSE_GOING_AWAY, CLOSE_LOST, CLOSE_NORMAL
 from netra_sim.recording import each_mark

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from netra_sim.clients.http import tls_context
 from netra_sim.clients.protocol import SystemAddress
+from netra_sim.clients.tls import tls_context
 from netra_sim.exceptions import NetraSimError
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}

@@ -16,7 +16,6 @@ from websockets.typing import Subprotocol
 
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.factory import ExecutionEngineFactory
-from netra_sim.protocol import CLOSE_LOST
 from netra_sim.runtime import is_fragile
 from netra_sim.server.conversation import ClientGoneError, serve_connection
 from netra_sim.server.handshake import SUBPROTOCOL, Authenticator, Handshake, Refusal
@@ -181,7 +180,7 @@ class AgentServer:
             try:
                 return await client.recv()
             except ConnectionClosed:
-                raise ClientGoneError(client.close_code or CLOSE_LOST, client.close_reason or "") from None
+                raise ClientGoneError(*client.ended_as) from None
 
         await serve_connection(client.user, receive, transport, self.service, slot=client.slot)
         await transport.closed()

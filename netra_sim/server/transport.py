@@ -9,7 +9,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
 from netra_sim.bridge import AuthenticatedUser
-from netra_sim.protocol import CLOSE_RATE
+from netra_sim.protocol import CLOSE_LOST, CLOSE_RATE
 from netra_sim.server.handshake import Refusal
 from netra_sim.server.limits import TokenBucket
 from netra_sim.server.service import Slot
@@ -43,6 +43,18 @@ class UserConnection(ServerConnection, asyncio.BufferedProtocol):
     _closing: asyncio.Task[None] | None = None
     _buffer: bytearray | None = None
     _read_after_close = 0
+
+    @property
+    def ended_as(self) -> tuple[int, str]:
+        """The code and the reason with which the connection ended.
+
+        They are those of the side that closed first: a client that the server closes need not answer, and of one that floods
+        the server no answer is read.
+        """
+        sent = self.protocol.close_sent
+        if sent is not None and not self.protocol.close_rcvd_then_sent:
+            return sent.code, sent.reason
+        return self.close_code or CLOSE_LOST, self.close_reason or ""
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """See `asyncio.BufferedProtocol`."""

@@ -9,7 +9,7 @@ from systems import Records, request
 from websockets.asyncio.server import serve
 
 from netra_sim.clients import SseJson, SystemAddress, WebSocketJson
-from netra_sim.clients.http import tls_context
+from netra_sim.clients.tls import tls_context
 from netra_sim.history import Kind
 
 pytestmark = pytest.mark.real_time

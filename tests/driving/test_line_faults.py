@@ -137,13 +137,22 @@ async def test_garbage_ends_the_connections_of_those_who_send_it_and_harms_nobod
 
 
 async def test_a_flood_harms_only_those_who_send_it():
-    flood = {"kind": "flood", "at": 0.2, "lasts": 0.3, "share": 0.5, "frames": "unreadable"}
-    one = on_their_app(flood, SOCKET)
+    one = on_their_app(FLOOD | {"frames": "ping"}, SOCKET)
     for history in (await load_scenario(one, 3), simulate(one, 3)):
         (count,) = hit(history)
         assert 0 < count < 8
         assert completed(history) >= 8 - count
         assert failed(history) <= {"completion", "every-run-ends"}
+
+
+async def test_a_flood_of_unreadable_messages_finds_a_back_end_that_cannot_refuse_them_and_harms_nobody_else():
+    one = on_their_app(FLOOD | {"frames": "unreadable"}, SOCKET)
+    for history in (await load_scenario(one, 3), simulate(one, 3)):
+        (count,) = hit(history)
+        assert 0 < count < 8
+        assert completed(history) >= 8 - count
+        assert failed(history) - {"completion", "every-run-ends"} == {"unhandled-errors"}
+        assert set(history.frame(Kind.LOOP_ERROR)["event"]) == {"JSONDecodeError"}
 
 
 async def test_a_client_that_half_closes_loses_its_answer_where_uvicorn_takes_that_for_a_parting():
@@ -154,6 +163,8 @@ async def test_a_client_that_half_closes_loses_its_answer_where_uvicorn_takes_th
         assert history.frame(Kind.DISCONNECTED)["detail"].str.contains("peer closed connection").all()
         assert failed(history) == {"completion", "every-run-ends"}
 
+
+FLOOD = {"kind": "flood", "at": 0.2, "lasts": 0.3, "share": 0.5}
 
 SOCKET = {
     "kind": "websocket-json",

@@ -8,7 +8,7 @@ from certificates import self_signed
 from small_server import SSE, running
 
 from netra_sim.checks import check
-from netra_sim.clients.http import tls_context
+from netra_sim.clients.tls import tls_context
 from netra_sim.driving import load_scenario
 from netra_sim.history import Kind
 from netra_sim.loading import TargetError, target_of, try_to_connect

@@ -87,8 +87,8 @@ def test_the_explorer_is_used_in_jupyterlab_without_code_and_leaves_the_checkout
     explorations = clone / "explorations"
     with chromium() as tab, jupyter_lab(explorations, tmp_path) as address:
         tab.call("Emulation.setFocusEmulationEnabled", enabled=True)  # JupyterLab runs the notebook that has the focus
+        tab.prepare(PRELUDE)  # in every page, as JupyterLab may load its page again
         tab.open(f"{address[1]}/tree/{EXPLORER}{address[2]}", width=1400)
-        tab.evaluate(PRELUDE)
         run_all_cells(tab)
         simulate_with_a_fault_of_its_own(tab)
         stop_a_long_simulation(tab)

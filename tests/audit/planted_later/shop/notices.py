@@ -57,6 +57,15 @@ async def loose(websocket: WebSocket):
     return await task
 
 
+class Workers:
+    def send_signal(self, number) -> bool:
+        return number > 0
+
+    def stop(self, process):
+        process.send_signal(15)  # fine
+        self.send_signal(15)  # fine
+
+
 class PriceStream2:
     def describe(self, price, currency):  # fine
         return f"{price} {currency}"
