@@ -10,7 +10,7 @@ from netra_sim.lazy import on_first_use
 
 if TYPE_CHECKING:
     from netra_sim.formats.junit_xml import junit
-    from netra_sim.formats.sarif import SarifResult, SarifRule, sarif
+    from netra_sim.formats.sarif_log import SarifResult, SarifRule, sarif
 
 __all__ = [
     "FORMAT",
@@ -31,5 +31,5 @@ __all__ = [
 ]
 
 __getattr__ = on_first_use(
-    __name__, {"junit": "junit_xml", "SarifResult": "sarif", "SarifRule": "sarif", "sarif": "sarif"}
+    __name__, {"junit": "junit_xml", "SarifResult": "sarif_log", "SarifRule": "sarif_log", "sarif": "sarif_log"}
 )
