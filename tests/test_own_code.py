@@ -255,7 +255,12 @@ def answer(records, objectives):
     [
         ("1 / 0", "the check breaks raised ZeroDivisionError: division by zero (MODULE.py:6)"),
         ("(one for one in ()).throw(BaseException('odd'))", "the check breaks raised BaseException: odd"),
+        (
+            "(one for one in ()).throw(type('Odd', (Exception,), {'__str__': lambda self: 1 / 0}))",
+            "Odd: <exception str() failed>",
+        ),
         ("None", "the check breaks returned None; it returns an Observation"),
+        ("type('Odd', (), {'__repr__': lambda self: 1 / 0})()", "the check breaks returned <Odd instance"),
         ("Observation(looked_at=float('nan'))", "returned a wrong looked_at: expected a whole number, and got "),
         ("Observation(looked_at=True)", "returned a wrong looked_at: expected a whole number, and got true or false"),
         ("Observation(looked_at=-1)", "returned a wrong looked_at: expected a whole number >= 0"),

@@ -1,6 +1,7 @@
 """`Check`: a name, a question, a unit, and the function that examines a history."""
 
 import os
+import reprlib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -65,9 +66,10 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         except BaseException as error:
             line = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{os.path.basename(line.filename)}:{line.lineno}"
-            raise CheckError({self.name: f"raised {type(error).__name__}: {error} ({place})"}) from error
+            said = " ".join("".join(traceback.format_exception_only(error)).split())  # also if str(error) raises
+            raise CheckError({self.name: f"raised {said} ({place})"}) from error
         if not isinstance(seen, Observation):
-            raise CheckError({self.name: f"returned {seen!r}; it returns an Observation"})
+            raise CheckError({self.name: f"returned {reprlib.repr(seen)}; it returns an Observation"})
         try:
             result = self._result(seen)
         except (TypeError, ValueError) as error:
