@@ -32,8 +32,8 @@ def tools(records: Records, objectives: Objectives) -> Observation:
     - a tool_completed with which more tools of the run have completed than begun;
     - an agent_completed while some tools have not completed. A run that ends with agent_error may leave tools;
     - a duration below 0, or a longer one than any tool can have taken: at most since the run last went from no running tool
-      to one. Example: tools begin at 1 s and 3 s, and one completes at 4 s: it can have taken 3 s. The tolerance is 50 ms, or 1 s
-      for received events.
+      to one. Example: tools begin at 1 s and 3 s, and one completes at 4 s: it can have taken 3 s. The tolerance is 50 ms,
+      or 1 s for received events.
 
     The first two are judged only for runs that are known from their beginning: in a log, the first number must be 0; of
     received events, no number may be missing.
