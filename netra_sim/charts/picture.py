@@ -31,7 +31,7 @@ class Picture:
         alt: the alternative text, with what a sighted reader learns from the picture.
         caption: what was measured, and how.
         numbers: the drawn numbers; the column names contain the units.
-        live: how readers of a page are told the values that they point at; None for a picture that stays as it is.
+        live: lets a reader of a page point at the picture and read values; None for a still picture.
     """
 
     figure: Figure

@@ -36,7 +36,7 @@ def nothing_left(records: Records, objectives: Objectives) -> Observation:
         run = records.text("run", row)
         kind = records.numbers["kind"][row]
         if kind == Kind.SCOPE_OPENED:
-            return f"1 scopes that were never closed outlived the scope of run {run}"
+            return f"the scope of run {run} was never closed"
         what = "things" if kind == Kind.SCOPE_CLOSED else records.text("detail", row)
         return f"{values[row]:g} {what} outlived {f'the scope of run {run}' if run else 'the shutdown'}"
 

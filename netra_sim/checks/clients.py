@@ -117,7 +117,7 @@ class Clients:
         return np.asarray(groups.astype(np.int64) * (len(self._records) + 2) + rows + 1)
 
     def keys_for(self, clients: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """One number for each row that combines a client, the row's run, the use of its run id, and its sequence number.
+        """For each row one number, made of its client, its run, how often its id was used before, and its sequence number.
 
         Within a client and run, the keys are in the order of the sequence numbers.
         """

@@ -13,10 +13,10 @@ BEGUN, DONE = "tool_executing", "tool_completed"
 _STARTED, _COMPLETED = "agent_started", "agent_completed"
 
 _PUBLISHED_TOLERANCE = 0.050
-"""Seconds by which a duration may exceed the time available: the Windows clock ticks every 16 ms."""
+"""Seconds by which a tool's own duration may be longer than the events allow: the Windows clock ticks every 16 ms."""
 
 _RECEIVED_TOLERANCE = 1.0
-"""The same if only arrivals are known: a line may delay the beginning more than the end."""
+"""The same if only the arrivals of events are known: the network may delay the first event more than the last."""
 
 
 @define(
@@ -29,11 +29,11 @@ def tools(records: Records, objectives: Objectives) -> Observation:
 
     The findings are:
 
-    - tool_completed when more tools of the run have completed than begun;
-    - agent_completed while some tools have not completed. A run that ends with agent_error may leave tools;
-    - a duration below 0, or longer than the time since some tool of the run has been running without a break. Example: tools
-      begin at 1 s and 3 s, and one completes at 4 s: it can have taken 3 s. The tolerance is 50 ms, or 1 s for received
-      events.
+    - a tool_completed with which more tools of the run have completed than begun;
+    - an agent_completed while some tools have not completed. A run that ends with agent_error may leave tools;
+    - a duration below 0, or a longer one than any tool can have taken: at most since the run last went from no running tool
+      to one. Example: tools begin at 1 s and 3 s, and one completes at 4 s: it can have taken 3 s. The tolerance is 50 ms,
+      or 1 s for received events.
 
     The first two are judged only for runs that are known from their beginning: in a log, the first number must be 0; of
     received events, no number may be missing.
@@ -47,7 +47,7 @@ def tools(records: Records, objectives: Objectives) -> Observation:
         since = "" if np.isnan(most) else f", and began {most:.3f} s before at the earliest"
         messages[row] = f"the tool says that it took {seconds:.3f} s{since}"
     for row, left in undone.items():
-        messages[row] = f"the run ended with {left} tools that had begun and were not completed"
+        messages[row] = f"the run ended while tools had begun and not completed: {left}"
     for row in unbegun.tolist():
         messages[row] = "a tool completed before it had begun"
     wrong = np.array(sorted(messages), np.int64)
@@ -63,7 +63,7 @@ class _Events:
     """The events of every run in their order, run after run; received ones by connection and run.
 
     Attributes:
-        tolerance: seconds by which a duration may exceed the time available.
+        tolerance: seconds by which a tool's own duration may be longer than the events allow.
     """
 
     def __init__(self, records: Records) -> None:

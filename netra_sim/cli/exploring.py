@@ -193,7 +193,9 @@ def _write(page: Path | None, found: Failure | Trial, origin: str, printer: Prin
     except ValueError as error:
         raise click.UsageError(f"{page} is not written: {error}") from error
     save_text(page, html)
-    printer.say(f"the failing run beside the nearest passing one: {page}")
+    comparison = found.comparison
+    has_passing = comparison is not None and comparison.passing is not None
+    printer.say(f"the failing run{' beside the nearest passing one' if has_passing else ', step by step'}: {page}")
 
 
 def _tell_failure(found: Failure, origin: str, page: Path | None, printer: Printer) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def blaming(what: str) -> Iterator[None]:
 
 
 def harness_error(what: str, error: BaseException) -> HarnessError:
-    """An error as a `HarnessError` that names the part that failed, the innermost one if it passed through several."""
+    """An error as a `HarnessError` that names the part that failed; if parts are nested, the innermost one."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return (

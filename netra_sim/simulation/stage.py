@@ -32,7 +32,7 @@ class Stage:
 
     Args:
         scenario: what happens.
-        seed: determines what the scenario leaves open.
+        seed: decides everything that the scenario leaves to chance.
         loop: the loop that everything runs on.
         on_answer: called at the end of every request.
 
@@ -41,7 +41,7 @@ class Stage:
         recorder: takes what is observed.
         faults: which faults are active.
         failure: the error of a part of the simulation itself, or None.
-        counts_steps: whether the steps of the loop tell how economical the server is.
+        counts_steps: whether the History gets the number of steps of the loop, as a measure of the server's work.
     """
 
     counts_steps = True
@@ -137,19 +137,19 @@ class Stage:
                 self._end(injection)
 
     def begin_first_faults(self, also: type[Fault] | tuple[()] = ()) -> None:
-        """Begin the faults that are on from the start, and those of a kind."""
+        """Begin the faults that are on from the start, and all faults of the type `also`."""
         for injection in self.faults.injections:
             if injection.fault.at == 0 or isinstance(injection.fault, also):
                 self.begin(injection)
 
     def schedule_faults(self, besides: type[Fault] | tuple[()] = ()) -> None:
-        """Let each fault begin and end at its time, except those of a kind."""
+        """Let each fault begin and end at its time, except faults of the type `besides`."""
         for injection in self.faults.injections:
             if not isinstance(injection.fault, besides):
                 self.spawn(self._inject(injection), f"fault {injection.fault.name}")
 
     def begin_again(self, fault: Fault, seconds: float) -> None:
-        """See `FaultTarget`."""
+        """Let a fault act once more, so many seconds from now."""
 
         async def act() -> None:
             await self.loop.sleep_exactly(seconds)

@@ -11,7 +11,7 @@ from netra_sim.checks.results import FINDINGS_SHOWN, Finding
 from netra_sim.history import History
 from netra_sim.simulation import Scenario
 from netra_sim.site.plain_words import in_plain_words
-from netra_sim.site.run_page import run_pictures
+from netra_sim.site.run_page import run_pictures, scenario_in_words
 from netra_sim.site.safe_html import SafeHtml
 from netra_sim.site.scripts import FILTER, live_if_used
 from netra_sim.studies.systems import system_checks_table
@@ -192,7 +192,7 @@ def _tested(scenario: Scenario) -> dict[str, str]:
     assert client is not UNSET  # noqa: S101 - a scenario with a system has one
     services = {} if scenario.services is UNSET else scenario.services
     tested = {
-        "Scenario": f"{scenario.name}: {scenario.description}",
+        "Scenario": scenario_in_words(scenario.name, scenario.description),
         "System": f"{system.app or system.main} in {system.folder}, {_counted(system.processes, 'process', 'es')}",
         "Clients": client.name,
         "Users": f"{len(scenario.present_users):,}, with {scenario.requests:,} requests in all",
@@ -215,7 +215,8 @@ def _assumptions(outcome: GateOutcome) -> list[str]:
         "The system ran unmodified, in virtual time, over a simulated network; its users and its services were simulated.",
         f"Each step of its event loop took {cost * 1000:g} ms of CPU time, as the scenario says."
         if cost
-        else "Its code took no time; waits come from the network and the services. The scenario sets platform.step_cost.",
+        else "Its code took no time: the waits are those of the network and the services. To count the time of the "
+        "code, set platform.step_cost in the scenario.",
         "The times of the network and of the services are those of the scenario, and not of a production system.",
     ]
     if scenario.services is not UNSET and scenario.services:

@@ -16,6 +16,7 @@ from netra_sim.charts import (
 )
 from netra_sim.checks import CheckResult
 from netra_sim.history import History, Kind
+from netra_sim.simulation import Scenario
 from netra_sim.site.plain_words import in_plain_words
 from netra_sim.site.safe_html import SafeHtml
 from netra_sim.site.scripts import FILTER, live_if_used
@@ -97,11 +98,16 @@ _SOURCES = {
 }
 
 
+def scenario_in_words(name: str, description: str) -> str:
+    """A scenario's name, and its description unless that is the default: the default need not be true of it."""
+    return name if description == Scenario().description and name != Scenario().name else f"{name}: {description}"
+
+
 def _facts(history: History) -> dict[str, str]:
     meta, scenario = history.meta, history.meta.get("scenario") or {}
     facts = {"Recorded by": _SOURCES.get(meta.get("source", ""), "an unnamed source")}
     if scenario:
-        facts["Scenario"] = f"{scenario['name']}: {scenario['description']}"
+        facts["Scenario"] = scenario_in_words(scenario["name"], scenario["description"])
         facts["Users"] = f"{scenario['users']:,}"
         faults = [f"{one['kind']} from {one['at']:g} s for {one['lasts']:g} s" for one in scenario.get("faults", ())]
         facts["Faults"] = ", ".join(faults) or "none"

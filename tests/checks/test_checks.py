@@ -142,7 +142,11 @@ def test_left_overs_are_found(kind):
         story.recorder.left_over("connections", 3)
     result = result_of(story.end(), "nothing-left")
     assert result.found == 1
-    expected = {"unclosed": "never closed", "in scope": "2 tasks", "after shutdown": "3 connections"}
+    expected = {
+        "unclosed": "the scope of run bob.1 was never closed",
+        "in scope": "2 tasks",
+        "after shutdown": "3 connections",
+    }
     assert expected[kind] in result.findings[0].message
 
 

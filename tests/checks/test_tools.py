@@ -23,8 +23,8 @@ def messages(*events):
     ("events", "found"),
     [
         ((BEGUN, BEGUN, DONE, DONE, END), []),
-        ((BEGUN, BEGUN, DONE, END), ["the run ended with 1 tools that had begun and were not completed"]),
-        ((BEGUN, DONE, BEGUN, BEGUN, END), ["the run ended with 2 tools that had begun and were not completed"]),
+        ((BEGUN, BEGUN, DONE, END), ["the run ended while tools had begun and not completed: 1"]),
+        ((BEGUN, DONE, BEGUN, BEGUN, END), ["the run ended while tools had begun and not completed: 2"]),
         ((BEGUN, "agent_error"), []),
         ((BEGUN, DONE, DONE, BEGUN, END), ["a tool completed before it had begun"]),
         ((BEGUN, BEGUN), []),

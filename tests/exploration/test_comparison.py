@@ -90,6 +90,15 @@ def test_the_command_tells_the_first_difference_and_writes_the_page(tmp_path):
     assert "the seat was sold to" in page.read_text("utf-8")
 
 
+def test_a_failure_without_a_passing_run_has_a_page_of_the_failing_run_alone(tmp_path):
+    program, page = tmp_path / "always.py", tmp_path / "always.html"
+    program.write_text("async def fails():\n    raise RuntimeError('the till is empty')\n", "utf-8")
+    done = CliRunner().invoke(cli, ["explore", f"{program}:fails", "--html", str(page)])
+    assert done.exit_code == 1, done.output
+    assert done.stdout.splitlines()[-1] == f"the failing run, step by step: {page}"
+    assert "The nearest run that passes" not in page.read_text("utf-8")
+
+
 def test_without_a_failure_no_page_is_written_and_that_is_said(tmp_path):
     page = tmp_path / "none.html"
     done = CliRunner().invoke(cli, ["explore", f"{ZOO}:spin_wait", "--seeds", "5", "--html", str(page)])

@@ -18,6 +18,7 @@ from netra_sim.history import History
 ROOT = Path(__file__).parents[2]
 EXAMPLE = "examples/fastapi_agents/agents.toml"
 FEW = ["--users", "6", "--set", "workload.runs_per_user=1", "--set", "workload.window=0.05"]
+NO_COST = "To count the time of the code, set platform.step_cost in the scenario."
 FILES = {"index.html", "junit.xml", "results.sarif", "summary.md", "verdict.json", "manifest.json"}
 
 
@@ -59,7 +60,13 @@ def test_a_system_that_passes_exits_with_0_and_its_folder_says_what_was_tested(g
     assert done.stdout.splitlines()[-2] == headline
     assert "last event of a request, p95" in done.stdout
     page = Page(folder / "passed" / "index.html")
-    for words in ("right:app in examples/fastapi_agents, 1 process", "websocket-json", "model (model)", headline):
+    for words in (
+        "right:app in examples/fastapi_agents, 1 process",
+        "websocket-json",
+        "model (model)",
+        headline,
+        NO_COST,
+    ):
         assert words in page.text
     assert verdict_of(folder / "passed")["decision"] == "PASS"
 

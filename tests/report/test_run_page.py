@@ -45,6 +45,14 @@ def test_a_run_gets_a_page_with_its_figures_its_pictures_and_its_slowest_request
     assert Page(tmp_path / "two.html").images == page.images
 
 
+@pytest.mark.parametrize(("told", "shown"), [("", "mine"), ('description = "Two users ask."', "mine: Two users ask.")])
+def test_a_page_tells_a_scenario_by_its_own_words_only(run, tmp_path, told, shown):
+    (tmp_path / "mine.toml").write_text(f'name = "mine"\nusers = 2\n{told}\n', "utf-8")
+    done = run("simulate", "mine.toml", "--html", "mine.html")
+    assert "Page: mine.html" in done.stdout, done.output
+    assert f"Scenario {shown} Users" in " ".join(Page(tmp_path / "mine.html").text.split())
+
+
 def test_the_page_of_a_log_has_what_the_log_can_show(run, tmp_path):
     event = {"user": "<b>bob", "owner": "alice", "run": "r", "event": "agent_started"}
     (tmp_path / "events.jsonl").write_text(json.dumps(event))

@@ -32,7 +32,7 @@ class Process:
         is_dead: whether it was killed; none of its code runs any more.
         handlers: what it does on signals.
         listeners: its listening sockets, by port.
-        endpoints: its open connections, those that begin included.
+        endpoints: its ends of connections that are open, or are being opened.
         tasks: its tasks.
         generators: its asynchronous generators.
     """
@@ -59,7 +59,7 @@ class Host:
     Attributes:
         clock_offset: seconds by which its wall clock is ahead.
         has_power: whether it runs at all.
-        cuts: how often it is cut off from all others, without power too.
+        cuts: how many `isolate` calls of the network cut it off now; it is reachable again when all are taken back.
         process: what runs on it now.
     """
 
