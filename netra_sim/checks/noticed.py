@@ -42,9 +42,9 @@ def tokens(records: Records, objectives: Objectives) -> Observation:
     arrive. An answer counts as looked at if the client received it to its end and found numbers in it.
 
     The stand-in says how many tokens its answer has, so tokens that are lost at the end are missing too. The end is not
-    judged if the run asked a model more than once, if the system hung up on the model, or if the answer ended before the
-    model's. A system that reads all of the model's answer and shortens it on purpose cannot be told from one that loses
-    tokens; its scenario then expects this check to fail.
+    judged if the run asked a model more than once, if the system hung up on the model, if a partition was on meanwhile, or
+    if the answer ended before the model's. A system that reads all of the model's answer and shortens it on purpose cannot
+    be told from one that loses tokens; its scenario then expects this check to fail.
     """
     answers, values = records.rows(Kind.ANSWERED), records.numbers["value"]
     numbered = answers[values[answers] > 0]
@@ -100,6 +100,9 @@ def _lost_at_the_end(records: Records, answers: np.ndarray, noticed: np.ndarray)
     missing = np.bincount(runs[jumps], weights=values[jumps] - seq[jumps] + 1, minlength=size)
     of = runs[answers]
     judged = answers[(begun[of] == 1) & (complete[of] == 1) & (end[of] < answers)]
+    # A model that the system hung up on does not hear of it during a partition.
+    times, first = records.numbers["time"], records.first_of_run(judged, worked)
+    judged = judged[~records.meets_a_fault(times[first], times[judged], "partition")]
     of = runs[judged]
     return judged, np.maximum(0, values[end[of]] - values[judged] - missing[of]).astype(int)
 

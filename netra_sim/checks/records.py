@@ -217,6 +217,20 @@ class Records(History):
         firsts = self.first_of_run(rows, self.rows(Kind.REQUESTED, Kind.SCOPE_OPENED, Kind.PUBLISHED))
         return np.where(firsts >= 0, self.codes["user"][firsts], NOBODY)
 
+    def meets_a_fault(self, began: np.ndarray, ended: np.ndarray, kind: str = "") -> np.ndarray:
+        """For each time span whether a fault was on at any moment of it; with a kind, a fault of that kind."""
+        times = self.numbers["time"]
+        changes = self.rows(Kind.FAULT_BEGAN, Kind.FAULT_ENDED)
+        if kind:
+            changes = changes[self.one_of("detail", changes, kind)]
+        if not len(changes):
+            return np.zeros(len(began), bool)
+        on = np.cumsum(np.where(self.numbers["kind"][changes] == Kind.FAULT_BEGAN, 1, -1)) > 0
+        before = np.searchsorted(times[changes], began, side="right") - 1
+        is_on_then = (before >= 0) & on[before]
+        begins_meanwhile = np.searchsorted(times[changes], ended, side="left") - 1 > before
+        return np.asarray(is_on_then | begins_meanwhile)
+
     def first_of_run(self, rows: np.ndarray, among: np.ndarray) -> np.ndarray:
         """For each row the first row in ``among`` of the same run, or -1. Each use of a run id is a run."""
         if not self.uses.any():

@@ -128,7 +128,7 @@ def _held_back(
     came_at_once = (over > _SHORTEST) & (together < HELD_BACK * over)
     is_early = times[first] - began < lasted / 2
     came_after_the_first = (lasted > _SHORTEST) & is_early & (together < HELD_BACK * lasted) & (not records.is_foreign)
-    is_held = (came_at_once | came_after_the_first) & ~_meets_a_fault(records, began, times[last])
+    is_held = (came_at_once | came_after_the_first) & ~records.meets_a_fault(began, times[last])
     return starts[is_held], lasted[is_held]
 
 
@@ -146,16 +146,3 @@ def _worked_for(records: Records, last: np.ndarray) -> np.ndarray:
     worked = worked[records.last_of_run(worked, np.sort(last)) > worked]
     first_unit, last_unit = records.first_of_run(last, worked), records.last_of_run(last, worked)
     return np.asarray(times[last_unit] - times[first_unit])
-
-
-def _meets_a_fault(records: Records, began: np.ndarray, ended: np.ndarray) -> np.ndarray:
-    """For each time span whether a fault was on at any moment of it."""
-    times = records.numbers["time"]
-    changes = records.rows(Kind.FAULT_BEGAN, Kind.FAULT_ENDED)
-    if not len(changes):
-        return np.zeros(len(began), bool)
-    on = np.cumsum(np.where(records.numbers["kind"][changes] == Kind.FAULT_BEGAN, 1, -1)) > 0
-    before = np.searchsorted(times[changes], began, side="right") - 1
-    is_on_then = (before >= 0) & on[before]
-    begins_meanwhile = np.searchsorted(times[changes], ended, side="left") - 1 > before
-    return np.asarray(is_on_then | begins_meanwhile)

@@ -317,6 +317,17 @@ def test_the_end_of_an_answer_is_not_judged_where_the_model_was_asked_twice_or_h
         assert found.found == 0
 
 
+@pytest.mark.parametrize(("fault", "judged"), [("partition", 0), ("slow-agents", 1)])
+def test_the_end_of_an_answer_is_not_judged_during_a_partition_as_the_model_does_not_hear_that_it_was_hung_up_on(
+    fault, judged
+):
+    story = ForeignStory()
+    story.recorder.fault_began(fault)
+    found = result_of(story.run(tokens=6, made=8).end(), "tokens")
+    assert found.measured["answers whose end was compared with the model's"].value == judged
+    assert found.found == judged
+
+
 def test_an_event_that_comes_again_is_no_token(tmp_path):
     path = tmp_path / "events.jsonl"
     path.write_text('{"kind": "repeated", "user": "alice", "run": "alice.1", "event": "message", "seq": 3}')
