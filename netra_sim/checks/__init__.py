@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from netra_sim.checks.answers import answers
-from netra_sim.checks.check import Check, CheckError, define
 from netra_sim.checks.cleanup import nothing_left
+from netra_sim.checks.definition import Check, CheckError, define
 from netra_sim.checks.delivery import delivery, truthfulness
 from netra_sim.checks.events import completion, critical_events, every_run_ends
 from netra_sim.checks.isolation import (

@@ -1,6 +1,6 @@
 """The check of answers: each is complete, and belongs to its question."""
 
-from netra_sim.checks.check import define
+from netra_sim.checks.definition import define
 from netra_sim.checks.records import Records
 from netra_sim.checks.results import Observation
 from netra_sim.history import Kind, Objectives

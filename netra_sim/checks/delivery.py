@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from netra_sim.checks.check import define
 from netra_sim.checks.clients import LEAVING, Clients
+from netra_sim.checks.definition import define
 from netra_sim.checks.membership import is_in
 from netra_sim.checks.owing import IN_FLIGHT, excused, owed
 from netra_sim.checks.receipts import Receipts, announced

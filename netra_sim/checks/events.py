@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from netra_sim.checks.check import define
+from netra_sim.checks.definition import define
 from netra_sim.checks.records import FINAL, Records
 from netra_sim.checks.refusal_words import turned_away
 from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Measurement, Observation, counted

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from msgspec import UNSET
 
-from netra_sim.checks.check import define
+from netra_sim.checks.definition import define
 from netra_sim.checks.judging import BUSY, LEAST_EVIDENCE, SLOWEST_SHOWN, Judgement, Sample, figure_of
 from netra_sim.checks.records import FINAL, Records
 from netra_sim.checks.refusal_words import turned_away

@@ -3,7 +3,7 @@
 import numpy as np
 from msgspec import UNSET
 
-from netra_sim.checks.check import define
+from netra_sim.checks.definition import define
 from netra_sim.checks.records import Records
 from netra_sim.checks.results import Measurement, Observation, counted
 from netra_sim.history import Kind, Objectives

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from netra_sim.checks.check import define
+from netra_sim.checks.definition import define
 from netra_sim.checks.records import Records
 from netra_sim.checks.results import Observation, counted
 from netra_sim.history import SECRETS_GIVEN, Kind, Objectives

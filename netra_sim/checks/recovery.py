@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from netra_sim.checks.check import define
 from netra_sim.checks.clients import LEAVING
+from netra_sim.checks.definition import define
 from netra_sim.checks.records import FINAL, Records, running_max
 from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Measurement, Observation, counted
 from netra_sim.history import Kind, Objectives

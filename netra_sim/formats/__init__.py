@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from netra_sim.formats.case import Case, CaseOutcome, check_case, defect_case, in_a_line
+from netra_sim.formats.documents import FORMAT, check_facts, json_document
 from netra_sim.formats.github import annotation, annotations
-from netra_sim.formats.json_document import FORMAT, check_facts, json_document
 from netra_sim.formats.text import check_lines
 from netra_sim.lazy import on_first_use
 

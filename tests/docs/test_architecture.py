@@ -1,11 +1,16 @@
 """The picture of the rooms matches the import contracts, and its page names every room."""
 
 import importlib.util
+import pkgutil
 import re
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
+
+import netra_sim
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,3 +57,18 @@ def test_the_page_shows_the_picture_with_a_text_in_its_place_and_names_every_roo
     assert len(alt) > 100
     rows = re.findall(r"^\| `(\w+)` \|", page, re.M)
     assert sorted(rows) == sorted(script.ROOMS)
+
+
+def test_no_module_is_hidden_by_a_name_that_its_room_gives():
+    for room in [netra_sim, *map(import_module, rooms())]:
+        modules = {module.name for module in pkgutil.iter_modules(room.__path__)}
+        hidden = {name for name in modules.intersection(getattr(room, "__all__", ())) if not is_module(room, name)}
+        assert not hidden, f"{room.__name__}: which of the two is found depends on the order of imports"
+
+
+def rooms():
+    return [one.name for one in pkgutil.walk_packages(netra_sim.__path__, "netra_sim.") if one.ispkg]
+
+
+def is_module(room, name):
+    return isinstance(getattr(room, name), ModuleType)
