@@ -166,7 +166,7 @@ def sentence(holds: Sequence[Hold], log: ScheduleLog, step_cost: float = 0.0) ->
     """
     cost = f" if each step takes {step_cost * 1000:g} ms" if step_cost else ""
     if not holds:
-        return f"fails in asyncio's own order{cost}"
+        return f"fails without any change to the order of steps{cost}"
     lines = [f"passes in asyncio's order; fails{cost + ' and' if cost else ' if'}"]
     ran = {(step.task, step.step): index for index, step in enumerate(log.steps)}
     for hold in holds:

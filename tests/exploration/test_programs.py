@@ -53,7 +53,7 @@ def test_a_bug_in_asyncios_own_order_needs_no_hold():
         raise ValueError("at once")
 
     failure = explore(main, seeds=5).failure
-    assert (failure.seed, failure.holds, failure.sentence) == (0, (), "fails in asyncio's own order")
+    assert (failure.seed, failure.holds, failure.sentence) == (0, (), "fails without any change to the order of steps")
 
 
 async def unawaited():

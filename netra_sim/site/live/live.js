@@ -183,7 +183,7 @@
     height: panel.height,
     legend: { show: false },
     padding: [12, 14, null, null],
-    cursor: { drag: { x: true, y: false, setScale: true }, points: { show: !panel.cells }, sync: { key: box.id, setSeries: false } },
+    cursor: { drag: { x: true, y: false, setScale: true }, points: { show: !panel.cells }, sync: { key: box.dataset.group, setSeries: false } },
     scales: {
       x: { time: false, distr: panel.x.log ? 3 : 1, range: (_, least, most) => [least, most] },
       y: { distr: panel.y.log ? 3 : 1, range: panel.y.limits },
@@ -215,11 +215,12 @@
     const { panels, faults } = JSON.parse(figure.dataset.live);
     if (!panels.every(({ x, y }) => isAxis(x) && isAxis(y))) throw new RangeError("an axis without an extent");
     const hidden = new Set(), plots = [];
-    const box = make("div", { className: "live-box", id: `live-${number}`, tabIndex: 0 });
+    const box = make("div", { className: "live-box", tabIndex: 0 });
     const readout = make("p", { className: "readout", textContent: HINT });
     const whole = make("button", { type: "button", textContent: "Show all of it", hidden: true });
     const bar = make("div", { className: "toggles" });
     const live = make("div", { className: "live" }, bar, box, readout);
+    box.dataset.group = number; // plots of one picture show the pointer at the same place
     box.setAttribute("role", "img");
     box.setAttribute("aria-label", figure.querySelector("img").alt);
     readout.setAttribute("role", "status");
