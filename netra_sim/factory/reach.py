@@ -96,30 +96,31 @@ class Walks:
 
     def glance(self, root: object) -> Glance:
         """Find what can be reached from an object, without paths and order. It costs a fraction of `reach`."""
-        kinds, ends = self._kinds, self._kinds.ends
+        ends, mutable = self._kinds.ends, self._kinds.mutable
         reached = [root]
         seen = {id(root)}
         met: set[type] = set()
-        looked_at = 0
-        while looked_at < len(reached):
-            first = looked_at
-            for value in islice(reached, first, None):  # the list grows meanwhile
-                for part in kinds[type(value)].parts(value):
-                    if type(part) not in ends and id(part) not in seen:
-                        seen.add(id(part))
-                        reached.append(part)
-            looked_at = len(reached)
-            new = set(map(type, reached[first:])) - met - ends
-            met |= new
-            for part in chain.from_iterable([self._classes[kind].parts for kind in new]):
-                if type(part) not in ends and id(part) not in seen:
-                    seen.add(id(part))
-                    reached.append(part)
-        mutable = self._kinds.mutable
+        for part in chain.from_iterable(self._parts_of_each(reached, met)):
+            if type(part) not in ends and id(part) not in seen:
+                seen.add(id(part))
+                reached.append(part)
         return Glance(
             [value for value in reached if type(value) in mutable],
             [kind for kind in met if self._classes[kind].has_code],
         )
+
+    def _parts_of_each(self, reached: list[object], met: set[type]) -> Iterator[list[object]]:
+        """What each object references, and what is in its class the first time; both arguments grow meanwhile."""
+        kinds = self._kinds
+        first = 0
+        while first < len(reached):
+            for value in islice(reached, first, None):
+                yield kinds[type(value)].parts(value)
+            new = set(map(type, reached[first:])) - met - kinds.ends
+            first = len(reached)
+            met |= new
+            for kind in new:
+                yield self._classes[kind].parts
 
     def reach(self, root: object, name: str) -> Reach:
         """Find what can be reached from an object, which the paths call by this name."""
