@@ -130,11 +130,11 @@ def connection_isolation(records: Records, objectives: Objectives) -> Observatio
 
 @define(
     "content-isolation",
-    question="Did every frame carry data of its reader and its run only?",
-    unit="events received that bear a mark",
+    question="Did every received message contain only data of the user who received it, and of its own run?",
+    unit="events received that name the user of their data",
 )
 def content_isolation(records: Records, objectives: Objectives) -> Observation:
-    """Every received frame must hold data of its reader and its run only.
+    """Every received message must contain only data of the user who receives it, and of its own run.
 
     The marks in the data of users and runs name the owner of the data. The findings are: an event with the mark of another
     user, an event with the mark of another run of its reader, and a control frame that names another user. Events without a

@@ -52,7 +52,7 @@ def test_each_command_repeats_its_simulation(tried, tmp_path, monkeypatch):
 def test_the_checks_that_cannot_judge_say_why_and_stand_apart(tried):
     page = tried.checks()
     judged, _, others = page.partition("<details>")
-    assert "Did every frame carry data of its reader" in judged
+    assert "Did every received message contain only data of the user who received it" in judged
     assert "not&nbsp;applicable" not in judged
     assert "it lacks records of the kind scope_opened" in others
 
