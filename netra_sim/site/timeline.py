@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from netra_sim.charts import style
+from netra_sim.checks import CheckResult, Finding
 from netra_sim.exploration import Failure, Trial
 from netra_sim.exploration.comparison import LoggedRun, PairOfRuns
 from netra_sim.history import Kind
@@ -97,6 +98,7 @@ def timeline_page(found: Failure | Trial, origin: str, replay: str = "") -> Html
     if isinstance(found, Failure):
         comparison, errors, traceback = found.comparison, [found.error], found.traceback
         escapes: Sequence[Escape] = found.escapes
+        findings: Sequence[Finding] = ()
     else:
         if found.comparison is None:
             raise ValueError(
@@ -104,8 +106,9 @@ def timeline_page(found: Failure | Trial, origin: str, replay: str = "") -> Html
                 "explore it with the order random, and hand the trial to shrink"
             )
         comparison, traceback, escapes = found.comparison, "", ()
-        errors = list(_findings(found))
-    layout = Layout.of(comparison)
+        errors = list(_errors(found))
+        findings = [finding for result in _failed(found) for finding in result.findings if finding.time is not None]
+    layout = Layout.of(comparison, [finding.time for finding in findings if finding.time is not None])
     return render(
         "site/templates/timeline.html",
         title=f"{origin}: a failing run",
@@ -118,34 +121,39 @@ def timeline_page(found: Failure | Trial, origin: str, replay: str = "") -> Html
         traceback=traceback.rstrip(),
         escapes=escapes,
         replay=replay or (found.replay if isinstance(found, Failure) else ""),
-        runs=list(_drawings(comparison, layout)),
+        runs=list(_drawings(comparison, layout, findings)),
         row=ROW,
         top=TOP,
         colours=_COLOURS,
     )
 
 
-def _findings(trial: Trial) -> Iterator[str]:
-    for result in trial.results:
-        if result.check in trial.failed_checks:
-            yield f"{result.check} fails; it looked at {result.looked_at:,} {result.unit}"
-            yield from (f"  {finding.message}" for finding in result.findings[:5])
+def _failed(trial: Trial) -> list[CheckResult]:
+    return [result for result in trial.results if result.check in trial.failed_checks]
 
 
-def _drawings(comparison: PairOfRuns, layout: Layout) -> Iterator[Drawing]:
+def _errors(trial: Trial) -> Iterator[str]:
+    for result in _failed(trial):
+        yield f"{result.check} fails; it looked at {result.looked_at:,} {result.unit}"
+        yield from (f"  {finding.message}" for finding in result.findings[:5])
+
+
+def _drawings(comparison: PairOfRuns, layout: Layout, findings: Sequence[Finding]) -> Iterator[Drawing]:
     if comparison.passing is not None:
-        yield _drawing("passing", "The nearest run that passes", comparison.passing, comparison, layout)
-    yield _drawing("failing", "The run that fails", comparison.failing, comparison, layout)
+        yield _drawing("passing", "The nearest run that passes", comparison.passing, comparison, layout, ())
+    yield _drawing("failing", "The run that fails", comparison.failing, comparison, layout, findings)
 
 
-def _drawing(name: str, heading: str, run: LoggedRun, comparison: PairOfRuns, layout: Layout) -> Drawing:
+def _drawing(
+    name: str, heading: str, run: LoggedRun, comparison: PairOfRuns, layout: Layout, findings: Sequence[Finding]
+) -> Drawing:
     shown = [index for index in layout.places if index < run.length]
-    extra = _history_lanes(run)
+    extra = _history_lanes(run, findings)
     tops = {lane: float(TOP + ROW * number) for number, lane in enumerate([*layout.lanes, *extra])}
     height = TOP + ROW * len(tops) + BOTTOM
     dots = [_dot(run, comparison, layout, index) for index in shown]
     bars = [_bar(run, layout, *span[:2]) for span in held(run) if {span[0], span[1]} <= layout.places.keys()]
-    marks = {lane: _marks(run, layout, lane, tops[lane] + ROW / 2) for lane in extra}
+    marks = {lane: _marks(run, layout, lane, tops[lane] + ROW / 2, findings) for lane in extra}
     at = comparison.divergence
     last = max(shown, default=0)
     is_failing = run is comparison.failing
@@ -179,12 +187,12 @@ def _divergence(x: float, width: float) -> TimelineLabel:
     return TimelineLabel(x, 12, "first difference", "start" if x + 17 * _LETTER < width + 90 else "end")
 
 
-def _history_lanes(run: LoggedRun) -> list[str]:
+def _history_lanes(run: LoggedRun, findings: Sequence[Finding]) -> list[str]:
     if run.history is None:
         return []
     kinds = set(run.history.numbers["kind"].tolist())
     faults = ["faults"] if Kind.FAULT_BEGAN in kinds else []
-    return faults + [name for kind, name in _MESSAGES.items() if kind in kinds]
+    return faults + [name for kind, name in _MESSAGES.items() if kind in kinds] + ["findings"] * bool(findings)
 
 
 def _dot(run: LoggedRun, comparison: PairOfRuns, layout: Layout, index: int) -> Dot:
@@ -226,10 +234,11 @@ def _ticks(run: LoggedRun, layout: Layout, shown: Sequence[int], y: float) -> It
             before = text
 
 
-def _marks(run: LoggedRun, layout: Layout, lane: str, y: float) -> list[Mark]:
-    """What the history has for a lane, counted by place."""
+def _marks(run: LoggedRun, layout: Layout, lane: str, y: float, findings: Sequence[Finding]) -> list[Mark]:
+    """What the history, or a check, has for a lane, counted by place."""
     texts: dict[float, list[str]] = defaultdict(list)
-    for _, text, time in _records(run, lane):
+    found = [(finding.message, finding.time) for finding in findings if finding.time is not None]
+    for text, time in found if lane == "findings" else (record[1:] for record in _records(run, lane)):
         if (x := layout.place_at(run, time)) is not None:
             texts[x].append(f"t={time:.3f}  {text}")
     return [Mark(x, y, lane, _label(lane, found), "\n".join(found[:20])) for x, found in texts.items()]

@@ -11,10 +11,13 @@ from netra_sim.exploration.comparison import LoggedRun, PairOfRuns
 from netra_sim.simulation.schedule import CALLBACK, Hold
 
 MOST_STEPS = 160
-"""Steps of a run that are all shown; of a longer run, those around the holds, the first difference and both ends."""
+"""Steps of a run that are all shown; of a longer run, those around holds, the first difference, findings and both ends."""
 
 MOST_HOLDS = 3
 """Holds whose surroundings are shown in a long run."""
+
+MOST_MOMENTS = 3
+"""Moments of findings whose surroundings are shown in a long run."""
 
 MOST_LANES = 12
 """Tasks with a lane each; more of them share the lane of their coroutine."""
@@ -70,10 +73,10 @@ class Layout:
     _lane_of: Mapping[Key, int]
 
     @classmethod
-    def of(cls, comparison: PairOfRuns) -> "Layout":
-        """The layout of a comparison."""
+    def of(cls, comparison: PairOfRuns, found_at: Sequence[float] = ()) -> "Layout":
+        """The layout of a comparison; ``found_at`` has the virtual times of what the failing run does wrong."""
         runs = [run for run in (comparison.passing, comparison.failing) if run is not None]
-        places, gaps, width = _spread(_shown(comparison, runs), max(run.length for run in runs))
+        places, gaps, width = _spread(_shown(comparison, runs, found_at), max(run.length for run in runs))
         lanes, lane_of = _lanes(runs, places)
         return cls(places, gaps, lanes, width, lane_of)
 
@@ -83,17 +86,22 @@ class Layout:
 
     def place_at(self, run: LoggedRun, time: float) -> float | None:
         """Where the last step until a virtual time is; None if that step is not shown."""
-        index = bisect_right(run.log.steps, time, key=lambda step: step.time) - 1
-        return self.places.get(max(0, index))
+        return self.places.get(_index_at(run, time))
 
 
-def _shown(comparison: PairOfRuns, runs: Sequence[LoggedRun]) -> list[int]:
+def _index_at(run: LoggedRun, time: float) -> int:
+    return max(0, bisect_right(run.log.steps, time, key=lambda step: step.time) - 1)
+
+
+def _shown(comparison: PairOfRuns, runs: Sequence[LoggedRun], found_at: Sequence[float]) -> list[int]:
     longest = max(run.length for run in runs)
     if longest <= MOST_STEPS:
         return list(range(longest))
     spans = [(0, _BEFORE), *((run.length - _END, run.length) for run in runs)]
     if (at := comparison.divergence) is not None:
         spans.append((at - _BEFORE, at + _AFTER))
+    for index in [_index_at(comparison.failing, time) for time in sorted(set(found_at))[:MOST_MOMENTS]]:
+        spans.append((index - _AFTER, index + _BEFORE))
     for run in runs:
         for began, ended, _ in held(run)[:MOST_HOLDS]:
             spans += [(began - _BEFORE, began + _AFTER), (ended - _BEFORE, ended + _AFTER)]

@@ -7,7 +7,7 @@ import pytest
 from browser import chromium
 
 from netra_sim.exploration import explore, run_trial, shrink
-from netra_sim.simulation import find_scenario
+from netra_sim.simulation import Scenario, find_scenario
 from netra_sim.site.timeline import timeline_page
 
 
@@ -36,6 +36,22 @@ async def many_steps():
     for _ in range(300):
         await asyncio.sleep(0.001)
     await oversold()
+
+
+SHARED_ANSWER = """
+import asyncio, json
+
+last = {}
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    last.update(json.loads((await receive())["body"]))
+    await asyncio.sleep(0.05)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+    answer = {"type": "token", "content": last["text"]}
+    await send({"type": "http.response.body", "body": b"data: %s\\n\\n" % json.dumps(answer).encode()})
+"""
 
 
 def page_of(main):
@@ -115,6 +131,27 @@ def test_faults_and_messages_of_a_scenario_are_drawn(crashed):
     assert "agent_error #" in crashed
     assert '<line class="link"' in crashed
     assert "netra-sim simulate agent-crashes" in crashed
+
+
+def test_what_a_check_finds_is_drawn_with_the_steps_around_it(tmp_path, monkeypatch):
+    (tmp_path / "shared_answer.py").write_text(SHARED_ANSWER)
+    monkeypatch.chdir(tmp_path)
+    scenario = Scenario.from_mapping(
+        {
+            "users": 2,
+            "platform": {"order": "random"},
+            "workload": {"arrivals": {"kind": "burst", "at": 0.5, "width": 0.0}},
+            "system": {"app": "shared_answer:app"},
+            "client": {"kind": "sse-json", "path": "/", "body": {"text": "{text}"}, "end_of_body": True},
+        }
+    )
+    trial = shrink(run_trial(scenario, 1))
+    page = timeline_page(trial, "shared-answer")
+    (finding,) = {result.check: result for result in trial.results}["content-isolation"].findings
+    assert "findings" in lanes(page)
+    assert re.search(r'<path class="findings" d="M[^"]*"><title>t=\d\.\d+  user-\d received data of user-\d', page)
+    steps = re.findall(r"<td>([\d.]+)</td>", page)
+    assert any(abs(float(time) - finding.time) < 1e-5 for time in steps if "." in time)
 
 
 def test_a_trial_that_was_not_shrunk_is_refused_with_what_to_do():
