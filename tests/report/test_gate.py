@@ -228,6 +228,7 @@ def test_the_page_is_one_file_whose_pictures_have_words(gated):
         assert all(len(image["alt"]) > 40 for image in page.images)
         links = {link for link in page.links if not link.startswith(("#", "data:"))}
         assert links == names_in(gated[2] / name) - {"index.html", "manifest.json", "notes.txt"}
+        assert "The numbers under “Looked at” add up all seeds" in page.text
 
 
 def test_the_page_is_quiet_and_accessible_in_a_browser_and_fits_a_phone(gated):
