@@ -6,6 +6,7 @@ import ssl
 import pytest
 from certificates import self_signed
 from small_server import SSE, running
+from websockets.asyncio.server import serve
 
 from netra_sim.checks import check
 from netra_sim.clients.tls import tls_context
@@ -76,4 +77,27 @@ async def test_users_and_faults_reach_a_server_whose_certificate_is_trusted(tls,
     ended = history.frame(Kind.RECEIVED)
     assert hit
     assert (ended["event"].astype(str) == "agent_completed").sum() >= 4 - hit
+    assert {one.check: one.state for one in check(history)}["content-isolation"] == "passed"
+
+
+async def test_users_reach_a_websocket_server_whose_certificate_is_trusted(tls, certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    one = Scenario.from_mapping(
+        {
+            "users": 4,
+            "client": {"kind": "websocket-json", "expect_broadcast": True},
+            "workload": {"arrivals": {"kind": "burst", "at": 0.0, "width": 0.0}, "patience": 20.0},
+        }
+    )
+
+    async def echo(socket):
+        async for frame in socket:
+            await socket.send(frame)
+
+    async with serve(echo, "127.0.0.1", 0, ssl=tls) as server:
+        url = f"wss://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+        await try_to_connect(target_of(url))
+        history = await load_scenario(one, url=url)
+    received = history.frame(Kind.RECEIVED)
+    assert len(set(received["user"])) == 4
     assert {one.check: one.state for one in check(history)}["content-isolation"] == "passed"
