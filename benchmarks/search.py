@@ -5,6 +5,7 @@ seeds each, which must not fail, and the cost of a step with 200 ready tasks. Th
 """
 
 import asyncio
+import functools
 import gc
 import importlib
 import sys
@@ -59,11 +60,27 @@ def simloom(scheduler: str) -> Hunt:
     return hunt
 
 
+def simloom_systematic(delays: int) -> Hunt:
+    engine = importlib.import_module("simloom")
+
+    async def call(bug: Callable) -> None:
+        await bug()
+
+    @functools.cache
+    def hunt_once(bug: Callable) -> int:
+        found = engine.explore_systematic(lambda world=None: call(bug), max_delays=delays, max_schedules=MOST)
+        return found.first_failure_at if found.failed else MOST + 1
+
+    return lambda bug, start: hunt_once(bug)  # it draws nothing
+
+
 PEERS: dict[str, Callable[[], Hunt]] = {
     "simloop, random": lambda: simloop("random"),
     "simloop, pct": lambda: simloop("pct"),
     "simloom, random": lambda: simloom("random"),
     "simloom, pct": lambda: simloom("pct:auto"),
+    "simloom, systematic 2": lambda: simloom_systematic(2),
+    "simloom, systematic 3": lambda: simloom_systematic(3),
 }
 
 
