@@ -30,6 +30,7 @@ other one. A wrong argument raises Python's own ``TypeError``, ``ValueError`` or
     │   ├── EngineClosedError           the engine was used outside its scope
     │   ├── EngineLimitError            the user already has as many live engines as the limits allow
     │   └── FactoryClosedError          the factory was shut down
+    ├── ForkError                       a simulated program calls `os.fork`; a RuntimeError [simulation]
     ├── HarnessError                    a part of the simulation itself failed; a RuntimeError [simulation]
     ├── HistoryError                    the file is not a history, or was changed; a ValueError [history]
     ├── MessageError                    the client's message cannot be routed; a ValueError

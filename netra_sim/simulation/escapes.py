@@ -21,6 +21,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from netra_sim.exceptions import NetraSimError
+
 AUDITED = MappingProxyType(
     {
         "open": "opens a file",
@@ -99,6 +101,10 @@ class Escape(msgspec.Struct, frozen=True, order=True):
         return f"{self.where} {self.what}: {self.how}" + ("" if self.times == 1 else f", {self.times:,} times")
 
 
+class ForkError(NetraSimError, RuntimeError):
+    """The code under test calls `os.fork`, which would copy the simulator."""
+
+
 class EscapeWatch:
     """What one thread did outside the simulation; see `watching_escapes`."""
 
@@ -119,8 +125,16 @@ class EscapeWatch:
         return self.thread == threading.get_ident()
 
     def on_event(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
-        """Look at an audit event of a watched thread."""
-        self.note(AUDITED[event], event, frame)
+        """Look at an audit event of a watched thread.
+
+        Raises:
+            ForkError: the event is a fork.
+        """
+        if self.note(AUDITED[event], event, frame) and event == "os.fork":
+            raise ForkError(
+                "a simulated program cannot fork: the new process would be a second simulator, with its own results; "
+                "start another program with subprocess"
+            )
 
     def note(self, what: str, how: str, frame: FrameType | None) -> str:
         """Count an escape in this frame. What the simulator itself does, and the logging of errors, are none.

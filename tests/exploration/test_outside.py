@@ -1,6 +1,7 @@
 """A search names what the code under test takes from outside the simulation, and where."""
 
 import asyncio
+import os
 import random
 import subprocess
 import sys
@@ -41,6 +42,11 @@ async def opens_a_file_late():
         Path(__file__).read_bytes()
 
 
+async def forks():
+    await asyncio.sleep(0)
+    os.fork()
+
+
 async def draws():
     assert 0 <= random.random() < 1
     random.choice([1, 2])
@@ -61,6 +67,13 @@ def test_the_first_run_is_watched_for_reads_of_the_clock():
 def test_a_file_is_seen_in_whichever_run_it_is_opened():
     found = explore(opens_a_file_late, seeds=30, jobs=1)
     assert [one.what for one in found.escapes] == ["opens a file"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
+def test_a_program_that_forks_fails_and_there_is_one_process():
+    found = explore(forks, seeds=1, jobs=1)
+    assert found.failure.error.startswith("netra_sim.simulation.escapes.ForkError: a simulated program cannot fork")
+    assert found.failure.traceback.splitlines()[-2].strip() == "os.fork()"
 
 
 def test_random_is_seeded_and_so_taken_from_nowhere():
