@@ -84,18 +84,16 @@ class SharedStateProbe:
 
     def _may_share(self, engines: Sequence[UserExecutionEngine], earlier: Sequence[_UsersReach]) -> bool:
         """Whether a closer look is needed. Most looks find nothing, and this costs a fraction of them."""
-        reached: dict[str, set[object]] = {}
-        glances = []
+        owned: dict[str, list[object]] = {}
+        classes: list[type] = []
         for user_id, reach in earlier:
-            own = reached.setdefault(user_id, set())
-            own.update(id(value) for value, _ in reach.objects)
-            own.update(self._module_state.changed(reach.classes))
+            owned.setdefault(user_id, []).extend(value for value, _ in reach.objects)
+            classes += reach.classes
         for engine in engines:
-            own = reached.setdefault(engine.context.user_id, set())
-            glances.append(glance := self._walks.glance(engine))
-            own.update(map(id, glance.objects))
-            own.update(self._module_state.changed(glance.classes))
-        return len(set().union(*reached.values())) < sum(map(len, reached.values()))
+            owned.setdefault(engine.context.user_id, []).append(engine)
+        glance = self._walks.glance(owned.values())
+        changed = list(self._module_state.changed([*classes, *glance.classes]))
+        return glance.may_share or bool(changed)
 
 
 def shared_mutable_objects(engines: Iterable[UserExecutionEngine]) -> list[SharedObject]:

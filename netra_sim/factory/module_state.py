@@ -5,6 +5,7 @@ import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 _SETTLED = (types.ModuleType, type, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 """Types of globals that are not state."""
@@ -28,16 +29,17 @@ class ModuleState:
     """
 
     def __init__(self) -> None:
-        self._named_by: dict[type, tuple[ModuleGlobal, ...]] = {}
+        self._named_by: WeakKeyDictionary[type, tuple[ModuleGlobal, ...]] = WeakKeyDictionary()
         self._held: dict[ModuleGlobal, tuple[object, ...]] = {}
         self._changed: set[ModuleGlobal] = set()
 
     def changed(self, classes: Iterable[type]) -> Iterator[ModuleGlobal]:
         """The globals that the functions of these classes use and that have changed since the first look at them."""
         for one in classes:
-            if one not in self._named_by:
-                self._named_by[one] = tuple(_globals_of(one))
-            for place in self._named_by[one]:
+            named = self._named_by.get(one)
+            if named is None:
+                named = self._named_by[one] = tuple(_globals_of(one))
+            for place in named:
                 if self._has_changed(place):
                     yield place
 

@@ -14,11 +14,10 @@ import types
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain, islice
 from operator import is_
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -44,6 +43,9 @@ _WITHOUT_CLASS_STATE = (*_CONTAINERS, msgspec.Struct)
 _STANDARD = frozenset(
     {"builtins", "abc", "asyncio", "typing", "collections", "_asyncio", "contextlib", "enum", "msgspec"}
 )
+_IMMUTABLE_TYPE = 1 << 8  # `Py_TPFLAGS_IMMUTABLETYPE` of CPython: no code can set an attribute of the class
+_MOST_TYPES = 1_000
+"""Types above which `Walks` forgets all of them, so that classes that code makes again and again can go away."""
 
 Path = tuple[type | str, "Path | None"]
 """The way to an object: its type, or the name of a class attribute, and the way to the object before it."""
@@ -59,12 +61,15 @@ def in_words(path: Path | None) -> str:
 
 
 class Glance(NamedTuple):
-    """The mutable objects that can be reached from an object, and the types that have code to run, in no order.
+    """What a quick look finds.
 
-    The objects are a few more than `Walks.reach` finds: also dicts that their owner does not let anyone change.
+    Attributes:
+        may_share: whether two owners may reach the same mutable object. If not, `Walks.reach` finds none either; it also
+            counts dicts that their owner does not let anyone change.
+        classes: the types that have code to run, in no order.
     """
 
-    objects: list[object]
+    may_share: bool
     classes: list[type]
 
 
@@ -85,42 +90,56 @@ class Walks:
     """
 
     def __init__(self) -> None:
-        self._facts: WeakKeyDictionary[type, TypeFacts] = WeakKeyDictionary()
-        self._kinds = _KnownTypes(self._facts)
+        self._kinds = _KnownTypes()
         self._classes = _KnownClasses(self._kinds)
 
     def begin(self) -> None:
-        """Forget the types that the look before this one did not meet, and what can change in the others."""
-        kinds, before = _KnownTypes(self._facts), self._classes.own_parts
-        self._kinds, self._classes = kinds, _KnownClasses(kinds, before)
+        """Read again what can change in the types: other code may have run since the look before this one."""
+        if len(self._kinds) > _MOST_TYPES:
+            self._kinds = _KnownTypes()
+            self._classes = _KnownClasses(self._kinds)
+        else:
+            self._classes.begin()
 
-    def glance(self, root: object) -> Glance:
-        """Find what can be reached from an object, without paths and order. It costs a fraction of `reach`."""
-        ends, mutable = self._kinds.ends, self._kinds.mutable
-        reached = [root]
-        seen = {id(root)}
-        met: set[type] = set()
-        for part in chain.from_iterable(self._parts_of_each(reached, met)):
-            if type(part) not in ends and id(part) not in seen:
-                seen.add(id(part))
-                reached.append(part)
+    def glance(self, owners: Iterable[Iterable[object]]) -> Glance:
+        """Find whether two owners may reach the same mutable object, without paths. It costs a fraction of `reach`.
+
+        Most of what owners share cannot be changed, such as functions and settings. It is not walked again for each of them,
+        but once in the end, and then from there.
+
+        Args:
+            owners: the objects of each owner from which a walk begins.
+        """
+        walked: list[_Walked] = []
+        seen: set[int] = set()
+        for roots in owners:
+            walked.append(one := self._walk(roots, seen))
+            seen |= one.seen
+        walked.append(common := self._walk([value for one in walked for value in one.common], ()))
+        classes = set().union(*(one.kinds for one in walked))
         return Glance(
-            [value for value in reached if type(value) in mutable],
-            [kind for kind in met if self._classes[kind].has_code],
+            not self._kinds.mutable.isdisjoint(common.kinds), [kind for kind in classes if self._classes[kind].has_code]
         )
 
-    def _parts_of_each(self, reached: list[object], met: set[type]) -> Iterator[list[object]]:
-        """What each object references, and what is in its class the first time; both arguments grow meanwhile."""
-        kinds = self._kinds
+    def _walk(self, roots: Iterable[object], seen_before: Collection[int]) -> "_Walked":
+        """Walk from objects to all that they reach, except to what was seen before."""
+        kinds, classes, ends = self._kinds, self._classes, self._kinds.ends
+        reached: list[object] = [tuple(roots)]
+        common: list[object] = []
+        seen: set[int] = set()
+        met: set[type] = set()
         first = 0
         while first < len(reached):
             for value in islice(reached, first, None):
-                yield kinds[type(value)].parts(value)
-            new = set(map(type, reached[first:])) - met - kinds.ends
+                for part in kinds[type(value)].parts(value):
+                    if type(part) not in ends and (key := id(part)) not in seen:
+                        seen.add(key)
+                        (common if key in seen_before else reached).append(part)
+            new = set(map(type, islice(reached, first, None))) - met - ends
             first = len(reached)
             met |= new
-            for kind in new:
-                yield self._classes[kind].parts
+            reached += [parts for kind in new if (parts := classes[kind].parts)]
+        return _Walked(reached, seen, common, met)
 
     def reach(self, root: object, name: str) -> Reach:
         """Find what can be reached from an object, which the paths call by this name."""
@@ -149,10 +168,28 @@ class Walks:
         return Reach(objects, [kind for kind in met if classes[kind].has_code])
 
 
+class _Walked(NamedTuple):
+    """One owner's part of a quick look.
+
+    Attributes:
+        reached: the objects; they are kept until the end of the look, so that no id is used again.
+        seen: their ids, and those of the objects in common.
+        common: objects that an owner before this one has reached too; the walk did not go on from them.
+        kinds: the types of the objects.
+    """
+
+    reached: list[object]
+    seen: set[int]
+    common: list[object]
+    kinds: set[type]
+
+
 class TypeFacts:
     """What a walk needs to know about a type, and what never changes.
 
     Attributes:
+        can_change: whether code can give the class attributes, or take them away.
+        counts_as_class: whether a walk looks at the attributes of the class, for instances of it and of its subclasses.
         is_end: whether the walk stops at objects of this type.
         is_mutable: whether two users must not share an object of this type.
         is_dict: whether it is a dict.
@@ -166,14 +203,16 @@ class TypeFacts:
     """
 
     __slots__ = (
-        "__weakref__", "has_class_state", "is_dict", "is_end", "is_function", "is_mutable", "is_state", "parts",
-        "parts_count",
+        "can_change", "counts_as_class", "has_class_state", "is_dict", "is_end", "is_function", "is_mutable", "is_state",
+        "parts", "parts_count",
     )  # fmt: skip
 
     def __init__(self, kind: type) -> None:
+        self.can_change = not kind.__flags__ & _IMMUTABLE_TYPE
         self.is_end = not _ENDS.isdisjoint(kind.__mro__)
         self.is_function = not self.is_end and hasattr(kind, "__globals__")
         package = _package_of(kind)
+        self.counts_as_class = package not in _STANDARD
         self.is_state = issubclass(kind, _CONTAINERS) or not (
             package in _STANDARD or package in sys.stdlib_module_names
         )
@@ -191,27 +230,20 @@ class TypeFacts:
 
 
 class _KnownTypes(dict[type, TypeFacts]):
-    """The facts of each type that this look has met.
-
-    Args:
-        facts: the facts of the types that any look has met; they go away with their types.
+    """The facts of each type that was met.
 
     Attributes:
         ends: the types among them at whose objects a walk stops.
         mutable: the types among them of which two users must not share an object.
     """
 
-    def __init__(self, facts: "WeakKeyDictionary[type, TypeFacts]") -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._facts = facts
         self.ends: set[type] = set()
         self.mutable: set[type] = set()
 
     def __missing__(self, kind: type) -> TypeFacts:
-        known = self._facts.get(kind)
-        if known is None:
-            known = self._facts[kind] = TypeFacts(kind)
-        self[kind] = known
+        known = self[kind] = TypeFacts(kind)
         if known.is_end:
             self.ends.add(kind)
         elif known.is_mutable:
@@ -228,8 +260,8 @@ class ClassState(NamedTuple):
         has_code: whether the class has a method ``run``, or its instances can be called.
     """
 
-    parts: list[object]
-    names: list[str]
+    parts: tuple[object, ...]
+    names: tuple[str, ...]
     has_code: bool
 
 
@@ -249,39 +281,43 @@ class _KnownClasses(dict[type, ClassState]):
     """The state of each class that this look has met.
 
     Args:
-        kinds: the types that this look has met.
-        before: the parts that the look before this one has read; they are read again only if an attribute was replaced.
-
-    Attributes:
-        own_parts: the parts of each class and base class.
+        kinds: the types that were met.
     """
 
-    def __init__(self, kinds: _KnownTypes, before: Mapping[type, _OwnParts] = types.MappingProxyType({})) -> None:
+    def __init__(self, kinds: _KnownTypes) -> None:
         super().__init__()
         self._kinds = kinds
-        self._before = before
-        self.own_parts: dict[type, _OwnParts] = {}
+        self._unchanging: dict[type, ClassState] = {}
+        self._own_parts: dict[type, _OwnParts] = {}
+        self._read_in_this_look: set[type] = set()
+
+    def begin(self) -> None:
+        """Forget what can have changed since the look before this one."""
+        self.clear()
+        self.update(self._unchanging)
+        self._read_in_this_look.clear()
 
     def __missing__(self, kind: type) -> ClassState:
+        kinds, known = self._kinds, self._kinds[kind]
         named: list[tuple[object, str]] = []
-        if self._kinds[kind].has_class_state:
+        if known.has_class_state:
             for ancestor in kind.__mro__:
-                if _package_of(ancestor) not in _STANDARD:
-                    named += self._own_parts_of(ancestor).named
-        state = self[kind] = ClassState(
-            [part for part, _ in named], [name for _, name in named], hasattr(kind, "run") or "__call__" in vars(kind)
-        )
+                if kinds[ancestor].counts_as_class:
+                    named += self._own_parts_of(ancestor)
+        has_code = hasattr(kind, "run") or "__call__" in vars(kind)
+        state = self[kind] = ClassState(tuple(part for part, _ in named), tuple(name for _, name in named), has_code)
+        if not known.can_change:
+            self._unchanging[kind] = state
         return state
 
-    def _own_parts_of(self, kind: type) -> _OwnParts:
-        known = self.own_parts.get(kind)
-        if known is None:
-            known = self._before.get(kind)
-            if known is None or not known.are_those_of(kind):
-                attributes = dict(vars(kind))
-                known = _OwnParts([*attributes], [*attributes.values()], list(self._read(kind)))
-            self.own_parts[kind] = known
-        return known
+    def _own_parts_of(self, kind: type) -> list[tuple[object, str]]:
+        """Those that an earlier look has read are read again only if an attribute was replaced."""
+        known = self._own_parts.get(kind)
+        if known is None or not (kind in self._read_in_this_look or known.are_those_of(kind)):
+            attributes = dict(vars(kind))
+            known = self._own_parts[kind] = _OwnParts([*attributes], [*attributes.values()], list(self._read(kind)))
+        self._read_in_this_look.add(kind)
+        return known.named
 
     def _read(self, kind: type) -> Iterator[tuple[object, str]]:
         kinds = self._kinds

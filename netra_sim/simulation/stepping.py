@@ -50,7 +50,10 @@ def run_drawn(loop: Any, most: int, due: Sequence[float]) -> None:
 
 
 def run_sticky(loop: Any, most: int, due: Sequence[float]) -> None:
-    """The task that ran last runs on with some probability; else each ready task is as likely. See `Sticky`."""
+    """The task that ran last runs on with some probability; else each ready task is as likely. See `Sticky`.
+
+    The number of a task is read as `number_of` reads it, without a function call for each step.
+    """
     ready, tasks, draw, cost = loop._ready, loop._ready_tasks, loop._draw, loop._step_cost
     trail, sticky, next_ready, left = loop.trail, loop._strategy, ready.popleft, most
     sticks, last = sticky.stickiness, sticky.last
@@ -59,14 +62,15 @@ def run_sticky(loop: Any, most: int, due: Sequence[float]) -> None:
         while left and (ready or tasks):
             left -= 1
             # One draw for each step while a task is ready, as `run_drawn` does.
-            if not tasks:
-                index = 0
-            elif last < 0 or not sticks or number_of(tasks[-1]) != last:
-                index = int(draw() * (len(tasks) + len(ready)))
-            elif (drawn := draw()) < sticks:
-                index = len(tasks) - 1
-            else:
-                index = int((drawn - sticks) * scale * (len(tasks) + len(ready)))
+            index = 0
+            if tasks:
+                drawn, runs_on = draw(), False
+                if sticks and last >= 0:
+                    context, callback, argument = tasks[-1]
+                    if getattr((callback if context is not None else argument).__self__, "_number", CALLBACK) == last:
+                        runs_on = drawn < sticks
+                        drawn = (drawn - sticks) * scale
+                index = len(tasks) - 1 if runs_on else int(drawn * (len(tasks) + len(ready)))
             if index < len(tasks):
                 context, callback, argument = tasks[index]
                 tasks[index] = tasks[-1]

@@ -143,6 +143,24 @@ async def test_a_class_that_was_looked_at_can_go_away():
     assert passing() is None
 
 
+async def test_classes_that_are_made_for_each_run_go_away_while_the_probe_looks():
+    made = weakref.WeakSet()
+
+    def pipeline(_):
+        class Passing(Plain):
+            cache: ClassVar = {}
+
+        made.add(Passing)
+        return [[Passing()]]
+
+    probe, looks = SharedStateProbe(), 600
+    for _ in range(looks):
+        async with engines_of(pipeline) as engines:
+            assert probe.look(engines) == []
+    gc.collect()
+    assert len(made) < 1_100 < 2 * looks
+
+
 @dataclass(frozen=True)
 class Fixed:
     held: object
