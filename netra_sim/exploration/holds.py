@@ -112,8 +112,7 @@ def _absorbed(holds: list[Hold], fails: _Budget) -> list[Hold]:
     for dropped in holds:
         rest = [hold for hold in holds if hold != dropped]
         for index, hold in enumerate(rest):
-            lengths = () if hold.is_pause else (hold.length + dropped.length, 2 * hold.length, FOR_EVER)
-            for length in lengths:
+            for length in _longer(hold, dropped):
                 if fails(longer := _with(rest, index, length)):
                     return _absorbed(longer, fails)
     return holds
@@ -151,6 +150,14 @@ def _shorter(holds: list[Hold], fails: _Budget) -> list[Hold]:
         if fails(shorter := _with(holds, index, high)):
             holds = shorter
     return holds
+
+
+def _longer(hold: Hold, dropped: Hold) -> tuple[int, ...]:
+    """Lengths to try in place of those of two holds; a pause is only as long as two pauses."""
+    both = hold.length + dropped.length
+    if hold.is_pause:
+        return (both,) if dropped.is_pause else ()
+    return both, 2 * hold.length, FOR_EVER
 
 
 def _for_ever(hold: Hold) -> Hold:

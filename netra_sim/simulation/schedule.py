@@ -58,9 +58,6 @@ MOST_RANKED = 50
 MOST_STEPS_IN_A_PAUSE = 2_000
 """Steps of others after which a pause ends: while code polls with ``sleep(0)``, virtual time stands still."""
 
-MOST_PAUSES = 4
-"""Pauses of one task. A race needs one or two, and no task comes later by more than these."""
-
 FALLBACK_STICKINESS = 0.9
 FOR_EVER = 1 << 62
 
@@ -352,8 +349,9 @@ class Pauses(Holds):
 
     Users who act at different times meet only if one of them is held while time goes on. A pause stands for an await that
     takes longer than usual, as on a busy machine. The seed decides which awaits of the program are slow. So all users
-    pass the same slow awaits, and the program's steps need not be known. A task does not pause each time that it
-    passes a slow await, and `MOST_PAUSES` times at most.
+    pass the same slow awaits, and the program's steps need not be known. A task pauses at about every second slow await
+    that it passes, and after two pauses at half as many with each further one: a race needs few pauses, and a long-lived
+    task that pauses all the time would miss the deadlines of a right program.
 
     Args:
         draw: decides when a task pauses, and for how long.
@@ -370,9 +368,9 @@ class Pauses(Holds):
 
     def hold(self, entry: Entry, number: int, step: int) -> Hold | None:
         """See `Holds`."""
-        if number < 0 or self._times[number] == MOST_PAUSES or not self._is_slow(owner_of(entry)):
+        if number < 0 or not self._is_slow(owner_of(entry)):
             return None
-        if self._draw() < 0.5:
+        if self._draw() >= 0.5 ** max(1, self._times[number]):
             return None
         self._times[number] += 1
         return Hold(number, step, round(self._longest ** self._draw()), is_pause=True)

@@ -170,9 +170,10 @@ async def late_at_two_places():
 
 @given(st.integers(0, 1000))
 @settings(max_examples=30)
-def test_a_task_pauses_four_times_at_most_and_never_for_longer_than_the_order_says(seed):
+def test_tasks_pause_a_few_times_and_never_for_longer_than_the_order_says(seed):
     ends, late = run_virtual(late_at_two_places(), order="pauses:1:40", seed=seed)
-    assert 0 < max(ends) <= 0.16
+    assert 0 < max(ends) <= 0.4
+    assert 8 <= sum(map(bool, late["here"] + late["there"])) <= 60
     assert {*late["here"], *late["there"]} <= {*range(41)}
 
 
