@@ -42,7 +42,7 @@ CALLBACK = -1
 """The number of a plain callback, where a task has its own number."""
 
 _STEPS = r"(\d+\.\d+(,\d+\.\d+)*)?"
-_HOLD = r"-?\d+\.\d+(\+\d+(ms)?)?"
+_HOLD = r"(-?\d+\.\d+(\+\d+)?|\d+\.\d+\+\d+ms)"
 _HOLDS = rf"({_HOLD}(,{_HOLD})*)?"
 _SCHEDULE = re.compile(
     rf"fifo|random|sticky:(0|0?\.\d+)|priorities:{_STEPS}|delays:{_STEPS}|slow:\d+:[1-9]\d*|holds:{_HOLDS}"
@@ -308,11 +308,12 @@ class Holds(Strategy):
         self.ready.append(pause.entry)
 
     def _end_long_pauses(self) -> None:
+        """End the pauses during which others have made very many steps."""
         for number, pause in list(self._pauses.items()):
             if pause.ends_after > self._taken:
                 return
             if pause.timer.cancelled():
-                del self._pauses[number]  # of a process that is dead
+                del self._pauses[number]  # the task's process is dead
             else:
                 self._end_pause(number)
 
@@ -345,26 +346,27 @@ class Slow(Holds):
 
 
 class Pauses(Holds):
-    """Asyncio's order, except that tasks pause at some awaits, for a part of the seconds that are drawn.
+    """Asyncio's order, except that tasks of the code under test pause at some of its awaits.
 
     Users who act at different times meet only if one of them is held while time goes on. A pause stands for an await that
-    takes longer than usual, as on a busy machine. The seed decides which awaits of the program are slow. So all users
-    pass the same slow awaits, and the program's steps need not be known. A task pauses at about every second slow await
-    that it passes, and after two pauses at half as many with each further one: a race needs few pauses, and a long-lived
-    task that pauses all the time would miss the deadlines of a right program.
+    takes longer than usual, as on a busy machine. The seed decides which awaits are slow, by their places in the code. So
+    the tasks of all users pause at the same awaits, and nobody has to know the program's steps beforehand.
+
+    A task pauses each second time that it passes a slow await, on average. After two pauses, each further pause halves how
+    often it does so. A race needs few pauses, and a long-lived task with many of them would miss right deadlines.
 
     Args:
         draw: decides when a task pauses, and for how long.
         seed: decides which awaits are slow.
-        share: of the awaits that are slow.
-        longest: milliseconds of one pause at most.
+        share: how many of all awaits are slow, from 0 to 1.
+        longest: milliseconds that a pause takes at most.
     """
 
     def __init__(self, draw: Callable[[], float], seed: int, share: float, longest: int) -> None:
         super().__init__()
         self._draw, self._seed, self._share, self._longest = draw, seed, share, longest
-        self._times: Counter[int] = Counter()  # of each task's pauses
-        self._slow: dict[tuple[int, int], tuple[CodeType, bool]] = {}  # the code is kept, so that its id stays its own
+        self._times: Counter[int] = Counter()  # how often each task has paused
+        self._slow: dict[tuple[int, int], tuple[CodeType, bool]] = {}  # with the code, as no other one may get its id
 
     def hold(self, entry: Entry, number: int, step: int) -> Hold | None:
         """See `Holds`."""

@@ -17,7 +17,7 @@ from netra_sim.exploration.trial import explored_trial
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.simulation import Scenario
 
-PLANS = Plan("sticky:0"), Plan("sticky:0", 0.001), Plan("pauses:0.3:5")
+PLANS = Plan("sticky:0"), Plan("sticky:0", 0.001), Plan("pauses:0.3:50")
 NAMES = [race.__name__ for race in scenario_races.RACES]
 
 

@@ -19,7 +19,7 @@ ORDERS = [
 
 NO_ORDERS = [
     "lifo", "sticky:1", "sticky:2", "holds:1", "delays:1.1+2", "slow:1", "", "fifo ", "pauses:2:3", "pauses:0.5",
-    "pauses:0.5:0", "holds:1.2+ms", "holds:1.2ms",
+    "pauses:0.5:0", "holds:1.2+ms", "holds:1.2ms", "holds:-1.2+3ms",
 ]  # fmt: skip
 
 
