@@ -131,9 +131,8 @@ def await_under_test(task: asyncio.Task[Any]) -> FrameType | None:
 
 
 def place_of(frame: FrameType) -> str:
-    """The place of a frame in its code; it stays the same if the rest of the file, or its folder, changes."""
-    code = frame.f_code
-    return f"{frame.f_globals.get('__name__')}:{code.co_qualname}+{frame.f_lineno - code.co_firstlineno}"
+    """The module and the line of a frame, which are the same in every process and for every version of Python."""
+    return f"{frame.f_globals.get('__name__')}:{frame.f_lineno}"
 
 
 def _wait_of(task: asyncio.Task[Any]) -> tuple[str, str]:

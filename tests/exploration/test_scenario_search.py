@@ -72,7 +72,9 @@ def pausing_trials(one):
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "77"])
-def test_the_replay_line_repeats_the_pauses_of_a_seed_and_those_of_a_shrunk_order_in_another_process(hash_seed, tmp_path):
+def test_the_replay_line_repeats_the_pauses_of_a_seed_and_those_of_a_shrunk_order_in_another_process(
+    hash_seed, tmp_path
+):
     path, one = tmp_path / "mine.toml", scenario("LostItem")
     path.write_text(tomli_w.dumps(msgspec.to_builtins(one)))
     found = next(trial for trial in pausing_trials(one) if trial.failed_checks)
