@@ -47,7 +47,7 @@ def test_each_race_is_found(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_right_back_end_is_accused(name):
-    assert explore(scenario(name, environment={"IS_RIGHT": "1"}), seeds=40, jobs=1).failure is None
+    assert explore(scenario(name, environment={"IS_RIGHT": "1"}), seeds=24, jobs=1).failure is None
 
 
 @pytest.mark.parametrize(("name", "place"), [("LazyInit", "scenario_races.py:"), ("LostItem", "(await ticks(2))")])
