@@ -58,6 +58,9 @@ MOST_RANKED = 50
 MOST_STEPS_IN_A_PAUSE = 2_000
 """Steps of others after which a pause ends: while code polls with ``sleep(0)``, virtual time stands still."""
 
+FIRST_PAUSE = 0.5
+"""Seconds after the beginning; a server that starts late refuses its first clients, and rightly so."""
+
 FALLBACK_STICKINESS = 0.9
 FOR_EVER = 1 << 62
 
@@ -115,11 +118,13 @@ class Strategy:
         ready: the plain callbacks; of a strategy `in_one_queue` all steps, in asyncio's order.
         tasks: the steps of tasks; of a strategy `in_one_queue` those put aside.
         call_later: calls back with an argument after so many milliseconds of virtual time, in a context; the loop sets it.
+        clock: the virtual time in seconds; the loop sets it.
         on_pause: called with each hold that is a pause, as it begins.
     """
 
     in_one_queue = False
     call_later: Callable[[int, Callable[[int], None], int, Context], TimerHandle]
+    clock: Callable[[], float]
 
     def __init__(self) -> None:
         self.ready: deque[Entry] = deque()
@@ -129,6 +134,9 @@ class Strategy:
     def take(self) -> Entry | None:
         """Remove a ready step and return it; there is one. None if all of them pause."""
         raise NotImplementedError
+
+    def end_pauses(self) -> None:
+        """Let all tasks that pause go on now, and let no task pause any more."""
 
 
 class Sticky(Strategy):
@@ -249,11 +257,11 @@ class Delays(Strategy):
 
 
 class _Pause(NamedTuple):
-    """A step that waits for a timer, or for others to make so many steps."""
+    """A step that waits for a timer, and how many steps had been taken before."""
 
     entry: Entry
     timer: TimerHandle
-    ends_after: int
+    began: int
 
 
 class Holds(Strategy):
@@ -268,13 +276,14 @@ class Holds(Strategy):
         self._taken = 0
         self._pauses: dict[int, _Pause] = {}  # by the number of the task, in the order in which they began
         self._resumed: set[int] = set()
+        self._may_pause = True
 
     def take(self) -> Entry | None:
         """See `Strategy`."""
         ready, aside = self.ready, self.tasks
         self._taken += 1
         if self._pauses:
-            self._end_long_pauses()
+            self._end_pauses_before(self._taken - MOST_STEPS_IN_A_PAUSE)
         if not aside or min(aside, key=_first)[0] > self._taken:
             while ready:
                 entry = ready.popleft()
@@ -287,6 +296,11 @@ class Holds(Strategy):
                     aside.append((self._taken + hold.length, entry))
         return aside.pop(aside.index(min(aside, key=_first)))[1] if aside else None
 
+    def end_pauses(self) -> None:
+        """See `Strategy`."""
+        self._may_pause = False
+        self._end_pauses_before(math.inf)
+
     def _next_hold(self, entry: Entry) -> Hold | None:
         number = number_of(entry)
         if number in self._resumed:
@@ -294,12 +308,13 @@ class Holds(Strategy):
             return None
         step = self._steps[number]
         self._steps[number] = step + 1
-        return self.hold(entry, number, step)
+        hold = self.hold(entry, number, step)
+        return None if hold is not None and hold.is_pause and not self._may_pause else hold
 
     def _begin_pause(self, entry: Entry, hold: Hold) -> None:
         self.on_pause(hold)
         timer = self.call_later(hold.length, self._end_pause, hold.task, context_of(entry))
-        self._pauses[hold.task] = _Pause(entry, timer, self._taken + MOST_STEPS_IN_A_PAUSE)
+        self._pauses[hold.task] = _Pause(entry, timer, self._taken)
 
     def _end_pause(self, number: int) -> None:
         pause = self._pauses.pop(number)
@@ -307,10 +322,10 @@ class Holds(Strategy):
         self._resumed.add(number)
         self.ready.append(pause.entry)
 
-    def _end_long_pauses(self) -> None:
-        """End the pauses during which others have made very many steps."""
+    def _end_pauses_before(self, taken: float) -> None:
+        """End the pauses that began when at most so many steps had been taken."""
         for number, pause in list(self._pauses.items()):
-            if pause.ends_after > self._taken:
+            if pause.began > taken:
                 return
             if pause.timer.cancelled():
                 del self._pauses[number]  # the task's process is dead
@@ -370,7 +385,7 @@ class Pauses(Holds):
 
     def hold(self, entry: Entry, number: int, step: int) -> Hold | None:
         """See `Holds`."""
-        if number < 0 or not self._is_slow(owner_of(entry)):
+        if number < 0 or self.clock() < FIRST_PAUSE or not self._is_slow(owner_of(entry)):
             return None
         if self._draw() >= 0.5 ** max(1, self._times[number]):
             return None

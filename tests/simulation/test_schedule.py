@@ -152,6 +152,7 @@ def test_a_task_that_pauses_is_held_while_virtual_time_goes_on():
 async def late_at_two_places():
     """The milliseconds by which eight tasks are late at each of two places that they pass ten times."""
     loop, late = asyncio.get_running_loop(), {"here": [], "there": []}
+    await asyncio.sleep(1)
 
     async def work():
         for _ in range(10):
@@ -161,7 +162,7 @@ async def late_at_two_places():
             await asyncio.sleep(0)
             late["here"].append(round((between - before) * 1000))
             late["there"].append(round((loop.time() - between) * 1000))
-        return round(loop.time(), 6)
+        return round(loop.time() - 1, 6)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(work()) for _ in range(8)]
@@ -175,6 +176,26 @@ def test_tasks_pause_a_few_times_and_never_for_longer_than_the_order_says(seed):
     assert 0 < max(ends) <= 0.4
     assert 8 <= sum(map(bool, late["here"] + late["there"])) <= 60
     assert {*late["here"], *late["there"]} <= {*range(41)}
+
+
+def test_no_task_pauses_while_servers_start_or_once_pauses_are_ended():
+    async def main():
+        loop, went_on = asyncio.get_running_loop(), []
+
+        async def work(starts):
+            await asyncio.sleep(starts)
+            went_on.append(round(loop.time() - starts, 6))
+
+        early = [asyncio.create_task(work(0.4)) for _ in range(20)]
+        paused = [asyncio.create_task(work(1)) for _ in range(20)]
+        late = [asyncio.create_task(work(1.002)) for _ in range(20)]
+        await asyncio.wait(early)
+        assert {*went_on} == {0}
+        loop.call_at(1.0015, loop.end_pauses)
+        await asyncio.wait(paused + late)
+        return {*went_on}
+
+    assert run_virtual(main(), order="pauses:1:200", seed=3) == {0, 0.001, 0.0015}
 
 
 def test_the_seed_decides_which_awaits_are_slow_and_they_are_so_for_all_tasks():
