@@ -79,7 +79,7 @@ def _of_few_tasks(holds: list[Hold], fails: _Budget) -> list[Hold]:
     longest = [sorted(own, key=lambda hold: -hold.length)[:LONGEST_TRIED] for own in longest_first]
     for place in range(LONGEST_TRIED):
         for own in longest:
-            if place < len(own) and fails(one := [own[place]._replace(length=FOR_EVER)]):
+            if place < len(own) and fails(one := [_for_ever(own[place])]):
                 return one
 
     def of(tasks: Sequence[list[Hold]]) -> list[Hold]:
@@ -112,7 +112,7 @@ def _absorbed(holds: list[Hold], fails: _Budget) -> list[Hold]:
     for dropped in holds:
         rest = [hold for hold in holds if hold != dropped]
         for index, hold in enumerate(rest):
-            for length in (hold.length + dropped.length, 2 * hold.length, FOR_EVER):
+            for length in _longer(hold, dropped):
                 if fails(longer := _with(rest, index, length)):
                     return _absorbed(longer, fails)
     return holds
@@ -152,6 +152,18 @@ def _shorter(holds: list[Hold], fails: _Budget) -> list[Hold]:
     return holds
 
 
+def _longer(hold: Hold, dropped: Hold) -> tuple[int, ...]:
+    """Lengths to try in place of those of two holds; a pause is only as long as two pauses."""
+    both = hold.length + dropped.length
+    if hold.is_pause:
+        return (both,) if dropped.is_pause else ()
+    return both, 2 * hold.length, FOR_EVER
+
+
+def _for_ever(hold: Hold) -> Hold:
+    return hold if hold.is_pause else hold._replace(length=FOR_EVER)
+
+
 def _with(holds: list[Hold], index: int, length: int) -> list[Hold]:
     return [*holds[:index], holds[index]._replace(length=length), *holds[index + 1 :]]
 
@@ -168,27 +180,30 @@ def sentence(holds: Sequence[Hold], log: ScheduleLog, step_cost: float = 0.0) ->
     if not holds:
         return f"fails without any change to the order of steps{cost}"
     lines = [f"passes in asyncio's order; fails{cost + ' and' if cost else ' if'}"]
-    ran = {(step.task, step.step): index for index, step in enumerate(log.steps)}
     for hold in holds:
-        index = ran.get((hold.task, hold.step))
-        if index is None:
+        span = log.span(hold)
+        if span is None:
             continue
-        step, began = log.steps[index], max(0, index - hold.length)
-        others = Counter(one.task for one in log.steps[began:index])
+        began, index = span
+        step, others = log.steps[index], Counter(one.task for one in log.steps[began:index])
+        how_long = f" for {hold.length} ms" if hold.is_pause else ""
         where = f" at {step.place}" if step.step else " before it starts"
         where = "" if step.task == CALLBACK else where
         lines.append(
-            f"  t={log.steps[began].time:.3f}  {log.name(hold.task)} is held{where} while {_made(others, log)}"
+            f"  t={log.steps[began].time:.3f}  {log.name(hold.task)} is held{where}{how_long}{_while(others, log)}"
         )
     return "\n".join(lines)
 
 
-def _made(steps: Counter[int], log: ScheduleLog) -> str:
+def _while(steps: Counter[int], log: ScheduleLog) -> str:
+    if not steps:
+        return ""
     ranked = steps.most_common()
     shown = [f"{log.name(task)} makes {_steps(count)}" for task, count in ranked[:2]]
     if len(ranked) > 2:
         shown.append(f"others make {_steps(sum(count for _, count in ranked[2:]))}")
-    return " and ".join(shown) if len(shown) < 3 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    made = " and ".join(shown) if len(shown) < 3 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return f" while {made}"
 
 
 def _steps(count: int) -> str:

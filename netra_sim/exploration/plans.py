@@ -12,6 +12,12 @@ STICKINESS = (0.0, 0.5, 0.75, 0.9)
 STEP_COSTS = (0.0, 1e-5, 1e-4, 1e-3)
 """Seconds; without any, timers that are nearly due together never change places."""
 
+SLOW_SHARES = (0.3, 1.0)
+"""Of the awaits in the code under test at which tasks pause."""
+
+LONGEST_PAUSE = 50
+"""Milliseconds, of virtual time."""
+
 KINDS = 10
 """Seeds in a row that have different kinds of plans."""
 
@@ -32,6 +38,11 @@ class Plan(NamedTuple):
 
     order: str = "fifo"
     step_cost: float = 0.0
+
+    @property
+    def has_pauses(self) -> bool:
+        """Whether tasks pause in virtual time."""
+        return self.order.startswith("pauses:")
 
 
 IN_ORDER, RUN_ON = Plan(), Plan("delays:")
@@ -78,9 +89,16 @@ class Horizon(NamedTuple):
 
 
 def scenario_plan(seed: int) -> Plan:
-    """The plan of a seed of a scenario, whose steps are too many to hold them one by one."""
+    """The plan of a seed of a scenario: every third has sticky draws, the others have pauses.
+
+    The steps of a scenario are too many to hold them one by one, and most users act at different times. Sticky draws
+    change the order of what is ready at the same time, and pauses bring together what is not.
+    """
     step_cost = STEP_COSTS[int(uniform(key(seed, "plan")) * len(STEP_COSTS))]
-    return Plan(f"sticky:{STICKINESS[seed % len(STICKINESS)]:g}", step_cost)
+    turn, kind = divmod(seed, 1 + len(SLOW_SHARES))
+    if kind < len(SLOW_SHARES):
+        return Plan(f"pauses:{SLOW_SHARES[kind]:g}:{LONGEST_PAUSE}", step_cost)
+    return Plan(f"sticky:{STICKINESS[turn % len(STICKINESS)]:g}", step_cost)
 
 
 def plan_of(seed: int, horizon: Horizon) -> Plan:

@@ -24,7 +24,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         seed: of the simulation.
         digest: of the history.
         results: of all checks.
-        ignored: checks that count as no failure here, as their figures rest on a step cost that the search has made up.
+        ignored: checks that count as no failure here, as their figures rest on times that the search has made up.
         sentence: which order of steps the failure needs, once `shrink` has found it.
         comparison: the failing run beside the nearest one that passes, once `shrink` has run; None in "fifo" order.
     """
@@ -94,7 +94,7 @@ def _checked(history: History, scenario: Scenario, seed: int, ignored: tuple[str
 
 
 TIMED = ("latency", "silence")
-"""The checks of times: with a step cost that nobody has measured, they say nothing about the system."""
+"""The checks of times: with pauses, or a step cost, that nobody has measured, they say nothing about the system."""
 
 
 def explored_trial(scenario: Scenario, seed: int, factory_class: type[ExecutionEngineFactory]) -> Trial:
@@ -102,11 +102,12 @@ def explored_trial(scenario: Scenario, seed: int, factory_class: type[ExecutionE
     platform = scenario.platform
     if platform.order != "random":
         return run_trial(scenario, seed, factory_class)
-    order, step_cost = scenario_plan(seed)
-    is_drawn = step_cost > platform.step_cost == 0.0
-    varied = msgspec.structs.replace(platform, order=order, step_cost=step_cost if is_drawn else platform.step_cost)
+    plan = scenario_plan(seed)
+    is_drawn = plan.step_cost > platform.step_cost == 0.0
+    step_cost = plan.step_cost if is_drawn else platform.step_cost
+    varied = msgspec.structs.replace(platform, order=plan.order, step_cost=step_cost)
     varied_scenario = msgspec.structs.replace(scenario, platform=varied)
-    return run_trial(varied_scenario, seed, factory_class, TIMED if is_drawn else ())
+    return run_trial(varied_scenario, seed, factory_class, TIMED if is_drawn or plan.has_pauses else ())
 
 
 def replay_line(

@@ -5,6 +5,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable, Collection
+from contextvars import Context
 from typing import Any, TypeVarTuple
 
 from netra_sim.simulation.loop import SPIN_LIMIT, VirtualTimeLoop
@@ -53,10 +54,12 @@ class CoarseClockLoop(VirtualTimeLoop):
             self._elsewhere.clear()
         super().close()
 
-    def call_at_exactly(self, when: float, callback: Callable[[*Ts], object], *args: *Ts) -> asyncio.TimerHandle:
+    def call_at_exactly(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         """See `VirtualTimeLoop.call_at_exactly`."""
         self._check_closed()  # type: ignore[attr-defined]
-        timer = asyncio.TimerHandle(when, callback, args, self)
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
         self._add_elsewhere(when, timer)
         return timer
 

@@ -14,6 +14,12 @@ from netra_sim.exceptions import NetraSimError
 
 _DIFFERS = re.compile(r"\S*<locals>\.| \(such as '[^']*'\)(?= at )| at 0x[0-9a-f]+$| 'Task-\d+'$")
 _MOST_IN_A_LINE = 3
+_OF_THEIR_CALLERS = ("asyncio.", "contextlib", "netra_sim.runtime.")
+"""Modules with awaits that count as awaits of the code that calls them."""
+
+_OF_THE_SIMULATION = ("netra_sim.simulation.", "netra_sim.clients.", "netra_sim.services.", "netra_sim.recording.")
+"""Modules of the simulation itself, which is not under test."""
+
 _PRIMITIVES = (asyncio.Lock, asyncio.Event, asyncio.Condition, asyncio.Semaphore, asyncio.Queue, asyncio.Barrier)
 
 
@@ -113,6 +119,20 @@ def awaits_at(task: asyncio.Task[Any]) -> str:
 def awaits_of(task: asyncio.Task[Any]) -> tuple[tuple[CodeType, int], ...]:
     """The awaits at which a task is suspended, from the outermost, each as the code and the place in it."""
     return tuple((frame.f_code, frame.f_lasti) for frame in _frames(task))
+
+
+def await_under_test(task: asyncio.Task[Any]) -> FrameType | None:
+    """The frame of the code under test in which a task is suspended; None if other code called asyncio."""
+    for frame in reversed([*_frames(task)]):
+        module = frame.f_globals.get("__name__", "")
+        if not module.startswith(_OF_THEIR_CALLERS):
+            return None if module.startswith(_OF_THE_SIMULATION) else frame
+    return None
+
+
+def place_of(frame: FrameType) -> str:
+    """The module and the line of a frame, which are the same in every process and for every version of Python."""
+    return f"{frame.f_globals.get('__name__')}:{frame.f_lineno}"
 
 
 def _wait_of(task: asyncio.Task[Any]) -> tuple[str, str]:

@@ -98,6 +98,8 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
         self._strategy = strategy_of(order, seed) if order not in IN_THE_LOOP or log is not None else None
         self._run_ready = runner_of(order) if log is None else run_taken
         if self._strategy is not None:
+            self._strategy.clock = self.exact_time
+            self._strategy.call_later = self._call_strategy_later
             self._take = self._strategy.take if log is None else log.watch(self._strategy, self.exact_time)
         self._ready: deque[Entry] = deque() if self._strategy is None else self._strategy.ready
         self._ready_tasks: list[Entry] = [] if self._strategy is None else self._strategy.tasks
@@ -214,9 +216,21 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
             self._add_timer(when, timer)
         return timer
 
-    def call_at_exactly(self, when: float, callback: Callable[[*Ts], object], *args: *Ts) -> events.TimerHandle:
+    def call_at_exactly(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> events.TimerHandle:
         """Call back at an `exact_time`: for events of another machine, which does not share the clock of the loop."""
-        return self.call_at(when, callback, *args)
+        return self.call_at(when, callback, *args, context=context)
+
+    def end_pauses(self) -> None:
+        """Let all tasks that pause go on now, and let no task pause any more; see `netra_sim.simulation.schedule`."""
+        if self._strategy is not None:
+            self._strategy.end_pauses()
+
+    def _call_strategy_later(
+        self, milliseconds: int, callback: Callable[[int], None], argument: int, context: Context
+    ) -> events.TimerHandle:
+        return self.call_at_exactly(self.exact_time() + milliseconds / 1000, callback, argument, context=context)
 
     async def sleep_exactly(self, seconds: float) -> None:
         """Sleep by `exact_time`, as another machine does."""

@@ -9,7 +9,9 @@
                         as often as it is named
 ``slow:T:M``            asyncio's order, except that task T is passed over before each step while up to M others run
 ``holds:T.S+M,...``     asyncio's order, except that step S of task T is passed over while M others run, without ``+M`` while
-                        any can run
+                        any can run, and with ``+Mms`` until so many milliseconds of virtual time are over
+``pauses:P:M``          asyncio's order, except that tasks of the code under test pause for up to M milliseconds at some
+                        of its awaits, which are a share P of all
 ======================= ==============================================================================================
 
 Tasks are numbered in the order of their creation, and the steps of a task from 0. Plain callbacks keep their order among
@@ -18,12 +20,16 @@ themselves under every strategy, as asyncio documents.
 
 import math
 import re
+from asyncio import TimerHandle
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from contextvars import Context
 from random import Random
+from types import CodeType
 from typing import Any, NamedTuple
 
+from netra_sim.randomness import key, uniform
+from netra_sim.simulation.diagnosis import await_under_test, place_of
 from netra_sim.simulation.timers import run_handle
 
 Entry = tuple[Context | None, Callable[..., object], Any]
@@ -36,9 +42,11 @@ CALLBACK = -1
 """The number of a plain callback, where a task has its own number."""
 
 _STEPS = r"(\d+\.\d+(,\d+\.\d+)*)?"
-_HOLDS = r"(-?\d+\.\d+(\+\d+)?(,-?\d+\.\d+(\+\d+)?)*)?"
+_HOLD = r"(-?\d+\.\d+(\+\d+)?|\d+\.\d+\+\d+ms)"
+_HOLDS = rf"({_HOLD}(,{_HOLD})*)?"
 _SCHEDULE = re.compile(
     rf"fifo|random|sticky:(0|0?\.\d+)|priorities:{_STEPS}|delays:{_STEPS}|slow:\d+:[1-9]\d*|holds:{_HOLDS}"
+    r"|pauses:(1|0?\.\d+):[1-9]\d*"
 )
 
 FAIR_STEPS = 50
@@ -46,6 +54,12 @@ FAIR_STEPS = 50
 
 MOST_RANKED = 50
 """Ready tasks above which ``priorities`` goes on as ``sticky``: it looks at every ready task before each step."""
+
+MOST_STEPS_IN_A_PAUSE = 2_000
+"""Steps of others after which a pause ends: while code polls with ``sleep(0)``, virtual time stands still."""
+
+FIRST_PAUSE = 0.5
+"""Seconds after the beginning; a server that starts late refuses its first clients, and rightly so."""
 
 FALLBACK_STICKINESS = 0.9
 FOR_EVER = 1 << 62
@@ -62,6 +76,16 @@ def number_of(entry: Entry) -> int:
     return CALLBACK if entry[1] is run_handle else getattr(owner_of(entry), "_number", CALLBACK)
 
 
+def context_of(entry: Entry) -> Context:
+    """The context in which a step runs."""
+    context, callback, argument = entry
+    if context is not None:
+        return context
+    step: Any = callback
+    found: Context = argument._context if step is run_handle else step.__self__
+    return found
+
+
 class Hold(NamedTuple):
     """One deviation from asyncio's order.
 
@@ -69,14 +93,17 @@ class Hold(NamedTuple):
         task: the number of the task that is passed over; `CALLBACK` for plain callbacks.
         step: the number of its step, from 0.
         length: how many steps others make meanwhile; the hold ends earlier if no other step is ready.
+        is_pause: whether the length is a number of milliseconds of virtual time instead.
     """
 
     task: int
     step: int
     length: int = FOR_EVER
+    is_pause: bool = False
 
     def __str__(self) -> str:
-        return f"{self.task}.{self.step}" + ("" if self.length >= FOR_EVER else f"+{self.length}")
+        length = "" if self.length >= FOR_EVER else f"+{self.length}"
+        return f"{self.task}.{self.step}{length}{'ms' * self.is_pause}"
 
 
 def holds_text(holds: Iterable[Hold]) -> str:
@@ -90,17 +117,26 @@ class Strategy:
     Attributes:
         ready: the plain callbacks; of a strategy `in_one_queue` all steps, in asyncio's order.
         tasks: the steps of tasks; of a strategy `in_one_queue` those put aside.
+        call_later: calls back with an argument after so many milliseconds of virtual time, in a context; the loop sets it.
+        clock: the virtual time in seconds; the loop sets it.
+        on_pause: called with each hold that is a pause, as it begins.
     """
 
     in_one_queue = False
+    call_later: Callable[[int, Callable[[int], None], int, Context], TimerHandle]
+    clock: Callable[[], float]
 
     def __init__(self) -> None:
         self.ready: deque[Entry] = deque()
         self.tasks: list[Any] = []
+        self.on_pause: Callable[[Hold], object] = bool
 
-    def take(self) -> Entry:
-        """Remove a ready step and return it; there is one."""
+    def take(self) -> Entry | None:
+        """Remove a ready step and return it; there is one. None if all of them pause."""
         raise NotImplementedError
+
+    def end_pauses(self) -> None:
+        """Let all tasks that pause go on now, and let no task pause any more."""
 
 
 class Sticky(Strategy):
@@ -220,6 +256,14 @@ class Delays(Strategy):
         return ready.pop() if runs_on else ready.popleft()
 
 
+class _Pause(NamedTuple):
+    """A step that waits for a timer, and how many steps had been taken before."""
+
+    entry: Entry
+    timer: TimerHandle
+    began: int
+
+
 class Holds(Strategy):
     """Asyncio's order, except that some steps are passed over for a while."""
 
@@ -227,29 +271,76 @@ class Holds(Strategy):
 
     def __init__(self, holds: Iterable[Hold] = ()) -> None:
         super().__init__()
-        self._holds = {(hold.task, hold.step): hold.length for hold in holds}
+        self._holds = {(hold.task, hold.step): hold for hold in holds if hold.length}
         self._steps: Counter[int] = Counter()
         self._taken = 0
+        self._pauses: dict[int, _Pause] = {}  # by the number of the task, in the order in which they began
+        self._resumed: set[int] = set()
+        self._may_pause = True
 
-    def take(self) -> Entry:
+    def take(self) -> Entry | None:
         """See `Strategy`."""
         ready, aside = self.ready, self.tasks
         self._taken += 1
+        if self._pauses:
+            self._end_pauses_before(self._taken - MOST_STEPS_IN_A_PAUSE)
         if not aside or min(aside, key=_first)[0] > self._taken:
             while ready:
                 entry = ready.popleft()
-                length = self._length(entry)
-                if not length:
+                hold = self._next_hold(entry)
+                if hold is None:
                     return entry
-                aside.append((self._taken + length, entry))
-        return aside.pop(aside.index(min(aside, key=_first)))[1]  # type: ignore[no-any-return]
+                if hold.is_pause:
+                    self._begin_pause(entry, hold)
+                else:
+                    aside.append((self._taken + hold.length, entry))
+        return aside.pop(aside.index(min(aside, key=_first)))[1] if aside else None
 
-    def _length(self, entry: Entry) -> int:
-        """How many steps of others come first."""
+    def end_pauses(self) -> None:
+        """See `Strategy`."""
+        self._may_pause = False
+        self._end_pauses_before(math.inf)
+
+    def _next_hold(self, entry: Entry) -> Hold | None:
         number = number_of(entry)
+        if number in self._resumed:
+            self._resumed.remove(number)
+            return None
         step = self._steps[number]
         self._steps[number] = step + 1
-        return self._holds.get((number, step), 0)
+        hold = self.hold(entry, number, step)
+        return None if hold is not None and hold.is_pause and not self._may_pause else hold
+
+    def _begin_pause(self, entry: Entry, hold: Hold) -> None:
+        self.on_pause(hold)
+        timer = self.call_later(hold.length, self._end_pause, hold.task, context_of(entry))
+        self._pauses[hold.task] = _Pause(entry, timer, self._taken)
+
+    def _end_pause(self, number: int) -> None:
+        pause = self._pauses.pop(number)
+        pause.timer.cancel()
+        self._resumed.add(number)
+        self.ready.append(pause.entry)
+
+    def _end_pauses_before(self, taken: float) -> None:
+        """End the pauses that began when at most so many steps had been taken."""
+        for number, pause in list(self._pauses.items()):
+            if pause.began > taken:
+                return
+            if pause.timer.cancelled():
+                del self._pauses[number]  # the task's process is dead
+            else:
+                self._end_pause(number)
+
+    def hold(self, entry: Entry, number: int, step: int) -> Hold | None:
+        """The hold of a step, if it has one.
+
+        Args:
+            entry: the step.
+            number: of its task.
+            step: its number among those of the task.
+        """
+        return self._holds.get((number, step))
 
 
 class Slow(Holds):
@@ -262,10 +353,54 @@ class Slow(Holds):
         super().__init__()
         self._draw, self._task, self._longest = draw, task, longest
 
-    def _length(self, entry: Entry) -> int:
-        if number_of(entry) != self._task or (drawn := 2.0 * self._draw()) < 1.0:
-            return 0
-        return int(self._longest ** (drawn - 1.0))
+    def hold(self, entry: Entry, number: int, step: int) -> Hold | None:
+        """See `Holds`."""
+        if number != self._task or (drawn := 2.0 * self._draw()) < 1.0:
+            return None
+        return Hold(number, step, int(self._longest ** (drawn - 1.0)))
+
+
+class Pauses(Holds):
+    """Asyncio's order, except that tasks of the code under test pause at some of its awaits.
+
+    Users who act at different times meet only if one of them is held while time goes on. A pause stands for an await that
+    takes longer than usual, as on a busy machine. The seed decides which awaits are slow, by their places in the code. So
+    the tasks of all users pause at the same awaits, and nobody has to know the program's steps beforehand.
+
+    A task pauses each second time that it passes a slow await, on average. After two pauses, each further pause halves how
+    often it does so. A race needs few pauses, and a long-lived task with many of them would miss right deadlines.
+
+    Args:
+        draw: decides when a task pauses, and for how long.
+        seed: decides which awaits are slow.
+        share: how many of all awaits are slow, from 0 to 1.
+        longest: milliseconds that a pause takes at most.
+    """
+
+    def __init__(self, draw: Callable[[], float], seed: int, share: float, longest: int) -> None:
+        super().__init__()
+        self._draw, self._seed, self._share, self._longest = draw, seed, share, longest
+        self._times: Counter[int] = Counter()  # how often each task has paused
+        self._slow: dict[tuple[int, int], tuple[CodeType, bool]] = {}  # with the code, as no other one may get its id
+
+    def hold(self, entry: Entry, number: int, step: int) -> Hold | None:
+        """See `Holds`."""
+        if number < 0 or self.clock() < FIRST_PAUSE or not self._is_slow(owner_of(entry)):
+            return None
+        if self._draw() >= 0.5 ** max(1, self._times[number]):
+            return None
+        self._times[number] += 1
+        return Hold(number, step, round(self._longest ** self._draw()), is_pause=True)
+
+    def _is_slow(self, task: Any) -> bool:
+        frame = await_under_test(task)
+        if frame is None:
+            return False
+        at = id(frame.f_code), frame.f_lasti
+        known = self._slow.get(at)
+        if known is None:
+            known = self._slow[at] = frame.f_code, uniform(key(self._seed, place_of(frame))) < self._share
+        return known[1]
 
 
 def _first(held: tuple[int, Entry]) -> int:
@@ -312,14 +447,20 @@ def strategy_of(schedule: str, seed: int) -> Strategy:
         case "slow":
             task, longest = map(int, settings.split(":"))
             return Slow(draw, task, longest)
+        case "pauses":
+            share, milliseconds = settings.split(":")
+            return Pauses(draw, seed, float(share), int(milliseconds))
         case _:
             return Holds(parse_holds(parts))
 
 
 def parse_holds(texts: Iterable[str]) -> list[Hold]:
-    """Holds from texts such as ``3.12+5``."""
+    """Holds from texts such as ``3.12+5`` and ``3.12+20ms``."""
     split = (text.partition("+") for text in texts)
-    return [Hold(*_step(step), int(length) if length else FOR_EVER) for step, _, length in split]
+    return [
+        Hold(*_step(step), int(length.removesuffix("ms")) if length else FOR_EVER, length.endswith("ms"))
+        for step, _, length in split
+    ]
 
 
 def _step(text: str) -> tuple[int, int]:

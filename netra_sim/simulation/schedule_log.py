@@ -1,8 +1,10 @@
 """What ran in which order: the log of one run, and the holds by which that order differs from asyncio's."""
 
 import re
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from operator import attrgetter, itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -10,6 +12,7 @@ from netra_sim.simulation.diagnosis import awaits_at, awaits_of
 from netra_sim.simulation.schedule import CALLBACK, Entry, Hold, Strategy, number_of, owner_of
 
 _DEFAULT_NAME = re.compile(r"Task-\d+")
+_ROUNDING = 1e-9
 MOST_SHOWN = 40
 """Characters of an argument in the name of a task."""
 
@@ -50,6 +53,7 @@ class ScheduleLog:
         self._became_ready: list[tuple[int, int]] = []  # for each arrival: the number of its task, the steps before it
         self._counts: Counter[int] = Counter()
         self._awaits: dict[int, tuple[object, ...]] = {}
+        self._pauses: list[tuple[int, Hold]] = []  # each with the number of steps before it
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the code of the program, so that the log of a run that has ended can go to another process."""
@@ -64,15 +68,18 @@ class ScheduleLog:
         """The names of all tasks, and of `CALLBACK`."""
         return MappingProxyType(self._names)
 
-    def watch(self, strategy: Strategy, clock: Callable[[], float]) -> Callable[[], Entry]:
+    def watch(self, strategy: Strategy, clock: Callable[[], float]) -> Callable[[], Entry | None]:
         """Log what a strategy gets and hands out; returns the function to use in place of its `take`."""
         strategy.ready = _Queue(self._arrived)
         if not strategy.in_one_queue:
             strategy.tasks = _List(self._arrived)
+        strategy.on_pause = self._paused
         take = strategy.take
 
-        def logged() -> Entry:
+        def logged() -> Entry | None:
             entry = take()
+            if entry is None:
+                return None
             number, now = number_of(entry), clock()
             if number >= 0 and not self._counts[number]:
                 self._names[number] = _described(owner_of(entry))  # `asyncio.create_task` names a task after its making
@@ -93,12 +100,18 @@ class ScheduleLog:
             self._names[number] = _described(owner_of(entry))
         self._became_ready.append((number, len(self.steps)))
 
+    def _paused(self, hold: Hold) -> None:
+        """A step pauses: it becomes ready when the pause is over, and not now."""
+        self._pauses.append((len(self.steps), hold))
+        arrivals = self._became_ready
+        del arrivals[next(at for at in reversed(range(len(arrivals))) if arrivals[at][0] == hold.task)]
+
     def holds(self) -> list[Hold]:
         """The holds that turn asyncio's order into the logged one, in the order in which they begin."""
         ran = {(step.task, step.step): index for index, step in enumerate(self.steps)}
         arrivals, counts = deque(self._became_ready), Counter[int]()
         queue: deque[tuple[int, int]] = deque()
-        holds: list[Hold] = []
+        holds = list(self._pauses)
         aside: set[int] = set()
         for index in range(len(self.steps)):
             while arrivals and arrivals[0][1] <= index:
@@ -111,8 +124,18 @@ class ScheduleLog:
                 if runs == index:
                     break
                 aside.add(runs)
-                holds.append(Hold(*key, runs - index))
-        return holds
+                holds.append((index, Hold(*key, runs - index)))
+        return [hold for _, hold in sorted(holds, key=itemgetter(0))]
+
+    def span(self, hold: Hold) -> tuple[int, int] | None:
+        """The first step that ran while a hold lasted, and the held step; None if that step did not run."""
+        ended = next((at for at, one in enumerate(self.steps) if (one.task, one.step) == (hold.task, hold.step)), None)
+        if ended is None:
+            return None
+        if not hold.is_pause:
+            return max(0, ended - hold.length), ended
+        began = self.steps[ended].time - hold.length / 1000
+        return bisect_left(self.steps, began - _ROUNDING, hi=ended, key=attrgetter("time")), ended
 
 
 class _Telling:

@@ -126,7 +126,11 @@ class Stage:
         return task
 
     async def end_background(self) -> None:
-        """Cancel what is left of the background work, and end the faults."""
+        """Cancel what is left of the background work, and end the faults.
+
+        No task pauses from now on: what is left over is counted as soon as the servers have stopped.
+        """
+        self.loop.end_pauses()
         for task in (left := list(self._background)):
             task.cancel()
         if left:

@@ -104,8 +104,11 @@ def run_taken(loop: Any, most: int, due: Sequence[float]) -> None:
     trail, left = loop.trail, most
     try:
         while left and (ready or tasks):
+            entry = take()
+            if entry is None:
+                break
             left -= 1
-            context, callback, argument = entry = take()
+            context, callback, argument = entry
             if trail is not None and (number := number_of(entry)) >= 0:
                 trail = hash((trail, number))
             del entry

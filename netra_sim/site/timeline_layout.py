@@ -50,9 +50,8 @@ class Held(NamedTuple):
 
 def held(run: LoggedRun) -> list[Held]:
     """The holds of a run that took place, in the order in which they begin."""
-    ran = {(step.task, step.step): index for index, step in enumerate(run.log.steps)}
-    found = [(ran[hold.task, hold.step], hold) for hold in run.holds or () if (hold.task, hold.step) in ran]
-    return sorted(Held(max(0, index - hold.length), index, hold) for index, hold in found)
+    spans = ((run.log.span(hold), hold) for hold in run.holds or ())
+    return sorted(Held(*span, hold) for span, hold in spans if span is not None)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,13 @@ from netra_sim.simulation.virtual_time import new_virtual_loop, run_virtual
 ORDERS = [
     "fifo", "random", "sticky:0", "sticky:0.75", "sticky:0.9", "priorities:", "priorities:2.1,3.2,2.4", "delays:",
     "delays:1.1,2.3,2.3", "slow:2:30", "holds:", "holds:1.2+4,3.1", "holds:2.1+3,2.2+9",
+    "holds:1.1+30ms,2.2+1ms,2.3+2", "pauses:0.5:20", "pauses:1:3",
+]  # fmt: skip
+
+
+NO_ORDERS = [
+    "lifo", "sticky:1", "sticky:2", "holds:1", "delays:1.1+2", "slow:1", "", "fifo ", "pauses:2:3", "pauses:0.5",
+    "pauses:0.5:0", "holds:1.2+ms", "holds:1.2ms", "holds:-1.2+3ms",
 ]  # fmt: skip
 
 
@@ -122,7 +129,85 @@ def test_a_held_task_is_passed_over_for_so_many_steps():
     assert run_virtual(main(), order="delays:1.2,2.1") == "aabaabbb"
 
 
-@pytest.mark.parametrize("order", ["lifo", "sticky:1", "sticky:2", "holds:1", "delays:1.1+2", "slow:1", "", "fifo "])
+async def visits(*names):
+    """Tasks that each wait twice, one second apart from the next task; which task goes on, and when."""
+    loop, seen = asyncio.get_running_loop(), []
+
+    async def visit(name, starts):
+        await asyncio.sleep(starts)
+        seen.append((name, round(loop.time(), 6)))
+        await asyncio.sleep(0)
+        seen.append((name, round(loop.time(), 6)))
+
+    await asyncio.gather(*(visit(name, starts) for starts, name in enumerate(names, 1)))
+    return seen
+
+
+def test_a_task_that_pauses_is_held_while_virtual_time_goes_on():
+    assert run_virtual(visits("a", "b"), order="fifo") == [("a", 1), ("a", 1), ("b", 2), ("b", 2)]
+    assert run_virtual(visits("a", "b"), order="holds:1.2") == [("a", 1), ("a", 1), ("b", 2), ("b", 2)]
+    assert run_virtual(visits("a", "b"), order="holds:1.2+1500ms") == [("a", 1), ("b", 2), ("b", 2), ("a", 2.5)]
+
+
+async def late_at_two_places():
+    """The milliseconds by which eight tasks are late at each of two places that they pass ten times."""
+    loop, late = asyncio.get_running_loop(), {"here": [], "there": []}
+    await asyncio.sleep(1)
+
+    async def work():
+        for _ in range(10):
+            before = loop.time()
+            await asyncio.sleep(0)
+            between = loop.time()
+            await asyncio.sleep(0)
+            late["here"].append(round((between - before) * 1000))
+            late["there"].append(round((loop.time() - between) * 1000))
+        return round(loop.time() - 1, 6)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work()) for _ in range(8)]
+    return [task.result() for task in tasks], late
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=30)
+def test_tasks_pause_a_few_times_and_never_for_longer_than_the_order_says(seed):
+    ends, late = run_virtual(late_at_two_places(), order="pauses:1:40", seed=seed)
+    assert 0 < max(ends) <= 0.4
+    assert 8 <= sum(map(bool, late["here"] + late["there"])) <= 60
+    assert {*late["here"], *late["there"]} <= {*range(41)}
+
+
+def test_no_task_pauses_while_servers_start_or_once_pauses_are_ended():
+    async def main():
+        loop, went_on = asyncio.get_running_loop(), []
+
+        async def work(starts):
+            await asyncio.sleep(starts)
+            went_on.append(round(loop.time() - starts, 6))
+
+        early = [asyncio.create_task(work(0.4)) for _ in range(20)]
+        paused = [asyncio.create_task(work(1)) for _ in range(20)]
+        late = [asyncio.create_task(work(1.002)) for _ in range(20)]
+        await asyncio.wait(early)
+        assert {*went_on} == {0}
+        loop.call_at(1.0015, loop.end_pauses)
+        await asyncio.wait(paused + late)
+        return {*went_on}
+
+    assert run_virtual(main(), order="pauses:1:200", seed=3) == {0, 0.001, 0.0015}
+
+
+def test_the_seed_decides_which_awaits_are_slow_and_they_are_so_for_all_tasks():
+    slow = set()
+    for seed in range(40):
+        _, late = run_virtual(late_at_two_places(), order="pauses:0.5:40", seed=seed)
+        slow.add(tuple(name for name, times in late.items() if any(times)))
+        assert all(sum(map(bool, times)) >= 8 for times in late.values() if any(times))
+    assert slow == {(), ("here",), ("there",), ("here", "there")}
+
+
+@pytest.mark.parametrize("order", NO_ORDERS)
 def test_what_is_no_order_is_refused(order):
     with pytest.raises(ValueError, match=r"the order is fifo, random, or .*, and not"):
         new_virtual_loop(order=order)

@@ -25,8 +25,8 @@ from netra_sim.simulation.hosts.no_subprocesses import NoSubprocesses
 from netra_sim.simulation.hosts.numbered import ProtocolNumbers
 from netra_sim.simulation.hosts.transport import VirtualTransport
 from netra_sim.simulation.hosts.worker_threads import WorkerThreadLoop
-from netra_sim.simulation.schedule import Entry
-from netra_sim.simulation.timers import each_timer, run_handle
+from netra_sim.simulation.schedule import context_of
+from netra_sim.simulation.timers import each_timer
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -288,10 +288,10 @@ class NetworkLoop(NoSubprocesses, WorkerThreadLoop):
         for generator in process.generators:
             self._asyncgens.discard(generator)  # type: ignore[attr-defined]
             self._kept.append(generator)
-        alive = [entry for entry in self._ready if not _belongs_to_dead(_context_of(entry))]
+        alive = [entry for entry in self._ready if not _belongs_to_dead(context_of(entry))]
         self._ready.clear()
         self._ready.extend(alive)
-        self._ready_tasks[:] = [entry for entry in self._ready_tasks if not _belongs_to_dead(_context_of(entry))]
+        self._ready_tasks[:] = [entry for entry in self._ready_tasks if not _belongs_to_dead(context_of(entry))]
         for timers in self._timers.values():
             for timer in each_timer(timers):
                 if type(timer) is not tuple and _belongs_to_dead(timer._context):
@@ -336,16 +336,6 @@ def _end(coroutine: Any) -> None:
 
 def _ignore(unraisable: object) -> None:
     """An error in the clean-up of a dead process reaches nobody."""
-
-
-def _context_of(entry: Entry) -> Context:
-    """The context in which a step runs that is ready."""
-    context, callback, argument = entry
-    if context is not None:
-        return context
-    step: Any = callback
-    found: Context = argument._context if step is run_handle else step.__self__
-    return found
 
 
 def _belongs_to_dead(context: Context) -> bool:

@@ -275,6 +275,28 @@ def test_the_connections_of_a_killed_process_end_and_those_with_unread_bytes_are
     run_on_hosts(main)
 
 
+def test_a_task_that_pauses_when_its_process_is_killed_never_goes_on():
+    async def main():
+        loop, ran = asyncio.get_running_loop(), []
+        (server,) = add_hosts("server")
+
+        async def work():
+            await asyncio.sleep(1)
+            ran.append(now())
+
+        tasks = [start_on(server, work()) for _ in range(20)]
+        await asyncio.sleep(1.005)
+        killed = now()
+        loop.kill(server)
+        for _ in range(3_000):
+            await asyncio.sleep(0)
+        await asyncio.sleep(1)
+        assert 0 < len(ran) < len(tasks)
+        assert max(ran) <= killed
+
+    run_on_hosts(main, order="pauses:1:50")
+
+
 @pytest.mark.parametrize("comes_back", [False, True])
 def test_a_host_without_power_is_silent_and_resets_old_connections_when_it_comes_back(comes_back):
     async def main():
