@@ -104,9 +104,11 @@ def load_command(
     given = ("latency",) if bounds else ()
     if scenario is None:
         _refuse(context, _OF_A_SCENARIO, "needs a SCENARIO")
-        with refusing():
+        with refusing(ValueError):
             all_checks(own_checks)  # one that cannot be imported is told before the run
-        plan = _plan(users or 50, runs, window, step, disconnects, seed)
+            plan = Load(
+                users=users or 50, runs_per_user=runs, window=window, step=step, disconnects=disconnects, seed=seed
+            )
         with progress(plan.users * runs, "real requests") as shown:
             history = run(load(plan, objectives=_objectives(bounds), on_answer=_answers(shown)))
         save_and_check(history, output, printer, page, own_checks, given=given, assumptions=_ASSUMPTIONS)
@@ -121,13 +123,11 @@ def load_command(
 
 
 def _load_scenario(scenario: Scenario, seed: int, url: str | None, allow: tuple[str, ...]) -> History:
-    try:
+    with refusing(TargetError):
         if url:
             run(try_to_connect(target_of(url, allow)))
-        with refusing(), progress(scenario.requests, "real requests") as shown:
+        with progress(scenario.requests, "real requests") as shown:
             return run(load_scenario(scenario, seed, url=url or "", allow=allow, on_answer=_answers(shown)))
-    except TargetError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _answers(shown: Progress) -> Callable[[], None]:
@@ -141,19 +141,10 @@ def _answers(shown: Progress) -> Callable[[], None]:
     return on_answer
 
 
-def _plan(users: int, runs: int, window: float, step: float, disconnects: float, seed: int) -> Load:
-    try:
-        return Load(users=users, runs_per_user=runs, window=window, step=step, disconnects=disconnects, seed=seed)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-
-
 def _objectives(bounds: tuple[str, ...]) -> Objectives:
-    try:
+    with refusing():
         settings = dict(map(parse_setting, bounds))
         return Scenario().with_settings({f"objectives.{path}": value for path, value in settings.items()}).objectives
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _refuse(context: click.Context, names: tuple[str, ...], why: str) -> None:
