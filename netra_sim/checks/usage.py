@@ -10,6 +10,7 @@ from netra_sim.checks.records import Records
 from netra_sim.checks.statistics import QUANTILE, nearest_rank
 from netra_sim.checks.steady import SteadyState
 from netra_sim.history import CPU_BUSY, STEPS_READY, History, wait_for
+from netra_sim.quantities import counted
 
 POOLED = ("model", "tools", "database")
 """The resources with slots that steps of runs hold."""
@@ -58,8 +59,7 @@ class ResourceUse(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def size(self) -> str:
         """The slots in words."""
-        one, many = ("process", "processes") if self.resource == "cpu" else ("slot", "slots")
-        return f"1 {one}" if self.slots == 1 else f"{self.slots:,} {many}"
+        return counted(self.slots, *(("process", "processes") if self.resource == "cpu" else ("slot", "slots")))
 
     @property
     def share(self) -> str:

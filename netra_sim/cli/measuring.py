@@ -31,7 +31,7 @@ from netra_sim.exploration.capacity import (
     seeds_needed,
 )
 from netra_sim.formats import Case
-from netra_sim.quantities import quantity
+from netra_sim.quantities import counted, quantity
 
 
 @click.command("capacity")
@@ -79,7 +79,7 @@ def capacity_command(
         with progress(None, "simulations") as shown:
             found = find_capacity(
                 chosen, bound, seeds=seeds, lowest=lowest, highest=highest, jobs=jobs, on_trial=shown,
-                on_users=lambda users: shown.now(f"{users:,} {'user' if users == 1 else 'users'}"),
+                on_users=lambda users: shown.now(counted(users, "user")),
             )  # fmt: skip
     if printer.is_text:
         _show(found, printer)
