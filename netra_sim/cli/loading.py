@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-import msgspec
 
 from netra_sim.checks import all_checks
 from netra_sim.cli.printing import Printer, format_option
@@ -115,8 +114,8 @@ def load_command(
     _refuse(context, _OF_A_PLAN, "is for a load run without a scenario; use --set workload.window=60 and the like")
     objectives = tuple(f"objectives.{bound}" for bound in bounds)
     chosen = chosen_scenario(scenario, (*settings, *objectives), users, app, client, own_checks=own_checks)
-    if url and not isinstance(chosen.services, msgspec.UnsetType) and chosen.services:
-        names = ", ".join(f"[services.{name}]" for name in chosen.services)
+    if url and chosen.stand_ins:
+        names = ", ".join(f"[services.{name}]" for name in chosen.stand_ins)
         printer.say(f"not started, as the system at {url} runs already and calls services of its own: {names}")
     history = _load_scenario(chosen, seed, url, allow)
     save_and_check(history, output, printer, page, chosen.own_checks, given=given, assumptions=_ASSUMPTIONS)

@@ -191,13 +191,14 @@ def _tested(scenario: Scenario) -> dict[str, str]:
     system, client = scenario.system, scenario.client
     assert system is not UNSET  # noqa: S101 - a gate refuses scenarios without one
     assert client is not UNSET  # noqa: S101 - a scenario with a system has one
-    services = {} if scenario.services is UNSET else scenario.services
     tested = {
         "Scenario": scenario_in_words(scenario.name, scenario.description),
         "System": f"{system.app or system.main} in {system.folder}, {counted(system.processes, 'process', 'processes')}",
         "Clients": client.name,
         "Users": f"{len(scenario.present_users):,}, with {scenario.requests:,} requests in all",
-        "Services": ", ".join(f"{name} ({service.__struct_config__.tag})" for name, service in services.items())
+        "Services": ", ".join(
+            f"{name} ({service.__struct_config__.tag})" for name, service in scenario.stand_ins.items()
+        )
         or "none",
         "Faults": ", ".join(
             f"{fault.name} from {fault.at:g} to {fault.at + fault.lasts:g} s" for fault in scenario.faults
@@ -220,7 +221,7 @@ def _assumptions(outcome: GateOutcome) -> list[str]:
         "code, set platform.step_cost in the scenario.",
         "The times of the network and of the services are those of the scenario, and not of a production system.",
     ]
-    if scenario.services is not UNSET and scenario.services:
+    if scenario.stand_ins:
         lines.append("Stand-ins took the place of its services. They repeat the marks of a question in its answer.")
     if outcome.decision == "PASS":
         share = min(1.0, 3 / count)

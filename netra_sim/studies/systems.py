@@ -152,7 +152,7 @@ def troubles(scenario: Scenario, as_it_was: History) -> Iterator[tuple[str, Scen
     last = float(as_it_was.frame(Kind.REQUESTED)["due"].max())
     middle: dict[str, Any] = {"at": round(last / 3, 1), "lasts": max(round(last / 3, 1), 0.1)}
     faults = msgspec.to_builtins(scenario.faults)
-    for name in {} if scenario.services is UNSET else scenario.services:
+    for name in scenario.stand_ins:
         slow = {"kind": "service-worse", "service": name, "slower": _SLOWER} | middle
         yield f"{name} {_SLOWER:g} x slower", scenario.with_settings({"faults": [*faults, slow]})
     for trouble, fault in (
