@@ -137,8 +137,9 @@ class NotebookParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         return cls.check(**values)
 
     def with_whole_paths(self) -> Self:
-        """The same parameters with absolute file paths, for a kernel that runs in another folder."""
-        return self
+        """The same parameters with the absolute path of the file in `scenario`, for a kernel that runs in another folder."""
+        scenario = getattr(self, "scenario", None)
+        return self if scenario is None else msgspec.structs.replace(self, scenario=whole_path(scenario))
 
     @property
     def weaker(self) -> tuple[Weaker, ...]:

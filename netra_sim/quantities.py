@@ -40,6 +40,11 @@ def quantity(value: float, unit: Unit, digits: int = 3) -> str:
     return f"{_rounded(value / scale, digits)} {name}"
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A number of things: `1 user`, `2,000 users`; the plural is the noun with an s if it is not given."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def compared(value: float, unit: Unit, better: Literal["lower", "higher", "neither"], bound: float) -> str:
     """A figure beside its bound, as `73.5 ms <= 100 ms`, with as many digits as tell the two apart."""
     if isnan(value):

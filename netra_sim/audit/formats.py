@@ -9,6 +9,7 @@ import msgspec
 from netra_sim.audit.report import AuditReport
 from netra_sim.audit.rules import NOTICES, RULES
 from netra_sim.formats import SarifResult, SarifRule, annotation, sarif
+from netra_sim.quantities import counted
 
 
 def as_text(report: AuditReport) -> str:
@@ -24,10 +25,9 @@ def as_text(report: AuditReport) -> str:
         for one in report.counts
     ]
     total = len(report.findings)
-    findings = "no finding" if not total else "1 finding" if total == 1 else f"{total:,} findings"
+    findings = counted(total, "finding") if total else "no finding"
     read = {"file": report.files, "line": report.lines, "function": report.functions}
-    counted = ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for noun, count in read.items())
-    lines.append(f"{findings} in {counted}")
+    lines.append(f"{findings} in {', '.join(counted(count, noun) for noun, count in read.items())}")
     return "\n".join(lines) + "\n"
 
 

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.patches import Rectangle
 
 from netra_sim.charts.picture import Picture, nothing_to_show
-from netra_sim.charts.style import PALE, RUST, VERMILION, canvas, counted, headline, listed, plain, styled
+from netra_sim.charts.style import PALE, RUST, VERMILION, canvas, headline, listed, plain, styled
+from netra_sim.quantities import counted
 
 CLEAN = "nothing broken"
 """The row of the clean runtime, where no check may fail."""

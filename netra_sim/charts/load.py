@@ -11,7 +11,6 @@ from netra_sim.charts.style import (
     HALO,
     LOOKS,
     canvas,
-    counted,
     duration,
     headline,
     legend,
@@ -21,6 +20,7 @@ from netra_sim.charts.style import (
     mark_objective,
     styled,
 )
+from netra_sim.quantities import counted
 
 _PERCENTILES = {"p50": "p50", "p95": "p95", "p99": "p99"}
 

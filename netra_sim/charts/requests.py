@@ -16,7 +16,6 @@ from netra_sim.charts.style import (
     VERMILION,
     Look,
     canvas,
-    counted,
     duration,
     headline,
     legend,
@@ -27,6 +26,7 @@ from netra_sim.charts.style import (
 )
 from netra_sim.checks import request_latencies
 from netra_sim.history import History, Kind
+from netra_sim.quantities import counted
 
 RUNS_SHOWN = 25
 """The most runs that `work_after_leaving` draws; the table of numbers has all."""

@@ -218,11 +218,6 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + " and " + shown[-1]
 
 
-def counted(count: int, noun: str) -> str:
-    """A number with a noun in the singular or plural."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
 def plain(text: str, most: int = 28) -> str:
     """Make foreign text fit for a picture: one line, known glyphs, limited length."""
     known = _glyphs()

@@ -22,7 +22,6 @@ from netra_sim.charts.style import (
     PALE,
     SKY,
     VERMILION,
-    counted,
     duration,
     headline,
     legend,
@@ -33,6 +32,7 @@ from netra_sim.charts.style import (
 )
 from netra_sim.history import History, Kind
 from netra_sim.protocol import FINAL_EVENTS, EventType
+from netra_sim.quantities import counted
 
 LANES = 4
 """Most lanes for tools, and for connections; further connections are left out, and the caption says so."""

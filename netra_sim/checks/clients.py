@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from netra_sim.checks.records import Records
+from netra_sim.checks.records import Records, running_sum
 from netra_sim.history import Kind
 
 LEAVING = (1000, 1001)
@@ -209,13 +209,8 @@ def _continued(records: Records, user: np.ndarray, opened: np.ndarray, closed: n
     steps = np.append(np.ones(len(opened), np.int64), np.full(int(is_over.sum()), -1))
     order = np.lexsort((rows, user[of]))
     of, steps, users = of[order], steps[order], user[of[order]]
-    # The number of open connections after each step: the running sum, less that of the users before.
-    live = np.cumsum(steps)
-    starts = np.flatnonzero(np.diff(users, prepend=-1))
-    lengths = np.diff(np.append(starts, len(users)))
-    live -= np.repeat(np.append(0, live)[starts], lengths)
-    follows = (steps > 0) & (live == 1)
-    follows[starts] = False
+    # The running sum is the number of a user's open connections after each step.
+    follows = (steps > 0) & (running_sum(steps, users) == 1) & (np.diff(users, prepend=-1) == 0)
     at = np.flatnonzero(follows)
     previous = of[at - 1]
     broke = ~np.isin(records.numbers["value"][closed[previous]], LEAVING)

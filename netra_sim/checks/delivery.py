@@ -9,7 +9,7 @@ from netra_sim.checks.definition import define
 from netra_sim.checks.membership import is_in
 from netra_sim.checks.owing import IN_FLIGHT, excused, owed
 from netra_sim.checks.receipts import Receipts, announced
-from netra_sim.checks.records import FINAL, NOBODY, Records, places
+from netra_sim.checks.records import FINAL, NOBODY, Records, places, running_sum
 from netra_sim.checks.results import FINDINGS_SHOWN, Finding, Measurement, Observation, counted
 from netra_sim.history import Kind, Objectives
 from netra_sim.history.history import IN_ANSWER
@@ -211,11 +211,8 @@ def _out_of_order(records: Records, clients: Clients, receipts: Receipts, of: np
     steps = np.diff(numbers, prepend=np.nan)
     steps[is_first] = np.nan
     again = np.sort(receipts.repeated)
-    ends = np.cumsum(records.one_of("event", rows, *FINAL))
-    # The count of ends before each event, less those before its group.
-    before = np.concatenate([[0], ends])[:-1]
-    starts = np.flatnonzero(is_first)
-    ended = before - np.repeat(before[starts], np.diff(np.append(starts, len(rows)))) > 0
+    is_end = records.one_of("event", rows, *FINAL).astype(np.int64)
+    ended = running_sum(is_end, groups) > is_end
     back, late = np.sort(rows[steps < 0]), np.sort(rows[ended & (steps > 0)])
     return {
         "was received twice by one client": again,

@@ -222,8 +222,7 @@ def _requests_and_ends(records: Records) -> tuple[np.ndarray, np.ndarray]:
     Requests for runs that their user left are not among them. There are none if received events are not recorded.
     """
     requested = records.awaited(records.without_repeats("run", records.rows(Kind.REQUESTED)))
-    received = records.rows(Kind.RECEIVED)
-    ends = records.last_of_each("run", received[records.one_of("event", received, *FINAL)])
+    ends = records.last_of_each("run", records.rows_with(Kind.RECEIVED, "event", *FINAL))
     return requested if records.records(Kind.RECEIVED) else requested[:0], ends
 
 

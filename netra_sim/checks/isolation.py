@@ -207,8 +207,7 @@ def thread_isolation(records: Records, objectives: Objectives) -> Observation:
 )
 def shared_state(records: Records, objectives: Objectives) -> Observation:
     """No comparison of live engines may find a mutable object that the engines of two users reach."""
-    samples = records.rows(Kind.SAMPLE)
-    comparisons = samples[records.one_of("detail", samples, ENGINES_COMPARED)]
+    comparisons = records.samples(ENGINES_COMPARED)
     engines = float(records.numbers["value"][comparisons].sum())
     shared = records.rows(Kind.SHARED)
 

@@ -79,8 +79,7 @@ def latency(records: Records, objectives: Objectives) -> Observation:
     Example: the objective is 100 ms, and 3 of 40 events on 8 connections take longer. The p95 is above 100 ms, but with a
     true share of 5 %, 3 or more of 40 are late in a third of all cases: inconclusive.
     """
-    samples = records.rows(Kind.SAMPLE)
-    control = records.numbers["value"][samples[records.one_of("detail", samples, CONTROL_LATENCY)]]
+    control = records.numbers["value"][records.samples(CONTROL_LATENCY)]
     judgement, way = Judgement(), _way(records)
     events = _deliveries(records, way)
     judgement.judge(records, events, bounds_of(objectives, "delivery"), control)
@@ -182,11 +181,8 @@ def refusals(records: Records, objectives: Objectives) -> Observation:
 def _answers(records: Records, keep: Literal["first", "last"]) -> tuple[np.ndarray, np.ndarray]:
     """The rows of answered requests, and the rows of their first or final event at a client."""
     requested = records.without_repeats("run", records.rows(Kind.REQUESTED))
-    received = records.rows(Kind.RECEIVED)
-    if keep == "last":
-        received = received[records.one_of("event", received, *FINAL)]
-    events = records.first_of_each("run", received)
-    events = events[records.codes["run"][requested]]
+    received = records.rows_with(Kind.RECEIVED, "event", *FINAL) if keep == "last" else records.rows(Kind.RECEIVED)
+    events = records.first_of_each("run", received)[records.codes["run"][requested]]
     return requested[events >= 0], events[events >= 0]
 
 

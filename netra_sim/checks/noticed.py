@@ -118,8 +118,8 @@ def disclosure(records: Records, objectives: Objectives) -> Observation:
 
     It is judged if clients look for secrets, and if the system was given one: the gauge `SECRETS_GIVEN` counts it.
     """
-    wrong, samples = records.rows(Kind.DISCLOSED), records.rows(Kind.SAMPLE)
-    given = np.nan_to_num(records.numbers["value"][samples[records.one_of("detail", samples, SECRETS_GIVEN)]])
+    wrong = records.rows(Kind.DISCLOSED)
+    given = np.nan_to_num(records.numbers["value"][records.samples(SECRETS_GIVEN)])
     looks, has_secrets = records.says_that_it_records(Kind.DISCLOSED), bool(given.any())
 
     def describe(row: int) -> str:

@@ -110,7 +110,7 @@ def excused(records: Records, clients: Clients, receipts: Receipts, of: np.ndarr
         in_flight = ~(end - since > IN_FLIGHT)
     has_closed = closed < len(records)
     came_back = clients.next_after(of, events)
-    run_end = records.first_of_run(events, _ends(records))
+    run_end = records.first_of_run(events, records.rows_with(Kind.PUBLISHED, "event", *FINAL))
     waited = times[np.append(clients.opened, -1)[came_back]] - times[run_end]
     is_forgotten = (came_back >= 0) & (run_end >= 0) & (waited > REPLAYED) & ~receipts.knows_run(of, events)
     return np.asarray((has_closed & in_flight & ~receipts.is_overtaken(of, events)) | is_forgotten)
@@ -161,7 +161,7 @@ def _owed_to_next_client(
     following = np.append(there, -1)[at]
     comes = (following >= 0) & (clients.user[clients.first[following]] == users)
     events, following = events[comes], following[comes]
-    end = records.first_of_run(events, _ends(records))
+    end = records.first_of_run(events, records.rows_with(Kind.PUBLISHED, "event", *FINAL))
     came = clients.opened[clients.first[following]]
     is_over = (end >= 0) & (end < came) & (times[came] - times[end] > REPLAYED)
     return events[~is_over], following[~is_over]
@@ -186,11 +186,6 @@ def _missing_before(records: Records, clients: Clients, receipts: Receipts) -> t
     events, of, opened = published[at], of[place], opened[place]
     chosen = (events < opened) & receipts.is_overtaken(of, events)
     return events[chosen], of[chosen]
-
-
-def _ends(records: Records) -> np.ndarray:
-    published = records.rows(Kind.PUBLISHED)
-    return np.asarray(published[records.one_of("event", published, *FINAL)])
 
 
 def _spread(begins: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -34,7 +34,7 @@ def context_isolation(records: Records, objectives: Objectives) -> Observation:
         return f"{records.text('event', row)} was published in the context of {records.text('subject', row)}'s request"
 
     return Observation(
-        looked_at=int(_samples(records, CONTEXTS_READ).sum()),
+        looked_at=int(records.numbers["value"][records.samples(CONTEXTS_READ)].sum()),
         found=len(leaked),
         findings=records.findings(leaked, describe),
         measured={USERS_AT_ONCE: counted(records.users_at_once)},
@@ -79,8 +79,7 @@ def faults_acted(records: Records, objectives: Objectives) -> Observation:
 )
 def asyncio_untouched(records: Records, objectives: Objectives) -> Observation:
     """At no sample may code that is not decorated see a replaced asyncio function."""
-    samples = records.rows(Kind.SAMPLE)
-    looks = samples[records.one_of("detail", samples, ASYNCIO_REPLACED)]
+    looks = records.samples(ASYNCIO_REPLACED)
     wrong = looks[records.numbers["value"][looks] > 0]
 
     def describe(row: int) -> str:
@@ -101,7 +100,7 @@ def idle_cost(records: Records, objectives: Objectives) -> Observation:
 
     Samples do not count as records.
     """
-    steps = _samples(records, LOOP_STEPS)
+    steps = records.numbers["value"][records.samples(LOOP_STEPS)]
     happened = len(records) - len(records.rows(Kind.SAMPLE))
     each = float(steps.max()) / happened if len(steps) and happened else 0.0
     findings: tuple[Finding, ...] = ()
@@ -117,8 +116,3 @@ def idle_cost(records: Records, objectives: Objectives) -> Observation:
         findings=findings,
         measured={"steps for each": Measurement(each, "ratio", "lower", objectives.steps_per_record)},
     )
-
-
-def _samples(records: Records, gauge: str) -> np.ndarray:
-    samples = records.rows(Kind.SAMPLE)
-    return np.asarray(records.numbers["value"][samples[records.one_of("detail", samples, gauge)]])

@@ -70,6 +70,15 @@ class Records(History):
         rows = self.rows(kind)
         return np.asarray(rows[self.numbers["seq"][rows] >= 0])
 
+    def rows_with(self, kind: Kind, column: str, *texts: str) -> np.ndarray:
+        """The rows of one kind that hold one of the texts in a column."""
+        rows = self.rows(kind)
+        return np.asarray(rows[self.one_of(column, rows, *texts)])
+
+    def samples(self, gauge: str) -> np.ndarray:
+        """The rows at which a gauge was read."""
+        return self.rows_with(Kind.SAMPLE, "detail", gauge)
+
     def code(self, column: str, text: str) -> int:
         """The code of a text in a column, or -1 if it does not occur."""
         try:
@@ -343,6 +352,12 @@ def places(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     positions[ascending] = np.append(order, -1)[found]
     positions[np.append(others, 0)[positions] != values] = -1
     return positions
+
+
+def running_sum(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The sum so far within each group; equal groups stand beside each other, and none is negative."""
+    total, starts = np.cumsum(values), np.flatnonzero(np.diff(groups, prepend=-1))
+    return np.asarray(total - np.repeat((total - values)[starts], np.diff(np.append(starts, len(groups)))))
 
 
 def running_max(values: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -118,8 +118,7 @@ def _recoveries(
     unready = refused[(refused > begin) & (refused < end) & records.one_of("detail", refused, *UNREADY)]
     serve(unready, unready)
     asked = records.awaited(records.rows(Kind.REQUESTED))
-    received = records.rows(Kind.RECEIVED)
-    ended = records.first_of_each("run", received[records.one_of("event", received, *FINAL)])
+    ended = records.first_of_each("run", records.rows_with(Kind.RECEIVED, "event", *FINAL))
     declined = records.first_of_each("run", refused)
     served[users[asked[(asked < begin) & (ended[runs[asked]] < 0) & (declined[runs[asked]] < 0)]]] = np.inf
     return np.asarray((np.minimum(served, times[end]) if end < len(records) else served) - times[begin])

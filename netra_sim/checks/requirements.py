@@ -25,8 +25,7 @@ class _Gauge(NamedTuple):
     name: str
 
     def is_met(self, records: Records) -> bool:
-        samples = records.rows(Kind.SAMPLE)
-        return bool(records.one_of("detail", samples, self.name).any())
+        return len(records.samples(self.name)) > 0
 
     def __str__(self) -> str:
         return f"samples of the gauge {self.name!r}"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from netra_sim.checks.definition import define
-from netra_sim.checks.records import Records
+from netra_sim.checks.records import Records, running_sum
 from netra_sim.checks.results import FINDINGS_SHOWN, Measurement, Observation, counted
 from netra_sim.history import MOST_UNSENT_BYTES, REPLAY_BYTES, Kind, Objectives
 
@@ -62,8 +62,8 @@ def unsent_bytes(records: Records, objectives: Objectives) -> Observation:
 
     That is what the bridge keeps for a slow client, and one event more. Without the entry nothing is judged.
     """
-    samples, values = records.rows(Kind.SAMPLE), records.numbers["value"]
-    waiting, bound = samples[records.one_of("detail", samples, MOST_UNSENT_BYTES)], records.meta.get("unsent_bytes")
+    values, waiting = records.numbers["value"], records.samples(MOST_UNSENT_BYTES)
+    bound = records.meta.get("unsent_bytes")
     over = waiting[:0] if bound is None else waiting[values[waiting] > bound]
     return Observation(
         looked_at=0 if bound is None else len(waiting),
@@ -80,9 +80,7 @@ def unsent_bytes(records: Records, objectives: Objectives) -> Observation:
 @define("memory", question="Did the bridge keep no more for absent clients than the objective allows?", unit="samples")
 def memory(records: Records, objectives: Objectives) -> Observation:
     """No sample of the bytes that the bridge keeps for replay may exceed the objective `replay_bytes`."""
-    samples = records.rows(Kind.SAMPLE)
-    kept = samples[records.one_of("detail", samples, REPLAY_BYTES)]
-    values = records.numbers["value"]
+    kept, values = records.samples(REPLAY_BYTES), records.numbers["value"]
     over = kept[values[kept] > objectives.replay_bytes]
     most = float(values[kept].max()) if len(kept) else 0.0
 
@@ -103,9 +101,6 @@ def _live(records: Records, begins: Kind, ends: Kind) -> tuple[np.ndarray, np.nd
     steps = np.where(records.numbers["kind"][changes] == begins, 1, -1)
     users = records.codes["user"][changes]
     order = np.argsort(users, kind="stable")
-    total = np.cumsum(steps[order])
-    starts = np.flatnonzero(np.diff(users[order], prepend=-1))
-    before = np.repeat(total[starts] - steps[order][starts], np.diff(np.append(starts, len(users))))
     live = np.empty(len(users), np.int64)
-    live[order] = total - before
+    live[order] = running_sum(steps[order], users[order])
     return changes, live

@@ -81,9 +81,9 @@ def _asked_by_another(records: Records) -> np.ndarray:
 
 def _refused_and_completed(records: Records) -> np.ndarray:
     """Refusals of runs that completed, if the outcomes of the run exceed the number of its requests, or 1."""
-    refused, received, runs = records.rows(Kind.REFUSED), records.rows(Kind.RECEIVED), records.codes["run"]
+    refused, runs = records.rows(Kind.REFUSED), records.codes["run"]
     refused = refused[~records.one_of("detail", refused, *NOT_CARRIED_OUT)]
-    completed = records.first_of_each("run", received[records.one_of("event", received, "agent_completed")])
+    completed = records.first_of_each("run", records.rows_with(Kind.RECEIVED, "event", "agent_completed"))
     size = len(records.tables["run"])
     asked = np.bincount(runs[records.rows(Kind.REQUESTED)], minlength=size)
     outcomes = np.bincount(runs[refused], minlength=size) + (completed >= 0)

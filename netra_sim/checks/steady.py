@@ -35,8 +35,7 @@ def steady_state(history: History) -> SteadyState:
     if not len(asked):
         return SteadyState(0.0, 0.0)
     due = records.numbers["due"][asked]
-    received = records.rows(Kind.RECEIVED)
-    ends = records.first_of_each("run", received[records.one_of("event", received, *FINAL)])
+    ends = records.first_of_each("run", records.rows_with(Kind.RECEIVED, "event", *FINAL))
     ended = ends[records.codes["run"][asked]]
     took = np.where(ended >= 0, records.numbers["time"][ended] - due, np.inf)
     first, last = float(due.min()), float(due.max())

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from netra_sim.checks.definition import define
-from netra_sim.checks.records import Records
+from netra_sim.checks.records import Records, running_sum
 from netra_sim.checks.results import Observation, counted
 from netra_sim.history import Kind, Objectives
 
@@ -83,9 +83,7 @@ class _Events:
         self._begun = records.one_of("event", self._rows, BEGUN)
         self._done = records.one_of("event", self._rows, DONE)
         steps = self._begun.astype(np.int64) - self._done
-        total = np.cumsum(steps)
-        before = total[self._starts] - steps[self._starts] if len(self._starts) else total
-        self._live = total - np.repeat(before, self._lengths)
+        self._live = running_sum(steps, groups)
         self._is_whole = np.repeat(self._are_whole(), self._lengths)
 
     @property

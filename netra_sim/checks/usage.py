@@ -9,7 +9,8 @@ import numpy as np
 from netra_sim.checks.records import Records
 from netra_sim.checks.statistics import QUANTILE, nearest_rank
 from netra_sim.checks.steady import SteadyState
-from netra_sim.history import CPU_BUSY, STEPS_READY, History, Kind, wait_for
+from netra_sim.history import CPU_BUSY, STEPS_READY, History, wait_for
+from netra_sim.quantities import counted
 
 POOLED = ("model", "tools", "database")
 """The resources with slots that steps of runs hold."""
@@ -58,8 +59,7 @@ class ResourceUse(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def size(self) -> str:
         """The slots in words."""
-        one, many = ("process", "processes") if self.resource == "cpu" else ("slot", "slots")
-        return f"1 {one}" if self.slots == 1 else f"{self.slots:,} {many}"
+        return counted(self.slots, *(("process", "processes") if self.resource == "cpu" else ("slot", "slots")))
 
     @property
     def share(self) -> str:
@@ -123,8 +123,7 @@ class Visits(NamedTuple):
 def visits(history: History, resource: str) -> Visits:
     """The visits to a resource with slots; none if it is not limited."""
     records = Records(history)
-    samples = records.rows(Kind.SAMPLE)
-    rows = samples[records.one_of("detail", samples, wait_for(resource))]
+    rows = records.samples(wait_for(resource))
     ended, waited, held = (records.numbers[name][rows] for name in ("time", "value", "duration"))
     began = ended - held
     asked = np.where(np.isnan(held), ended, began) - waited
@@ -200,6 +199,5 @@ def _means(at: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 def _gauge(records: Records, gauge: str) -> tuple[np.ndarray, np.ndarray]:
     """The times and the values of a gauge's samples."""
-    samples = records.rows(Kind.SAMPLE)
-    rows = samples[records.one_of("detail", samples, gauge)]
+    rows = records.samples(gauge)
     return records.numbers["time"][rows], records.numbers["value"][rows]

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from netra_sim.audit import FORMATS, ConfigError, audit, describe_rules
-from netra_sim.cli.common import NEW_FILE, write_or_print
+from netra_sim.cli.common import NEW_FILE, write_or_print, wrong_usage
 from netra_sim.exit_code import ExitCode
 from netra_sim.user_cache import cache_folder
 
@@ -33,9 +33,7 @@ def audit_command(
         return
     if path is None:
         raise click.UsageError("name a folder or a Python file, or ask for --rules")
-    try:
+    with wrong_usage(ConfigError):
         found = audit(path, jobs=jobs, config_file=config, cache=cache_folder() if cache else None)
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
     write_or_print(FORMATS[form](found), output)
     sys.exit(ExitCode.NO_GO if found.findings else ExitCode.GO)

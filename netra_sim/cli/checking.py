@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from netra_sim.checks import Records, all_checks, lacks
+from netra_sim.cli.common import wrong_usage
 from netra_sim.cli.printing import Printer, format_option
 from netra_sim.cli.scenarios import check_option, history_facts, refusing, results_of, run_page_option, write_run_page
 from netra_sim.exit_code import ExitCode
@@ -57,7 +58,7 @@ def check_command(
         chosen_checks = all_checks(own_checks)
     lines: list[int] = []
     unreadable = 0.0
-    try:
+    with wrong_usage(ValueError):
         if is_event_log(file):
             chosen = LogMapping() if mapping is None else LogMapping.load(mapping)
             log = read_log(file, chosen.and_also(dict(map(_pair, fields)), _words(words), time_unit))
@@ -66,8 +67,6 @@ def check_command(
             unreadable = log.malformed_lines / (log.malformed_lines + len(history) + sum(log.other_kinds.values()))
         else:
             history = History.load(file)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
     results, broke = results_of(history, chosen_checks)
     records = Records(history)
     missing = functools.partial(lacks, records)

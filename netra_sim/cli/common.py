@@ -1,7 +1,8 @@
 """Options and output that several commands have."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,6 +56,15 @@ def write_or_print(text: str, output: Path | None) -> None:
     except WriteError:
         click.echo(text, nl=False)
         raise
+
+
+@contextmanager
+def wrong_usage(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of these kinds into wrong usage, with the same message."""
+    try:
+        yield
+    except kinds as error:
+        raise click.UsageError(str(error)) from error
 
 
 def html_option(told: str) -> Callable[[C], C]:

@@ -1,6 +1,6 @@
 """`netra-sim explore`: a search for a seed that fails."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,8 @@ def explore_command(
             shown()
             shown.now(f"seed {first + shown.done}")
 
+        limits: dict[str, Any] = {"first_seed": first, "seeds": most, "seconds": seconds, "jobs": jobs}
+        limits["on_trial"] = on_trial
         if ".py:" in what:
             _refuse(
                 users=users,
@@ -97,7 +99,15 @@ def explore_command(
                 factory=factory,
                 check=own_checks,
             )
-            found = _explored_program(what, first, most, order, step_cost, delays, seconds, jobs, on_trial, shown.now)
+            with refusing(ProgramError, ValueError):
+                found = explore(
+                    Program(what),
+                    order=order,
+                    step_cost=step_cost,
+                    delays=delays,
+                    on_failure=lambda failing: shown.now(f"shrinking the failure of seed {failing}"),
+                    **limits,
+                )
         else:
             if order is not None or step_cost or delays is not None:
                 raise click.UsageError(
@@ -105,14 +115,7 @@ def explore_command(
                 )
             chosen = chosen_scenario(what, settings, users, app, client, factory, own_checks)
             with refusing():
-                found = explore(
-                    chosen,
-                    first_seed=first,
-                    seeds=most,
-                    seconds=seconds,
-                    jobs=jobs,
-                    on_trial=on_trial,
-                )
+                found = explore(chosen, **limits)
     facts = {"explored": what, "seeds": most} | _facts(found)
     if found.failure is None:
         _tell_of_none(found, most, seconds, printer)
@@ -150,36 +153,6 @@ def _tell_of_none(
 def _refuse(**given: object) -> None:
     if wrong := [name for name, value in given.items() if value]:
         raise click.UsageError(f"--{wrong[0].replace('settings', 'set')} is for a scenario, and a program is given")
-
-
-def _explored_program(
-    target: str,
-    first: int,
-    seeds: int,
-    order: str | None,
-    step_cost: float,
-    delays: int | None,
-    seconds: float,
-    jobs: int | None,
-    on_trial: Callable[[], None],
-    now: Callable[[str], None],
-) -> Exploration[Failure]:
-    try:
-        with refusing():
-            return explore(
-                Program(target),
-                first_seed=first,
-                seeds=seeds,
-                seconds=seconds,
-                jobs=jobs,
-                order=order,
-                step_cost=step_cost,
-                delays=delays,
-                on_trial=on_trial,
-                on_failure=lambda failing: now(f"shrinking the failure of seed {failing}"),
-            )
-    except (ProgramError, ValueError) as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _write(page: Path | None, found: Failure | Trial, origin: str, printer: Printer, replay: str = "") -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-import msgspec
 
 from netra_sim.checks import all_checks
 from netra_sim.cli.printing import Printer, format_option
@@ -104,30 +103,30 @@ def load_command(
     given = ("latency",) if bounds else ()
     if scenario is None:
         _refuse(context, _OF_A_SCENARIO, "needs a SCENARIO")
-        with refusing():
+        with refusing(ValueError):
             all_checks(own_checks)  # one that cannot be imported is told before the run
-        plan = _plan(users or 50, runs, window, step, disconnects, seed)
+            plan = Load(
+                users=users or 50, runs_per_user=runs, window=window, step=step, disconnects=disconnects, seed=seed
+            )
         with progress(plan.users * runs, "real requests") as shown:
             history = run(load(plan, objectives=_objectives(bounds), on_answer=_answers(shown)))
         save_and_check(history, output, printer, page, own_checks, given=given, assumptions=_ASSUMPTIONS)
     _refuse(context, _OF_A_PLAN, "is for a load run without a scenario; use --set workload.window=60 and the like")
     objectives = tuple(f"objectives.{bound}" for bound in bounds)
     chosen = chosen_scenario(scenario, (*settings, *objectives), users, app, client, own_checks=own_checks)
-    if url and not isinstance(chosen.services, msgspec.UnsetType) and chosen.services:
-        names = ", ".join(f"[services.{name}]" for name in chosen.services)
+    if url and chosen.stand_ins:
+        names = ", ".join(f"[services.{name}]" for name in chosen.stand_ins)
         printer.say(f"not started, as the system at {url} runs already and calls services of its own: {names}")
     history = _load_scenario(chosen, seed, url, allow)
     save_and_check(history, output, printer, page, chosen.own_checks, given=given, assumptions=_ASSUMPTIONS)
 
 
 def _load_scenario(scenario: Scenario, seed: int, url: str | None, allow: tuple[str, ...]) -> History:
-    try:
+    with refusing(TargetError):
         if url:
             run(try_to_connect(target_of(url, allow)))
-        with refusing(), progress(scenario.requests, "real requests") as shown:
+        with progress(scenario.requests, "real requests") as shown:
             return run(load_scenario(scenario, seed, url=url or "", allow=allow, on_answer=_answers(shown)))
-    except TargetError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _answers(shown: Progress) -> Callable[[], None]:
@@ -141,19 +140,10 @@ def _answers(shown: Progress) -> Callable[[], None]:
     return on_answer
 
 
-def _plan(users: int, runs: int, window: float, step: float, disconnects: float, seed: int) -> Load:
-    try:
-        return Load(users=users, runs_per_user=runs, window=window, step=step, disconnects=disconnects, seed=seed)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-
-
 def _objectives(bounds: tuple[str, ...]) -> Objectives:
-    try:
+    with refusing():
         settings = dict(map(parse_setting, bounds))
         return Scenario().with_settings({f"objectives.{path}": value for path, value in settings.items()}).objectives
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _refuse(context: click.Context, names: tuple[str, ...], why: str) -> None:

@@ -31,7 +31,7 @@ from netra_sim.exploration.capacity import (
     seeds_needed,
 )
 from netra_sim.formats import Case
-from netra_sim.quantities import quantity
+from netra_sim.quantities import counted, quantity
 
 
 @click.command("capacity")
@@ -74,15 +74,13 @@ def capacity_command(
     chosen = calibrated(chosen_scenario(scenario, settings, None, factory=factory), calibration, settings)
     if lowest > highest:
         raise click.UsageError(f"--from {lowest} is more than --to {highest}")
-    try:
+    with refusing(BoundError):
         bound = Bound.parse(text)
-        with refusing(), progress(None, "simulations") as shown:
+        with progress(None, "simulations") as shown:
             found = find_capacity(
                 chosen, bound, seeds=seeds, lowest=lowest, highest=highest, jobs=jobs, on_trial=shown,
-                on_users=lambda users: shown.now(f"{users:,} {'user' if users == 1 else 'users'}"),
+                on_users=lambda users: shown.now(counted(users, "user")),
             )  # fmt: skip
-    except BoundError as error:
-        raise click.UsageError(str(error)) from error
     if printer.is_text:
         _show(found, printer)
     printer.say(cpu_sentence(chosen, calibration))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, write_or_print
+from netra_sim.cli.common import NEW_FILE, NEW_FOLDER, write_or_print, wrong_usage
 from netra_sim.cli.printing import Printer, report_format_option
 from netra_sim.cli.progress import progress
 from netra_sim.exit_code import ExitCode
@@ -49,10 +49,8 @@ def report_command(
     from netra_sim.site.report import make_report, plan
 
     given = {"users": users, "seed": seed}
-    try:
+    with wrong_usage(ParameterError):
         tasks = plan(texts, {name: value for name, value in given.items() if value is not None}, names)
-    except ParameterError as error:
-        raise click.UsageError(str(error)) from error
     cells = {task.notebook.name: task.cells for task in tasks}
     with progress(sum(cells.values()), "notebook cells") as shown:
 
@@ -91,10 +89,8 @@ def notebooks_command(name: str | None, folder: Path | None) -> None:
     from netra_sim.parameters import ParameterError
     from netra_sim.site.report import explain, plan
 
-    try:
+    with wrong_usage(ParameterError):
         tasks = plan((), names=tuple(NOTEBOOKS) if name is None else (name,))
-    except ParameterError as error:
-        raise click.UsageError(str(error)) from error
     if folder is not None:
         for path, is_new in copy_notebooks([task.notebook for task in tasks], folder):
             click.echo(f"{path}{'' if is_new else ' is there already, and stays as it is'}")

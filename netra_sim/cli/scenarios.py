@@ -19,7 +19,7 @@ from netra_sim.checks import (
     steady_state,
     which_saturates,
 )
-from netra_sim.cli.common import NEW_FILE, C, html_option
+from netra_sim.cli.common import NEW_FILE, C, html_option, wrong_usage
 from netra_sim.cli.printing import Printer
 from netra_sim.exceptions import SystemFailedError
 from netra_sim.exit_code import ExitCode
@@ -133,12 +133,10 @@ def calibrated(scenario: Scenario, calibration: Calibration | None, settings: tu
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
-    """Turn a `ScenarioError`, a system that does not start, and a worker process that died, into wrong usage."""
-    try:
+def refusing(*others: type[Exception]) -> Iterator[None]:
+    """Turn a `ScenarioError`, a system that does not start, a worker process that died, and others, into wrong usage."""
+    with wrong_usage(ScenarioError, OwnCodeError, SystemFailedError, WorkerError, *others):
         yield
-    except (ScenarioError, OwnCodeError, SystemFailedError, WorkerError) as error:
-        raise click.UsageError(str(error)) from error
 
 
 def save_and_check(

@@ -49,14 +49,11 @@ def sweep_command(
     with refusing():
         values = {path: value if isinstance(value, list) else [value] for path, value in map(parse_setting, grid)}
         planned = cells(chosen, values, range(1, seeds + 1))
-    try:
-        with refusing(), progress(len(planned), "simulations") as shown:
-            table = sweep(
-                planned, output, jobs=jobs, scheduler=scheduler, on_cell=shown,
-                on_next=lambda cell: shown.now(_named(cell.settings, cell.seed)),
-            )  # fmt: skip
-    except SweepError as error:
-        raise click.UsageError(str(error)) from error
+    with refusing(SweepError), progress(len(planned), "simulations") as shown:
+        table = sweep(
+            planned, output, jobs=jobs, scheduler=scheduler, on_cell=shown,
+            on_next=lambda cell: shown.now(_named(cell.settings, cell.seed)),
+        )  # fmt: skip
     unexpected = int((~table["as_expected"]).sum())
     printer.say(f"{len(table)} simulations in {output / TABLE_FILE}, {unexpected} of them not as expected")
     printer.cases("sweep", (_case(row, list(values)) for row in table.to_dict("records")))

@@ -10,7 +10,6 @@ from netra_sim.loading.plan import MOST_USERS
 from netra_sim.loading.program import ProgramSettings
 from netra_sim.loading.system_plan import PlannedSystemUser, RealLineFault, SystemPlan
 from netra_sim.randomness import key, uniform
-from netra_sim.services import Service
 from netra_sim.simulation import Closed, Scenario, ScenarioError
 from netra_sim.simulation.fault_state import Injection
 from netra_sim.simulation.faults import (
@@ -51,15 +50,10 @@ def plan_of(scenario: Scenario, seed: int) -> SystemPlan:
         patience=workload.patience,
         page_lead=PAGE_LEAD,
         seed=seed,
-        secrets={name: service.secret for name, service in services_of(scenario).items() if service.secret},
+        secrets={name: service.secret for name, service in scenario.stand_ins.items() if service.secret},
         faults=tuple(_line_fault(fault, scenario, seed) for fault in scenario.faults if _is_of_lines(fault)),
         receive_buffer=max(1, scenario.network.send_buffer),
     )
-
-
-def services_of(scenario: Scenario) -> dict[str, Service]:
-    """The stand-in services of a scenario by name."""
-    return {} if scenario.services is msgspec.UNSET else scenario.services
 
 
 def refuse_unreal_faults(scenario: Scenario, *, is_ours: bool) -> None:
@@ -102,7 +96,7 @@ def local_system(scenario: Scenario, seed: int) -> LocalSystem:
         ProgramSettings(**{name: getattr(system, name) for name in names}),
         path=system.path,
         environment=system.environment_for,
-        services=services_of(scenario),
+        services=scenario.stand_ins,
         faults=[fault for fault in scenario.faults if isinstance(fault, SystemFault)],
         seed=seed,
     )

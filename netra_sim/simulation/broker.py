@@ -1,6 +1,7 @@
 """A message broker between a bridge and its connections, for the fault that breaks it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, Connection, Transport
 from netra_sim.protocol import CLOSE_INTERNAL
@@ -99,20 +100,11 @@ class BrokeredBridge(AgentWebSocketBridge):
 
     broker: Broker | None = None
 
-    def connect(
-        self,
-        user: AuthenticatedUser,
-        transport: Transport,
-        *,
-        connection_id: str | None = None,
-        epoch: str | None = None,
-        cursors: Mapping[str, int] | None = None,
-    ) -> Connection:
+    def connect(self, user: AuthenticatedUser, transport: Transport, **client: Any) -> Connection:
         """See `AgentWebSocketBridge.connect`."""
-        name: dict[str, str | None] = {"connection_id": connection_id, "epoch": epoch}
         if self.broker is None:
-            return super().connect(user, transport, cursors=cursors, **name)
+            return super().connect(user, transport, **client)
         relay = self.broker.relay(user.user_id, transport)
-        connection = super().connect(user, relay, cursors=cursors, **name)
+        connection = super().connect(user, relay, **client)
         relay.on_loss = lambda: self.disconnect(connection, CLOSE_INTERNAL, "the message broker lost events")
         return connection

@@ -273,7 +273,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
 
     def _refuse_unknown_names(self, system: System) -> None:
         """Refuse faults of processes, services and hosts that the system does not have, and marks of such services."""
-        services = [] if isinstance(self.services, msgspec.UnsetType) else list(self.services)
+        services = self.stand_ins
         if unknown := [(name, mark) for name, mark in system.marks if mark not in services]:
             name, mark = unknown[0]
             there_are = f"the services are {', '.join(services)}" if services else "the scenario has no [services]"
@@ -305,13 +305,17 @@ class Scenario(_Part, frozen=True, kw_only=True):
         return () if isinstance(self.checks, msgspec.UnsetType) else self.checks
 
     @property
+    def stand_ins(self) -> dict[str, Service]:
+        """The stand-in services by name; none without a table of services."""
+        return {} if isinstance(self.services, msgspec.UnsetType) else self.services
+
+    @property
     def places(self) -> list[str]:
         """The places of all code that is not of this package: agents, checks, faults, clients, services, the system."""
         names = [*self.own_checks, *(fault.name for fault in self.faults)]
         names += [] if isinstance(self.factory, msgspec.UnsetType) else [self.factory]
         names += [] if isinstance(self.client, msgspec.UnsetType) else [self.client.name]
-        services = {} if isinstance(self.services, msgspec.UnsetType) else self.services
-        names += [str(service.__struct_config__.tag) for service in services.values()]
+        names += [str(service.__struct_config__.tag) for service in self.stand_ins.values()]
         names += [] if isinstance(self.system, msgspec.UnsetType) else [self.system.app or self.system.main]
         return [name for name in names if ":" in name]
 

@@ -20,9 +20,7 @@ from netra_sim.recording import (
 )
 from netra_sim.simulation.agents import simulated_pipeline
 from netra_sim.simulation.broker import Broker, BrokeredBridge
-from netra_sim.simulation.diagnosis import (
-    blaming,
-)
+from netra_sim.simulation.diagnosis import blaming
 from netra_sim.simulation.fault_state import Injection
 from netra_sim.simulation.faults import (
     AgentFault,
@@ -39,6 +37,7 @@ from netra_sim.simulation.loop import VirtualTimeLoop
 from netra_sim.simulation.pools import ResourcePools
 from netra_sim.simulation.scenario import SELECT_LIMIT, Scenario
 from netra_sim.simulation.stage import Stage
+from netra_sim.simulation.tab import Tab
 from netra_sim.simulation.turns import TURN, TurnsLoop
 from netra_sim.simulation.user import SimulatedUser
 from netra_sim.simulation.virtual_time import EPOCH
@@ -140,30 +139,28 @@ class World(Stage):
 
     def reset_connections(self, fault: Fault) -> None:
         """See `FaultTarget`."""
-        for injection in self.faults.injections_of(fault):
-            for user in self._present:
-                if injection.is_for(user.user_id):
-                    self._in_turn(user, self._cut, user, injection)
+        self._act_on_tabs(fault, lambda tab: tab.cut())
 
     def end_tokens(self, fault: Fault) -> None:
         """See `FaultTarget`."""
+        self._act_on_tabs(fault, lambda tab: tab.end_token())
+
+    def _act_on_tabs(self, fault: Fault, act: Callable[[Tab], bool]) -> None:
+        """Act on all tabs of the users whom the fault is for; it hits those with a tab for which `act` returns true."""
+
+        def act_on(user: SimulatedUser, injection: Injection[Fault]) -> None:
+            if sum(act(tab) for tab in user.tabs):
+                injection.hit.add(user.user_id)
+
         for injection in self.faults.injections_of(fault):
             for user in self._present:
                 if injection.is_for(user.user_id):
-                    self._in_turn(user, self._end_token, user, injection)
-
-    def _end_token(self, user: SimulatedUser, injection: Injection[Fault]) -> None:
-        if sum(tab.end_token() for tab in user.tabs):
-            injection.hit.add(user.user_id)
+                    self._in_turn(user, act_on, user, injection)
 
     def repair_broker(self) -> None:
         """See `FaultTarget`."""
         if self._broker is not None:
             self._broker.repair()
-
-    def _cut(self, user: SimulatedUser, injection: Injection[Fault]) -> None:
-        if sum(tab.cut() for tab in user.tabs):
-            injection.hit.add(user.user_id)
 
     def reset_before_accept(self, fault: Fault) -> None:
         """See `FaultTarget`."""

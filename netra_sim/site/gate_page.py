@@ -9,6 +9,7 @@ from msgspec import UNSET
 from netra_sim.checks import CheckResult, Measurement
 from netra_sim.checks.results import FINDINGS_SHOWN, Finding
 from netra_sim.history import History
+from netra_sim.quantities import counted
 from netra_sim.simulation import Scenario
 from netra_sim.site.plain_words import in_plain_words
 from netra_sim.site.run_page import run_pictures, scenario_in_words
@@ -77,13 +78,13 @@ class GateOutcome(msgspec.Struct, frozen=True, kw_only=True):
     def headline(self) -> str:
         """The decision in one line."""
         name, users, seeds = self.scenario.name, len(self.scenario.present_users), len(self.runs)
-        size = f"{_counted(users, 'user')} and {_counted(self.scenario.requests, 'request')} each"
+        size = f"{counted(users, 'user')} and {counted(self.scenario.requests, 'request')} each"
         if not self.failed:
             passed = sum(one.state == "passed" for one in self.merged)
-            return f"PASS: {name}: {_counted(passed, 'check')} passed with {_counted(seeds, 'seed')}, {size}"
+            return f"PASS: {name}: {counted(passed, 'check')} passed with {counted(seeds, 'seed')}, {size}"
         with_failure = sum(bool(run.failed) for run in self.runs)
         failed = (
-            f"{_counted(len(self.failed), 'check')} failed with {with_failure:,} of {_counted(seeds, 'seed')}, {size}"
+            f"{counted(len(self.failed), 'check')} failed with {with_failure:,} of {counted(seeds, 'seed')}, {size}"
         )
         return f"FAIL: {name}: {failed}: {', '.join(self.failed)}"
 
@@ -122,7 +123,7 @@ def gate_page(outcome: GateOutcome) -> Html:
         shown_seed=history.meta["seed"],
         tested=_tested(outcome.scenario),
         told=_told(outcome),
-        checks=safe(system_checks_table(f"With {_counted(len(outcome.runs), 'seed')}", history, outcome.merged)),
+        checks=safe(system_checks_table(f"With {counted(len(outcome.runs), 'seed')}", history, outcome.merged)),
         seeds=safe(_seeds_table(outcome.runs)),
         pictures=pictures,
         assumptions=_assumptions(outcome),
@@ -148,7 +149,7 @@ def _told(outcome: GateOutcome) -> list[str]:
     """What failed unexpectedly, in everyday words."""
     count, failed = len(outcome.runs), outcome.failed
     results = [one for one in outcome.merged if one.check in failed]
-    return [f"{in_plain_words(one)}. With {len(failed[one.check]):,} of {_counted(count, 'seed')}" for one in results]
+    return [f"{in_plain_words(one)}. With {len(failed[one.check]):,} of {counted(count, 'seed')}" for one in results]
 
 
 SEED_HEADER = ("Seed", "Unexpected failures", "Answered", "First piece, p95", "Last event, p95")
@@ -190,13 +191,14 @@ def _tested(scenario: Scenario) -> dict[str, str]:
     system, client = scenario.system, scenario.client
     assert system is not UNSET  # noqa: S101 - a gate refuses scenarios without one
     assert client is not UNSET  # noqa: S101 - a scenario with a system has one
-    services = {} if scenario.services is UNSET else scenario.services
     tested = {
         "Scenario": scenario_in_words(scenario.name, scenario.description),
-        "System": f"{system.app or system.main} in {system.folder}, {_counted(system.processes, 'process', 'es')}",
+        "System": f"{system.app or system.main} in {system.folder}, {counted(system.processes, 'process', 'processes')}",
         "Clients": client.name,
         "Users": f"{len(scenario.present_users):,}, with {scenario.requests:,} requests in all",
-        "Services": ", ".join(f"{name} ({service.__struct_config__.tag})" for name, service in services.items())
+        "Services": ", ".join(
+            f"{name} ({service.__struct_config__.tag})" for name, service in scenario.stand_ins.items()
+        )
         or "none",
         "Faults": ", ".join(
             f"{fault.name} from {fault.at:g} to {fault.at + fault.lasts:g} s" for fault in scenario.faults
@@ -219,20 +221,16 @@ def _assumptions(outcome: GateOutcome) -> list[str]:
         "code, set platform.step_cost in the scenario.",
         "The times of the network and of the services are those of the scenario, and not of a production system.",
     ]
-    if scenario.services is not UNSET and scenario.services:
+    if scenario.stand_ins:
         lines.append("Stand-ins took the place of its services. They repeat the marks of a question in its answer.")
     if outcome.decision == "PASS":
         share = min(1.0, 3 / count)
         lines.append(
             f"None of {count:,} seeds failed, so that fewer than {share:.0%} of all seeds fail (95 % confidence)."
             if share < 1
-            else f"No failure with {_counted(count, 'seed')} says little about the others; --seeds takes more."
+            else f"No failure with {counted(count, 'seed')} says little about the others; --seeds takes more."
         )
     return lines
-
-
-def _counted(count: int, noun: str, plural: str = "s") -> str:
-    return f"{count:,} {noun}{'' if count == 1 else plural}"
 
 
 def _seconds(value: float) -> str:

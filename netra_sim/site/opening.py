@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from netra_sim.notebooks.outcome import Outcome
+from netra_sim.quantities import counted
 from netra_sim.site.plain_words import in_plain_words
 from netra_sim.verdict.claim_tables import claim_anchor
 from netra_sim.verdict.claims import JudgedClaim, Need, State
@@ -86,7 +87,7 @@ def _failed(outcome: Outcome) -> str:
     first, *others = causes or outcome.reasons or [""]
     more = f"; and {len(others):,} more, below" if others else ""
     if refuted:
-        return f"{refuted:,} of {_counted(len(claims), 'claim')} {_are(refuted)} refuted. {first}{more}."
+        return f"{refuted:,} of {counted(len(claims), 'claim')} {_are(refuted)} refuted. {first}{more}."
     if first:
         return f"{'No claim is refuted. ' if claims else ''}{first[:1].upper()}{first[1:]}{more}."
     return f"Nothing{': ' + _states(claims) if claims else ''}."
@@ -133,10 +134,6 @@ def _states(claims: Sequence[JudgedClaim]) -> str:
 
 def _are(count: int) -> str:
     return "is" if count == 1 else "are"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _listed(parts: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """How latency grows with the number of users on one event loop, and where the knee is."""
 
 import shlex
-from typing import Annotated, Self
+from typing import Annotated
 
 import msgspec
 import pandas as pd
@@ -10,7 +10,7 @@ from msgspec import Meta
 from netra_sim.checks import delivery_latencies, request_latencies
 from netra_sim.exploration import calibrate, in_order, with_cpu
 from netra_sim.history import History, Kind
-from netra_sim.parameters import DeliveryP95, NotebookParameters, whole_path
+from netra_sim.parameters import DeliveryP95, NotebookParameters
 from netra_sim.simulation import Poisson, Ramp, Scenario, Workload, find_scenario, simulate
 from netra_sim.studies.objectives import p95_result, quantile, save_results
 from netra_sim.tables import Html, table
@@ -34,10 +34,6 @@ class ConcurrencyParameters(NotebookParameters, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse a scenario that does not exist or is invalid."""
         find_scenario(self.scenario)
-
-    def with_whole_paths(self) -> Self:
-        """See `NotebookParameters`."""
-        return msgspec.structs.replace(self, scenario=whole_path(self.scenario))
 
 
 class LoadCurve(msgspec.Struct, frozen=True):

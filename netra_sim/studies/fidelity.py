@@ -2,13 +2,13 @@
 
 from contextlib import chdir
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import msgspec
 import pandas as pd
 from msgspec import Meta
 
-from netra_sim.parameters import NotebookParameters, ParameterError, whole_path
+from netra_sim.parameters import NotebookParameters, ParameterError
 from netra_sim.studies.reality import compare_with_reality, measured_step_cost
 from netra_sim.studies.systems import SystemParameters, chosen_system, folder_of
 from netra_sim.tables import Html, badge, table
@@ -48,10 +48,6 @@ class RealityParameters(NotebookParameters, frozen=True, kw_only=True):
                 f"loads takes numbers of users from 1 to 2000, separated by commas, and had {self.loads!r}"
             )
         return sorted(set(map(int, words)))
-
-    def with_whole_paths(self) -> Self:
-        """See `NotebookParameters`."""
-        return msgspec.structs.replace(self, scenario=whole_path(self.scenario))
 
 
 class Fidelity(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """How much data each isolation defect leaks to other users."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -10,7 +10,7 @@ from netra_sim.checks import CHECKS, check
 from netra_sim.defects import DEFECTS, silenced
 from netra_sim.exploration import in_order
 from netra_sim.history import History, Kind
-from netra_sim.parameters import DeliveryP95, NotebookParameters, whole_path
+from netra_sim.parameters import DeliveryP95, NotebookParameters
 from netra_sim.simulation import Scenario, find_scenario, simulate
 from netra_sim.studies.objectives import save_p95_results
 from netra_sim.tables import table
@@ -34,10 +34,6 @@ class IsolationParameters(NotebookParameters, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse a scenario that does not exist or is invalid."""
         find_scenario(self.scenario)
-
-    def with_whole_paths(self) -> Self:
-        """See `NotebookParameters`."""
-        return msgspec.structs.replace(self, scenario=whole_path(self.scenario))
 
 
 class Leak(msgspec.Struct, frozen=True):

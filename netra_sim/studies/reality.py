@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from netra_sim.checks import nearest_rank, request_latencies
+from netra_sim.checks import request_latencies
 from netra_sim.driving import load_scenario
 from netra_sim.history import CONTROL_LATENCY, DRIVER_LATENESS, SYSTEM_CPU, History, Kind
 from netra_sim.runtime import run
 from netra_sim.simulation import Scenario, simulate
 from netra_sim.simulation.schedule_log import ScheduleLog
+from netra_sim.studies.objectives import quantile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,16 +93,12 @@ def compare_with_reality(scenario: Scenario, users: Sequence[int], seed: int = 1
             )
             counts = {"simulated requests": len(ours), "real requests": len(theirs)}
             for name, share in _QUANTILES.items():
-                model, fact = _quantile(ours, share), _quantile(theirs, share)
+                model, fact = quantile(ours, share), quantile(theirs, share)
                 values = {"simulated": model, "real": fact, "error": (model - fact) / fact}
                 rows.append({"users": count, "figure": figure, "quantile": name} | values | counts | noise)
     return pd.DataFrame(rows)
 
 
-def _quantile(latencies: np.ndarray, share: float) -> float:
-    return nearest_rank(latencies, share) if len(latencies) else float("nan")
-
-
 def _p95(history: History, gauge: str) -> float:
     rows = history.frame(Kind.SAMPLE)
-    return _quantile(rows["value"][rows["detail"] == gauge].to_numpy(), _QUANTILES["p95"])
+    return quantile(rows["value"][rows["detail"] == gauge].to_numpy(), _QUANTILES["p95"])

@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pandas as pd
@@ -16,7 +16,7 @@ from netra_sim.checks.leaving import WORK_AFTER_LEAVING
 from netra_sim.exploration import Trial, checked, replay_line
 from netra_sim.fingerprint import CHECKOUT
 from netra_sim.history import History, Kind
-from netra_sim.parameters import NotebookParameters, whole_path
+from netra_sim.parameters import NotebookParameters
 from netra_sim.simulation import Scenario, ScenarioError, find_scenario, parse_setting, scenario_names, simulate
 from netra_sim.simulation.system import system_settings
 from netra_sim.studies.objectives import ObjectiveResult, quantile, save_results
@@ -48,10 +48,6 @@ class SystemParameters(NotebookParameters, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse a scenario without a system under test, and settings that it does not take."""
         chosen_system(self)
-
-    def with_whole_paths(self) -> Self:
-        """See `NotebookParameters`."""
-        return msgspec.structs.replace(self, scenario=whole_path(self.scenario))
 
 
 class SystemTrial(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +152,7 @@ def troubles(scenario: Scenario, as_it_was: History) -> Iterator[tuple[str, Scen
     last = float(as_it_was.frame(Kind.REQUESTED)["due"].max())
     middle: dict[str, Any] = {"at": round(last / 3, 1), "lasts": max(round(last / 3, 1), 0.1)}
     faults = msgspec.to_builtins(scenario.faults)
-    for name in {} if scenario.services is UNSET else scenario.services:
+    for name in scenario.stand_ins:
         slow = {"kind": "service-worse", "service": name, "slower": _SLOWER} | middle
         yield f"{name} {_SLOWER:g} x slower", scenario.with_settings({"faults": [*faults, slow]})
     for trouble, fault in (

@@ -13,11 +13,8 @@ def ends_twice(patches: Patches) -> None:
     """The record has every end of a run twice."""
 
     @patches.attribute(Delivery, "publish")
-    def publish(original: Any) -> Any:
-        def twice(self: Any, run: Any, kind: Any, *rest: Any) -> Any:
-            seq = original(self, run, kind, *rest)
-            if run.is_observed and kind is EventType.AGENT_COMPLETED:
-                self._observer.published(run.run_id, run.user_id, str(kind), seq, run.thread_id)
-            return seq
-
-        return twice
+    def twice(original: Any, self: Any, run: Any, kind: Any, *rest: Any) -> Any:
+        seq = original(self, run, kind, *rest)
+        if run.is_observed and kind is EventType.AGENT_COMPLETED:
+            self._observer.published(run.run_id, run.user_id, str(kind), seq, run.thread_id)
+        return seq

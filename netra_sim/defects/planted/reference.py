@@ -5,6 +5,7 @@ differently has changed (`netra_sim.defects.certificate`).
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from math import nan
 from random import Random
 from typing import Any, NamedTuple
@@ -66,7 +67,7 @@ class _Chat:
         self._draw = draw
         self._now = 0.0
         self._recorder = Recorder(lambda: self._now)
-        self._line: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._line: list[tuple[float, int, Callable[[], None]]] = []
         self._wrong = draw.choice((0.0, 0.0, 0.02, 0.1))
         self._is_named = self._happens(0.6)
         self._scale = draw.choice((0.2, 1.0, 1.0, 3.0))
@@ -82,9 +83,9 @@ class _Chat:
         for _ in range(self._draw.choice((0, 0, 1, 2))):
             self._fault()
         self._oddities(users)
-        for time, _, write, given in sorted(self._line, key=lambda one: one[:2]):
+        for time, _, write in sorted(self._line, key=lambda one: one[:2]):
             self._now = time
-            write(*given)
+            write()
         self._now += self._draw.choice((0.1, 1.0, 20.0, 400.0))
         self._gauges()
         history = self._recorder.finish(self._meta())
@@ -103,11 +104,8 @@ class _Chat:
     def _happens(self, share: float) -> bool:
         return self._draw.random() < share
 
-    def _at(self, time: float, write: Callable[..., None], *given: Any) -> None:
-        self._line.append((time, len(self._line), write, given))
-
-    def _row(self, kind: Kind, **fields: Any) -> None:
-        self._recorder._row(kind, **fields)
+    def _at(self, time: float, write: Callable[..., None], *given: Any, **named: Any) -> None:
+        self._line.append((time, len(self._line), partial(write, *given, **named)))
 
     def _connections(self, user: str, tab: int) -> Iterator[_Connection]:
         time = self._draw.choice((0.0, 0.0, 0.3, 5.0))
@@ -174,7 +172,8 @@ class _Chat:
                 first, last = had + 1, missed[-1][1] if reason == "evicted" else -1
                 self._at(connection.began + 0.01, self._recorder.gap, connection.name, user, run, first, last, reason)
                 if not self._happens(self._wrong):
-                    self._at(connection.began + 0.03, self._read_gap, connection.name, user, run, first, last, reason)
+                    gap = Reading(Gap(run, first, last, reason))
+                    self._at(connection.began + 0.03, self._recorder.read, connection.name, user, b"{}", gap)
                 missed, had = [], missed[-1][1]
             live = [one for one in published if connection.began <= one[0] < connection.ended]
             arrival = connection.began
@@ -189,34 +188,16 @@ class _Chat:
                 had = max(had, seq)
                 subject = user if not self._happens(self._wrong) else self._draw.choice((*users, ""))
                 duration = self._took() if event == "tool_completed" else nan
-                given = (connection.name, user, run, event, seq, subject, time, thread, duration)
-                self._at(arrival, self._receive, *given)
+                where = (connection.name, user, run, event, seq)
+                says = {"subject": subject, "timestamp": time, "thread_id": thread, "duration": duration}
+                self._at(arrival, self._recorder.received, *where, **says)
                 if self._happens(self._wrong / 2):
-                    self._at(arrival + 0.3, self._receive, *given)
+                    self._at(arrival + 0.3, self._recorder.received, *where, **says)
 
     def _took(self) -> float:
         return (
             self._draw.choice((0.0, 0.01, 0.05)) if not self._happens(self._wrong) else self._draw.choice((-1.0, 60.0))
         )
-
-    def _receive(
-        self,
-        connection: str,
-        user: str,
-        run: str,
-        event: str,
-        seq: int,
-        subject: str,
-        time: float,
-        thread: str,
-        took: float,
-    ) -> None:
-        self._recorder.received(
-            connection, user, run, event, seq, subject=subject, timestamp=time, thread_id=thread, duration=took
-        )
-
-    def _read_gap(self, connection: str, user: str, run: str, first: int, last: int, reason: str) -> None:
-        self._recorder.read(connection, user, b"{}", Reading(Gap(run, first, last, reason)))
 
     def _fault(self) -> None:
         began, name = self._draw.uniform(0, 30), self._draw.choice(("outage", "stall"))
@@ -227,19 +208,19 @@ class _Chat:
 
     def _oddities(self, users: list[str]) -> None:
         """Other records that a history can have; each is drawn with a small probability."""
-        some, other = self._draw.choice(users), self._draw.choice(users)
-        where = {"user": some, "connection": f"{some}/0.0", "run": f"{some}.0"}
+        some, other, row = self._draw.choice(users), self._draw.choice(users), self._recorder._row
+        where: dict[str, Any] = {"user": some, "connection": f"{some}/0.0", "run": f"{some}.0"}
         odd: list[Callable[[], None]] = [
             lambda: self._recorder.shared(some, other, "dict"),
             lambda: self._recorder.stuck("deadlock", "waits"),
             lambda: self._recorder.loop_error("ValueError", "never retrieved"),
             lambda: self._recorder.connect_refused(some, "ConnectionLimitError"),
             lambda: self._recorder.left_over("connections", self._draw.randrange(3)),
-            lambda: self._row(Kind.CONTROL_RECEIVED, event="hello", subject=other, **where),
-            lambda: self._row(Kind.OTHER_RUN, subject=f"{some}.9", event="agent_thinking", seq=1, **where),
-            lambda: self._row(Kind.LEAKED_CONTEXT, subject=other, event="agent_thinking", **where),
-            lambda: self._row(Kind.MISSING, seq=1, value=2, **where),
-            lambda: self._row(Kind.REPEATED, event="agent_thinking", seq=1, **where),
+            lambda: row(Kind.CONTROL_RECEIVED, event="hello", subject=other, **where),
+            lambda: row(Kind.OTHER_RUN, subject=f"{some}.9", event="agent_thinking", seq=1, **where),
+            lambda: row(Kind.LEAKED_CONTEXT, subject=other, event="agent_thinking", **where),
+            lambda: row(Kind.MISSING, seq=1, value=2, **where),
+            lambda: row(Kind.REPEATED, event="agent_thinking", seq=1, **where),
             lambda: self._recorder.event_refused(f"{some}.0", some, "agent_thinking", "no"),
         ]
         for one in odd:

@@ -1,5 +1,6 @@
 """`Defect`: a defect of the original system that can be switched on in the runtime for a while."""
 
+import functools
 import gc
 import inspect
 import logging
@@ -13,8 +14,8 @@ import msgspec
 
 from netra_sim.simulation import Scenario
 
-Replacement = Callable[[Any], Any]
-"""Makes the replacement from the original."""
+Replacement = Callable[..., Any]
+"""Takes the place of a function: it gets the original, and then what the original would get."""
 
 _switched_on: list[str] = []
 
@@ -26,22 +27,21 @@ class Patches:
         self._undo: list[tuple[Any, str, Any]] = []
 
     def attribute(self, owner: Any, name: str) -> Callable[[Replacement], None]:
-        """Replace an attribute of a class or module; the decorated function makes the replacement from the original."""
+        """Replace a function of a class or module by the decorated one, which gets the original before its arguments."""
 
-        def put(make: Replacement) -> None:
-            original = vars(owner)[name]
-            self._set(owner, name, make(original))
+        def put(replacement: Replacement) -> None:
+            self._set(owner, name, _in_place_of(vars(owner)[name], replacement))
 
         return put
 
     def function(self, original: Any) -> Callable[[Replacement], None]:
-        """Replace a function in every module of the package; the decorated function makes the replacement."""
+        """Replace a function in every module of the package by the decorated one; see `attribute`."""
 
-        def put(make: Replacement) -> None:
-            replacement = make(original)
+        def put(replacement: Replacement) -> None:
+            called = _in_place_of(original, replacement)
             for module in _holders():
                 for name in [name for name, value in vars(module).items() if value is original]:
-                    self._set(module, name, replacement)
+                    self._set(module, name, called)
 
         return put
 
@@ -122,6 +122,16 @@ def silenced() -> Iterator[None]:
             gc.collect()
     finally:
         complaints.disabled, sys.unraisablehook = was_disabled, hook
+
+
+def _in_place_of(original: Any, replacement: Replacement) -> Callable[..., Any]:
+    """A function with the name of the original that calls the replacement."""
+
+    @functools.wraps(original)
+    def called(*arguments: Any, **named: Any) -> Any:
+        return replacement(original, *arguments, **named)
+
+    return called
 
 
 def _holders() -> list[Any]:

@@ -18,11 +18,8 @@ def limit_is_never_reached(patches: Patches) -> None:
     """Engines are keyed by the millisecond, so that simultaneous ones count as one: the limit is never reached."""
 
     @patches.attribute(ExecutionEngineFactory, "_take_place")
-    def take_place(original: Any) -> Any:
-        def uncounted(self: Any, user_id: str) -> None:
-            self._places_taken[user_id] = self._places_taken.get(user_id, 0) + 1
-
-        return uncounted
+    def uncounted(original: Any, self: Any, user_id: str) -> None:
+        self._places_taken[user_id] = self._places_taken.get(user_id, 0) + 1
 
 
 @seeded_defect("shared-dispatcher", "F2", scenario=CROWD)
@@ -31,13 +28,10 @@ def shared_dispatcher(patches: Patches) -> None:
     registry: dict[str, str] = {}
 
     @patches.attribute(pipeline._TimedTool, "__call__")
-    def call(original: Any) -> Any:
-        async def by_registry(self: Any, *, question: str) -> object:
-            registry["question"] = question
-            await asyncio.sleep(self._seconds)
-            return self._work(registry["question"], self._known)
-
-        return by_registry
+    async def by_registry(original: Any, self: Any, *, question: str) -> object:
+        registry["question"] = question
+        await asyncio.sleep(self._seconds)
+        return self._work(registry["question"], self._known)
 
 
 @seeded_defect("counts-by-scanning", "F3", scenario=CROWD)
@@ -45,14 +39,11 @@ def counts_by_scanning(patches: Patches) -> None:
     """Counting a user's engines scans the engines of all users, and blocks the event loop meanwhile."""
 
     @patches.attribute(ExecutionEngineFactory, "_take_place")
-    def take_place(original: Any) -> Any:
-        def scanning(self: Any, user_id: str) -> None:
-            loop: Any = asyncio.get_running_loop()
-            if hasattr(loop, "spend"):
-                loop.spend(_SCAN_SECONDS * len(self._engines))
-            original(self, user_id)
-
-        return scanning
+    def scanning(original: Any, self: Any, user_id: str) -> None:
+        loop: Any = asyncio.get_running_loop()
+        if hasattr(loop, "spend"):
+            loop.spend(_SCAN_SECONDS * len(self._engines))
+        original(self, user_id)
 
 
 @seeded_defect("finished-engines-stay", "F4", scenario=CROWD)
@@ -61,12 +52,9 @@ def finished_engines_stay(patches: Patches) -> None:
     finished: list[UserExecutionEngine] = []
 
     @patches.attribute(UserExecutionEngine, "close")
-    def close(original: Any) -> Any:
-        async def remembered(self: Any) -> Any:
-            finished.append(self)
-            return await original(self)
-
-        return remembered
+    async def remembered(original: Any, self: Any) -> Any:
+        finished.append(self)
+        return await original(self)
 
 
 @seeded_defect("agents-outlive-their-scope", "F5", scenario=CANCELLED)
@@ -74,11 +62,8 @@ def agents_outlive_their_scope(patches: Patches) -> None:
     """Ending a scope does not end its agents."""
 
     @patches.attribute(UserExecutionEngine, "_cancel_tasks")
-    def cancel_tasks(original: Any) -> Any:
-        async def nothing(self: Any) -> None:
-            return None
-
-        return nothing
+    async def nothing(original: Any, self: Any) -> None:
+        return None
 
 
 @seeded_defect("place-kept-after-failure", "F6", scenario=CANCELLED)
@@ -86,12 +71,9 @@ def place_kept_after_failure(patches: Patches) -> None:
     """A scope that ends with an error keeps its user's place forever."""
 
     @patches.attribute(ExecutionEngineFactory, "_give_place_back")
-    def give_place_back(original: Any) -> Any:
-        def unless_it_failed(self: Any, user_id: str) -> None:
-            if sys.exc_info()[0] is None:
-                original(self, user_id)
-
-        return unless_it_failed
+    def unless_it_failed(original: Any, self: Any, user_id: str) -> None:
+        if sys.exc_info()[0] is None:
+            original(self, user_id)
 
 
 @seeded_defect("places-are-never-given-back", "F6", scenario=ONE_BY_ONE)
@@ -99,11 +81,8 @@ def places_are_never_given_back(patches: Patches) -> None:
     """Ended runs count against their user's limit: after two the user is locked out."""
 
     @patches.attribute(ExecutionEngineFactory, "_give_place_back")
-    def give_place_back(original: Any) -> Any:
-        def nothing(self: Any, user_id: str) -> None:
-            return None
-
-        return nothing
+    def nothing(original: Any, self: Any, user_id: str) -> None:
+        return None
 
 
 @seeded_defect("failures-are-silent", "F7", scenario=CRASHING)
@@ -111,18 +90,12 @@ def failures_are_silent(patches: Patches) -> None:
     """A failing agent ends its run without an event to the user."""
 
     @patches.attribute(UserExecutionEngine, "_end_with_error")
-    def end_with_error(original: Any) -> Any:
-        def silently(self: Any, status: object, sentence: str) -> None:
-            return None
-
-        return silently
+    def silently(original: Any, self: Any, status: object, sentence: str) -> None:
+        return None
 
     @patches.attribute(RunEmitter, "close")
-    def close(original: Any) -> Any:
-        def without_an_end(self: Any) -> None:
-            self._run = None
-
-        return without_an_end
+    def without_an_end(original: Any, self: Any) -> None:
+        self._run = None
 
 
 @seeded_defect("factory-without-bridge", "F8", scenario=CROWD)
@@ -130,11 +103,8 @@ def factory_without_bridge(patches: Patches) -> None:
     """A factory without a bridge makes engines."""
 
     @patches.attribute(ExecutionEngineFactory, "__init__")
-    def init(original: Any) -> Any:
-        def without_looking(self: Any, *, websocket_bridge: Any, **options: Any) -> None:
-            original(self, websocket_bridge=websocket_bridge or AgentWebSocketBridge(), **options)
-
-        return without_looking
+    def without_looking(original: Any, self: Any, *, websocket_bridge: Any, **options: Any) -> None:
+        original(self, websocket_bridge=websocket_bridge or AgentWebSocketBridge(), **options)
 
 
 @seeded_defect("closed-factory-goes-on", "F8", scenario=DEPLOYED)
@@ -142,11 +112,8 @@ def closed_factory_goes_on(patches: Patches) -> None:
     """A factory that was shut down still makes engines."""
 
     @patches.attribute(ExecutionEngineFactory, "shutdown")
-    def shutdown(original: Any) -> Any:
-        async def in_name_only(self: Any, drain: float = 0.0) -> None:
-            return None
-
-        return in_name_only
+    async def in_name_only(original: Any, self: Any, drain: float = 0.0) -> None:
+        return None
 
 
 @seeded_defect("contexts-can-change", "F9", scenario=CROWD)
@@ -155,11 +122,8 @@ def contexts_can_change(patches: Patches) -> None:
     session: dict[str, Any] = {}
 
     @patches.attribute(context, "_frozen")
-    def frozen(original: Any) -> Any:
-        def with_session(value: Any, path: str, depth: int) -> Any:
-            return {**value, "session": session} if depth == 0 else value
-
-        return with_session
+    def with_session(original: Any, value: Any, path: str, depth: int) -> Any:
+        return {**value, "session": session} if depth == 0 else value
 
 
 @seeded_defect("one-emitter-for-all", "S18", scenario=CROWD)
@@ -168,13 +132,10 @@ def one_emitter_for_all(patches: Patches) -> None:
     first: list[RunEmitter] = []
 
     @patches.attribute(RunEmitter, "agent_thinking")
-    def agent_thinking(original: Any) -> Any:
-        def through_singleton(self: Any, reasoning: object) -> Any:
-            if not first or not first[0].is_open:
-                first[:] = [self]
-            return original(first[0], reasoning)
-
-        return through_singleton
+    def through_singleton(original: Any, self: Any, reasoning: object) -> Any:
+        if not first or not first[0].is_open:
+            first[:] = [self]
+        return original(first[0], reasoning)
 
 
 @seeded_defect("one-context-for-all", "S18", scenario=CROWD)
@@ -183,10 +144,7 @@ def one_context_for_all(patches: Patches) -> None:
     shared: list[contextvars.Context] = []
 
     @patches.attribute(UserExecutionEngine, "_spawn")
-    def spawn(original: Any) -> Any:
-        def in_first_context(self: Any, work: Any, name: str) -> Any:
-            if not shared:
-                shared.append(contextvars.copy_context())
-            return shared[0].copy().run(original, self, work, name)
-
-        return in_first_context
+    def in_first_context(original: Any, self: Any, work: Any, name: str) -> Any:
+        if not shared:
+            shared.append(contextvars.copy_context())
+        return shared[0].copy().run(original, self, work, name)

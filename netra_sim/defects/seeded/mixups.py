@@ -20,13 +20,10 @@ def cache_without_user(patches: Patches) -> None:
     cached: dict[int, str] = {}
 
     @patches.attribute(pipeline, "usage")
-    def usage(original: Any) -> Any:
-        def of_whoever_came_before(question: str, index: int) -> Any:
-            new = json.dumps(original(question, index))
-            old, cached[index] = cached.get(index, new), new
-            return json.loads(old)
-
-        return of_whoever_came_before
+    def of_whoever_came_before(original: Any, question: str, index: int) -> Any:
+        new = json.dumps(original(question, index))
+        old, cached[index] = cached.get(index, new), new
+        return json.loads(old)
 
 
 @seeded_defect("stale-answer", "F2", scenario=ONE_BY_ONE)
@@ -35,11 +32,8 @@ def stale_answer(patches: Patches) -> None:
     answers: dict[str, object] = {}
 
     @patches.attribute(RunEmitter, "agent_completed")
-    def agent_completed(original: Any) -> Any:
-        def with_the_first_answer(self: Any, final_response: object, *rest: Any) -> Any:
-            return original(self, answers.setdefault(self.user_id, final_response), *rest)
-
-        return with_the_first_answer
+    def with_the_first_answer(original: Any, self: Any, final_response: object, *rest: Any) -> Any:
+        return original(self, answers.setdefault(self.user_id, final_response), *rest)
 
 
 @seeded_defect("answers-are-cut", "B11", scenario=CROWD)
@@ -47,11 +41,8 @@ def answers_are_cut(patches: Patches) -> None:
     """Final answers are cut after twenty characters."""
 
     @patches.attribute(RunEmitter, "agent_completed")
-    def agent_completed(original: Any) -> Any:
-        def cut(self: Any, final_response: object, *rest: Any) -> Any:
-            return original(self, str(final_response)[:_CUT_AT], *rest)
-
-        return cut
+    def cut(original: Any, self: Any, final_response: object, *rest: Any) -> Any:
+        return original(self, str(final_response)[:_CUT_AT], *rest)
 
 
 @seeded_defect("swapped-answers", "B10", scenario=CROWD)
@@ -59,14 +50,11 @@ def swapped_answers(patches: Patches) -> None:
     """The answers of two agents that run at once are passed on under each other's name."""
 
     @patches.attribute(AgentSession, "__init__")
-    def init(original: Any) -> Any:
-        def with_swapped_answers(self: Any, context: Any, answers: Any, *rest: Any) -> None:
-            swapped = {"data": "contracts", "contracts": "data"}
-            if answers.keys() >= swapped.keys():
-                answers = {name: answers[swapped.get(name, name)] for name in answers}
-            original(self, context, answers, *rest)
-
-        return with_swapped_answers
+    def with_swapped_answers(original: Any, self: Any, context: Any, answers: Any, *rest: Any) -> None:
+        swapped = {"data": "contracts", "contracts": "data"}
+        if answers.keys() >= swapped.keys():
+            answers = {name: answers[swapped.get(name, name)] for name in answers}
+        original(self, context, answers, *rest)
 
 
 @seeded_defect("wrong-thread", "S19", scenario=TWO_AT_ONCE)
@@ -75,11 +63,8 @@ def wrong_thread(patches: Patches) -> None:
     threads: dict[str, str] = {}
 
     @patches.attribute(Delivery, "open_run")
-    def open_run(original: Any) -> Any:
-        def in_the_first_thread(self: Any, user_id: str, thread_id: str, run_id: str, **options: Any) -> Any:
-            return original(self, user_id, threads.setdefault(user_id, thread_id), run_id, **options)
-
-        return in_the_first_thread
+    def in_the_first_thread(original: Any, self: Any, user_id: str, thread_id: str, run_id: str, **options: Any) -> Any:
+        return original(self, user_id, threads.setdefault(user_id, thread_id), run_id, **options)
 
 
 @seeded_defect("tool-duration-wrong", "V2", scenario=CROWD)
@@ -87,11 +72,8 @@ def tool_duration_wrong(patches: Patches) -> None:
     """A tool's duration is the time of the clock, and not the time that it took."""
 
     @patches.attribute(RunEmitter, "tool_completed")
-    def tool_completed(original: Any) -> Any:
-        def with_the_clock(self: Any, tool_name: str, results: object, duration: float) -> Any:
-            return original(self, tool_name, results, asyncio.get_running_loop().time())
-
-        return with_the_clock
+    def with_the_clock(original: Any, self: Any, tool_name: str, results: object, duration: float) -> Any:
+        return original(self, tool_name, results, asyncio.get_running_loop().time())
 
 
 @seeded_defect("tools-never-complete", "F7", scenario=CROWD)
@@ -99,11 +81,8 @@ def tools_never_complete(patches: Patches) -> None:
     """A tool that answers publishes no tool_completed."""
 
     @patches.attribute(RunEmitter, "tool_completed")
-    def tool_completed(original: Any) -> Any:
-        def unless_it_is_the_query(self: Any, tool_name: str, *rest: Any) -> Any:
-            return -1 if tool_name == "query_usage" else original(self, tool_name, *rest)
-
-        return unless_it_is_the_query
+    def unless_it_is_the_query(original: Any, self: Any, tool_name: str, *rest: Any) -> Any:
+        return -1 if tool_name == "query_usage" else original(self, tool_name, *rest)
 
 
 @seeded_defect("run-ids-collide", "S7", scenario=MANY_REQUESTS)
@@ -111,11 +90,8 @@ def run_ids_collide(patches: Patches) -> None:
     """A run id is the user id and a number without a separator: two users can get the same run id."""
 
     @patches.function(routing.run_id_of)
-    def run_id_of(original: Any) -> Any:
-        def without_a_dot(user_id: str, request_id: str) -> str:
-            return user_id + request_id
-
-        return without_a_dot
+    def without_a_dot(original: Any, user_id: str, request_id: str) -> str:
+        return user_id + request_id
 
 
 @seeded_defect("place-given-back-too-early", "F1", scenario=SLOW_ENDS)
@@ -123,16 +99,13 @@ def place_given_back_too_early(patches: Patches) -> None:
     """A user's place is free again while its engine is still closing."""
 
     @patches.attribute(ExecutionEngineFactory, "_take_place")
-    def take_place(original: Any) -> Any:
-        def beside_closing_engines(self: Any, user_id: str) -> None:
-            closing = sum(engine.context.user_id == user_id and engine._is_closed for engine in self.engines)
-            self._places_taken[user_id] = self._places_taken.get(user_id, 0) - closing
-            try:
-                original(self, user_id)
-            finally:
-                self._places_taken[user_id] += closing
-
-        return beside_closing_engines
+    def beside_closing_engines(original: Any, self: Any, user_id: str) -> None:
+        closing = sum(engine.context.user_id == user_id and engine._is_closed for engine in self.engines)
+        self._places_taken[user_id] = self._places_taken.get(user_id, 0) - closing
+        try:
+            original(self, user_id)
+        finally:
+            self._places_taken[user_id] += closing
 
 
 @seeded_defect("no-end-after-a-cancel", "F7", scenario=CANCELLED)
@@ -140,18 +113,12 @@ def no_end_after_a_cancel(patches: Patches) -> None:
     """A cancelled run ends without an event to the user."""
 
     @patches.attribute(UserExecutionEngine, "_end_with_error")
-    def end_with_error(original: Any) -> Any:
-        def unless_it_was_cancelled(self: Any, status: Any, sentence: str) -> Any:
-            return None if status == "cancelled" else original(self, status, sentence)
-
-        return unless_it_was_cancelled
+    def unless_it_was_cancelled(original: Any, self: Any, status: Any, sentence: str) -> Any:
+        return None if status == "cancelled" else original(self, status, sentence)
 
     @patches.attribute(RunEmitter, "close")
-    def close(original: Any) -> Any:
-        def without_an_end(self: Any) -> None:
-            self._run = None
-
-        return without_an_end
+    def without_an_end(original: Any, self: Any) -> None:
+        self._run = None
 
 
 @seeded_defect("run-beside-the-factory", "F8", scenario=CROWD)
@@ -159,17 +126,14 @@ def run_beside_the_factory(patches: Patches) -> None:
     """When a scope ends, events go on in a run without a factory."""
 
     @patches.attribute(UserExecutionEngine, "close")
-    def close(original: Any) -> Any:
-        async def and_go_on(self: Any) -> Any:
-            delivery, context = self._emitter._delivery, self.context
-            left = await original(self)
-            again = delivery.open_run(context.user_id, context.thread_id, f"{context.run_id}-again")
-            emitter = RunEmitter(delivery, again)
-            emitter.agent_started("nobody")
-            emitter.agent_error("abandoned", "There is no engine.")
-            return left
-
-        return and_go_on
+    async def and_go_on(original: Any, self: Any) -> Any:
+        delivery, context = self._emitter._delivery, self.context
+        left = await original(self)
+        again = delivery.open_run(context.user_id, context.thread_id, f"{context.run_id}-again")
+        emitter = RunEmitter(delivery, again)
+        emitter.agent_started("nobody")
+        emitter.agent_error("abandoned", "There is no engine.")
+        return left
 
 
 @seeded_defect("failures-nobody-awaits", "S15", scenario=CROWD)
@@ -180,12 +144,9 @@ def failures_nobody_awaits(patches: Patches) -> None:
         raise ConnectionError("the notes could not be kept")
 
     @patches.attribute(AgentSession, "think")
-    def think(original: Any) -> Any:
-        def and_keep_notes(self: Any, reasoning: object) -> None:
-            original(self, reasoning)
-            asyncio.get_running_loop().create_task(fail(), name="keeps notes")
-
-        return and_keep_notes
+    def and_keep_notes(original: Any, self: Any, reasoning: object) -> None:
+        original(self, reasoning)
+        asyncio.get_running_loop().create_task(fail(), name="keeps notes")
 
 
 @seeded_defect("events-held-back", "S12", scenario=CROWD)
@@ -194,14 +155,11 @@ def events_held_back(patches: Patches) -> None:
     held: WeakKeyDictionary[RunEmitter, list[tuple[Any, ...]]] = WeakKeyDictionary()
 
     @patches.attribute(RunEmitter, "_publish")
-    def publish(original: Any) -> Any:
-        def at_the_end(self: Any, kind: Any, *event: Any) -> Any:
-            if kind in ("agent_completed", "agent_error"):
-                for one in held.pop(self, ()):
-                    original(self, *one)
-            elif kind != "agent_started":
-                held.setdefault(self, []).append((kind, *event))
-                return -1
-            return original(self, kind, *event)
-
-        return at_the_end
+    def at_the_end(original: Any, self: Any, kind: Any, *event: Any) -> Any:
+        if kind in ("agent_completed", "agent_error"):
+            for one in held.pop(self, ()):
+                original(self, *one)
+        elif kind != "agent_started":
+            held.setdefault(self, []).append((kind, *event))
+            return -1
+        return original(self, kind, *event)

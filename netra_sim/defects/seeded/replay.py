@@ -16,13 +16,10 @@ def cursors_ignored(patches: Patches) -> None:
     """The server ignores cursors: a client that comes back gets all events again."""
 
     @patches.attribute(Delivery, "attach")
-    def attach(original: Any) -> Any:
-        def from_the_start(
-            self: Any, connection_id: Any, user: Any, transport: Any, epoch: Any, cursors: Any, **rest: Any
-        ) -> Any:
-            return original(self, connection_id, user, transport, epoch, {}, **rest)
-
-        return from_the_start
+    def from_the_start(
+        original: Any, self: Any, connection_id: Any, user: Any, transport: Any, epoch: Any, cursors: Any, **rest: Any
+    ) -> Any:
+        return original(self, connection_id, user, transport, epoch, {}, **rest)
 
 
 @seeded_defect("replay-stops-at-a-full-buffer", "B8", scenario=LARGE_REPLAY)
@@ -30,13 +27,10 @@ def replay_stops_at_a_full_buffer(patches: Patches) -> None:
     """A replay that is larger than the transport's buffer stops when the buffer is full."""
 
     @patches.attribute(Delivery, "_flush")
-    def flush(original: Any) -> Any:
-        def once(self: Any, connection: Connection) -> None:
-            original(self, connection)
-            if connection.is_observed:
-                connection.behind.clear()
-
-        return once
+    def once(original: Any, self: Any, connection: Connection) -> None:
+        original(self, connection)
+        if connection.is_observed:
+            connection.behind.clear()
 
 
 @seeded_defect("events-lost-while-another-run-replays", "B8", scenario=LARGE_REPLAY)
@@ -44,19 +38,16 @@ def events_lost_while_another_run_replays(patches: Patches) -> None:
     """While one run is replayed to a connection, events of the user's other runs are dropped."""
 
     @patches.attribute(Delivery, "publish")
-    def publish(original: Any) -> Any:
-        def unless_it_replays(self: Any, run: Any, *rest: Any) -> Any:
-            connections = self._connections_of.get(run.user_id, [])
-            served = [one for one in connections if not one.behind or run in one.behind or not one.is_observed]
-            if len(served) == len(connections):
-                return original(self, run, *rest)
-            self._connections_of[run.user_id] = served
-            try:
-                return original(self, run, *rest)
-            finally:
-                self._connections_of[run.user_id] = connections
-
-        return unless_it_replays
+    def unless_it_replays(original: Any, self: Any, run: Any, *rest: Any) -> Any:
+        connections = self._connections_of.get(run.user_id, [])
+        served = [one for one in connections if not one.behind or run in one.behind or not one.is_observed]
+        if len(served) == len(connections):
+            return original(self, run, *rest)
+        self._connections_of[run.user_id] = served
+        try:
+            return original(self, run, *rest)
+        finally:
+            self._connections_of[run.user_id] = connections
 
 
 @seeded_defect("one-tab-served", "S6", scenario=TABS)
@@ -64,18 +55,15 @@ def one_tab_served(patches: Patches) -> None:
     """Only the first tab of a user gets live events."""
 
     @patches.attribute(Delivery, "publish")
-    def publish(original: Any) -> Any:
-        def to_the_first(self: Any, run: Any, *rest: Any) -> Any:
-            connections = self._connections_of.get(run.user_id)
-            if not connections or not run.is_observed:
-                return original(self, run, *rest)
-            self._connections_of[run.user_id] = connections[:1]
-            try:
-                return original(self, run, *rest)
-            finally:
-                self._connections_of[run.user_id] = connections
-
-        return to_the_first
+    def to_the_first(original: Any, self: Any, run: Any, *rest: Any) -> Any:
+        connections = self._connections_of.get(run.user_id)
+        if not connections or not run.is_observed:
+            return original(self, run, *rest)
+        self._connections_of[run.user_id] = connections[:1]
+        try:
+            return original(self, run, *rest)
+        finally:
+            self._connections_of[run.user_id] = connections
 
 
 @seeded_defect("gap-one-short", "B8", scenario=SHORT_MEMORY)
@@ -83,12 +71,9 @@ def gap_one_short(patches: Patches) -> None:
     """A gap is announced as one event shorter than it is."""
 
     @patches.attribute(Delivery, "_gap")
-    def gap(original: Any) -> Any:
-        def short(self: Any, connection: Connection, run_id: str, first: int, last: int, *rest: Any) -> Any:
-            is_short = last > first and connection.is_observed
-            return original(self, connection, run_id, first, last - 1 if is_short else last, *rest)
-
-        return short
+    def short(original: Any, self: Any, connection: Connection, run_id: str, first: int, last: int, *rest: Any) -> Any:
+        is_short = last > first and connection.is_observed
+        return original(self, connection, run_id, first, last - 1 if is_short else last, *rest)
 
 
 @seeded_defect("gap-never-sent", "B8", scenario=SHORT_MEMORY)
@@ -96,12 +81,9 @@ def gap_never_sent(patches: Patches) -> None:
     """The bridge counts a gap as announced, but does not send it."""
 
     @patches.attribute(Delivery, "_send")
-    def send(original: Any) -> Any:
-        def without_gaps(self: Any, connection: Connection, batch: list[OutgoingFrame]) -> Any:
-            kept = [frame for frame in batch if b'"type":"gap"' not in frame.data or not connection.is_observed]
-            return original(self, connection, kept) if kept else True
-
-        return without_gaps
+    def without_gaps(original: Any, self: Any, connection: Connection, batch: list[OutgoingFrame]) -> Any:
+        kept = [frame for frame in batch if b'"type":"gap"' not in frame.data or not connection.is_observed]
+        return original(self, connection, kept) if kept else True
 
 
 @seeded_defect("hello-lists-everybody", "B2", scenario=CROWD)
@@ -109,17 +91,14 @@ def hello_lists_everybody(patches: Patches) -> None:
     """A connection is greeted with the runs of all users."""
 
     @patches.attribute(Delivery, "attach")
-    def attach(original: Any) -> Any:
-        def with_all_runs(self: Any, *arguments: Any, **options: Any) -> Any:
-            connection = original(self, *arguments, **options)
-            statuses = [run.status for run in self.runs.values()]
-            hello = Hello(self.epoch, connection.user_id, connection.connection_id, statuses)
-            first = connection.outbox.popleft()
-            connection.outbox.appendleft(OutgoingFrame(encode(hello)))
-            connection.outbox_bytes += len(connection.outbox[0].data) - len(first.data)
-            return connection
-
-        return with_all_runs
+    def with_all_runs(original: Any, self: Any, *arguments: Any, **options: Any) -> Any:
+        connection = original(self, *arguments, **options)
+        statuses = [run.status for run in self.runs.values()]
+        hello = Hello(self.epoch, connection.user_id, connection.connection_id, statuses)
+        first = connection.outbox.popleft()
+        connection.outbox.appendleft(OutgoingFrame(encode(hello)))
+        connection.outbox_bytes += len(connection.outbox[0].data) - len(first.data)
+        return connection
 
 
 @seeded_defect("slow-clients-are-kept", "S17", scenario=NEVER_READS)
@@ -127,9 +106,6 @@ def slow_clients_are_kept(patches: Patches) -> None:
     """A client that does not read is never cut off, however many bytes wait for it."""
 
     @patches.attribute(Delivery, "_shed")
-    def shed(original: Any) -> Any:
-        def never(self: Any, connection: Connection, reason: str) -> None:
-            if not connection.is_observed:
-                original(self, connection, reason)
-
-        return never
+    def never(original: Any, self: Any, connection: Connection, reason: str) -> None:
+        if not connection.is_observed:
+            original(self, connection, reason)

@@ -26,19 +26,16 @@ def patches_asyncio(patches: Patches) -> None:
         return await stock(delay, result)
 
     @patches.attribute(pipeline._Step, "run")
-    def run(original: Any) -> Any:
-        async def patched(self: Any, session: Any) -> object:
-            nonlocal inside
-            inside += 1
-            setattr(asyncio, "sleep", replacement)  # noqa: B010 - the defect
-            try:
-                return await original(self, session)
-            finally:
-                inside -= 1
-                if not inside:
-                    setattr(asyncio, "sleep", stock)  # noqa: B010
-
-        return patched
+    async def patched(original: Any, self: Any, session: Any) -> object:
+        nonlocal inside
+        inside += 1
+        setattr(asyncio, "sleep", replacement)  # noqa: B010 - the defect
+        try:
+            return await original(self, session)
+        finally:
+            inside -= 1
+            if not inside:
+                setattr(asyncio, "sleep", stock)  # noqa: B010
 
 
 @seeded_defect("leaves-asyncio-patched", "W2", scenario=CROWD)
@@ -48,19 +45,16 @@ def leaves_asyncio_patched(patches: Patches) -> None:
     stock = asyncio.sleep
 
     @patches.attribute(pipeline._Step, "run")
-    def run(original: Any) -> Any:
-        async def patched(self: Any, session: Any) -> object:
-            async def replacement(delay: float, result: object = None) -> object:
-                return await stock(delay, result)
+    async def patched(original: Any, self: Any, session: Any) -> object:
+        async def replacement(delay: float, result: object = None) -> object:
+            return await stock(delay, result)
 
-            before = asyncio.sleep
-            setattr(asyncio, "sleep", replacement)  # noqa: B010 - the defect
-            try:
-                return await original(self, session)
-            finally:
-                setattr(asyncio, "sleep", before)  # noqa: B010
-
-        return patched
+        before = asyncio.sleep
+        setattr(asyncio, "sleep", replacement)  # noqa: B010 - the defect
+        try:
+            return await original(self, session)
+        finally:
+            setattr(asyncio, "sleep", before)  # noqa: B010
 
 
 @seeded_defect("gathers-in-chunks", "W3", scenario=CROWD)
@@ -68,15 +62,12 @@ def gathers_in_chunks(patches: Patches) -> None:
     """Gather runs three awaitables at a time: four that wait for each other never end."""
 
     @patches.function(windows_safe_gather)
-    def gather(original: Any) -> Any:
-        async def chunked(*awaitables: Awaitable[Any], return_exceptions: bool = False) -> list[Any]:
-            results: list[Any] = []
-            for first in range(0, len(awaitables), CHUNK):
-                chunk = awaitables[first : first + CHUNK]
-                results += await asyncio.gather(*chunk, return_exceptions=return_exceptions)
-            return results
-
-        return chunked
+    async def chunked(original: Any, *awaitables: Awaitable[Any], return_exceptions: bool = False) -> list[Any]:
+        results: list[Any] = []
+        for first in range(0, len(awaitables), CHUNK):
+            chunk = awaitables[first : first + CHUNK]
+            results += await asyncio.gather(*chunk, return_exceptions=return_exceptions)
+        return results
 
 
 async def _poll(task: "asyncio.Future[Any]", timeout: float | None) -> Any:
@@ -95,20 +86,17 @@ def wait_for_polls(patches: Patches) -> None:
     """Waiting polls every 10 ms: idle waits burn CPU."""
 
     @patches.function(windows_safe_wait_for)
-    def wait_for(original: Any) -> Any:
-        async def polling(awaitable: Awaitable[Any], timeout: float | None, **default: Any) -> Any:
-            task = asyncio.ensure_future(awaitable)
-            try:
-                return await _poll(task, timeout)
-            except TimeoutError:
-                if "default" not in default:
-                    raise
-                return default["default"]
-            except asyncio.CancelledError:
-                task.cancel()
+    async def polling(original: Any, awaitable: Awaitable[Any], timeout: float | None, **default: Any) -> Any:
+        task = asyncio.ensure_future(awaitable)
+        try:
+            return await _poll(task, timeout)
+        except TimeoutError:
+            if "default" not in default:
                 raise
-
-        return polling
+            return default["default"]
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
 
 
 @seeded_defect("wait-for-abandons", "W5", scenario=CANCELLED)
@@ -116,11 +104,8 @@ def wait_for_abandons(patches: Patches) -> None:
     """Cancelling a wait_for does not cancel the task that it waits for."""
 
     @patches.function(windows_safe_wait_for)
-    def wait_for(original: Any) -> Any:
-        async def abandoning(awaitable: Awaitable[Any], timeout: float | None, **default: Any) -> Any:
-            return await original(asyncio.shield(asyncio.ensure_future(awaitable)), timeout, **default)
-
-        return abandoning
+    async def abandoning(original: Any, awaitable: Awaitable[Any], timeout: float | None, **default: Any) -> Any:
+        return await original(asyncio.shield(asyncio.ensure_future(awaitable)), timeout, **default)
 
 
 @seeded_defect("stamps-by-two-clocks", "W5", scenario=CROWD)
@@ -128,18 +113,15 @@ def stamps_by_two_clocks(patches: Patches) -> None:
     """Every other timestamp comes from a clock that is 10 s behind."""
 
     @patches.attribute(AgentWebSocketBridge, "__init__")
-    def init(original: Any) -> Any:
-        def with_two_clocks(self: Any, **options: Any) -> None:
-            clock, calls = options.get("wall_clock", time.time), 0
+    def with_two_clocks(original: Any, self: Any, **options: Any) -> None:
+        clock, calls = options.get("wall_clock", time.time), 0
 
-            def either() -> float:
-                nonlocal calls
-                calls += 1
-                return float(clock()) - 10.0 * (calls % 2)
+        def either() -> float:
+            nonlocal calls
+            calls += 1
+            return float(clock()) - 10.0 * (calls % 2)
 
-            original(self, **(options | {"wall_clock": either}))
-
-        return with_two_clocks
+        original(self, **(options | {"wall_clock": either}))
 
 
 if sys.platform == "win32":
@@ -149,5 +131,5 @@ if sys.platform == "win32":
         """A program on Windows gets the selector loop, which has room for 512 sockets and starts no subprocess."""
 
         @patches.function(new_event_loop)
-        def replaced(original: Any) -> Any:
-            return asyncio.SelectorEventLoop
+        def selector(original: Any) -> asyncio.AbstractEventLoop:
+            return asyncio.SelectorEventLoop()

@@ -62,7 +62,23 @@ class SystemFault(Fault, frozen=True):
         """Act when the fault ends."""
 
 
-class ProcessKilled(SystemFault, frozen=True, tag="process-killed"):
+class ProcessFault(SystemFault, frozen=True):
+    """A fault that ends a process, from 1, which starts again when the fault ends."""
+
+    process: Number = 1
+
+    def lacks(self, processes: int, services: Collection[str], hosts: Collection[str]) -> str:
+        """See `SystemFault.lacks`."""
+        return (
+            "" if self.process <= processes else f"there is no process {self.process}; system.processes is {processes}"
+        )
+
+    def end_in(self, target: SystemTarget) -> None:
+        """Start it again."""
+        target.start(self.process)
+
+
+class ProcessKilled(ProcessFault, frozen=True, tag="process-killed"):
     """A process of the system is killed, as by SIGKILL or for want of memory, and starts again after ``lasts``.
 
     Its connections end; nothing that it had planned runs, not even its clean-up.
@@ -72,22 +88,12 @@ class ProcessKilled(SystemFault, frozen=True, tag="process-killed"):
 
     works_on_sockets: ClassVar[bool] = True
 
-    process: Number = 1
-
-    def lacks(self, processes: int, services: Collection[str], hosts: Collection[str]) -> str:
-        """See `SystemFault.lacks`."""
-        return _lacks_process(self.process, processes)
-
     def begin_in(self, target: SystemTarget) -> None:
         """Kill it."""
         target.kill(self.process)
 
-    def end_in(self, target: SystemTarget) -> None:
-        """Start it again."""
-        target.start(self.process)
 
-
-class ProcessRestarted(SystemFault, frozen=True, tag="process-restarted"):
+class ProcessRestarted(ProcessFault, frozen=True, tag="process-restarted"):
     """A process is restarted as for an update: SIGTERM, up to ``drain`` seconds to end by itself, a start after ``lasts``.
 
     The other processes go on.
@@ -97,45 +103,26 @@ class ProcessRestarted(SystemFault, frozen=True, tag="process-restarted"):
 
     works_on_sockets: ClassVar[bool] = True
 
-    process: Number = 1
     drain: Seconds = 5.0
 
     def __post_init__(self) -> None:
         if self.drain >= self.lasts:
             raise ValueError(f"drain must be less than lasts, which is {self.lasts:g}, and is {self.drain:g}")
 
-    def lacks(self, processes: int, services: Collection[str], hosts: Collection[str]) -> str:
-        """See `SystemFault.lacks`."""
-        return _lacks_process(self.process, processes)
-
     def begin_in(self, target: SystemTarget) -> None:
         """Ask it to end."""
         target.stop(self.process, self.drain)
 
-    def end_in(self, target: SystemTarget) -> None:
-        """Start it again."""
-        target.start(self.process)
 
-
-class PowerCut(SystemFault, frozen=True, tag="power-cut"):
+class PowerCut(ProcessFault, frozen=True, tag="power-cut"):
     """The host of a process loses its power, and starts again after ``lasts``: clients hear nothing, not even a reset.
 
     Incidents: S15.
     """
 
-    process: Number = 1
-
-    def lacks(self, processes: int, services: Collection[str], hosts: Collection[str]) -> str:
-        """See `SystemFault.lacks`."""
-        return _lacks_process(self.process, processes)
-
     def begin_in(self, target: SystemTarget) -> None:
         """Cut the power."""
         target.power_off(self.process)
-
-    def end_in(self, target: SystemTarget) -> None:
-        """Start the process again."""
-        target.start(self.process)
 
 
 class RollingDeploy(SystemFault, frozen=True, tag="rolling-deploy"):
@@ -307,7 +294,3 @@ class ServiceFault(SystemFault, frozen=True, tag="service-worse"):
     def end_in(self, target: SystemTarget) -> None:
         """Take the change back."""
         target.recover(self)
-
-
-def _lacks_process(number: int, processes: int) -> str:
-    return "" if number <= processes else f"there is no process {number}; system.processes is {processes}"

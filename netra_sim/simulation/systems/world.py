@@ -79,7 +79,7 @@ class SystemWorld(Stage):
             if self.system.seeded:
                 machine.enter_context(seeded_machine(self.loop, self.seed, self._clock_offset))
             async with AsyncExitStack() as stack:
-                for name, service in self._service_settings.items():
+                for name, service in self.scenario.stand_ins.items():
                     self._services[name] = await stack.enter_async_context(self._serving(name, service))
                 self._add_processes()
                 self._set_clocks()
@@ -102,7 +102,7 @@ class SystemWorld(Stage):
 
     def meta(self) -> dict[str, Any]:
         """See `Stage`."""
-        also = [Kind.STUCK, Kind.LOOP_ERROR, Kind.LEFT_OVER, *([Kind.WORKED] if self._service_settings else [])]
+        also = [Kind.STUCK, Kind.LOOP_ERROR, Kind.LEFT_OVER, *([Kind.WORKED] if self.scenario.stand_ins else [])]
         also += [Kind.DISCLOSED] if self._secrets else []
         return foreign_meta(
             *self.protocol.kinds,
@@ -234,7 +234,7 @@ class SystemWorld(Stage):
     def _set_conditions(self, name: str) -> None:
         """Set the conditions of a service from all faults that are on."""
         faults = [fault for fault in self.faults.on_for_all(ServiceFault) if fault.service == name]
-        self._services[name].conditions.change(self._service_settings[name].conditions(), faults)
+        self._services[name].conditions.change(self.scenario.stand_ins[name].conditions(), faults)
 
     def _set_clocks(self) -> None:
         skew = self.system.clock_skew or (0.0,) * len(self._processes)
@@ -249,12 +249,8 @@ class SystemWorld(Stage):
         return self._processes[number - 1]
 
     @property
-    def _service_settings(self) -> dict[str, Service]:
-        return {} if self.scenario.services is msgspec.UNSET else self.scenario.services
-
-    @property
     def _secrets(self) -> dict[str, str]:
-        return {name: service.secret for name, service in self._service_settings.items() if service.secret}
+        return {name: service.secret for name, service in self.scenario.stand_ins.items() if service.secret}
 
     def _add_processes(self) -> None:
         network = self.loop.network
@@ -317,7 +313,7 @@ class SystemWorld(Stage):
     @contextmanager
     def _environment(self) -> Iterator[None]:
         """Set the environment variables of the system."""
-        urls = {name: service.url(name) for name, service in self._service_settings.items()}
+        urls = {name: service.url(name) for name, service in self.scenario.stand_ins.items()}
         before = dict(os.environ)
         try:
             os.environ.update(self.system.environment_for(urls))

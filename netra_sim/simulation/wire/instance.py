@@ -1,7 +1,7 @@
 """`WireInstance`: one real server on a host of the virtual network."""
 
 import asyncio
-from collections.abc import Mapping
+from typing import Any
 
 from netra_sim.bridge import AgentWebSocketBridge, AuthenticatedUser, Connection, Transport
 from netra_sim.factory import ExecutionEngineFactory
@@ -18,19 +18,11 @@ class NamedBridge(BrokeredBridge):
 
     _named = 0
 
-    def connect(
-        self,
-        user: AuthenticatedUser,
-        transport: Transport,
-        *,
-        connection_id: str | None = None,
-        epoch: str | None = None,
-        cursors: Mapping[str, int] | None = None,
-    ) -> Connection:
+    def connect(self, user: AuthenticatedUser, transport: Transport, **client: Any) -> Connection:
         """See `AgentWebSocketBridge.connect`."""
         self._named += 1
-        name = connection_id or f"{self.epoch}/{self._named}"
-        return super().connect(user, transport, connection_id=name, epoch=epoch, cursors=cursors)
+        client["connection_id"] = client.get("connection_id") or f"{self.epoch}/{self._named}"
+        return super().connect(user, transport, **client)
 
 
 class WireInstance(Instance):

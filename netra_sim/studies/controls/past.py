@@ -3,7 +3,7 @@
 import ipywidgets as widgets
 
 from netra_sim.charts import latency_percentiles
-from netra_sim.checks import Measurement, delivery_latencies
+from netra_sim.checks import delivery_latencies
 from netra_sim.quantities import quantity
 from netra_sim.studies.explorer import Explored
 from netra_sim.studies.objectives import quantile
@@ -122,7 +122,3 @@ def _described(number: int, one: Explored) -> str:
     scenario = one.trial.scenario
     faults = ", ".join(fault.name for fault in scenario.faults) or "no fault"
     return f"{number} {one.name} · {scenario.users:,} users · seed {one.trial.seed} · {faults} · {p95} · {failed}"
-
-
-def _said(figure: Measurement | None) -> str:
-    return "none" if figure is None else quantity(figure.value, figure.unit)
