@@ -36,8 +36,30 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
-LONGEST = ("test_docs.py", "test_report.py", "test_installs.py", "test_self_proofs.py", "test_defects.py")
-"""The files that take longest begin first, so that all cores end together; the report keeps what the last two reuse."""
+@pytest.hookimpl(optionalhook=True)  # the plan's tests also run without pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many workers again as there are cores: many tests wait for real time, sockets and processes."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
+LONGEST = (
+    "test_docs.py",
+    "test_report.py",
+    "test_installs.py",
+    "test_site_broken.py",
+    "test_backends.py",
+    "test_verdict.py",
+    "test_self_proofs.py",
+    "test_defects.py",
+    "test_gate_recipe.py",
+    "test_local_system.py",
+    "test_explorer_in_jupyterlab.py",
+    "test_pytest_plugin.py",
+)
+"""The files that take longest begin first, so that all workers end together.
+
+`test_self_proofs.py` and `test_defects.py` reuse simulations that `test_report.py` makes, and so begin later.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -19,10 +19,10 @@ from netra_sim.exploration.programs import (
     Main,
     Program,
     ProgramRun,
-    frozen_heap,
     run_program,
 )
 from netra_sim.simulation.escapes import Escape
+from netra_sim.simulation.running import frozen_heap
 from netra_sim.simulation.schedule import Hold, holds_text
 from netra_sim.simulation.schedule_log import ScheduleLog
 

@@ -1,7 +1,6 @@
 """Runs a coroutine function once in virtual time, in a planned order, and says how it failed, if it did."""
 
 import asyncio
-import gc
 import importlib.util
 import inspect
 import random
@@ -237,14 +236,3 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         random.setstate(state)
-
-
-@contextmanager
-def frozen_heap() -> Iterator[None]:
-    """Keep the garbage collector from looking at what was there before: many short runs would pay for it again and again."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()

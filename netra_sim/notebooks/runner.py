@@ -98,8 +98,8 @@ def run_notebooks(
 ) -> list[NotebookRun]:
     """Run notebooks in parallel, and save each with the outputs that it produced. Ctrl+C stops those that still run.
 
-    The validation's kernel works in ``folder``, the others in a subfolder with their notebook's name, so that notebooks
-    can save files of the same name.
+    The validation takes longest and begins first; the others begin in the order of the tasks. The validation's kernel works
+    in ``folder``, the others in a subfolder with their notebook's name, so that notebooks can save files of the same name.
 
     Args:
         tasks: the notebooks and their parameters.
@@ -115,7 +115,8 @@ def run_notebooks(
     sources = [task.source() for task in tasks]
     processes = [_Process(task, folder, time_limit, on_cell, on_end) for task in tasks]
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        waiting: list[Future[None]] = [pool.submit(process.run) for process in processes]
+        first_to_last = sorted(processes, key=lambda process: not process.is_validation)
+        waiting: list[Future[None]] = [pool.submit(process.run) for process in first_to_last]
         try:
             # Ctrl+C cannot interrupt a wait without a timeout on Windows.
             while wait(waiting, timeout=0.2).not_done:
@@ -135,6 +136,7 @@ class _Process:
         self._task, self._time_limit, self._on_cell, self._on_end = task, time_limit, on_cell, on_end
         self._target = folder / f"{task.notebook.name}.ipynb"
         self._cwd = work_folder(folder, task)
+        self.is_validation = task.notebook.name == VALIDATION.name
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._stopped, self._is_done = "", False

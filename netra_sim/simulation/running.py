@@ -39,13 +39,32 @@ def run_world(world: Stage) -> History:
         DeadlockError: nothing could run any more; `Stage.partial_history` has the History so far.
         VirtualTimeLimitError: the time limit was reached, or a task was spinning; likewise.
     """
-    with _rare_collections():
+    with _rare_collections(), frozen_heap():
         try:
             return run(world.run(), loop_factory=lambda: world.loop)
         except (DeadlockError, VirtualTimeLimitError):
             if world.failure is not None:
                 raise world.failure from None
             raise
+
+
+@contextmanager
+def frozen_heap() -> Iterator[None]:
+    """Let the cyclic garbage collector skip all objects from before. Inside another such block, this one has no effect."""
+    global _frozen_blocks
+    if not _frozen_blocks:
+        gc.freeze()
+    _frozen_blocks += 1
+    try:
+        yield
+    finally:
+        _frozen_blocks -= 1
+        if not _frozen_blocks:
+            gc.unfreeze()
+
+
+_frozen_blocks = 0
+"""How many blocks of `frozen_heap` have begun and not ended."""
 
 
 @contextmanager
@@ -56,9 +75,7 @@ def _rare_collections() -> Iterator[None]:
     """
     thresholds = gc.get_threshold()
     gc.set_threshold(1_000_000, 20, 100)
-    gc.freeze()  # collections skip all objects from before the simulation
     try:
         yield
     finally:
-        gc.unfreeze()
         gc.set_threshold(*thresholds)

@@ -39,7 +39,13 @@ SITE_FILES = {
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def begun():
+    """The notebook of each cell that the site's report has begun, in order."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, begun):
     """A NO-GO report with hostile user names."""
     folder = tmp_path_factory.mktemp("site")
     late = check_result("latency", inconclusive="the machine was busy: an echo took 250 ms")
@@ -70,7 +76,13 @@ def site(tmp_path_factory):
     before[1] = JudgedClaim(claim=CLAIMS[1], state=State.REFUTED, evidence="")
     save_verdict(folder / "base.json", verdict(version="0.0.9", claims=before))
     tasks = plan([("isolation.seed", "7")], notebooks=notebooks)
-    return make_report(tasks, folder / "report", base=folder / "base.json"), folder / "report"
+    base = folder / "base.json"
+    report = make_report(tasks, folder / "report", jobs=1, base=base, on_cell=lambda name, _: begun.append(name))
+    return report, folder / "report"
+
+
+def test_the_validation_begins_first_as_it_takes_longest(site, begun):
+    assert list(dict.fromkeys(begun)) == ["validation", "isolation"]
 
 
 def test_the_index_says_the_verdict_first_and_why_and_what_changed(site):

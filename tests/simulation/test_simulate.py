@@ -32,6 +32,7 @@ from netra_sim.simulation import (
     Workload,
     find_scenario,
 )
+from netra_sim.simulation.running import frozen_heap
 
 LENIENT = Objectives(
     delivery_mean=60, delivery_p95=60, first_event_p95=400, response_p95=400, refused=1.0, completed=0.0
@@ -40,6 +41,15 @@ LENIENT = Objectives(
 
 def failed(history, objectives=LENIENT):
     return [(result.check, result.findings[:3]) for result in check(history, objectives) if result.state == "failed"]
+
+
+def test_the_garbage_collector_skips_what_was_there_before_until_the_outermost_block_ends():
+    with frozen_heap():
+        before = gc.get_freeze_count()
+        assert before > 10_000
+        simulate(Scenario(users=1), 1)
+        assert gc.get_freeze_count() == before
+    assert gc.get_freeze_count() == 0
 
 
 def test_the_digest_is_reproducible_and_differs_between_seeds():

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from netra_sim.simulation import Scenario
+from netra_sim.simulation.running import frozen_heap
 
 Replacement = Callable[..., Any]
 """Takes the place of a function: it gets the original, and then what the original would get."""
@@ -116,7 +117,8 @@ def silenced() -> Iterator[None]:
     was_disabled, complaints.disabled = complaints.disabled, True
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
-        with warnings.catch_warnings():
+        # A collection of the whole heap takes longer than most simulations.
+        with warnings.catch_warnings(), frozen_heap():
             warnings.simplefilter("ignore")
             yield
             gc.collect()
