@@ -61,7 +61,7 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
 
     Attributes:
         steps: the number of steps so far.
-        kernel_steps: the number of these that were steps of a virtual operating system, and of no program.
+        kernel_steps: the number of these that were of a virtual operating system or of the schedule, and of no program.
         busy: the seconds of CPU time that were spent so far.
         trail: a hash of the order in which the steps of tasks ran; set it to 0 before the loop runs, with an order that is
             neither "fifo" nor "random". It is the same in every process.
@@ -230,7 +230,12 @@ class VirtualTimeLoop(base_events.BaseEventLoop):
     def _call_strategy_later(
         self, milliseconds: int, callback: Callable[[int], None], argument: int, context: Context
     ) -> events.TimerHandle:
-        return self.call_at_exactly(self.exact_time() + milliseconds / 1000, callback, argument, context=context)
+        ends = self.exact_time() + milliseconds / 1000
+        return self.call_at_exactly(ends, self._run_for_strategy, callback, argument, context=context)
+
+    def _run_for_strategy(self, callback: Callable[[int], None], argument: int) -> None:
+        self.kernel_steps += 1
+        callback(argument)
 
     async def sleep_exactly(self, seconds: float) -> None:
         """Sleep by `exact_time`, as another machine does."""

@@ -15,7 +15,7 @@ from netra_sim.exploration import explore, replay_line, run_trial, shrink
 from netra_sim.exploration.plans import Plan, scenario_plan
 from netra_sim.exploration.trial import explored_trial
 from netra_sim.factory import ExecutionEngineFactory
-from netra_sim.simulation import Scenario
+from netra_sim.simulation import Scenario, find_scenario
 
 PLANS = Plan("sticky:0"), Plan("sticky:0", 0.001), Plan("pauses:0.3:50")
 NAMES = [race.__name__ for race in scenario_races.RACES]
@@ -94,3 +94,8 @@ def test_a_search_ignores_times_if_tasks_pause_and_no_others():
     for seed in (next(seed for seed, plan in plans.items() if plan == wanted) for wanted in PLANS):
         trial = explored_trial(one, seed, ExecutionEngineFactory)
         assert bool(trial.ignored) == (plans[seed] != PLANS[0])
+
+
+def test_the_start_of_a_server_and_what_it_leaves_at_its_end_are_not_blamed_on_pauses():
+    one = find_scenario("steady-load").with_settings({"users": 6, "fidelity": "wire"})
+    assert explore(one, seeds=24, jobs=1).failure is None
