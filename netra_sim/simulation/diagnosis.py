@@ -14,8 +14,17 @@ from netra_sim.exceptions import NetraSimError
 
 _DIFFERS = re.compile(r"\S*<locals>\.| \(such as '[^']*'\)(?= at )| at 0x[0-9a-f]+$| 'Task-\d+'$")
 _MOST_IN_A_LINE = 3
-_OF_THEIR_CALLERS = ("asyncio.", "contextlib", "netra_sim.runtime.")
-"""Modules with awaits that count as awaits of the code that calls them."""
+_OF_THEIR_CALLERS = frozenset(
+    {
+        *("asyncio", "contextlib", "concurrent", "anyio", "sniffio"),
+        *("uvicorn", "starlette", "fastapi", "sse_starlette", "websockets", "wsproto", "aiohttp", "hypercorn"),
+        *("httpx", "httpcore", "h11", "redis", "openai"),
+    }
+)
+"""Packages with awaits that count as awaits of the code that calls them.
+
+A pause in a task of their own, such as one that keeps a connection alive, would be a search for their defects.
+"""
 
 _OF_THE_SIMULATION = ("netra_sim.simulation.", "netra_sim.clients.", "netra_sim.services.", "netra_sim.recording.")
 """Modules of the simulation itself, which is not under test."""
@@ -125,7 +134,7 @@ def await_under_test(task: asyncio.Task[Any]) -> FrameType | None:
     """The frame of the code under test in which a task is suspended; None if other code called asyncio."""
     for frame in reversed([*_frames(task)]):
         module = frame.f_globals.get("__name__", "")
-        if not module.startswith(_OF_THEIR_CALLERS):
+        if module.partition(".")[0] not in _OF_THEIR_CALLERS and not module.startswith("netra_sim.runtime."):
             return None if module.startswith(_OF_THE_SIMULATION) else frame
     return None
 
