@@ -23,11 +23,12 @@ import msgspec
 
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.bridge.delivery import Delivery
+from netra_sim.bridge.run_log import OutgoingFrame
 
 _IMMUTABLE = (
     str, int, float, complex, bytes, type(None), range, slice, enum.Enum, datetime.date, datetime.time, datetime.timedelta,
     datetime.tzinfo, decimal.Decimal, uuid.UUID, re.Pattern, weakref.ref, types.BuiltinFunctionType, types.CodeType,
-    type(Ellipsis), type(NotImplemented),
+    type(Ellipsis), type(NotImplemented), OutgoingFrame,
 )  # fmt: skip
 # Shared by design: an engine cannot reach another user's data through them.
 _INFRASTRUCTURE = (
