@@ -163,7 +163,7 @@ def require_real_id(field: str, value: object) -> None:
         raise ContextError(f"{field} must have at most {longest} characters, and has {len(value)}")
     if value.lower() in PLACEHOLDER_IDS or value.lower().startswith("placeholder"):
         raise ContextError(f"{field} is the placeholder {value!r}; a real id is needed")
-    if not value.isalnum() and any(unicodedata.category(character).startswith("C") for character in value):
+    if not value.isprintable() and any(unicodedata.category(character).startswith("C") for character in value):
         raise ContextError(f"{field} must not hold control characters, and is {value!r}")
 
 

@@ -85,14 +85,14 @@ class SharedStateProbe:
     def _may_share(self, engines: Sequence[UserExecutionEngine], earlier: Sequence[_UsersReach]) -> bool:
         """Whether a closer look is needed. Most looks find nothing, and this costs a fraction of them."""
         owned: dict[str, list[object]] = {}
-        classes: list[type] = []
+        classes: set[type] = set()
         for user_id, reach in earlier:
             owned.setdefault(user_id, []).extend(value for value, _ in reach.objects)
-            classes += reach.classes
+            classes.update(reach.classes)
         for engine in engines:
             owned.setdefault(engine.context.user_id, []).append(engine)
         glance = self._walks.glance(owned.values())
-        changed = list(self._module_state.changed([*classes, *glance.classes]))
+        changed = list(self._module_state.changed(classes.union(glance.classes)))
         return glance.may_share or bool(changed)
 
 

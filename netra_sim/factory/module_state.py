@@ -38,7 +38,7 @@ class ModuleState:
         for one in classes:
             named = self._named_by.get(one)
             if named is None:
-                named = self._named_by[one] = tuple(_globals_of(one))
+                named = self._named_by[one] = tuple(dict.fromkeys(_globals_of(one)))
             for place in named:
                 if self._has_changed(place):
                     yield place
@@ -61,10 +61,12 @@ def _content(value: object) -> tuple[object, ...]:
         return (id(value), *(_identity(part) for item in value.items() for part in item))
     if isinstance(value, list | set | deque | bytearray):
         return (id(value), *map(_identity, value))
-    module = sys.modules.get(type(value).__module__)
     attributes = getattr(value, "__dict__", None)
+    if not attributes:
+        return (_identity(value),)
+    module = sys.modules.get(type(value).__module__)
     # Changes inside a lock, a client or a logger do not count.
-    if not attributes or module is None or _is_installed(module):
+    if module is None or _is_installed(module):
         return (_identity(value),)
     return (id(value), *((name, _identity(part)) for name, part in attributes.items()))
 

@@ -175,7 +175,8 @@ def usage(question: str, index: int) -> dict[str, object]:
 
 def look_up_contracts(question: str, known: Mapping[str, Any]) -> object:
     """Monthly units and cost that each service's contract covers; the figures depend on the question only."""
-    return [_row(question, index, _digest(question)[8:16]) for index in range(len(_SERVICES))]
+    figures = _digest(question)[8:16]
+    return [_row(question, index, figures) for index in range(len(_SERVICES))]
 
 
 def find_savings(question: str, known: Mapping[str, Any]) -> object:

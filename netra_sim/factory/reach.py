@@ -23,11 +23,12 @@ import msgspec
 
 from netra_sim.bridge import AgentWebSocketBridge
 from netra_sim.bridge.delivery import Delivery
+from netra_sim.bridge.run_log import OutgoingFrame
 
 _IMMUTABLE = (
     str, int, float, complex, bytes, type(None), range, slice, enum.Enum, datetime.date, datetime.time, datetime.timedelta,
     datetime.tzinfo, decimal.Decimal, uuid.UUID, re.Pattern, weakref.ref, types.BuiltinFunctionType, types.CodeType,
-    type(Ellipsis), type(NotImplemented),
+    type(Ellipsis), type(NotImplemented), OutgoingFrame,
 )  # fmt: skip
 # Shared by design: an engine cannot reach another user's data through them.
 _INFRASTRUCTURE = (
@@ -43,7 +44,6 @@ _WITHOUT_CLASS_STATE = (*_CONTAINERS, msgspec.Struct)
 _STANDARD = frozenset(
     {"builtins", "abc", "asyncio", "typing", "collections", "_asyncio", "contextlib", "enum", "msgspec"}
 )
-_IMMUTABLE_TYPE = 1 << 8  # `Py_TPFLAGS_IMMUTABLETYPE` of CPython: no code can set an attribute of the class
 _MOST_TYPES = 1_000
 """Types above which `Walks` forgets all of them, so that classes that code makes again and again can go away."""
 
@@ -117,9 +117,7 @@ class Walks:
             seen |= one.seen
         walked.append(common := self._walk([value for one in walked for value in one.common], ()))
         classes = set().union(*(one.kinds for one in walked))
-        return Glance(
-            not self._kinds.mutable.isdisjoint(common.kinds), [kind for kind in classes if self._classes[kind].has_code]
-        )
+        return Glance(not self._kinds.mutable.isdisjoint(common.kinds), [kind for kind in classes if _has_code(kind)])
 
     def _walk(self, roots: Iterable[object], seen_before: Collection[int]) -> "_Walked":
         """Walk from objects to all that they reach, except to what was seen before."""
@@ -165,7 +163,7 @@ class Walks:
                 if not reached.is_end and id(part) not in seen:
                     seen.add(id(part))
                     waiting.append((part, (to, path), known.parts_count or not reached.is_dict))
-        return Reach(objects, [kind for kind in met if classes[kind].has_code])
+        return Reach(objects, [kind for kind in met if _has_code(kind)])
 
 
 class _Walked(NamedTuple):
@@ -188,7 +186,6 @@ class TypeFacts:
     """What a walk needs to know about a type, and what never changes.
 
     Attributes:
-        can_change: whether code can give the class attributes, or take them away.
         counts_as_class: whether a walk looks at the attributes of the class, for instances of it and of its subclasses.
         is_end: whether the walk stops at objects of this type.
         is_mutable: whether two users must not share an object of this type.
@@ -203,12 +200,11 @@ class TypeFacts:
     """
 
     __slots__ = (
-        "can_change", "counts_as_class", "has_class_state", "is_dict", "is_end", "is_function", "is_mutable", "is_state",
-        "parts", "parts_count",
+        "counts_as_class", "has_class_state", "is_dict", "is_end", "is_function", "is_mutable", "is_state", "parts",
+        "parts_count",
     )  # fmt: skip
 
     def __init__(self, kind: type) -> None:
-        self.can_change = not kind.__flags__ & _IMMUTABLE_TYPE
         self.is_end = not _ENDS.isdisjoint(kind.__mro__)
         self.is_function = not self.is_end and hasattr(kind, "__globals__")
         package = _package_of(kind)
@@ -257,28 +253,31 @@ class ClassState(NamedTuple):
     Attributes:
         parts: the state in the class and its base classes, and their functions that hold objects.
         names: the name of each part.
-        has_code: whether the class has a method ``run``, or its instances can be called.
     """
 
     parts: tuple[object, ...]
     names: tuple[str, ...]
-    has_code: bool
 
 
 class _OwnParts(NamedTuple):
-    """What counts among the attributes of one class, without its base classes, and the attributes as they were then."""
+    """What counts among the attributes of one class, without its base classes, and the class as it was then."""
 
+    bases: tuple[type, ...]
     names: list[str]
     values: list[object]
     named: list[tuple[object, str]]
 
     def are_those_of(self, kind: type) -> bool:
         attributes = vars(kind)
-        return self.names == [*attributes] and all(map(is_, self.values, attributes.values()))
+        return (
+            self.bases is kind.__mro__
+            and self.names == [*attributes]
+            and all(map(is_, self.values, attributes.values()))
+        )
 
 
 class _KnownClasses(dict[type, ClassState]):
-    """The state of each class that this look has met.
+    """The state of each class that was met.
 
     Args:
         kinds: the types that were met.
@@ -287,36 +286,31 @@ class _KnownClasses(dict[type, ClassState]):
     def __init__(self, kinds: _KnownTypes) -> None:
         super().__init__()
         self._kinds = kinds
-        self._unchanging: dict[type, ClassState] = {}
         self._own_parts: dict[type, _OwnParts] = {}
-        self._read_in_this_look: set[type] = set()
 
     def begin(self) -> None:
-        """Forget what can have changed since the look before this one."""
-        self.clear()
-        self.update(self._unchanging)
-        self._read_in_this_look.clear()
+        """Forget what has changed since the look before this one."""
+        changed = [kind for kind, known in self._own_parts.items() if not known.are_those_of(kind)]
+        if changed:
+            self.clear()
+            for kind in changed:
+                del self._own_parts[kind]
 
     def __missing__(self, kind: type) -> ClassState:
-        kinds, known = self._kinds, self._kinds[kind]
+        kinds = self._kinds
         named: list[tuple[object, str]] = []
-        if known.has_class_state:
+        if kinds[kind].has_class_state:
             for ancestor in kind.__mro__:
                 if kinds[ancestor].counts_as_class:
                     named += self._own_parts_of(ancestor)
-        has_code = hasattr(kind, "run") or "__call__" in vars(kind)
-        state = self[kind] = ClassState(tuple(part for part, _ in named), tuple(name for _, name in named), has_code)
-        if not known.can_change:
-            self._unchanging[kind] = state
+        state = self[kind] = ClassState(tuple(part for part, _ in named), tuple(name for _, name in named))
         return state
 
     def _own_parts_of(self, kind: type) -> list[tuple[object, str]]:
-        """Those that an earlier look has read are read again only if an attribute was replaced."""
         known = self._own_parts.get(kind)
-        if known is None or not (kind in self._read_in_this_look or known.are_those_of(kind)):
-            attributes = dict(vars(kind))
-            known = self._own_parts[kind] = _OwnParts([*attributes], [*attributes.values()], list(self._read(kind)))
-        self._read_in_this_look.add(kind)
+        if known is None:
+            names, values = [*vars(kind)], [*vars(kind).values()]
+            known = self._own_parts[kind] = _OwnParts(kind.__mro__, names, values, list(self._read(kind)))
         return known.named
 
     def _read(self, kind: type) -> Iterator[tuple[object, str]]:
@@ -335,6 +329,11 @@ class _KnownClasses(dict[type, ClassState]):
 def _package_of(kind: type) -> str:
     module: object = kind.__module__  # a descriptor where the type is a metaclass of Cython
     return module.partition(".")[0] if isinstance(module, str) else ""
+
+
+def _has_code(kind: type) -> bool:
+    """Whether a class has a method ``run``, or its instances can be called."""
+    return hasattr(kind, "run") or "__call__" in vars(kind)
 
 
 def _no_parts(_: object) -> list[object]:

@@ -1,7 +1,7 @@
 """Which faults of a scenario are active, what they change for a user, and which users, runs or messages each has hit."""
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from netra_sim.randomness import key, uniform
 from netra_sim.simulation.diagnosis import blaming
@@ -68,15 +68,19 @@ class FaultState:
     """
 
     def __init__(self, faults: Sequence[Fault], seed: int) -> None:
-        self.injections = [Injection(fault, seed) for fault in faults]
+        self.injections = tuple(Injection(fault, seed) for fault in faults)
+        self._of: dict[type[Fault], list[Injection[Any]]] = {}
 
     def injections_of(self, fault: Fault) -> list[Injection[Fault]]:
         """The injections of this object, which a scenario may list twice; other faults may be equal to it."""
         return [one for one in self.injections if one.fault is fault]
 
-    def of(self, kind: type[F]) -> list[Injection[F]]:
+    def of(self, kind: type[F]) -> Sequence[Injection[F]]:
         """The faults of a kind, on or not."""
-        return [one for one in self.injections if isinstance(one.fault, kind)]  # type: ignore[misc]
+        found = self._of.get(kind)
+        if found is None:
+            found = self._of[kind] = [one for one in self.injections if isinstance(one.fault, kind)]
+        return found
 
     def on(self, kind: type[F], name: str) -> list[F]:
         """The active faults of a kind that hit this name; the name is added to the `Injection.hit` of each."""
@@ -97,4 +101,4 @@ class FaultState:
     @property
     def clock_offset(self) -> float:
         """The error of the wall clock, in seconds."""
-        return sum(fault.seconds for fault in self.on_for_all(ClockJump))
+        return sum(one.fault.seconds for one in self.of(ClockJump) if one.is_on)

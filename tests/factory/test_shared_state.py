@@ -115,6 +115,20 @@ async def test_what_a_class_gets_between_two_looks_is_found_by_the_second():
         assert probe.look(engines) == []
 
 
+async def test_a_class_that_gets_another_base_between_two_looks_is_read_again():
+    class Base:
+        pass
+
+    class Agent(Base, Plain):
+        pass
+
+    probe = SharedStateProbe()
+    async with engines_of(lambda _: [[Agent()]]) as engines:
+        assert probe.look(engines) == []
+        Agent.__bases__ = (WithClassCache,)
+        assert [one.type_name for one in probe.look(engines)] == ["dict"]
+
+
 async def test_an_agent_that_changes_its_class_is_seen_as_what_it_is_now():
     agents = []
 
