@@ -49,6 +49,7 @@ def main(arguments: list[str]) -> int:
         print(f"netra_sim needs Python 3.11 or later; this is {sys.version.split()[0]}.", file=sys.stderr)
         return 2
     os.environ.pop("VIRTUAL_ENV", None)  # an active environment must not affect the programs of this one
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would compile the same modules again
     if not is_set_up():
         set_up()
     if arguments[0] == "test":

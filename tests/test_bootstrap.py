@@ -56,6 +56,15 @@ def test_a_command_gets_the_signals_that_bootstrap_gets(name, tmp_path):
     assert ended_by(words, getattr(signal, name), whole_group=False) == (f"ended by {name}\n", 3)
 
 
+def test_a_command_keeps_compiled_modules_for_the_processes_after_it(tmp_path):
+    program = tmp_path / "netra-sim"
+    program.write_text(f"#!{sys.executable}\nimport sys; print(sys.dont_write_bytecode)", encoding="utf-8")
+    program.chmod(0o755)
+    words = [sys.executable, "-c", REPLACED_BY, str(tmp_path)]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    assert subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True).stdout == "False\n"
+
+
 STEPS = """
 import bootstrap, sys
 bootstrap.HEARTBEAT = 0.01
