@@ -50,7 +50,11 @@ def run_world(world: Stage) -> History:
 
 @contextmanager
 def frozen_heap() -> Iterator[None]:
-    """Let the cyclic garbage collector skip all objects from before. Inside another such block, this one has no effect."""
+    """Let the cyclic garbage collector skip all objects from before, and collect in the end what the block has made.
+
+    Without the collection, the garbage would count as old afterwards, and the collector looks at old objects only if many
+    new ones have become old. Inside another such block, this one has no effect.
+    """
     global _frozen_blocks
     if not _frozen_blocks:
         gc.freeze()
@@ -60,6 +64,7 @@ def frozen_heap() -> Iterator[None]:
     finally:
         _frozen_blocks -= 1
         if not _frozen_blocks:
+            gc.collect()
             gc.unfreeze()
 
 

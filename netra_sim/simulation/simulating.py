@@ -8,7 +8,7 @@ import msgspec
 from netra_sim.factory import ExecutionEngineFactory
 from netra_sim.history import History
 from netra_sim.simulation.diagnosis import DeadlockError, VirtualTimeLimitError
-from netra_sim.simulation.running import new_scenario_loop, run_world
+from netra_sim.simulation.running import frozen_heap, new_scenario_loop, run_world
 from netra_sim.simulation.scenario import Scenario, ScenarioError
 from netra_sim.simulation.schedule_log import ScheduleLog
 from netra_sim.simulation.shards import ShardsError, shards_for, simulate_in_shards
@@ -60,6 +60,19 @@ def simulate(
                 f"the scenario has the factory {scenario.factory}, and another one is given; leave one out"
             )
         factory_class = scenario.factory_class()
+    with frozen_heap():  # until the world of the simulation is gone, whose objects refer to each other
+        return _simulate(scenario, seed, on_answer, factory_class, shards, on_one_process, log)
+
+
+def _simulate(
+    scenario: Scenario,
+    seed: int,
+    on_answer: Callable[[], None],
+    factory_class: type[ExecutionEngineFactory],
+    shards: int | Literal["auto"],
+    on_one_process: Callable[[str], None],
+    log: ScheduleLog | None,
+) -> History:
     if scenario.system is not msgspec.UNSET:
         return _simulate_system(scenario, seed, on_answer, factory_class, shards, on_one_process, log)
     if scenario.fidelity == "wire":

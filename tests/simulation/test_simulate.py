@@ -201,3 +201,13 @@ def test_a_client_that_loses_its_connection_between_two_steps_waits_for_the_next
     storm = find_scenario("disconnect-storm").with_settings({"users": 20, "platform.step_cost": 0.005})
     ends = simulate(storm, 2).frame(Kind.RECEIVED)["event"]
     assert (ends == "agent_completed").sum() == 20
+
+
+def test_simulations_leave_no_garbage_that_grows_with_their_number():
+    scenario = find_scenario("steady-load").with_settings({"users": 20})
+    for seed in range(2):
+        simulate(scenario, seed)
+    before = len(gc.get_objects())
+    for seed in range(2, 7):
+        simulate(scenario, seed)
+    assert len(gc.get_objects()) - before < 500  # a simulation of 20 users makes some 1,000 that refer to each other
