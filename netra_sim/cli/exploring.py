@@ -118,7 +118,7 @@ def explore_command(
                 found = explore(chosen, **limits)
     facts = {"explored": what, "seeds": most} | _facts(found)
     if found.failure is None:
-        _tell_of_none(found, most, seconds, printer)
+        _tell_of_none(found, most if order is None else 1, seconds, printer)
         if page is not None:
             printer.say(f"{page} is not written: there is no failure to show")
         printer.cases("explore", [Case(group="explore", name=what)])

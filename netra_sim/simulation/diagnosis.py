@@ -1,6 +1,8 @@
 """Errors that end a simulation, and the report of which task waits on what, and where."""
 
 import asyncio
+import gc
+import inspect
 import linecache
 import re
 from asyncio import all_tasks
@@ -14,6 +16,9 @@ from netra_sim.exceptions import NetraSimError
 
 _DIFFERS = re.compile(r"\S*<locals>\.| \(such as '[^']*'\)(?= at )| at 0x[0-9a-f]+$| 'Task-\d+'$")
 _MOST_IN_A_LINE = 3
+_STEPS_OF_GENERATORS = frozenset({"async_generator_asend", "async_generator_athrow", "anext_awaitable"})
+"""Types of what `__anext__`, `asend`, `athrow`, `aclose` and `anext` return."""
+
 _OF_THEIR_CALLERS = frozenset(
     {
         *("asyncio", "contextlib", "concurrent", "anyio", "sniffio"),
@@ -162,14 +167,20 @@ def _frames(task: asyncio.Task[Any]) -> Iterator[FrameType]:
     while awaited is not None:
         if (frame := _frame(awaited)) is not None:
             yield frame
-        awaited = next(
-            (
-                inner
-                for name in ("cr_await", "gi_yieldfrom", "ag_await")
-                if (inner := getattr(awaited, name, None)) is not None
-            ),
-            None,
+        awaited = _awaited_by(awaited)
+
+
+def _awaited_by(awaited: Any) -> Any:
+    """What a coroutine, a generator, or a step of an asynchronous generator waits on; None if that cannot be seen."""
+    if type(awaited).__name__ in _STEPS_OF_GENERATORS:  # they have no attribute for it
+        inner = gc.get_referents(awaited)
+        return next(
+            (one for one in inner if inspect.isasyncgen(one) or type(one).__name__ in _STEPS_OF_GENERATORS), None
         )
+    for name in ("cr_await", "gi_yieldfrom", "ag_await"):
+        if (found := getattr(awaited, name, None)) is not None:
+            return found
+    return None
 
 
 def _awaited(task: asyncio.Task[Any]) -> str:

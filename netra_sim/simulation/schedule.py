@@ -42,11 +42,11 @@ CALLBACK = -1
 """The number of a plain callback, where a task has its own number."""
 
 _STEPS = r"(\d+\.\d+(,\d+\.\d+)*)?"
-_HOLD = r"(-?\d+\.\d+(\+\d+)?|\d+\.\d+\+\d+ms)"
+_HOLD = r"(-?\d{1,9}\.\d{1,9}(\+\d{1,18})?|\d{1,9}\.\d{1,9}\+\d{1,7}ms)"
 _HOLDS = rf"({_HOLD}(,{_HOLD})*)?"
 _SCHEDULE = re.compile(
     rf"fifo|random|sticky:(0|0?\.\d+)|priorities:{_STEPS}|delays:{_STEPS}|slow:\d+:[1-9]\d*|holds:{_HOLDS}"
-    r"|pauses:(1|0?\.\d+):[1-9]\d*"
+    r"|pauses:(1|0?\.\d+):[1-9]\d{0,6}"
 )
 
 FAIR_STEPS = 50

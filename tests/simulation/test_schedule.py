@@ -19,7 +19,7 @@ ORDERS = [
 
 NO_ORDERS = [
     "lifo", "sticky:1", "sticky:2", "holds:1", "delays:1.1+2", "slow:1", "", "fifo ", "pauses:2:3", "pauses:0.5",
-    "pauses:0.5:0", "holds:1.2+ms", "holds:1.2ms", "holds:-1.2+3ms",
+    "pauses:0.5:0", "holds:1.2+ms", "holds:1.2ms", "holds:-1.2+3ms", "pauses:1:99999999", "holds:1.2+99999999ms",
 ]  # fmt: skip
 
 
@@ -176,6 +176,26 @@ def test_tasks_pause_a_few_times_and_never_for_longer_than_the_order_says(seed):
     assert 0 < max(ends) <= 0.4
     assert 8 <= sum(map(bool, late["here"] + late["there"])) <= 60
     assert {*late["here"], *late["there"]} <= {*range(41)}
+
+
+def test_a_task_pauses_in_an_asynchronous_generator_that_a_library_reads():
+    library = {"__name__": "starlette.responses"}
+    exec("async def stream(body):\n    async for part in body:\n        pass", library)
+    late = []
+
+    async def answer():
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        await asyncio.sleep(0)
+        late.append(loop.time() > before)
+        yield b""
+
+    async def main():
+        await asyncio.sleep(1)
+        await asyncio.gather(*(library["stream"](answer()) for _ in range(20)))
+
+    run_virtual(main(), order="pauses:1:40", seed=1)
+    assert any(late)
 
 
 def test_no_task_pauses_while_servers_start_or_once_pauses_are_ended():
