@@ -137,7 +137,7 @@ def awaits_of(task: asyncio.Task[Any]) -> tuple[tuple[CodeType, int], ...]:
 
 def await_under_test(task: asyncio.Task[Any]) -> FrameType | None:
     """The frame of the code under test in which a task is suspended; None if other code called asyncio."""
-    for frame in reversed([*_frames(task)]):
+    for frame in reversed([*_frames(task, in_steps_of_generators=True)]):
         module = frame.f_globals.get("__name__", "")
         if module.partition(".")[0] not in _OF_THEIR_CALLERS and not module.startswith("netra_sim.runtime."):
             return None if module.startswith(_OF_THE_SIMULATION) else frame
@@ -161,18 +161,22 @@ def _wait_of(task: asyncio.Task[Any]) -> tuple[str, str]:
     return where, primitive or _awaited(task)
 
 
-def _frames(task: asyncio.Task[Any]) -> Iterator[FrameType]:
-    """The frames of a suspended task, from the outermost."""
+def _frames(task: asyncio.Task[Any], *, in_steps_of_generators: bool = False) -> Iterator[FrameType]:
+    """The frames of a suspended task, from the outermost.
+
+    By default they end at an asynchronous generator. So the tasks that wait inside of one are alike in the report of a
+    deadlock, though each waits on its own lock.
+    """
     awaited: Any = task.get_coro()
     while awaited is not None:
         if (frame := _frame(awaited)) is not None:
             yield frame
-        awaited = _awaited_by(awaited)
+        awaited = _awaited_by(awaited, in_steps_of_generators)
 
 
-def _awaited_by(awaited: Any) -> Any:
+def _awaited_by(awaited: Any, in_steps_of_generators: bool) -> Any:
     """What a coroutine, a generator, or a step of an asynchronous generator waits on; None if that cannot be seen."""
-    if type(awaited).__name__ in _STEPS_OF_GENERATORS:  # they have no attribute for it
+    if in_steps_of_generators and type(awaited).__name__ in _STEPS_OF_GENERATORS:  # they have no attribute for it
         inner = gc.get_referents(awaited)
         return next(
             (one for one in inner if inspect.isasyncgen(one) or type(one).__name__ in _STEPS_OF_GENERATORS), None
