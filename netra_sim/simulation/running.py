@@ -39,7 +39,7 @@ def run_world(world: Stage) -> History:
         DeadlockError: nothing could run any more; `Stage.partial_history` has the History so far.
         VirtualTimeLimitError: the time limit was reached, or a task was spinning; likewise.
     """
-    with _rare_collections(), frozen_heap():
+    with _rare_collections():
         try:
             return run(world.run(), loop_factory=lambda: world.loop)
         except (DeadlockError, VirtualTimeLimitError):

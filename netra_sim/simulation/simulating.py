@@ -15,6 +15,7 @@ from netra_sim.simulation.shards import ShardsError, shards_for, simulate_in_sha
 from netra_sim.simulation.world import World
 
 
+@frozen_heap()  # around all of it: the world, whose objects refer to each other, is garbage when this returns
 def simulate(
     scenario: Scenario,
     seed: int = 1,
@@ -60,19 +61,6 @@ def simulate(
                 f"the scenario has the factory {scenario.factory}, and another one is given; leave one out"
             )
         factory_class = scenario.factory_class()
-    with frozen_heap():  # until the world of the simulation is gone, whose objects refer to each other
-        return _simulate(scenario, seed, on_answer, factory_class, shards, on_one_process, log)
-
-
-def _simulate(
-    scenario: Scenario,
-    seed: int,
-    on_answer: Callable[[], None],
-    factory_class: type[ExecutionEngineFactory],
-    shards: int | Literal["auto"],
-    on_one_process: Callable[[str], None],
-    log: ScheduleLog | None,
-) -> History:
     if scenario.system is not msgspec.UNSET:
         return _simulate_system(scenario, seed, on_answer, factory_class, shards, on_one_process, log)
     if scenario.fidelity == "wire":

@@ -15,7 +15,7 @@ from netra_sim.processes import ProcessChannel, sent_error
 from netra_sim.recording import EngineWatch, Recorder
 from netra_sim.simulation.diagnosis import DeadlockError, HarnessError, VirtualTimeLimitError
 from netra_sim.simulation.instance import Instance
-from netra_sim.simulation.running import new_scenario_loop, run_world
+from netra_sim.simulation.running import frozen_heap, new_scenario_loop, run_world
 from netra_sim.simulation.scenario import Scenario
 from netra_sim.simulation.shards.exactness import REPLAY_SECONDS, ShardsError
 from netra_sim.simulation.turns import TurnsLoop
@@ -102,6 +102,7 @@ class Shard(World):
         self._ask_end = ask_end
         self._ended_at = -1.0
 
+    @frozen_heap()
     def record(self) -> ShardRecord:
         """Run the simulation and return the record.
 
