@@ -180,11 +180,7 @@ def sentence(holds: Sequence[Hold], log: ScheduleLog, step_cost: float = 0.0) ->
     if not holds:
         return f"fails without any change to the order of steps{cost}"
     lines = [f"passes in asyncio's order; fails{cost + ' and' if cost else ' if'}"]
-    for hold in holds:
-        span = log.span(hold)
-        if span is None:
-            continue
-        began, index = span
+    for began, index, hold in log.spans(holds):
         step, others = log.steps[index], Counter(one.task for one in log.steps[began:index])
         how_long = f" for {hold.length} ms" if hold.is_pause else ""
         where = f" at {step.place}" if step.step else " before it starts"

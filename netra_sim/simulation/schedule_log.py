@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter, itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -35,6 +35,14 @@ class Step(NamedTuple):
     place: str
     is_choice: bool
     is_new: bool
+
+
+class Span(NamedTuple):
+    """Where a hold lasted: the indices of the first step that ran meanwhile and of the held step, and the hold."""
+
+    began: int
+    ended: int
+    hold: Hold
 
 
 class ScheduleLog:
@@ -108,7 +116,7 @@ class ScheduleLog:
 
     def holds(self) -> list[Hold]:
         """The holds that turn asyncio's order into the logged one, in the order in which they begin."""
-        ran = {(step.task, step.step): index for index, step in enumerate(self.steps)}
+        ran = self._ran()
         arrivals, counts = deque(self._became_ready), Counter[int]()
         queue: deque[tuple[int, int]] = deque()
         holds = list(self._pauses)
@@ -127,15 +135,23 @@ class ScheduleLog:
                 holds.append((index, Hold(*key, runs - index)))
         return [hold for _, hold in sorted(holds, key=itemgetter(0))]
 
-    def span(self, hold: Hold) -> tuple[int, int] | None:
-        """The first step that ran while a hold lasted, and the held step; None if that step did not run."""
-        ended = next((at for at, one in enumerate(self.steps) if (one.task, one.step) == (hold.task, hold.step)), None)
-        if ended is None:
-            return None
+    def spans(self, holds: Iterable[Hold]) -> Iterator[Span]:
+        """Where the holds of this run lasted, without those of steps that did not run."""
+        ran = self._ran()
+        for hold in holds:
+            ended = ran.get((hold.task, hold.step))
+            if ended is not None:
+                yield Span(self._began(hold, ended), ended, hold)
+
+    def _began(self, hold: Hold, ended: int) -> int:
         if not hold.is_pause:
-            return max(0, ended - hold.length), ended
+            return max(0, ended - hold.length)
         began = self.steps[ended].time - hold.length / 1000
-        return bisect_left(self.steps, began - _ROUNDING, hi=ended, key=attrgetter("time")), ended
+        return bisect_left(self.steps, began - _ROUNDING, hi=ended, key=attrgetter("time"))
+
+    def _ran(self) -> dict[tuple[int, int], int]:
+        """The index of each step, by the number of its task and its number there."""
+        return {(step.task, step.step): index for index, step in enumerate(self.steps)}
 
 
 class _Telling:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from netra_sim.charts import style
-from netra_sim.checks import CheckResult, Finding
+from netra_sim.checks import CheckResult
 from netra_sim.exploration import Failure, Trial
 from netra_sim.exploration.comparison import LoggedRun, PairOfRuns
 from netra_sim.history import Kind
@@ -49,6 +49,13 @@ class HoldBar(NamedTuple):
     y: float
     width: float
     label: TimelineLabel
+
+
+class DatedFinding(NamedTuple):
+    """What a check finds wrong, and the virtual time of it."""
+
+    message: str
+    time: float
 
 
 class Mark(NamedTuple):
@@ -98,7 +105,7 @@ def timeline_page(found: Failure | Trial, origin: str, replay: str = "") -> Html
     if isinstance(found, Failure):
         comparison, errors, traceback = found.comparison, [found.error], found.traceback
         escapes: Sequence[Escape] = found.escapes
-        findings: Sequence[Finding] = ()
+        findings: Sequence[DatedFinding] = ()
     else:
         if found.comparison is None:
             raise ValueError(
@@ -107,8 +114,13 @@ def timeline_page(found: Failure | Trial, origin: str, replay: str = "") -> Html
             )
         comparison, traceback, escapes = found.comparison, "", ()
         errors = list(_errors(found))
-        findings = [finding for result in _failed(found) for finding in result.findings if finding.time is not None]
-    layout = Layout.of(comparison, [finding.time for finding in findings if finding.time is not None])
+        findings = [
+            DatedFinding(finding.message, finding.time)
+            for result in _failed(found)
+            for finding in result.findings
+            if finding.time is not None
+        ]
+    layout = Layout.of(comparison, [finding.time for finding in findings])
     return render(
         "site/templates/timeline.html",
         title=f"{origin}: a failing run",
@@ -138,14 +150,14 @@ def _errors(trial: Trial) -> Iterator[str]:
         yield from (f"  {finding.message}" for finding in result.findings[:5])
 
 
-def _drawings(comparison: PairOfRuns, layout: Layout, findings: Sequence[Finding]) -> Iterator[Drawing]:
+def _drawings(comparison: PairOfRuns, layout: Layout, findings: Sequence[DatedFinding]) -> Iterator[Drawing]:
     if comparison.passing is not None:
         yield _drawing("passing", "The nearest run that passes", comparison.passing, comparison, layout, ())
     yield _drawing("failing", "The run that fails", comparison.failing, comparison, layout, findings)
 
 
 def _drawing(
-    name: str, heading: str, run: LoggedRun, comparison: PairOfRuns, layout: Layout, findings: Sequence[Finding]
+    name: str, heading: str, run: LoggedRun, comparison: PairOfRuns, layout: Layout, findings: Sequence[DatedFinding]
 ) -> Drawing:
     shown = [index for index in layout.places if index < run.length]
     extra = _history_lanes(run, findings)
@@ -187,7 +199,7 @@ def _divergence(x: float, width: float) -> TimelineLabel:
     return TimelineLabel(x, 12, "first difference", "start" if x + 17 * _LETTER < width + 90 else "end")
 
 
-def _history_lanes(run: LoggedRun, findings: Sequence[Finding]) -> list[str]:
+def _history_lanes(run: LoggedRun, findings: Sequence[DatedFinding]) -> list[str]:
     if run.history is None:
         return []
     kinds = set(run.history.numbers["kind"].tolist())
@@ -234,11 +246,10 @@ def _ticks(run: LoggedRun, layout: Layout, shown: Sequence[int], y: float) -> It
             before = text
 
 
-def _marks(run: LoggedRun, layout: Layout, lane: str, y: float, findings: Sequence[Finding]) -> list[Mark]:
+def _marks(run: LoggedRun, layout: Layout, lane: str, y: float, findings: Sequence[DatedFinding]) -> list[Mark]:
     """What the history, or a check, has for a lane, counted by place."""
     texts: dict[float, list[str]] = defaultdict(list)
-    found = [(finding.message, finding.time) for finding in findings if finding.time is not None]
-    for text, time in found if lane == "findings" else (record[1:] for record in _records(run, lane)):
+    for text, time in findings if lane == "findings" else (record[1:] for record in _records(run, lane)):
         if (x := layout.place_at(run, time)) is not None:
             texts[x].append(f"t={time:.3f}  {text}")
     return [Mark(x, y, lane, _label(lane, found), "\n".join(found[:20])) for x, found in texts.items()]

@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from netra_sim.exploration.comparison import LoggedRun, PairOfRuns
-from netra_sim.simulation.schedule import CALLBACK, Hold
+from netra_sim.simulation.schedule import CALLBACK
+from netra_sim.simulation.schedule_log import Span
 
 MOST_STEPS = 160
 """Steps of a run that are all shown; of a longer run, those around holds, the first difference, findings and both ends."""
@@ -40,18 +41,9 @@ class LeftOutSteps(NamedTuple):
     steps: int
 
 
-class Held(NamedTuple):
-    """A hold of a run: the indices of the step at which it begins and of the held step, and the hold."""
-
-    began: int
-    ended: int
-    hold: Hold
-
-
-def held(run: LoggedRun) -> list[Held]:
+def held(run: LoggedRun) -> list[Span]:
     """The holds of a run that took place, in the order in which they begin."""
-    spans = ((run.log.span(hold), hold) for hold in run.holds or ())
-    return sorted(Held(*span, hold) for span, hold in spans if span is not None)
+    return sorted(run.log.spans(run.holds or ()))
 
 
 @dataclass(frozen=True)
